@@ -1,0 +1,81 @@
+/* check.h: argument checks that the abi_<family>.c files share. Each returns 0 or a reason. */
+#ifndef STERNA_CHECK_H
+#define STERNA_CHECK_H
+
+#include <stddef.h>
+
+#include "table.h"
+
+/* Leaves the calling function with the status of argument number `argument` when `reason` is not 0. */
+#define STERNA_CHECK(argument, reason)                                                                     \
+    do {                                                                                                   \
+        int32_t reason_ = (reason);                                                                        \
+        if (reason_) return STERNA_STATUS(argument, reason_);                                              \
+    } while (0)
+
+/* Declares `t`, the table of the tier in argument 1, or leaves with BAD_TIER. */
+#define STERNA_TABLE(tier)                                                                                 \
+    const sterna_table *t = sterna_table_of(tier);                                                         \
+    if (!t) return STERNA_STATUS(1, STERNA_BAD_TIER)
+
+#define STERNA_TYPE_BIT(type) (1 << (type))
+#define STERNA_ANY_FLOAT (STERNA_TYPE_BIT(STERNA_F32) | STERNA_TYPE_BIT(STERNA_BF16))
+#define STERNA_ONLY_F32 STERNA_TYPE_BIT(STERNA_F32)
+
+/* No tensor is larger than this many rows or columns, so that products of sizes fit in int64_t. */
+#define STERNA_MAX_EXTENT ((int64_t)1 << 40)
+
+static inline int32_t sterna_check_pointer(const void *p, size_t alignment) {
+    if (!p) return STERNA_BAD_NULL;
+    return (uintptr_t)p % alignment ? STERNA_BAD_ALIGNMENT : 0;
+}
+
+static inline int32_t sterna_check_scratch(const void *scratch) {
+    return sterna_check_pointer(scratch, 64);
+}
+
+/* A descriptor itself is aligned to 8 bytes; its type is one of the bits in `types`. */
+static inline int32_t sterna_check_matrix(const sterna_matrix *x, int types) {
+    int32_t reason = sterna_check_pointer(x, 8);
+    if (reason) return reason;
+    if (x->type < 0 || x->type > 7 || !(types >> x->type & 1)) return STERNA_BAD_TYPE;
+    if (x->rows < 0 || x->cols < 1 || x->rows > STERNA_MAX_EXTENT || x->cols > STERNA_MAX_EXTENT
+        || x->stride < x->cols || x->stride > STERNA_MAX_EXTENT)
+        return STERNA_BAD_SHAPE;
+    return sterna_check_pointer(x->data, x->type == STERNA_F32 ? 4 : 2);
+}
+
+static inline int32_t sterna_check_shape(const sterna_matrix *x, int64_t rows, int64_t cols) {
+    return x->rows == rows && x->cols == cols ? 0 : STERNA_BAD_SHAPE;
+}
+
+/* 0 <= begin <= end <= limit. */
+static inline int32_t sterna_check_slice(int64_t begin, int64_t end, int64_t limit) {
+    return 0 <= begin && begin <= end && end <= limit ? 0 : STERNA_BAD_RANGE;
+}
+
+static inline int32_t sterna_check_quantized(const sterna_quantized *q) {
+    int32_t reason = sterna_check_pointer(q, 8);
+    if (reason) return reason;
+    if (q->rows < 0 || q->cols < 1 || q->cols > STERNA_MAX_COLS || q->rows > STERNA_MAX_EXTENT
+        || q->stride < q->cols || q->stride > STERNA_MAX_EXTENT)
+        return STERNA_BAD_SHAPE;
+    reason = sterna_check_pointer(q->codes, 1);
+    return reason ? reason : sterna_check_pointer(q->scales, 4);
+}
+
+static inline int32_t sterna_check_packed(const sterna_packed *w) {
+    int32_t reason = sterna_check_pointer(w, 8);
+    if (reason) return reason;
+    if (w->grid < STERNA_BINARY || w->grid > STERNA_TERNARY || w->scaling < STERNA_PER_TENSOR
+        || w->scaling > STERNA_PER_GROUP)
+        return STERNA_BAD_TYPE;
+    if (w->rows < 0 || w->cols < 1 || w->rows > STERNA_MAX_EXTENT || w->cols > STERNA_MAX_COLS)
+        return STERNA_BAD_SHAPE;
+    if (w->scaling == STERNA_PER_GROUP ? w->group < STERNA_BLOCK || w->group % STERNA_BLOCK : w->group != 0)
+        return STERNA_BAD_SHAPE;
+    reason = sterna_check_pointer(w->codes, 1);
+    return reason ? reason : sterna_check_pointer(w->scales, 4);
+}
+
+#endif

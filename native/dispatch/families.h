@@ -1,0 +1,16 @@
+/* families.h: what each tier overrides. A family is a file of the tier's folder; its fill function
+ * stands here and is called in dispatch/fill.c. */
+#ifndef STERNA_FAMILIES_H
+#define STERNA_FAMILIES_H
+
+#include "table.h"
+
+void sterna_fill_reference(sterna_table *t);
+void sterna_fill_avx2(sterna_table *t);
+void sterna_fill_avx512(sterna_table *t);
+void sterna_fill_avx512vnni(sterna_table *t);
+void sterna_fill_amx(sterna_table *t);
+
+void sterna_reference_probe(sterna_table *t);
+
+#endif

@@ -1,0 +1,22 @@
+/* fill.c: the families of each tier, one line a file. */
+#include "families.h"
+
+void sterna_fill_reference(sterna_table *t) {
+    sterna_reference_probe(t);
+}
+
+void sterna_fill_avx2(sterna_table *t) {
+    (void)t;
+}
+
+void sterna_fill_avx512(sterna_table *t) {
+    (void)t;
+}
+
+void sterna_fill_avx512vnni(sterna_table *t) {
+    (void)t;
+}
+
+void sterna_fill_amx(sterna_table *t) {
+    (void)t;
+}

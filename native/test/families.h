@@ -1,0 +1,11 @@
+/* families.h: the families that checkkern runs, in this order. */
+#ifndef STERNA_TEST_FAMILIES_H
+#define STERNA_TEST_FAMILIES_H
+
+#include "check.h"
+
+extern const check_family check_tiers;
+
+#define CHECK_FAMILIES &check_tiers
+
+#endif
