@@ -1,0 +1,59 @@
+/* abi_gemm.c: validates the arguments of the float products. */
+#include "check.h"
+
+/* row0 and row1 are the arguments `argument` and `argument` + 1 of the kernel. */
+#define CHECK_SLICE(argument, row0, row1, limit)                                                           \
+    STERNA_CHECK(argument, sterna_check_slice(0, row0, limit));                                            \
+    STERNA_CHECK((argument) + 1, sterna_check_slice(row0, row1, limit))
+
+static int32_t check_flag(int32_t flag) {
+    return flag == 0 || flag == 1 ? 0 : STERNA_BAD_RANGE;
+}
+
+int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const sterna_packed *w,
+                              const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1,
+                              void *scratch) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(dy, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, sterna_check_packed(w));
+    STERNA_CHECK(3, w->rows == dy->cols ? 0 : STERNA_BAD_SHAPE);
+    STERNA_CHECK(4, sterna_check_matrix(dx, STERNA_ANY_FLOAT));
+    STERNA_CHECK(4, sterna_check_shape(dx, dy->rows, w->cols));
+    STERNA_CHECK(5, check_flag(accumulate));
+    CHECK_SLICE(6, row0, row1, dx->rows);
+    STERNA_CHECK(8, sterna_check_scratch(scratch));
+    return t->input_gradient(dy, w, dx, accumulate, row0, row1, scratch);
+}
+
+int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const sterna_quantized *q,
+                               const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1,
+                               void *scratch) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(dy, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, sterna_check_quantized(q));
+    STERNA_CHECK(3, q->rows == dy->rows ? 0 : STERNA_BAD_SHAPE);
+    STERNA_CHECK(4, sterna_check_matrix(dw, STERNA_ONLY_F32));
+    STERNA_CHECK(4, dw->cols == q->cols ? 0 : STERNA_BAD_SHAPE);
+    STERNA_CHECK(5, check_flag(accumulate));
+    CHECK_SLICE(6, row0, row1, dy->cols);
+    STERNA_CHECK(4, dw->rows >= row1 - row0 ? 0 : STERNA_BAD_SHAPE); /* dw holds the slice alone */
+    STERNA_CHECK(8, sterna_check_scratch(scratch));
+    return t->weight_gradient(dy, q, dw, accumulate, row0, row1, scratch);
+}
+
+int32_t sterna_gemm(int32_t tier, const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c,
+                    int32_t flags, int64_t row0, int64_t row1, void *scratch) {
+    const int32_t known = STERNA_ACCUMULATE | STERNA_TRANSPOSE_A | STERNA_TRANSPOSE_B | STERNA_ALLOW_BF16;
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(a, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, sterna_check_matrix(b, STERNA_ANY_FLOAT));
+    STERNA_CHECK(4, sterna_check_matrix(c, STERNA_ANY_FLOAT));
+    STERNA_CHECK(5, (flags & ~known) == 0 ? 0 : STERNA_BAD_RANGE);
+    int64_t m = flags & STERNA_TRANSPOSE_A ? a->cols : a->rows;
+    int64_t k = flags & STERNA_TRANSPOSE_A ? a->rows : a->cols;
+    STERNA_CHECK(3, (flags & STERNA_TRANSPOSE_B ? b->cols : b->rows) == k ? 0 : STERNA_BAD_SHAPE);
+    STERNA_CHECK(4, sterna_check_shape(c, m, flags & STERNA_TRANSPOSE_B ? b->rows : b->cols));
+    CHECK_SLICE(6, row0, row1, c->rows);
+    STERNA_CHECK(8, sterna_check_scratch(scratch));
+    return t->gemm(a, b, c, flags, row0, row1, scratch);
+}

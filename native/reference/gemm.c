@@ -1,0 +1,112 @@
+/*
+ * gemm.c: the float products in plain C. Sums run in float64 over the whole reduction, 64 columns of a
+ * row at a time, and are rounded once.
+ */
+#include <string.h>
+
+#include "dispatch/bf16.h"
+#include "dispatch/families.h"
+#include "dispatch/grid.h"
+
+#define COLS STERNA_BLOCK
+
+static double load(const sterna_matrix *x, int64_t r, int64_t c) {
+    int64_t at = r * x->stride + c;
+    return x->type == STERNA_F32 ? ((const float *)x->data)[at] : sterna_f32_of_bf16(((const uint16_t *)x->data)[at]);
+}
+
+/* x(r, col0...) = sum, or += sum. */
+static void store(const sterna_matrix *x, int64_t r, int64_t col0, int64_t cols, const double *sum, int accumulate) {
+    for (int64_t j = 0; j < cols; j++) {
+        int64_t at = r * x->stride + col0 + j;
+        float value = (float)(accumulate ? load(x, r, col0 + j) + sum[j] : sum[j]);
+        if (x->type == STERNA_F32) ((float *)x->data)[at] = value;
+        else ((uint16_t *)x->data)[at] = sterna_bf16_of_f32(value);
+    }
+}
+
+static int64_t width(int64_t cols, int64_t col0) {
+    return cols - col0 < COLS ? cols - col0 : COLS;
+}
+
+/* The block of codes that begins at column col0 of row r; layout in sterna.h. */
+static void unpack(const sterna_packed *w, int64_t r, int64_t col0, int code[COLS]) {
+    int bits = sterna_bits(w->grid);
+    const uint8_t *plane = sterna_packed_row(w, r) + col0 / COLS * 8 * bits;
+    memset(code, 0, COLS * sizeof *code);
+    for (int field = 8; field; field /= 2) {
+        if (!(bits & field)) continue;
+        for (int j = 0; j < COLS; j++) {
+            int value = plane[j % (8 * field)] >> j / (8 * field) * field;
+            code[j] = code[j] << field | (value & ((1 << field) - 1));
+        }
+        plane += 8 * field;
+    }
+    int sign = 1 << (bits - 1);
+    for (int j = 0; j < COLS; j++) code[j] = w->grid == STERNA_BINARY ? 2 * code[j] - 1 : (code[j] ^ sign) - sign;
+}
+
+#define TOKENS 16 /* tokens that share an unpacked block */
+
+static int32_t input_gradient(const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx,
+                              int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
+    (void)scratch;
+    for (int64_t col0 = 0; col0 < w->cols; col0 += COLS)
+        for (int64_t t0 = row0; t0 < row1; t0 += TOKENS) {
+            int64_t tokens = row1 - t0 < TOKENS ? row1 - t0 : TOKENS;
+            double sum[TOKENS][COLS] = {{0}};
+            for (int64_t n = 0; n < w->rows; n++) {
+                int code[COLS];
+                unpack(w, n, col0, code);
+                double scale = sterna_row_scales(w, n)[col0 / sterna_group_cols(w)];
+                for (int64_t t = 0; t < tokens; t++) {
+                    double factor = load(dy, t0 + t, n) * scale;
+                    for (int j = 0; j < COLS; j++) sum[t][j] += factor * code[j];
+                }
+            }
+            for (int64_t t = 0; t < tokens; t++)
+                store(dx, t0 + t, col0, width(w->cols, col0), sum[t], accumulate);
+        }
+    return STERNA_OK;
+}
+
+static int32_t weight_gradient(const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw,
+                               int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
+    (void)scratch;
+    for (int64_t n = row0; n < row1; n++)
+        for (int64_t col0 = 0; col0 < q->cols; col0 += COLS) {
+            int64_t cols = width(q->cols, col0);
+            double sum[COLS] = {0};
+            for (int64_t t = 0; t < dy->rows; t++) {
+                double factor = load(dy, t, n) * q->scales[t];
+                for (int64_t j = 0; j < cols; j++) sum[j] += factor * q->codes[t * q->stride + col0 + j];
+            }
+            store(dw, n - row0, col0, cols, sum, accumulate);
+        }
+    return STERNA_OK;
+}
+
+static int32_t gemm(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
+                    int64_t row0, int64_t row1, void *scratch) {
+    (void)scratch;
+    int a_transposed = flags & STERNA_TRANSPOSE_A, b_transposed = flags & STERNA_TRANSPOSE_B;
+    int64_t depth = a_transposed ? a->rows : a->cols;
+    for (int64_t i = row0; i < row1; i++)
+        for (int64_t col0 = 0; col0 < c->cols; col0 += COLS) {
+            int64_t cols = width(c->cols, col0);
+            double sum[COLS] = {0};
+            for (int64_t k = 0; k < depth; k++) {
+                double factor = a_transposed ? load(a, k, i) : load(a, i, k);
+                for (int64_t j = 0; j < cols; j++)
+                    sum[j] += factor * (b_transposed ? load(b, col0 + j, k) : load(b, k, col0 + j));
+            }
+            store(c, i, col0, cols, sum, flags & STERNA_ACCUMULATE);
+        }
+    return STERNA_OK;
+}
+
+void sterna_reference_gemm(sterna_table *t) {
+    t->input_gradient = input_gradient;
+    t->weight_gradient = weight_gradient;
+    t->gemm = gemm;
+}
