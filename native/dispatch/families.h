@@ -13,5 +13,6 @@ void sterna_fill_amx(sterna_table *t);
 
 void sterna_reference_probe(sterna_table *t);
 void sterna_reference_gemm(sterna_table *t);
+void sterna_reference_linear(sterna_table *t);
 
 #endif

@@ -3,6 +3,7 @@
 
 void sterna_fill_reference(sterna_table *t) {
     sterna_reference_probe(t);
+    sterna_reference_linear(t);
     sterna_reference_gemm(t);
 }
 
