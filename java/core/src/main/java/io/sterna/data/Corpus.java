@@ -1,0 +1,276 @@
+package io.sterna.data;
+
+import java.io.IOException;
+import java.nio.file.FileSystems;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.nio.file.PathMatcher;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.PatternSyntaxException;
+
+/**
+ * The documents of a list of files, folders, globs and zips, in a fixed order: specs as given, files of a
+ * folder, glob or zip sorted by path. Only the list of files is held; text is streamed by
+ * {@link #read}. Immutable and thread-safe.
+ *
+ * <p>Kinds of file, by name: {@code .jsonl} and {@code .ndjson} are JSON lines; {@code .gz} is what its inner
+ * name says, unpacked; {@code .zip} is a folder of its entries; everything else is text. In folders and zips,
+ * hidden files, known binary extensions and files with a NUL in the first 8 KiB are skipped and counted.
+ */
+public final class Corpus {
+    private static final Set<String> BINARY = Set.of(
+            "7z", "a", "avi", "bin", "bmp", "bz2", "class", "dat", "db", "dll", "dylib", "eot", "exe", "gif", "ico",
+            "jar", "jks", "jmod", "jpeg", "jpg", "mov", "mp3", "mp4", "o", "ogg", "otf", "parquet", "pdf", "png",
+            "pyc", "safetensors", "so", "tar", "tgz", "tif", "tiff", "ttf", "war", "wav", "webm", "webp", "woff",
+            "woff2", "xz", "zst");
+
+    /** @param named whether the user named this very file: then it is never skipped */
+    record Source(Path path, long bytes, long modifiedMillis, boolean named) {}
+
+    private final List<String> specs;
+    private final CorpusOptions options;
+    private final List<Source> sources;
+    private final int skipped;
+
+    private Corpus(List<String> specs, CorpusOptions options, List<Source> sources, int skipped) {
+        this.specs = specs;
+        this.options = options;
+        this.sources = sources;
+        this.skipped = skipped;
+    }
+
+    /**
+     * Finds the files of {@code specs} (paths of files, folders or zips, or globs with * ? [ ] { }).
+     *
+     * @throws CorpusException if a spec names nothing, or no file remains
+     */
+    public static Corpus open(List<String> specs, CorpusOptions options) throws CorpusException {
+        if (specs.isEmpty()) {
+            throw new CorpusException("no data given: name files, folders, globs or zips");
+        }
+        Finder finder = new Finder(options);
+        for (String spec : specs) {
+            finder.add(spec);
+        }
+        if (finder.found.isEmpty()) {
+            throw new CorpusException("no text files in " + String.join(", ", specs) + " (" + finder.skipped
+                    + " skipped): check the path and the include filter " + options.include());
+        }
+        return new Corpus(List.copyOf(specs), options, List.copyOf(finder.found.values()), finder.skipped);
+    }
+
+    /**
+     * The Java sources of a JDK, streamed from its lib/src.zip.
+     *
+     * @throws CorpusException if the JDK has no src.zip
+     */
+    public static Corpus jdkSources(Path javaHome, CorpusOptions options) throws CorpusException {
+        Path zip = javaHome.resolve("lib").resolve("src.zip");
+        if (!Files.isReadable(zip)) {
+            throw new CorpusException(
+                    zip + " is missing: this JDK came without its sources; name a corpus, or use a JDK with src.zip");
+        }
+        return open(List.of(zip.toString()), options.withInclude("*.java"));
+    }
+
+    /** Starts reading from the first document. The reader belongs to one thread; a corpus may have many. */
+    public DocumentReader read() {
+        return new DocumentReader(this);
+    }
+
+    /** The specs this corpus was opened with. */
+    public List<String> specs() {
+        return specs;
+    }
+
+    public CorpusOptions options() {
+        return options;
+    }
+
+    /** Number of files; a zip counts as one. */
+    public int fileCount() {
+        return sources.size();
+    }
+
+    /** Size of all files as they lie on disk, compressed or not. */
+    public long sourceBytes() {
+        return sources.stream().mapToLong(Source::bytes).sum();
+    }
+
+    /**
+     * SHA-256 in hex over the options and each file's path, size and time of change: equal for two corpora
+     * only if they read the same documents, as long as nobody changes a file behind its time stamp.
+     */
+    public String fingerprint() {
+        StringBuilder text = new StringBuilder(options.toString());
+        for (Source source : sources) {
+            text.append('\n').append(source.path.toAbsolutePath().normalize());
+            text.append('\t').append(source.bytes).append('\t').append(source.modifiedMillis);
+        }
+        return Digests.hex(text.toString());
+    }
+
+    List<Source> sources() {
+        return sources;
+    }
+
+    int skipped() {
+        return skipped;
+    }
+
+    static String extension(String name) {
+        int dot = name.lastIndexOf('.');
+        return dot < 0 ? "" : name.substring(dot + 1).toLowerCase(Locale.ROOT);
+    }
+
+    static boolean isBinary(String name) {
+        return BINARY.contains(extension(name));
+    }
+
+    /** Whether a file of a folder or zip passes the include filter. */
+    static boolean included(List<PathMatcher> include, List<String> globs, Path relative) {
+        for (int i = 0; i < globs.size(); i++) {
+            boolean byPath = globs.get(i).indexOf('/') >= 0;
+            if (include.get(i).matches(byPath ? relative : relative.getFileName())) {
+                return true;
+            }
+        }
+        return globs.isEmpty();
+    }
+
+    static List<PathMatcher> matchers(List<String> globs) throws CorpusException {
+        List<PathMatcher> matchers = new ArrayList<>();
+        for (String glob : globs) {
+            matchers.add(matcher(glob));
+        }
+        return matchers;
+    }
+
+    private static PathMatcher matcher(String glob) throws CorpusException {
+        try {
+            return FileSystems.getDefault().getPathMatcher("glob:" + glob);
+        } catch (PatternSyntaxException e) {
+            throw new CorpusException("glob " + glob + " is malformed: " + e.getDescription(), e);
+        }
+    }
+
+    /** Expands specs; the first mention of a file wins. */
+    private static final class Finder {
+        final Map<Path, Source> found = new LinkedHashMap<>();
+        final CorpusOptions options;
+        final List<PathMatcher> include;
+        int skipped;
+
+        Finder(CorpusOptions options) throws CorpusException {
+            this.options = options;
+            this.include = matchers(options.include());
+        }
+
+        void add(String spec) throws CorpusException {
+            try {
+                Path path = path(spec);
+                if (path != null && Files.isDirectory(path)) {
+                    addAll(path, null);
+                } else if (path != null && Files.exists(path)) {
+                    addFile(path, true, Files.readAttributes(path, BasicFileAttributes.class));
+                } else if (isGlob(spec)) {
+                    addGlob(spec);
+                } else {
+                    throw new CorpusException("no such file or folder: " + spec);
+                }
+            } catch (CorpusException e) {
+                throw e;
+            } catch (IOException e) {
+                throw new CorpusException("cannot list " + spec + ": " + e, e);
+            }
+        }
+
+        private static Path path(String spec) {
+            try {
+                return Path.of(spec);
+            } catch (InvalidPathException e) {
+                return null; // a glob need not be a path
+            }
+        }
+
+        private static boolean isGlob(String spec) {
+            return spec.chars().anyMatch(c -> "*?[{".indexOf(c) >= 0);
+        }
+
+        private void addGlob(String spec) throws IOException {
+            int wild = 0;
+            while ("*?[{".indexOf(spec.charAt(wild)) < 0) {
+                wild++;
+            }
+            String base = spec.substring(0, spec.lastIndexOf('/', wild) + 1);
+            Path folder = Path.of(base.isEmpty() ? "." : base);
+            int before = found.size() + skipped;
+            if (Files.isDirectory(folder)) {
+                addAll(folder, matcher(spec.substring(base.length())));
+            }
+            if (found.size() + skipped == before) {
+                throw new CorpusException("no file matches " + spec);
+            }
+        }
+
+        /** All files below a folder, in order of path. */
+        private void addAll(Path folder, PathMatcher only) throws IOException {
+            record Entry(Path path, Path relative, BasicFileAttributes attributes) {}
+            List<Entry> entries = new ArrayList<>();
+            Files.walkFileTree(folder, new SimpleFileVisitor<>() {
+                @Override
+                public FileVisitResult preVisitDirectory(Path dir, BasicFileAttributes attributes) {
+                    return !dir.equals(folder) && isHidden(dir)
+                            ? FileVisitResult.SKIP_SUBTREE
+                            : FileVisitResult.CONTINUE;
+                }
+
+                @Override
+                public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
+                    BasicFileAttributes target = attributes.isSymbolicLink() && Files.isRegularFile(file)
+                            ? Files.readAttributes(file, BasicFileAttributes.class)
+                            : attributes;
+                    Path relative = folder.relativize(file);
+                    if (target.isRegularFile() && (only == null || only.matches(relative))) {
+                        entries.add(new Entry(file, relative, target));
+                    }
+                    return FileVisitResult.CONTINUE;
+                }
+            });
+            entries.sort(Comparator.comparing(e -> e.relative.toString().replace('\\', '/')));
+            for (Entry entry : entries) {
+                boolean archive = extension(entry.path.toString()).equals("zip");
+                if (!archive && !included(include, options.include(), entry.relative)) {
+                    continue; // what the user filters out is not worth counting
+                }
+                if (isHidden(entry.path) || isBinary(entry.path.toString())) {
+                    skipped++;
+                } else {
+                    addFile(entry.path, false, entry.attributes);
+                }
+            }
+        }
+
+        private static boolean isHidden(Path path) {
+            return path.getFileName() != null && path.getFileName().toString().startsWith(".");
+        }
+
+        private void addFile(Path path, boolean named, BasicFileAttributes attributes) throws IOException {
+            if (!Files.isReadable(path)) {
+                throw new CorpusException("cannot read " + path + ": check its permissions");
+            }
+            Source source = new Source(path, attributes.size(), attributes.lastModifiedTime().toMillis(), named);
+            found.putIfAbsent(path.toRealPath(), source);
+        }
+    }
+}
