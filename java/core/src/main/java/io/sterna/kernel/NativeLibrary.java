@@ -1,0 +1,146 @@
+package io.sterna.kernel;
+
+import io.sterna.kernel.LibraryCache.Opened;
+import io.sterna.kernel.LibraryCache.Packed;
+import io.sterna.kernel.ffm.sterna_h;
+import java.io.IOException;
+import java.io.InputStream;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.net.URL;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Sterna's kernels, {@code libsterna}: found, verified and loaded on first use, once per class loader.
+ *
+ * <p>The system property {@value #PATH_PROPERTY} or else the environment variable
+ * {@value #PATH_VARIABLE} names the library, or a folder that holds it, and nothing else is tried.
+ * Without them the library comes out of Sterna's jar into {@code $XDG_CACHE_HOME/sterna} (by default
+ * {@code ~/.cache/sterna}) or, where that cannot be written or executed,
+ * {@code <java.io.tmpdir>/sterna-<user>}; a cached file is used only when its SHA-256 is right.
+ *
+ * <p>Thread-safe.
+ */
+public final class NativeLibrary {
+    /** System property with the path of the library, or of its folder. */
+    public static final String PATH_PROPERTY = "sterna.library.path";
+
+    /** Environment variable with the path of the library, or of its folder; the property goes first. */
+    public static final String PATH_VARIABLE = "STERNA_LIBRARY_PATH";
+
+    private static final String NAME = System.mapLibraryName("sterna");
+
+    private static volatile Opened library;
+
+    private NativeLibrary() {}
+
+    /**
+     * Loads the library unless it is loaded already.
+     *
+     * @return the file it was loaded from
+     * @throws NativeLibraryException when it cannot be loaded or has another ABI version
+     */
+    public static Path load() {
+        return library().path();
+    }
+
+    /** The library's symbols; the first look-up loads it and throws what {@link #load} throws. */
+    public static SymbolLookup symbols() {
+        return NativeLibrary::find;
+    }
+
+    private static Optional<MemorySegment> find(String symbol) {
+        return library().symbols().find(symbol);
+    }
+
+    private static Opened library() {
+        Opened loaded = library;
+        if (loaded != null) {
+            return loaded;
+        }
+        synchronized (NativeLibrary.class) {
+            if (library == null) {
+                library = checkAbi(named().map(NativeLibrary::openNamed).orElseGet(NativeLibrary::openPacked));
+            }
+            return library;
+        }
+    }
+
+    /** The setting that names a library, and its value. */
+    private record Named(String setting, Path path) {}
+
+    private static Optional<Named> named() {
+        String property = System.getProperty(PATH_PROPERTY, "");
+        String variable = System.getenv().getOrDefault(PATH_VARIABLE, "");
+        if (!property.isEmpty()) {
+            return Optional.of(new Named(PATH_PROPERTY, Path.of(property)));
+        }
+        return variable.isEmpty() ? Optional.empty() : Optional.of(new Named(PATH_VARIABLE, Path.of(variable)));
+    }
+
+    private static Opened openNamed(Named named) {
+        Path path = named.path().toAbsolutePath();
+        Path file = Files.isDirectory(path) ? path.resolve(NAME) : path;
+        if (!Files.isRegularFile(file)) {
+            throw new NativeLibraryException("cannot load %s for %s: there is no file %s; correct or unset %s"
+                    .formatted(NAME, LibraryCache.platform(), file, named.setting()), null);
+        }
+        try {
+            return new Opened(file, LibraryCache.open(file));
+        } catch (IOException e) {
+            throw new NativeLibraryException("cannot load %s for %s: %s; correct or unset %s"
+                    .formatted(NAME, LibraryCache.platform(), e.getMessage(), named.setting()), e);
+        }
+    }
+
+    private static Opened openPacked() {
+        String resource = "/io/sterna/native/" + LibraryCache.platform() + "/" + NAME;
+        URL content = NativeLibrary.class.getResource(resource);
+        if (content == null) {
+            throw new NativeLibraryException(("cannot load %s for %s: Sterna's jar has no %s; "
+                    + "build native/ with CMake on this machine and name the result in -D%s or %s")
+                    .formatted(NAME, LibraryCache.platform(), resource, PATH_PROPERTY, PATH_VARIABLE), null);
+        }
+        Packed packed = new Packed(NAME, content, hash(resource + ".sha256"));
+        return LibraryCache.open(List.of(packed), ("set XDG_CACHE_HOME or -Djava.io.tmpdir to a folder that can be "
+                + "written and is not mounted noexec, or unpack the library yourself and name it in -D%s or %s")
+                .formatted(PATH_PROPERTY, PATH_VARIABLE));
+    }
+
+    private static String hash(String resource) {
+        try (InputStream in = NativeLibrary.class.getResourceAsStream(resource)) {
+            return new String(in.readAllBytes(), StandardCharsets.US_ASCII).strip();
+        } catch (IOException e) {
+            throw new NativeLibraryException("cannot read %s from Sterna's jar: %s".formatted(resource, e.getMessage()), e);
+        }
+    }
+
+    private static Opened checkAbi(Opened opened) {
+        int expected = sterna_h.STERNA_ABI_VERSION();
+        int found = opened.symbols().find("sterna_abi_version").map(NativeLibrary::callInt).orElseThrow(() ->
+                new NativeLibraryException("%s is no Sterna library: it has no sterna_abi_version".formatted(opened.path()), null));
+        if (found != expected) {
+            throw new NativeLibraryException(("%s has ABI version %d and this Sterna needs %d; "
+                    + "use the library of the same release, or unset %s and %s")
+                    .formatted(opened.path(), found, expected, PATH_PROPERTY, PATH_VARIABLE), null);
+        }
+        return opened;
+    }
+
+    private static int callInt(MemorySegment function) {
+        try {
+            return (int) Linker.nativeLinker()
+                    .downcallHandle(function, FunctionDescriptor.of(ValueLayout.JAVA_INT))
+                    .invokeExact();
+        } catch (Throwable e) {
+            throw new AssertionError("a downcall throws nothing", e);
+        }
+    }
+}

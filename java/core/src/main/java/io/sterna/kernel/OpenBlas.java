@@ -1,0 +1,162 @@
+package io.sterna.kernel;
+
+import io.sterna.kernel.LibraryCache.Opened;
+import io.sterna.kernel.LibraryCache.Packed;
+import io.sterna.kernel.ffm.cblas_h;
+import java.io.IOException;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.net.URL;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * OpenBLAS, out of the platform jar of {@code org.bytedeco:openblas}: unpacked, verified and loaded on
+ * first use, once per class loader, and held to the thread that calls it, so that Sterna's slices are
+ * the only thread pool.
+ *
+ * <p>Thread-safe.
+ */
+public final class OpenBlas {
+    /** Each needs the ones before it; a platform's jar may lack all but the last. */
+    private static final List<String> FILES = List.of("libquadmath.so.0", "libgfortran.so.5", "libopenblas.so.0");
+
+    private static final int FLOAT = Float.BYTES;
+
+    private static volatile Opened library;
+
+    private OpenBlas() {}
+
+    /**
+     * Loads OpenBLAS unless it is loaded already.
+     *
+     * @return the file it was loaded from
+     * @throws NativeLibraryException when it cannot be loaded
+     */
+    public static Path load() {
+        return library().path();
+    }
+
+    /** Version and build options, for example {@code OpenBLAS 0.3.31 DYNAMIC_ARCH ...}. */
+    public static String config() {
+        return cblas_h.openblas_get_config().getString(0);
+    }
+
+    /** The processor family whose kernels OpenBLAS chose, for example {@code SkylakeX}. */
+    public static String coreName() {
+        return cblas_h.openblas_get_corename().getString(0);
+    }
+
+    /**
+     * C = alpha op(A) op(B) + beta C over row-major f32 matrices, on the calling thread.
+     *
+     * @param transposeA whether {@code a} holds A (K, M) and op(A) is its transpose; otherwise A (M, K)
+     * @param transposeB whether {@code b} holds B (N, K) and op(B) is its transpose; otherwise B (K, N)
+     * @param m rows of C, at least 1
+     * @param n columns of C, at least 1
+     * @param k length of the sums, at least 1
+     * @param lda floats from one row of {@code a} to the next, at least its columns
+     * @param ldb floats from one row of {@code b} to the next, at least its columns
+     * @param c C (M, N), off-heap like {@code a} and {@code b}, and not overlapping them
+     * @param ldc floats from one row of C to the next, at least {@code n}
+     * @throws IllegalArgumentException when a size is below its range or a segment too small for its shape
+     */
+    public static void sgemm(
+            boolean transposeA, boolean transposeB, int m, int n, int k,
+            float alpha, MemorySegment a, int lda, MemorySegment b, int ldb,
+            float beta, MemorySegment c, int ldc) {
+        check("a", a, transposeA ? k : m, transposeA ? m : k, lda);
+        check("b", b, transposeB ? n : k, transposeB ? k : n, ldb);
+        check("c", c, m, n, ldc);
+        cblas_h.cblas_sgemm(cblas_h.CblasRowMajor(), transpose(transposeA), transpose(transposeB),
+                m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    }
+
+    private static int transpose(boolean yes) {
+        return yes ? cblas_h.CblasTrans() : cblas_h.CblasNoTrans();
+    }
+
+    private static void check(String name, MemorySegment matrix, int rows, int cols, int stride) {
+        if (rows < 1 || cols < 1 || stride < cols) {
+            throw new IllegalArgumentException("%s is %d x %d with stride %d; rows and columns must be positive and fit the stride"
+                    .formatted(name, rows, cols, stride));
+        }
+        long bytes = ((rows - 1L) * stride + cols) * FLOAT;
+        if (matrix.byteSize() < bytes) {
+            throw new IllegalArgumentException("%s has %d bytes and a %d x %d matrix with stride %d takes %d"
+                    .formatted(name, matrix.byteSize(), rows, cols, stride, bytes));
+        }
+    }
+
+    /** OpenBLAS's symbols; the first look-up loads it and throws what {@link #load} throws. */
+    public static SymbolLookup symbols() {
+        return OpenBlas::find;
+    }
+
+    private static Optional<MemorySegment> find(String symbol) {
+        return library().symbols().find(symbol);
+    }
+
+    private static Opened library() {
+        Opened loaded = library;
+        if (loaded != null) {
+            return loaded;
+        }
+        synchronized (OpenBlas.class) {
+            if (library == null) {
+                library = stopThreads(LibraryCache.open(packed(), "set XDG_CACHE_HOME or -Djava.io.tmpdir to a folder "
+                        + "that can be written and is not mounted noexec"));
+            }
+            return library;
+        }
+    }
+
+    private static List<Packed> packed() {
+        String folder = "org/bytedeco/openblas/" + LibraryCache.platform().replace("aarch64", "arm64") + "/";
+        List<Packed> packed = new ArrayList<>();
+        for (String file : FILES) {
+            URL content = OpenBlas.class.getClassLoader().getResource(folder + file);
+            if (content != null) {
+                packed.add(new Packed(file, content, hash(content)));
+            }
+        }
+        if (packed.isEmpty() || !packed.getLast().name().equals(FILES.getLast())) {
+            throw new NativeLibraryException(("cannot load OpenBLAS for %s: no %s on the class path; add the artifact "
+                    + "org.bytedeco:openblas with this platform's classifier (on the module path also "
+                    + "--add-modules org.bytedeco.openblas.linux.x86_64)")
+                    .formatted(LibraryCache.platform(), folder + FILES.getLast()), null);
+        }
+        return packed;
+    }
+
+    private static String hash(URL content) {
+        try {
+            return LibraryCache.sha256(content);
+        } catch (IOException e) {
+            throw new NativeLibraryException("cannot read %s: %s".formatted(content, e.getMessage()), e);
+        }
+    }
+
+    /** OpenBLAS starts a thread for each processor as it loads; without them every call stays with its caller. */
+    private static Opened stopThreads(Opened opened) {
+        Linker linker = Linker.nativeLinker();
+        SymbolLookup symbols = opened.symbols();
+        MethodHandle setThreads = linker.downcallHandle(symbols.findOrThrow("openblas_set_num_threads"),
+                FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT));
+        MethodHandle shutDown = linker.downcallHandle(symbols.findOrThrow("blas_thread_shutdown_"),
+                FunctionDescriptor.of(ValueLayout.JAVA_INT));
+        try {
+            setThreads.invokeExact(1);
+            int unused = (int) shutDown.invokeExact();
+        } catch (Throwable e) {
+            throw new AssertionError("a downcall throws nothing", e);
+        }
+        return opened;
+    }
+}
