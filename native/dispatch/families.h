@@ -12,6 +12,8 @@ void sterna_fill_avx512vnni(sterna_table *t);
 void sterna_fill_amx(sterna_table *t);
 
 void sterna_reference_probe(sterna_table *t);
+void sterna_reference_rows(sterna_table *t);
+void sterna_reference_attention(sterna_table *t);
 void sterna_reference_gemm(sterna_table *t);
 void sterna_reference_linear(sterna_table *t);
 

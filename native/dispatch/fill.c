@@ -3,6 +3,8 @@
 
 void sterna_fill_reference(sterna_table *t) {
     sterna_reference_probe(t);
+    sterna_reference_rows(t);
+    sterna_reference_attention(t);
     sterna_reference_linear(t);
     sterna_reference_gemm(t);
 }

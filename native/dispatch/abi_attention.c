@@ -1,0 +1,68 @@
+/* abi_attention.c: validates the arguments of the attention kernels, then calls the table. */
+#include "check.h"
+
+#define MAX_HEAD_DIM 256
+#define MAX_COUNT ((int64_t)1 << 30) /* so that products of two counts fit in int64_t */
+
+static int in_range(int64_t value, int64_t low) {
+    return low <= value && value <= MAX_COUNT;
+}
+
+static int32_t check_sizes(const sterna_attention *a) {
+    int32_t reason = sterna_check_pointer(a, 8);
+    if (reason) return reason;
+    if (!in_range(a->sequences, 1) || !in_range(a->length, 1) || !in_range(a->past, 0) || !in_range(a->heads, 1)
+        || !in_range(a->kv_heads, 1) || a->heads % a->kv_heads)
+        return STERNA_BAD_SHAPE;
+    return a->head_dim >= 2 && a->head_dim <= MAX_HEAD_DIM && a->head_dim % 2 == 0 ? 0 : STERNA_BAD_SHAPE;
+}
+
+/* (sequences * positions, heads * head_dim) */
+static int32_t check_heads(const sterna_attention *a, const sterna_matrix *x, int64_t positions, int64_t heads) {
+    int32_t reason = sterna_check_matrix(x, STERNA_ANY_FLOAT);
+    return reason ? reason : sterna_check_shape(x, a->sequences * positions, heads * a->head_dim);
+}
+
+static int32_t check_queries(const sterna_attention *a, const sterna_matrix *x) {
+    return check_heads(a, x, a->length, a->heads);
+}
+
+static int32_t check_keys(const sterna_attention *a, const sterna_matrix *x) {
+    return check_heads(a, x, a->past + a->length, a->kv_heads);
+}
+
+static int32_t check_forward(const sterna_attention *a) {
+    int32_t reason = check_sizes(a);
+    if (!reason) reason = check_queries(a, a->q);
+    if (!reason) reason = check_keys(a, a->k);
+    if (!reason) reason = check_keys(a, a->v);
+    if (!reason) reason = check_queries(a, a->out);
+    return reason ? reason : sterna_check_pointer(a->lse, 4);
+}
+
+static int32_t check_backward(const sterna_attention *a) {
+    int32_t reason = check_forward(a);
+    if (!reason && a->past != 0) reason = STERNA_BAD_SHAPE;
+    if (!reason) reason = check_queries(a, a->dout);
+    if (!reason) reason = check_queries(a, a->dq);
+    if (!reason) reason = check_keys(a, a->dk);
+    return reason ? reason : check_keys(a, a->dv);
+}
+
+int32_t sterna_attention_forward(int32_t tier, const sterna_attention *a, int64_t unit0, int64_t unit1,
+                                 void *scratch) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, check_forward(a));
+    STERNA_CHECK(3, sterna_check_slice(unit0, unit1, a->sequences * a->kv_heads));
+    STERNA_CHECK(5, sterna_check_scratch(scratch));
+    return t->attention_forward(a, unit0, unit1, scratch);
+}
+
+int32_t sterna_attention_backward(int32_t tier, const sterna_attention *a, int64_t unit0, int64_t unit1,
+                                  void *scratch) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, check_backward(a));
+    STERNA_CHECK(3, sterna_check_slice(unit0, unit1, a->sequences * a->kv_heads));
+    STERNA_CHECK(5, sterna_check_scratch(scratch));
+    return t->attention_backward(a, unit0, unit1, scratch);
+}

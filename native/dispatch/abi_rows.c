@@ -1,0 +1,207 @@
+/* abi_rows.c: validates the arguments of the row kernels, in order, then calls the table. */
+#include <float.h>
+#include <math.h>
+
+#include "check.h"
+
+/* A float matrix shaped like x. */
+static int32_t check_like(const sterna_matrix *y, const sterna_matrix *x) {
+    int32_t reason = sterna_check_matrix(y, STERNA_ANY_FLOAT);
+    return reason ? reason : sterna_check_shape(y, x->rows, x->cols);
+}
+
+static int32_t check_quantized_like(const sterna_quantized *q, const sterna_matrix *x) {
+    int32_t reason = sterna_check_quantized(q);
+    if (reason) return reason;
+    return q->rows == x->rows && q->cols == x->cols ? 0 : STERNA_BAD_SHAPE;
+}
+
+static int32_t check_gain(const sterna_matrix *gain, const sterna_matrix *x) {
+    int32_t reason = sterna_check_matrix(gain, STERNA_ANY_FLOAT);
+    return reason ? reason : sterna_check_shape(gain, 1, x->cols);
+}
+
+/* A normal number, so that 1 / sqrt(epsilon) is finite. */
+static int32_t check_epsilon(float epsilon) {
+    return epsilon >= FLT_MIN && epsilon <= FLT_MAX ? 0 : STERNA_BAD_RANGE;
+}
+
+static int32_t check_flag(int32_t flag) {
+    return flag == 0 || flag == 1 ? 0 : STERNA_BAD_RANGE;
+}
+
+/* ids[row0...row1-1] lie in low...high - 1. */
+static int32_t check_ids(const int32_t *ids, int64_t low, int64_t high, int64_t row0, int64_t row1) {
+    for (int64_t r = row0; r < row1; r++)
+        if (ids[r] < low || ids[r] >= high) return STERNA_BAD_VALUE;
+    return 0;
+}
+
+int32_t sterna_quantize(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t row0,
+                        int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, check_quantized_like(q, x));
+    STERNA_CHECK(4, sterna_check_slice(row0, row1, x->rows));
+    return t->quantize(x, q, row0, row1);
+}
+
+int32_t sterna_rmsnorm(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain, float epsilon,
+                       const sterna_matrix *y, float *inv_rms, int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, check_gain(gain, x));
+    STERNA_CHECK(4, check_epsilon(epsilon));
+    STERNA_CHECK(5, check_like(y, x));
+    STERNA_CHECK(6, sterna_check_pointer(inv_rms, 4));
+    STERNA_CHECK(7, sterna_check_slice(row0, row1, x->rows));
+    return t->rmsnorm(x, gain, epsilon, y, inv_rms, row0, row1);
+}
+
+int32_t sterna_rmsnorm_quantize(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain, float epsilon,
+                                const sterna_quantized *q, float *inv_rms, int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, check_gain(gain, x));
+    STERNA_CHECK(4, check_epsilon(epsilon));
+    STERNA_CHECK(5, check_quantized_like(q, x));
+    STERNA_CHECK(6, sterna_check_pointer(inv_rms, 4));
+    STERNA_CHECK(7, sterna_check_slice(row0, row1, x->rows));
+    return t->rmsnorm_quantize(x, gain, epsilon, q, inv_rms, row0, row1);
+}
+
+int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain,
+                                const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx,
+                                int32_t accumulate, int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, check_gain(gain, x));
+    STERNA_CHECK(4, sterna_check_pointer(inv_rms, 4));
+    STERNA_CHECK(5, check_like(dy, x));
+    STERNA_CHECK(6, check_like(dx, x));
+    STERNA_CHECK(7, check_flag(accumulate));
+    STERNA_CHECK(8, sterna_check_slice(row0, row1, x->rows));
+    return t->rmsnorm_backward(x, gain, inv_rms, dy, dx, accumulate, row0, row1);
+}
+
+int32_t sterna_rmsnorm_gain_gradient(int32_t tier, const sterna_matrix *x, const float *inv_rms,
+                                     const sterna_matrix *dy, float *dgain, int64_t col0, int64_t col1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, sterna_check_pointer(inv_rms, 4));
+    STERNA_CHECK(4, check_like(dy, x));
+    STERNA_CHECK(5, sterna_check_pointer(dgain, 4));
+    STERNA_CHECK(6, sterna_check_slice(col0, col1, x->cols));
+    return t->rmsnorm_gain_gradient(x, inv_rms, dy, dgain, col0, col1);
+}
+
+/* The table holds every position that the rows of x take. */
+static int32_t check_positions(const sterna_matrix *x, const sterna_matrix *table, int64_t length, int64_t first) {
+    int64_t positions = x->rows < length ? x->rows : length;
+    return first >= 0 && first <= table->rows - positions ? 0 : STERNA_BAD_RANGE;
+}
+
+int32_t sterna_rope(int32_t tier, const sterna_matrix *x, int64_t head_dim, const sterna_matrix *table,
+                    int64_t length, int64_t first, int32_t direction, int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, head_dim >= 2 && head_dim % 2 == 0 && x->cols % head_dim == 0 ? 0 : STERNA_BAD_SHAPE);
+    STERNA_CHECK(4, sterna_check_matrix(table, STERNA_ANY_FLOAT));
+    STERNA_CHECK(4, table->cols == head_dim ? 0 : STERNA_BAD_SHAPE);
+    STERNA_CHECK(5, length >= 1 ? 0 : STERNA_BAD_RANGE);
+    STERNA_CHECK(6, check_positions(x, table, length, first));
+    STERNA_CHECK(7, direction == 1 || direction == -1 ? 0 : STERNA_BAD_RANGE);
+    STERNA_CHECK(8, sterna_check_slice(row0, row1, x->rows));
+    return t->rope(x, head_dim, table, length, first, direction, row0, row1);
+}
+
+int32_t sterna_swiglu(int32_t tier, const sterna_matrix *gate, const sterna_matrix *up, const sterna_matrix *y,
+                      int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(gate, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, check_like(up, gate));
+    STERNA_CHECK(4, check_like(y, gate));
+    STERNA_CHECK(5, sterna_check_slice(row0, row1, gate->rows));
+    return t->swiglu(gate, up, y, row0, row1);
+}
+
+int32_t sterna_swiglu_backward(int32_t tier, const sterna_matrix *gate, const sterna_matrix *up,
+                               const sterna_matrix *dy, const sterna_matrix *dgate, const sterna_matrix *dup,
+                               int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(gate, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, check_like(up, gate));
+    STERNA_CHECK(4, check_like(dy, gate));
+    STERNA_CHECK(5, check_like(dgate, gate));
+    STERNA_CHECK(6, check_like(dup, gate));
+    STERNA_CHECK(7, sterna_check_slice(row0, row1, gate->rows));
+    return t->swiglu_backward(gate, up, dy, dgate, dup, row0, row1);
+}
+
+int32_t sterna_add(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, check_like(y, x));
+    STERNA_CHECK(4, sterna_check_slice(row0, row1, x->rows));
+    return t->add(x, y, row0, row1);
+}
+
+int32_t sterna_copy(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, check_like(y, x));
+    STERNA_CHECK(4, sterna_check_slice(row0, row1, x->rows));
+    return t->copy(x, y, row0, row1);
+}
+
+int32_t sterna_gather(int32_t tier, const sterna_matrix *table, const int32_t *ids, const sterna_matrix *y,
+                      int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(table, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, sterna_check_pointer(ids, 4));
+    STERNA_CHECK(4, sterna_check_matrix(y, STERNA_ANY_FLOAT));
+    STERNA_CHECK(4, y->cols == table->cols ? 0 : STERNA_BAD_SHAPE);
+    STERNA_CHECK(5, sterna_check_slice(row0, row1, y->rows));
+    STERNA_CHECK(3, check_ids(ids, 0, table->rows, row0, row1));
+    return t->gather(table, ids, y, row0, row1);
+}
+
+int32_t sterna_scatter_add(int32_t tier, const sterna_matrix *dy, const int32_t *ids, int64_t id0,
+                           const sterna_matrix *dtable) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(dy, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, sterna_check_pointer(ids, 4));
+    STERNA_CHECK(4, id0 >= 0 && id0 <= STERNA_MAX_EXTENT ? 0 : STERNA_BAD_RANGE);
+    STERNA_CHECK(5, sterna_check_matrix(dtable, STERNA_ONLY_F32));
+    STERNA_CHECK(5, dtable->cols == dy->cols ? 0 : STERNA_BAD_SHAPE);
+    return t->scatter_add(dy, ids, id0, dtable);
+}
+
+int32_t sterna_cross_entropy(int32_t tier, const sterna_matrix *logits, int64_t vocab0, const int32_t *targets,
+                             float *max, float *sum, float *target, int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(logits, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, vocab0 >= 0 && vocab0 <= STERNA_MAX_EXTENT ? 0 : STERNA_BAD_RANGE);
+    STERNA_CHECK(4, sterna_check_pointer(targets, 4));
+    STERNA_CHECK(5, sterna_check_pointer(max, 4));
+    STERNA_CHECK(6, sterna_check_pointer(sum, 4));
+    STERNA_CHECK(7, sterna_check_pointer(target, 4));
+    STERNA_CHECK(8, sterna_check_slice(row0, row1, logits->rows));
+    STERNA_CHECK(4, check_ids(targets, -1, INT64_MAX, row0, row1));
+    return t->cross_entropy(logits, vocab0, targets, max, sum, target, row0, row1);
+}
+
+int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits, int64_t vocab0,
+                                      const int32_t *targets, const float *max, const float *sum, float factor,
+                                      int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(logits, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, vocab0 >= 0 && vocab0 <= STERNA_MAX_EXTENT ? 0 : STERNA_BAD_RANGE);
+    STERNA_CHECK(4, sterna_check_pointer(targets, 4));
+    STERNA_CHECK(5, sterna_check_pointer(max, 4));
+    STERNA_CHECK(6, sterna_check_pointer(sum, 4));
+    STERNA_CHECK(7, isfinite(factor) ? 0 : STERNA_BAD_RANGE);
+    STERNA_CHECK(8, sterna_check_slice(row0, row1, logits->rows));
+    STERNA_CHECK(4, check_ids(targets, -1, INT64_MAX, row0, row1));
+    return t->cross_entropy_gradient(logits, vocab0, targets, max, sum, factor, row0, row1);
+}
