@@ -1,4 +1,8 @@
 /** Training of language models on CPUs in packed low-bit weights. */
 module io.sterna {
     exports io.sterna.kernel;
+    exports io.sterna.nn;
+    exports io.sterna.optim;
+    exports io.sterna.tensor;
+    exports io.sterna.train;
 }

@@ -1,0 +1,43 @@
+package io.sterna.tensor;
+
+import java.util.Locale;
+
+/** Element type of a float matrix. */
+public enum FloatType {
+    /** IEEE 754 single precision. */
+    F32(0, 4),
+    /** The upper half of a single: 8 bits of exponent, 7 of mantissa. */
+    BF16(1, 2);
+
+    private final int code;
+    private final int bytes;
+
+    FloatType(int code, int bytes) {
+        this.code = code;
+        this.bytes = bytes;
+    }
+
+    /** The native constant. */
+    public int code() {
+        return code;
+    }
+
+    /** Bytes of an element. */
+    public int bytes() {
+        return bytes;
+    }
+
+    /** The type written {@code f32} or {@code bf16}; anything else is an {@link IllegalArgumentException}. */
+    public static FloatType parse(String text) {
+        return switch (text.toLowerCase(Locale.ROOT)) {
+            case "f32", "fp32" -> F32;
+            case "bf16" -> BF16;
+            default -> throw new IllegalArgumentException("float type \"" + text + "\": expected f32 or bf16");
+        };
+    }
+
+    @Override
+    public String toString() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+}

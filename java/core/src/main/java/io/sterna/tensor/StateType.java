@@ -1,0 +1,44 @@
+package io.sterna.tensor;
+
+import java.util.Locale;
+
+/** Element type of an optimizer moment. */
+public enum StateType {
+    F32(0, 4),
+    BF16(1, 2),
+    /** Blocks of 64 columns share a scale; see the moment. */
+    INT8(2, 1);
+
+    private final int code;
+    private final int bytes;
+
+    StateType(int code, int bytes) {
+        this.code = code;
+        this.bytes = bytes;
+    }
+
+    /** The native constant. */
+    public int code() {
+        return code;
+    }
+
+    /** Bytes of an element, without scales. */
+    public int bytes() {
+        return bytes;
+    }
+
+    /** The type written {@code f32}, {@code bf16} or {@code int8}. */
+    public static StateType parse(String text) {
+        return switch (text.toLowerCase(Locale.ROOT)) {
+            case "f32", "fp32" -> F32;
+            case "bf16" -> BF16;
+            case "int8" -> INT8;
+            default -> throw new IllegalArgumentException("state type \"" + text + "\": expected f32, bf16 or int8");
+        };
+    }
+
+    @Override
+    public String toString() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+}

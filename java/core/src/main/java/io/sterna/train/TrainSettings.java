@@ -1,0 +1,39 @@
+package io.sterna.train;
+
+import java.util.Objects;
+
+import io.sterna.kernel.Rounding;
+
+/**
+ * How a step is run.
+ *
+ * @param batch        sequences of a micro-batch
+ * @param accumulation micro-batches of a step; above 1 every parameter gets a gradient buffer
+ * @param clip         gradient clipping
+ * @param rounding     how packed (and bf16) weights are written back
+ * @param recompute    whether a block's activations are recomputed in the backward pass instead of kept
+ * @param seed         seed of initialization and of stochastic rounding
+ */
+public record TrainSettings(int batch, int accumulation, Clip clip, Rounding rounding, boolean recompute, long seed) {
+    /** @throws IllegalArgumentException for a number outside its range; the message names it */
+    public TrainSettings {
+        Objects.requireNonNull(clip, "clip");
+        Objects.requireNonNull(rounding, "rounding");
+        if (batch < 1 || batch > 1 << 16) {
+            throw new IllegalArgumentException("batch " + batch + ": must lie between 1 and " + (1 << 16));
+        }
+        if (accumulation < 1 || accumulation > 1 << 16) {
+            throw new IllegalArgumentException("accumulation " + accumulation + ": must lie between 1 and " + (1 << 16));
+        }
+    }
+
+    /** One micro-batch a step, no clipping, stochastic rounding, activations kept. */
+    public static TrainSettings of(int batch, long seed) {
+        return new TrainSettings(batch, 1, Clip.NONE, Rounding.STOCHASTIC, false, seed);
+    }
+
+    /** The same with another clipping. */
+    public TrainSettings withClip(Clip other) {
+        return new TrainSettings(batch, accumulation, other, rounding, recompute, seed);
+    }
+}
