@@ -20,4 +20,14 @@ static inline uint16_t sterna_bf16_of_f32(float f) {
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/* Stochastic rounding: up with the probability of the bits cut off, by the high half of a random word.
+ * A finite number stays finite: what would round up to infinity takes the largest bf16. */
+static inline uint16_t sterna_bf16_stochastic(float f, uint32_t word) {
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    if ((bits & 0x7f800000u) == 0x7f800000u) return sterna_bf16_of_f32(f);
+    uint32_t rounded = (bits + (word >> 16)) >> 16;
+    return (uint16_t)((rounded & 0x7fff) == 0x7f80 ? rounded - 1 : rounded);
+}
+
 #endif

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "grid.h"
 #include "table.h"
 
 /* Leaves the calling function with the status of argument number `argument` when `reason` is not 0. */
@@ -49,6 +50,11 @@ static inline int32_t sterna_check_shape(const sterna_matrix *x, int64_t rows, i
     return x->rows == rows && x->cols == cols ? 0 : STERNA_BAD_SHAPE;
 }
 
+/* A tile whose first row is the slice's first row: at least the slice's rows, exactly the tensor's columns. */
+static inline int32_t sterna_check_tile(const sterna_matrix *x, int64_t rows, int64_t cols) {
+    return x->rows >= rows && x->cols == cols ? 0 : STERNA_BAD_SHAPE;
+}
+
 /* 0 <= begin <= end <= limit. */
 static inline int32_t sterna_check_slice(int64_t begin, int64_t end, int64_t limit) {
     return 0 <= begin && begin <= end && end <= limit ? 0 : STERNA_BAD_RANGE;
@@ -76,6 +82,31 @@ static inline int32_t sterna_check_packed(const sterna_packed *w) {
         return STERNA_BAD_SHAPE;
     reason = sterna_check_pointer(w->codes, 1);
     return reason ? reason : sterna_check_pointer(w->scales, 4);
+}
+
+/* Scales of rows row0...row1-1 that codes are divided by: positive, with a finite inverse. */
+static inline int32_t sterna_check_divisors(const sterna_packed *w, int64_t row0, int64_t row1) {
+    const float *scale = sterna_row_scales(w, row0), *end = scale + 1;
+    if (w->scaling != STERNA_PER_TENSOR) end = scale + (row1 - row0) * sterna_groups(w);
+    for (; scale < end; scale++)
+        if (!(*scale > 0 && *scale <= 0x1.fffffep127f && 1 / *scale <= 0x1.fffffep127f)) return STERNA_BAD_VALUE;
+    return 0;
+}
+
+static inline int32_t sterna_check_moment(const sterna_moment *m) {
+    int32_t reason = sterna_check_pointer(m, 8);
+    if (reason) return reason;
+    if (m->type != STERNA_F32 && m->type != STERNA_BF16 && m->type != STERNA_I8) return STERNA_BAD_TYPE;
+    if (m->rows < 0 || m->cols < 1 || m->rows > STERNA_MAX_EXTENT || m->cols > STERNA_MAX_EXTENT)
+        return STERNA_BAD_SHAPE;
+    reason = sterna_check_pointer(m->data, m->type == STERNA_F32 ? 4 : m->type == STERNA_BF16 ? 2 : 1);
+    if (reason || m->type != STERNA_I8) return reason;
+    return sterna_check_pointer(m->scales, 4);
+}
+
+/* low <= x <= high; false for a NaN. */
+static inline int32_t sterna_check_range(float x, float low, float high) {
+    return x >= low && x <= high ? 0 : STERNA_BAD_RANGE;
 }
 
 #endif

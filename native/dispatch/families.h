@@ -12,6 +12,10 @@ void sterna_fill_avx512vnni(sterna_table *t);
 void sterna_fill_amx(sterna_table *t);
 
 void sterna_reference_probe(sterna_table *t);
+void sterna_reference_rng(sterna_table *t);
+void sterna_reference_grid(sterna_table *t);
+void sterna_reference_update(sterna_table *t);
+void sterna_reference_optimizer(sterna_table *t);
 void sterna_reference_rows(sterna_table *t);
 void sterna_reference_attention(sterna_table *t);
 void sterna_reference_gemm(sterna_table *t);

@@ -3,6 +3,10 @@
 
 void sterna_fill_reference(sterna_table *t) {
     sterna_reference_probe(t);
+    sterna_reference_rng(t);
+    sterna_reference_grid(t);
+    sterna_reference_update(t);
+    sterna_reference_optimizer(t);
     sterna_reference_rows(t);
     sterna_reference_attention(t);
     sterna_reference_linear(t);

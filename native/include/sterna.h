@@ -152,7 +152,7 @@ STERNA_API int64_t sterna_row_bytes(int32_t grid, int64_t cols);
  * I8 is block-wise: 64 columns of a row share a scale, scales (rows, ceil(cols / 64)).
  * A signed moment is code * scale, scale = absmax / 127. A square (AdamW's v) is kept as its root:
  * sqrt(v) = code * scale, code 0...255 unsigned, scale = max / 255, and code at least 1 while max > 0.
- * BF16 and I8 are written by stochastic rounding. */
+ * A block whose largest is below 2^-100 becomes zero. BF16 and I8 are written by stochastic rounding. */
 typedef struct sterna_moment {
     void *data;
     float *scales; /* I8 only, otherwise null */
@@ -198,7 +198,8 @@ STERNA_API int32_t sterna_statistics(int32_t tier, const sterna_matrix *x, int64
                                      int64_t row0, int64_t row1);
 
 /* Rows row0...row1-1 of w become the codes nearest to x / scale (ties to even, clipped to the grid;
- * binary: sign, 0 counts as +1). x's first row is row0. The quotient is x * (1 / scale) in f32. */
+ * binary: sign, 0 counts as +1). x's first row is row0. The quotient is x * (1 / scale) in f32. Scales are
+ * positive with a finite inverse, or BAD_VALUE; a NaN or infinity in x gives NONFINITE and changes nothing. */
 STERNA_API int32_t sterna_encode(int32_t tier, const sterna_matrix *x, const sterna_packed *w,
                                  int64_t row0, int64_t row1);
 
@@ -347,15 +348,17 @@ STERNA_API int32_t sterna_attention_backward(int32_t tier, const sterna_attentio
 /*
  * The stochastic-rounding update of rows row0...row1-1 of w (PAPER, section 1). In grid steps
  * z = code * keep - delta * (1 / scale), clipped to [Qn, Qp]; the new code is floor(z) + [u < z - floor(z)]
- * (binary: on the grid of step 2 between -1 and 1); NEAREST takes the nearest code, ties to even. keep
- * is 1 - lr * weight_decay. delta's first row is row0. *flips += codes that changed.
- * A non-finite delta gives NONFINITE and changes nothing.
+ * (binary: on the grid of step 2 between -1 and 1); NEAREST takes the nearest code, ties to even (binary:
+ * sign, 0 counts as +1). keep is 1 - lr * weight_decay, in 0...1. delta's first row is row0. *flips += codes
+ * that changed. Scales are positive with a finite inverse, or BAD_VALUE. A non-finite delta gives NONFINITE
+ * and changes nothing.
  */
 STERNA_API int32_t sterna_update_packed(int32_t tier, const sterna_packed *w, const sterna_matrix *delta,
                                         float keep, uint64_t key, int32_t rounding, int64_t *flips,
                                         int64_t row0, int64_t row1);
 
-/* w = w * keep - delta for float weights; BF16 is written by SR. delta's first row is row0 of w. */
+/* w = w * keep - delta for float weights; BF16 is written by SR (NEAREST: nearest even). delta's first row is
+ * row0 of w. A non-finite delta gives NONFINITE and changes nothing. */
 STERNA_API int32_t sterna_update_float(int32_t tier, const sterna_matrix *w, const sterna_matrix *delta,
                                        float keep, uint64_t key, int32_t rounding, int64_t row0,
                                        int64_t row1);
@@ -363,8 +366,9 @@ STERNA_API int32_t sterna_update_float(int32_t tier, const sterna_matrix *w, con
 /*
  * Optimizers turn a gradient tile into a delta tile in place: g (row1 - row0, cols), F32, its first row
  * is row0 of the moments. squares[i] (row1 - row0) receives the sum of g^2 of each row in float64 (before
- * `factor`), for norms; may be null. A non-finite g gives NONFINITE: squares are written, nothing else.
- * `factor` scales g first (clipping, accumulation). key seeds SR of the state, from sterna_key.
+ * `factor`), for norms; may be null. `factor` scales g first (clipping, accumulation). A scaled g whose square
+ * is not finite in f32 (NaN, infinite, beyond 1.8e19) gives NONFINITE: squares are written, nothing else.
+ * key seeds SR of the state, from sterna_key. beta and momentum lie in 0...1, epsilon is positive.
  */
 
 /* m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; delta = rate * m * bias1 / (sqrt(v * bias2) + epsilon),
@@ -389,7 +393,8 @@ STERNA_API int32_t sterna_sgd(int32_t tier, const sterna_sgd_step *step, const s
 
 /*
  * Adafactor (Shazeer and Stern 2018). The caller folds row and column sums of g^2 into the factored
- * second moment and hands over, for the step, u(r, c) = g * factor * row_factor[r] * col_factor[c].
+ * second moment and hands over, for the step, u(r, c) = g * (factor * row_factor[r]) * col_factor[c], with r
+ * the row of the tensor.
  * sterna_column_squares: sums[c] = sum over rows, in order, of g^2, for columns col0...col1-1 (float64).
  * sterna_row_squares: squares[r - row0] of rows row0...row1-1 of g. sterna_adafactor_squares: sum of u^2 of
  * each row, for update clipping. sterna_adafactor: m = beta1 m + (1 - beta1) u; delta = rate * m (m null: rate * u).
