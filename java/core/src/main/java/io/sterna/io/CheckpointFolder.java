@@ -1,0 +1,95 @@
+package io.sterna.io;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/** The checkpoints of a run: {@code step-00000200.sterna} and so on, of which the last few are kept. */
+public final class CheckpointFolder {
+    private static final Pattern NAME = Pattern.compile("step-(\\d{8,18})\\.sterna");
+    private final Path folder;
+
+    /** The folder is made when the first checkpoint is. */
+    public CheckpointFolder(Path folder) {
+        this.folder = folder;
+    }
+
+    /** Starts the checkpoint of {@code step}. */
+    public CheckpointWriter write(long step) throws IOException {
+        Files.createDirectories(folder);
+        return new CheckpointWriter(file(step));
+    }
+
+    /** Where the checkpoint of {@code step} is. */
+    public Path file(long step) {
+        return folder.resolve("step-%08d.sterna".formatted(step));
+    }
+
+    /** The checkpoints there are, oldest first. */
+    public List<Path> list() throws IOException {
+        if (!Files.isDirectory(folder)) {
+            return List.of();
+        }
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.filter(f -> step(f) >= 0)
+                    .sorted((a, b) -> Long.compare(step(a), step(b)))
+                    .toList();
+        }
+    }
+
+    /**
+     * Opens the last checkpoint.
+     *
+     * @throws CheckpointException if there is none, or if it is damaged; then the message names the one
+     *     before it, if that one's header is whole
+     */
+    public CheckpointReader openLast() throws IOException {
+        List<Path> all = list();
+        if (all.isEmpty()) {
+            throw new CheckpointException(folder, "has no checkpoint", "nothing to resume; start a new run");
+        }
+        try {
+            return new CheckpointReader(all.getLast());
+        } catch (CheckpointException e) {
+            throw offerEarlier(all.getLast(), e);
+        }
+    }
+
+    /** {@code damage} of {@code file}, with the checkpoint to go on from in its place. */
+    public CheckpointException offerEarlier(Path file, CheckpointException damage) throws IOException {
+        List<Path> earlier =
+                list().stream().filter(f -> step(f) < step(file)).toList();
+        for (Path candidate : earlier.reversed()) {
+            try (CheckpointReader reader = new CheckpointReader(candidate)) {
+                reader.verify();
+                return new CheckpointException(
+                        file,
+                        damage.fault(),
+                        "delete it and resume again to go on from " + candidate.getFileName() + ", which is whole",
+                        damage);
+            } catch (CheckpointException e) {
+                damage.addSuppressed(e);
+            }
+        }
+        return new CheckpointException(
+                file, damage.fault(), "no earlier checkpoint is whole; start a new run", damage);
+    }
+
+    /** Removes all but the last {@code keep} checkpoints. */
+    public void prune(int keep) throws IOException {
+        List<Path> all = list();
+        for (Path old : all.subList(0, Math.max(0, all.size() - keep))) {
+            Files.delete(old);
+        }
+    }
+
+    /** The step of a checkpoint by its name, or -1 if it is no checkpoint's. */
+    public static long step(Path file) {
+        Matcher m = NAME.matcher(file.getFileName().toString());
+        return m.matches() ? Long.parseLong(m.group(1)) : -1;
+    }
+}

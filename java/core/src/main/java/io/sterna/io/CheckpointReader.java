@@ -1,0 +1,201 @@
+package io.sterna.io;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Reads a checkpoint and trusts nothing in it: every size, offset and count is checked before anything is
+ * allocated for it, and every tensor against its checksum. Not thread-safe.
+ */
+public final class CheckpointReader implements AutoCloseable {
+    private static final String REMEDY = "the file is damaged: use an earlier checkpoint";
+    private final Path file;
+    private final FileChannel channel;
+    private final Map<String, Object> meta;
+    private final Map<String, Tensor> tensors = new LinkedHashMap<>();
+
+    /** Where a tensor lies; {@code bytes} from {@code offset} on. */
+    public record Tensor(String name, String encoding, List<Long> shape, long offset, long bytes, int crc32c) {}
+
+    /** Opens {@code file} and checks everything but the tensors' bytes. */
+    public CheckpointReader(Path file) throws CheckpointException {
+        this.file = file;
+        try {
+            this.channel = FileChannel.open(file, StandardOpenOption.READ);
+        } catch (IOException e) {
+            throw new CheckpointException(file, "cannot be opened (" + e.getMessage() + ")", "check the path", e);
+        }
+        try {
+            this.meta = readHeader();
+        } catch (JsonException e) {
+            close();
+            throw fault("header: " + e.getMessage(), e);
+        } catch (CheckpointException e) {
+            close();
+            throw e;
+        } catch (IOException e) {
+            close();
+            throw fault("cannot be read (" + e.getMessage() + ")", e);
+        }
+    }
+
+    /** What the writer gave to {@link CheckpointWriter#commit}. */
+    public Map<String, Object> meta() {
+        return meta;
+    }
+
+    /** The tensors in the order of the file. */
+    public Collection<Tensor> tensors() {
+        return tensors.values();
+    }
+
+    /** The tensor {@code name}, which must have this encoding, shape and size. */
+    public Tensor expect(String name, String encoding, List<Long> shape, long bytes) throws CheckpointException {
+        Tensor tensor = tensors.get(name);
+        if (tensor == null) {
+            throw mismatch("tensor " + name + " is missing");
+        }
+        if (!tensor.encoding.equals(encoding) || !tensor.shape.equals(shape) || tensor.bytes != bytes) {
+            throw mismatch("tensor %s is %s %s of %d bytes, the model's is %s %s of %d bytes"
+                    .formatted(name, tensor.encoding, tensor.shape, tensor.bytes, encoding, shape, bytes));
+        }
+        return tensor;
+    }
+
+    /** Reads a tensor into {@code target}, which has its size, and checks the sum. */
+    public void read(Tensor tensor, MemorySegment target) throws CheckpointException {
+        if (target.byteSize() != tensor.bytes) {
+            throw new IllegalArgumentException(
+                    tensor.name + ": target has " + target.byteSize() + " bytes, not " + tensor.bytes);
+        }
+        try {
+            for (long at = 0; at < tensor.bytes; ) {
+                ByteBuffer chunk = CheckpointFormat.chunk(target, at);
+                int bytes = chunk.remaining();
+                readFully(chunk, tensor.offset + at);
+                at += bytes;
+            }
+        } catch (IOException e) {
+            throw fault("tensor " + tensor.name + " cannot be read (" + e.getMessage() + ")", e);
+        }
+        int crc = CheckpointFormat.checksum(target);
+        if (crc != tensor.crc32c) {
+            throw fault("tensor %s has checksum %08x, not %08x".formatted(tensor.name, crc, tensor.crc32c), null);
+        }
+    }
+
+    /** Checks every tensor's bytes against its checksum. */
+    public void verify() throws CheckpointException {
+        try (Arena arena = Arena.ofConfined()) {
+            long largest = tensors.values().stream().mapToLong(Tensor::bytes).max().orElse(0);
+            MemorySegment buffer = arena.allocate(largest);
+            for (Tensor tensor : tensors.values()) {
+                read(tensor, buffer.asSlice(0, tensor.bytes));
+            }
+        }
+    }
+
+    private Map<String, Object> readHeader() throws IOException {
+        long size = channel.size();
+        check(size >= CheckpointFormat.PREAMBLE_BYTES, "size " + size + " is less than a checkpoint's");
+        byte[] bytes = new byte[CheckpointFormat.PREAMBLE_BYTES];
+        readFully(ByteBuffer.wrap(bytes), 0);
+        CheckpointFormat.Preamble p = CheckpointFormat.Preamble.of(bytes);
+        check(p != null, "the preamble is not a checkpoint's");
+        if (p.version() != CheckpointFormat.VERSION) {
+            throw new CheckpointException(
+                    file,
+                    "version is " + p.version() + ", this program reads " + CheckpointFormat.VERSION,
+                    "use the program that wrote it");
+        }
+        check(p.fileBytes() == size, "size is " + size + ", the preamble says " + p.fileBytes());
+        check(
+                p.headerBytes() >= 2 && p.headerBytes() <= CheckpointFormat.MAX_HEADER_BYTES,
+                "header bytes " + p.headerBytes());
+        check(
+                p.headerOffset() >= CheckpointFormat.PREAMBLE_BYTES && p.headerOffset() == size - p.headerBytes(),
+                "header offset " + p.headerOffset());
+        byte[] header = new byte[(int) p.headerBytes()];
+        readFully(ByteBuffer.wrap(header), p.headerOffset());
+        check(CheckpointFormat.checksum(header) == p.headerCrc(), "the header's checksum is wrong");
+        Map<String, Object> root = Json.asObject(Json.parse(header), "the header");
+        readTensors(Json.list(root, "tensors"), p.headerOffset());
+        return Json.object(root, "meta");
+    }
+
+    /** Tensors must lie in the order of the list, aligned, without overlap, all before {@code limit}. */
+    private void readTensors(List<Object> list, long limit) throws IOException {
+        long end = CheckpointFormat.PREAMBLE_BYTES;
+        for (Object item : list) {
+            Map<String, Object> entry = Json.asObject(item, "a tensor");
+            Tensor t = tensor(entry);
+            check(t.offset == CheckpointFormat.aligned(end), "tensor " + t.name + ": offset " + t.offset);
+            check(t.bytes >= 0 && t.bytes <= limit - t.offset, "tensor " + t.name + ": bytes " + t.bytes);
+            check(tensors.put(t.name, t) == null, "tensor " + t.name + " is there twice");
+            end = t.offset + t.bytes;
+        }
+        check(end == limit, "tensors end at " + end + ", the header starts at " + limit);
+    }
+
+    private Tensor tensor(Map<String, Object> entry) throws IOException {
+        String name = Json.string(entry, "name");
+        List<Long> shape = new ArrayList<>();
+        for (Object dimension : Json.list(entry, "shape")) {
+            check(dimension instanceof Long d && d >= 0, "tensor " + name + ": shape " + entry.get("shape"));
+            shape.add((Long) dimension);
+        }
+        long crc = Json.integer(entry, "crc32c");
+        check(crc == (crc & 0xffffffffL), "tensor " + name + ": crc32c " + crc);
+        return new Tensor(
+                name,
+                Json.string(entry, "encoding"),
+                List.copyOf(shape),
+                Json.integer(entry, "offset"),
+                Json.integer(entry, "bytes"),
+                (int) crc);
+    }
+
+    private void readFully(ByteBuffer target, long offset) throws IOException {
+        while (target.hasRemaining()) {
+            int n = channel.read(target, offset);
+            if (n < 0) {
+                throw new EOFException("it ends at byte " + offset);
+            }
+            offset += n;
+        }
+    }
+
+    private void check(boolean fine, String fault) throws CheckpointException {
+        if (!fine) {
+            throw fault(fault, null);
+        }
+    }
+
+    private CheckpointException fault(String fault, Throwable cause) {
+        return new CheckpointException(file, fault, REMEDY, cause);
+    }
+
+    private CheckpointException mismatch(String fault) {
+        return new CheckpointException(file, fault, "resume with the configuration that wrote it");
+    }
+
+    @Override
+    public void close() throws CheckpointException {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            throw fault("cannot be closed (" + e.getMessage() + ")", e);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+package io.sterna.train;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.OptionalLong;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** Memory of this process and of the machine, in bytes, where the system says it (Linux). Thread-safe. */
+public final class ProcessMemory {
+    private static final Path STATUS = Path.of("/proc/self/status");
+    private static final Path MEMORY = Path.of("/proc/meminfo");
+
+    private ProcessMemory() {}
+
+    /** Resident set now. */
+    public static OptionalLong rss() throws IOException {
+        return kilobytes(STATUS, "VmRSS");
+    }
+
+    /** Largest resident set since the process started. */
+    public static OptionalLong peakRss() throws IOException {
+        return kilobytes(STATUS, "VmHWM");
+    }
+
+    /** What a new process could take without swapping. */
+    public static OptionalLong available() throws IOException {
+        return kilobytes(MEMORY, "MemAvailable");
+    }
+
+    /** The machine's memory. */
+    public static OptionalLong total() throws IOException {
+        return kilobytes(MEMORY, "MemTotal");
+    }
+
+    private static OptionalLong kilobytes(Path file, String field) throws IOException {
+        if (!Files.isReadable(file)) {
+            return OptionalLong.empty();
+        }
+        Matcher m = Pattern.compile("(?m)^" + field + ":\\s+(\\d+) kB$").matcher(Files.readString(file));
+        return m.find() ? OptionalLong.of(Long.parseLong(m.group(1)) * 1024) : OptionalLong.empty();
+    }
+}
