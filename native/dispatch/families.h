@@ -13,6 +13,8 @@ void sterna_fill_amx(sterna_table *t);
 
 void sterna_reference_probe(sterna_table *t);
 void sterna_reference_rng(sterna_table *t);
+void sterna_avx2_rng(sterna_table *t);
+void sterna_avx512_rng(sterna_table *t);
 void sterna_reference_grid(sterna_table *t);
 void sterna_reference_update(sterna_table *t);
 void sterna_reference_optimizer(sterna_table *t);

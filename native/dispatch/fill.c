@@ -14,11 +14,11 @@ void sterna_fill_reference(sterna_table *t) {
 }
 
 void sterna_fill_avx2(sterna_table *t) {
-    (void)t;
+    sterna_avx2_rng(t);
 }
 
 void sterna_fill_avx512(sterna_table *t) {
-    (void)t;
+    sterna_avx512_rng(t);
 }
 
 void sterna_fill_avx512vnni(sterna_table *t) {

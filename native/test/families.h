@@ -5,7 +5,8 @@
 #include "check.h"
 
 extern const check_family check_tiers;
+extern const check_family check_rng;
 
-#define CHECK_FAMILIES &check_tiers
+#define CHECK_FAMILIES &check_tiers, &check_rng
 
 #endif

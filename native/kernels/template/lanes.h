@@ -1,0 +1,281 @@
+/*
+ * lanes.h: the vectors of a tier, LANES 32-bit lanes wide: 16 on AVX-512, 8 on AVX2. Arithmetic and
+ * shifts are C's operators on vector types; what C has no operator for stands here. Every function is
+ * exact or correctly rounded, so the lanes of any tier make the bytes of the reference.
+ */
+#ifndef STERNA_LANES_H
+#define STERNA_LANES_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+#if defined(__AVX512F__)
+#define LANES 16
+#else
+#define LANES 8
+#endif
+
+/* Vectors in a block of 64 elements. */
+#define VECTORS (64 / LANES)
+
+typedef float vfloat __attribute__((vector_size(4 * LANES)));
+typedef int32_t vint __attribute__((vector_size(4 * LANES)));
+typedef uint32_t vuint __attribute__((vector_size(4 * LANES)));
+typedef double vdouble __attribute__((vector_size(4 * LANES)));
+typedef uint64_t vlong __attribute__((vector_size(4 * LANES)));
+
+/* How many of the LANES elements from `offset` on lie before `count`: 0...LANES. */
+INLINE int lanes_left(int count, int offset) {
+    int left = count - offset;
+    return left < 0 ? 0 : left > LANES ? LANES : left;
+}
+
+#if LANES == 16
+
+INLINE vfloat splat(float x) {
+    return (vfloat)_mm512_set1_ps(x);
+}
+INLINE vint splat_int(int32_t x) {
+    return (vint)_mm512_set1_epi32(x);
+}
+INLINE vlong splat_long(uint64_t x) {
+    return (vlong)_mm512_set1_epi64((int64_t)x);
+}
+INLINE vint lane_numbers(void) {
+    return (vint)_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+INLINE __mmask16 first_lanes(int n) {
+    return (__mmask16)((1u << n) - 1);
+}
+/* The first n floats, then zeros. */
+INLINE vfloat load_floats(const float *p, int n) {
+    if (n == LANES) return (vfloat)_mm512_loadu_ps(p);
+    return (vfloat)_mm512_maskz_loadu_ps(first_lanes(n), p);
+}
+INLINE void store_floats(float *p, vfloat x, int n) {
+    if (n == LANES) _mm512_storeu_ps(p, (__m512)x);
+    else _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)x);
+}
+INLINE vint load_shorts(const uint16_t *p, int n) {
+    if (n == LANES) return (vint)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return (vint)_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(n), p));
+}
+INLINE void store_shorts(uint16_t *p, vint x, int n) {
+    if (n == LANES) _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16((__m512i)x));
+    else _mm512_mask_cvtepi32_storeu_epi16(p, first_lanes(n), (__m512i)x);
+}
+INLINE vint load_bytes(const uint8_t *p, int n) {
+    if (n == LANES) return (vint)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    return (vint)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first_lanes(n), p));
+}
+INLINE void store_bytes(uint8_t *p, vint x, int n) {
+    if (n == LANES) _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)x));
+    else _mm512_mask_cvtepi32_storeu_epi8(p, first_lanes(n), (__m512i)x);
+}
+INLINE vfloat square_root(vfloat x) {
+    return (vfloat)_mm512_sqrt_ps((__m512)x);
+}
+/* min(a, b) is a < b ? a : b, as in C; so with max. */
+INLINE vfloat min_float(vfloat a, vfloat b) {
+    return (vfloat)_mm512_min_ps((__m512)a, (__m512)b);
+}
+INLINE vfloat max_float(vfloat a, vfloat b) {
+    return (vfloat)_mm512_max_ps((__m512)a, (__m512)b);
+}
+INLINE vdouble max_double(vdouble a, vdouble b) {
+    return (vdouble)_mm512_max_pd((__m512d)a, (__m512d)b);
+}
+INLINE vint max_int(vint a, vint b) {
+    return (vint)_mm512_max_epi32((__m512i)a, (__m512i)b);
+}
+INLINE vint floor_int(vfloat x) {
+    return (vint)_mm512_cvt_roundps_epi32((__m512)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+INLINE vint nearest_int(vfloat x) {
+    return (vint)_mm512_cvt_roundps_epi32((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+INLINE vfloat float_of(vint x) {
+    return (vfloat)_mm512_cvtepi32_ps((__m512i)x);
+}
+/* Lanes 0...7 (half 0) or 8...15 in float64. */
+INLINE vdouble double_of(vfloat x, int half) {
+    __m256 y = half ? _mm512_extractf32x8_ps((__m512)x, 1) : _mm512_castps512_ps256((__m512)x);
+    return (vdouble)_mm512_cvtps_pd(y);
+}
+/* mask ? a : b; a mask lane is 0 or -1. */
+INLINE vint choose(vint mask, vint a, vint b) {
+    return (vint)_mm512_ternarylogic_epi32((__m512i)mask, (__m512i)a, (__m512i)b, 0xca);
+}
+INLINE int count_different(vint a, vint b) {
+    return __builtin_popcount(_mm512_cmpneq_epi32_mask((__m512i)a, (__m512i)b));
+}
+/* The product of the low halves of 64-bit lanes. */
+INLINE vlong multiply_low(vlong a, vlong b) {
+    return (vlong)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+}
+INLINE vlong xor3(vlong a, vlong b, vlong c) {
+    return (vlong)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)b, (__m512i)c, 0x96);
+}
+/* Low halves of 64-bit lanes: a in the even, b in the odd 32-bit lanes. */
+INLINE vuint interleave(vlong a, vlong b) {
+    return (vuint)_mm512_mask_shuffle_epi32((__m512i)a, 0xaaaa, (__m512i)b, _MM_PERM_CCAA);
+}
+INLINE vlong unpack_low(vlong a, vlong b) {
+    return (vlong)_mm512_unpacklo_epi64((__m512i)a, (__m512i)b);
+}
+INLINE vlong unpack_high(vlong a, vlong b) {
+    return (vlong)_mm512_unpackhi_epi64((__m512i)a, (__m512i)b);
+}
+
+#else
+
+INLINE vfloat splat(float x) {
+    return (vfloat)_mm256_set1_ps(x);
+}
+INLINE vint splat_int(int32_t x) {
+    return (vint)_mm256_set1_epi32(x);
+}
+INLINE vlong splat_long(uint64_t x) {
+    return (vlong)_mm256_set1_epi64x((int64_t)x);
+}
+INLINE vint lane_numbers(void) {
+    return (vint)_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+}
+INLINE __m256i first_lanes(int n) {
+    return (__m256i)(lane_numbers() < splat_int(n));
+}
+INLINE vfloat load_floats(const float *p, int n) {
+    if (n == LANES) return (vfloat)_mm256_loadu_ps(p);
+    return (vfloat)_mm256_maskload_ps(p, first_lanes(n));
+}
+INLINE void store_floats(float *p, vfloat x, int n) {
+    if (n == LANES) _mm256_storeu_ps(p, (__m256)x);
+    else _mm256_maskstore_ps(p, first_lanes(n), (__m256)x);
+}
+INLINE vint load_shorts(const uint16_t *p, int n) {
+    uint16_t copy[LANES] = {0};
+    if (n < LANES) p = memcpy(copy, p, 2 * (size_t)n);
+    return (vint)_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+INLINE void store_shorts(uint16_t *p, vint x, int n) {
+    __m256i even = _mm256_shuffle_epi8((__m256i)x, _mm256_setr_epi8(
+        0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1,
+        0, 1, 4, 5, 8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1));
+    __m128i y = _mm256_castsi256_si128(_mm256_permute4x64_epi64(even, 0x08));
+    uint16_t copy[LANES];
+    _mm_storeu_si128((__m128i *)(n == LANES ? p : copy), y);
+    if (n < LANES) memcpy(p, copy, 2 * (size_t)n);
+}
+INLINE vint load_bytes(const uint8_t *p, int n) {
+    uint8_t copy[LANES] = {0};
+    if (n < LANES) p = memcpy(copy, p, (size_t)n);
+    return (vint)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+INLINE void store_bytes(uint8_t *p, vint x, int n) {
+    __m256i fours = _mm256_shuffle_epi8((__m256i)x, _mm256_set1_epi32(0x0c080400));
+    __m128i y = _mm_unpacklo_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256(fours, 1));
+    uint8_t copy[LANES];
+    _mm_storel_epi64((__m128i *)(n == LANES ? p : copy), y);
+    if (n < LANES) memcpy(p, copy, (size_t)n);
+}
+INLINE vfloat square_root(vfloat x) {
+    return (vfloat)_mm256_sqrt_ps((__m256)x);
+}
+INLINE vfloat min_float(vfloat a, vfloat b) {
+    return (vfloat)_mm256_min_ps((__m256)a, (__m256)b);
+}
+INLINE vfloat max_float(vfloat a, vfloat b) {
+    return (vfloat)_mm256_max_ps((__m256)a, (__m256)b);
+}
+INLINE vdouble max_double(vdouble a, vdouble b) {
+    return (vdouble)_mm256_max_pd((__m256d)a, (__m256d)b);
+}
+INLINE vint max_int(vint a, vint b) {
+    return (vint)_mm256_max_epi32((__m256i)a, (__m256i)b);
+}
+INLINE vint floor_int(vfloat x) {
+    return (vint)_mm256_cvttps_epi32(_mm256_floor_ps((__m256)x));
+}
+INLINE vint nearest_int(vfloat x) {
+    return (vint)_mm256_cvttps_epi32(_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+INLINE vfloat float_of(vint x) {
+    return (vfloat)_mm256_cvtepi32_ps((__m256i)x);
+}
+INLINE vdouble double_of(vfloat x, int half) {
+    __m128 y = half ? _mm256_extractf128_ps((__m256)x, 1) : _mm256_castps256_ps128((__m256)x);
+    return (vdouble)_mm256_cvtps_pd(y);
+}
+INLINE vint choose(vint mask, vint a, vint b) {
+    return (vint)_mm256_blendv_epi8((__m256i)b, (__m256i)a, (__m256i)mask);
+}
+INLINE int count_different(vint a, vint b) {
+    int equal = _mm256_movemask_ps((__m256)_mm256_cmpeq_epi32((__m256i)a, (__m256i)b));
+    return LANES - __builtin_popcount((unsigned)equal);
+}
+INLINE vlong multiply_low(vlong a, vlong b) {
+    return (vlong)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+}
+INLINE vlong xor3(vlong a, vlong b, vlong c) {
+    return a ^ b ^ c;
+}
+INLINE vuint interleave(vlong a, vlong b) {
+    return (vuint)_mm256_blend_epi32((__m256i)a, (__m256i)(b << 32), 0xaa);
+}
+INLINE vlong unpack_low(vlong a, vlong b) {
+    return (vlong)_mm256_unpacklo_epi64((__m256i)a, (__m256i)b);
+}
+INLINE vlong unpack_high(vlong a, vlong b) {
+    return (vlong)_mm256_unpackhi_epi64((__m256i)a, (__m256i)b);
+}
+
+#endif
+
+/* The largest lane. */
+INLINE int32_t largest_int(vint x) {
+    int32_t max = x[0];
+    for (int i = 1; i < LANES; i++) max = x[i] > max ? x[i] : max;
+    return max;
+}
+
+/* The bits of |x|: ordered as the numbers are, infinity above every number and NaN above infinity. */
+INLINE vint magnitude_bits(vfloat x) {
+    return (vint)x & splat_int(0x7fffffff);
+}
+
+INLINE float float_of_bits(int32_t bits) {
+    float x;
+    memcpy(&x, &bits, 4);
+    return x;
+}
+
+/* u of random words: the upper 24 bits, uniform in [0, 1). */
+INLINE vfloat uniform(vuint words) {
+    return float_of((vint)(words >> 8)) * splat(0x1p-24f);
+}
+
+/* Sums in float64 of 16 lanes by column, whatever LANES is; column c adds to lane c % 16. */
+typedef struct sum16 {
+    vdouble lanes[32 / LANES];
+} sum16;
+
+/* Adds squares of the vector that begins at column `offset` of a run. */
+INLINE void add_lanes(sum16 *sum, int offset, vdouble low, vdouble high) {
+    int at = offset % 16 / LANES * 2;
+    sum->lanes[at] += low;
+    sum->lanes[at + 1] += high;
+}
+
+/* Lanes i and i + 8, then + 4, + 2, + 1. */
+INLINE double total(const sum16 *sum) {
+    double lanes[16];
+    memcpy(lanes, sum->lanes, sizeof lanes);
+    for (int half = 8; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+    return lanes[0];
+}
+
+#endif
