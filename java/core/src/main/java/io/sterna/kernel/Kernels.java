@@ -1,0 +1,552 @@
+package io.sterna.kernel;
+
+import static io.sterna.kernel.ffm.sterna_h.*;
+
+import io.sterna.kernel.KernelException.Reason;
+import io.sterna.rng.SrKey;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.Grid;
+import io.sterna.tensor.Moment;
+import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.QuantizedMatrix;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * Every downcall: check, invoke, status. A method is one kernel of {@code sterna.h} on one tier, over the
+ * slice row0 ... row1 - 1; shapes, units and methods are stated there. T counts tokens, K input features,
+ * N output features.
+ *
+ * <p>Methods throw {@link IllegalArgumentException} when a shape does not fit or memory has been closed,
+ * and {@link KernelException} when the kernel refuses. Nothing is written then. None allocates native
+ * memory. Thread-safe: slices that write different rows may run at the same time.
+ */
+public final class Kernels {
+    /** {@link #gemm}: add to c. */
+    public static final int ACCUMULATE = STERNA_ACCUMULATE();
+    /** {@link #gemm}: a is stored (K, M). */
+    public static final int TRANSPOSE_A = STERNA_TRANSPOSE_A();
+    /** {@link #gemm}: b is stored (N, K). */
+    public static final int TRANSPOSE_B = STERNA_TRANSPOSE_B();
+    /** {@link #gemm}: operands may be rounded to bf16 where the tier has a bf16 matrix unit. */
+    public static final int ALLOW_BF16 = STERNA_ALLOW_BF16();
+    /** Doubles that {@link #statistics} gives a group: sum |x|, max |x|, sum x, sum x squared. */
+    public static final int STATISTICS = 4;
+
+    private static final int OK = STERNA_OK();
+
+    private final Tier name;
+    private final int tier;
+
+    private Kernels(Tier tier) {
+        this.name = tier;
+        this.tier = tier.code();
+    }
+
+    /**
+     * The kernels of a tier.
+     *
+     * @throws IllegalArgumentException when this machine does not grant it
+     */
+    public static Kernels of(Tier tier) {
+        Tier granted = Tier.granted();
+        if (tier.compareTo(granted) > 0) {
+            throw new IllegalArgumentException("tier " + tier + ": this machine grants at most " + granted);
+        }
+        return new Kernels(tier);
+    }
+
+    /** The kernels of {@link Tier#best}. */
+    public static Kernels best() {
+        return of(Tier.best());
+    }
+
+    /** The tier. */
+    public Tier tier() {
+        return name;
+    }
+
+    /** The key of a tensor's random bits in a step. */
+    public static long key(long seed, int tensor, long step) {
+        return SrKey.of(seed, tensor, step);
+    }
+
+    // ------------------------------------------------------------ packed weights
+
+    /** Normal numbers for rows row0 ... row1 - 1 of a tensor; x's first row is row0. */
+    public void normal(long key, float deviation, FloatMatrix x, long row0, long row1) {
+        Checks.slice(row0, row1, Long.MAX_VALUE);
+        Checks.tile("x", x, row1 - row0, x.cols());
+        int status = sterna_normal(tier, key, deviation, x.descriptor(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("normal", status, "key deviation x row0 row1", key, deviation, x, row0, row1);
+        }
+    }
+
+    /**
+     * {@value #STATISTICS} doubles for each row and each run of {@code group} columns of it.
+     *
+     * @param group 0 for the whole row, or a multiple of 64
+     * @param stats double (rows of x, groups, 4)
+     */
+    public void statistics(FloatMatrix x, long group, MemorySegment stats, long row0, long row1) {
+        Checks.alive("x", x);
+        Checks.slice(row0, row1, x.rows());
+        Checks.bytes("stats", stats, row1 * (group == 0 ? 1 : Math.ceilDiv(x.cols(), group)) * STATISTICS * Double.BYTES);
+        int status = sterna_statistics(tier, x.descriptor(), group, stats, row0, row1);
+        if (status != OK) {
+            throw new KernelException("statistics", status, "x group stats row0 row1", x, group, stats, row0, row1);
+        }
+    }
+
+    /** Rows row0 ... row1 - 1 of w become the codes nearest to x / scale; x's first row is row0. */
+    public void encode(FloatMatrix x, PackedMatrix w, long row0, long row1) {
+        Checks.packed("w", w, w.rows(), w.cols());
+        Checks.slice(row0, row1, w.rows());
+        Checks.tile("x", x, row1 - row0, w.cols());
+        int status = sterna_encode(tier, x.descriptor(), w.descriptor(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("encode", status, "x w row0 row1", x, w, row0, row1);
+        }
+    }
+
+    /** x = code * scale for rows row0 ... row1 - 1 of w; x's first row is row0. */
+    public void decode(PackedMatrix w, FloatMatrix x, long row0, long row1) {
+        Checks.packed("w", w, w.rows(), w.cols());
+        Checks.slice(row0, row1, w.rows());
+        Checks.tile("x", x, row1 - row0, w.cols());
+        int status = sterna_decode(tier, w.descriptor(), x.descriptor(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("decode", status, "w x row0 row1", w, x, row0, row1);
+        }
+    }
+
+    /** Adds to counts[code - Qn] for every weight of the rows; {@code counts} is 256 longs. */
+    public void histogram(PackedMatrix w, MemorySegment counts, long row0, long row1) {
+        Checks.packed("w", w, w.rows(), w.cols());
+        Checks.slice(row0, row1, w.rows());
+        Checks.bytes("counts", counts, 256 * Long.BYTES);
+        int status = sterna_histogram(tier, w.descriptor(), counts, row0, row1);
+        if (status != OK) {
+            throw new KernelException("histogram", status, "w counts row0 row1", w, counts, row0, row1);
+        }
+    }
+
+    /** Ternary codes of the rows at rest: {@code trits} holds ceil(cols / 5) bytes for each row of w. */
+    public static void packTrits(PackedMatrix w, MemorySegment trits, long row0, long row1) {
+        checkTrits(w, trits, row0, row1);
+        int status = sterna_trits_pack(w.descriptor(), trits, row0, row1);
+        if (status != OK) {
+            // These two take no tier, so their first argument has position 1.
+            throw new KernelException("trits_pack", status - 16, "w trits row0 row1", w, "trits", row0, row1);
+        }
+    }
+
+    /** The reverse of {@link #packTrits}; refuses a byte that is no 5 trits. */
+    public static void unpackTrits(MemorySegment trits, PackedMatrix w, long row0, long row1) {
+        checkTrits(w, trits, row0, row1);
+        int status = sterna_trits_unpack(trits, w.descriptor(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("trits_unpack", status - 16, "trits w row0 row1", "trits", w, row0, row1);
+        }
+    }
+
+    private static void checkTrits(PackedMatrix w, MemorySegment trits, long row0, long row1) {
+        Checks.packed("w", w, w.rows(), w.cols());
+        if (w.grid() != Grid.TERNARY) {
+            throw new IllegalArgumentException("w = " + w + ": must be ternary");
+        }
+        Checks.slice(row0, row1, w.rows());
+        Checks.bytes("trits", trits, w.rows() * Math.ceilDiv(w.cols(), 5));
+    }
+
+    // ------------------------------------------------------------ activations
+
+    /** Per-token absmax int8; {@link Reason#NONFINITE} for a NaN or an infinity. */
+    public void quantize(FloatMatrix x, QuantizedMatrix q, long row0, long row1) {
+        Checks.alive("x", x);
+        Checks.quantized("q", q, x.rows(), x.cols());
+        Checks.slice(row0, row1, x.rows());
+        int status = sterna_quantize(tier, x.descriptor(), q.descriptor(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("quantize", status, "x q row0 row1", x, q, row0, row1);
+        }
+    }
+
+    /** y = x / rms * gain (1, K); inverse roots to invRms (1, T). */
+    public void rmsnorm(FloatMatrix x, FloatMatrix gain, float epsilon, FloatMatrix y, FloatMatrix invRms, long row0, long row1) {
+        checkNorm(x, gain, invRms, row0, row1);
+        Checks.matrix("y", y, x.rows(), x.cols());
+        int status = sterna_rmsnorm(tier, x.descriptor(), gain.descriptor(), epsilon, y.descriptor(), invRms.data(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("rmsnorm", status, "x gain epsilon y inv_rms row0 row1", x, gain, epsilon, y, invRms, row0, row1);
+        }
+    }
+
+    /** {@link #rmsnorm}, then {@link #quantize}. */
+    public void rmsnormQuantize(FloatMatrix x, FloatMatrix gain, float epsilon, QuantizedMatrix q, FloatMatrix invRms, long row0, long row1) {
+        checkNorm(x, gain, invRms, row0, row1);
+        Checks.quantized("q", q, x.rows(), x.cols());
+        int status = sterna_rmsnorm_quantize(tier, x.descriptor(), gain.descriptor(), epsilon, q.descriptor(), invRms.data(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("rmsnorm_quantize", status, "x gain epsilon q inv_rms row0 row1", x, gain, epsilon, q, invRms, row0, row1);
+        }
+    }
+
+    /** dx from dy (T, K); dx may be dy when it is not added to. */
+    public void rmsnormBackward(FloatMatrix x, FloatMatrix gain, FloatMatrix invRms, FloatMatrix dy, FloatMatrix dx, boolean accumulate, long row0, long row1) {
+        checkNorm(x, gain, invRms, row0, row1);
+        Checks.matrix("dy", dy, x.rows(), x.cols());
+        Checks.matrix("dx", dx, x.rows(), x.cols());
+        int status = sterna_rmsnorm_backward(tier, x.descriptor(), gain.descriptor(), invRms.data(), dy.descriptor(), dx.descriptor(), flag(accumulate), row0, row1);
+        if (status != OK) {
+            throw new KernelException("rmsnorm_backward", status, "x gain inv_rms dy dx accumulate row0 row1", x, gain, invRms, dy, dx, accumulate, row0, row1);
+        }
+    }
+
+    /** dgain (1, K), columns col0 ... col1 - 1. */
+    public void rmsnormGainGradient(FloatMatrix x, FloatMatrix invRms, FloatMatrix dy, FloatMatrix dgain, long col0, long col1) {
+        Checks.alive("x", x);
+        Checks.vector("inv_rms", invRms, 1, x.rows());
+        Checks.matrix("dy", dy, x.rows(), x.cols());
+        Checks.vector("dgain", dgain, 1, x.cols());
+        Checks.slice(col0, col1, x.cols());
+        int status = sterna_rmsnorm_gain_gradient(tier, x.descriptor(), invRms.data(), dy.descriptor(), dgain.data(), col0, col1);
+        if (status != OK) {
+            throw new KernelException("rmsnorm_gain_gradient", status, "x inv_rms dy dgain col0 col1", x, invRms, dy, dgain, col0, col1);
+        }
+    }
+
+    private static void checkNorm(FloatMatrix x, FloatMatrix gain, FloatMatrix invRms, long row0, long row1) {
+        Checks.alive("x", x);
+        Checks.matrix("gain", gain, 1, x.cols());
+        Checks.vector("inv_rms", invRms, 1, x.rows());
+        Checks.slice(row0, row1, x.rows());
+    }
+
+    /**
+     * Rotary positions in place; the position of row r is first + r % length.
+     *
+     * @param table   (positions, headDim): cosines, then sines
+     * @param forward whether to turn forward; back is the gradient
+     */
+    public void rope(FloatMatrix x, long headDim, FloatMatrix table, long length, long first, boolean forward, long row0, long row1) {
+        Checks.alive("x", x);
+        Checks.tile("table", table, 1, headDim);
+        Checks.slice(row0, row1, x.rows());
+        int status = sterna_rope(tier, x.descriptor(), headDim, table.descriptor(), length, first, forward ? 1 : -1, row0, row1);
+        if (status != OK) {
+            throw new KernelException("rope", status, "x head_dim table length first direction row0 row1", x, headDim, table, length, first, forward, row0, row1);
+        }
+    }
+
+    /** y = silu(gate) * up. */
+    public void swiglu(FloatMatrix gate, FloatMatrix up, FloatMatrix y, long row0, long row1) {
+        Checks.alive("gate", gate);
+        Checks.matrix("up", up, gate.rows(), gate.cols());
+        Checks.matrix("y", y, gate.rows(), gate.cols());
+        Checks.slice(row0, row1, gate.rows());
+        int status = sterna_swiglu(tier, gate.descriptor(), up.descriptor(), y.descriptor(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("swiglu", status, "gate up y row0 row1", gate, up, y, row0, row1);
+        }
+    }
+
+    /** dgate and dup from dy; they may be gate and up. */
+    public void swigluBackward(FloatMatrix gate, FloatMatrix up, FloatMatrix dy, FloatMatrix dgate, FloatMatrix dup, long row0, long row1) {
+        Checks.alive("gate", gate);
+        Checks.matrix("up", up, gate.rows(), gate.cols());
+        Checks.matrix("dy", dy, gate.rows(), gate.cols());
+        Checks.matrix("dgate", dgate, gate.rows(), gate.cols());
+        Checks.matrix("dup", dup, gate.rows(), gate.cols());
+        Checks.slice(row0, row1, gate.rows());
+        int status = sterna_swiglu_backward(tier, gate.descriptor(), up.descriptor(), dy.descriptor(), dgate.descriptor(), dup.descriptor(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("swiglu_backward", status, "gate up dy dgate dup row0 row1", gate, up, dy, dgate, dup, row0, row1);
+        }
+    }
+
+    /** y += x. */
+    public void add(FloatMatrix x, FloatMatrix y, long row0, long row1) {
+        Checks.alive("x", x);
+        Checks.matrix("y", y, x.rows(), x.cols());
+        Checks.slice(row0, row1, x.rows());
+        int status = sterna_add(tier, x.descriptor(), y.descriptor(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("add", status, "x y row0 row1", x, y, row0, row1);
+        }
+    }
+
+    /** y = x, with conversion of the type. */
+    public void copy(FloatMatrix x, FloatMatrix y, long row0, long row1) {
+        Checks.alive("x", x);
+        Checks.matrix("y", y, x.rows(), x.cols());
+        Checks.slice(row0, row1, x.rows());
+        int status = sterna_copy(tier, x.descriptor(), y.descriptor(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("copy", status, "x y row0 row1", x, y, row0, row1);
+        }
+    }
+
+    /** y(r) = table(ids[r]); {@code ids} is int32 (T). */
+    public void gather(FloatMatrix table, MemorySegment ids, FloatMatrix y, long row0, long row1) {
+        Checks.alive("table", table);
+        Checks.tile("y", y, 1, table.cols());
+        Checks.bytes("ids", ids, y.rows() * Integer.BYTES);
+        Checks.slice(row0, row1, y.rows());
+        int status = sterna_gather(tier, table.descriptor(), ids, y.descriptor(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("gather", status, "table ids y row0 row1", table, "ids", y, row0, row1);
+        }
+    }
+
+    /** dtable(ids[r] - id0) += dy(r) for all r whose id lies in id0 ... id0 + rows of dtable - 1. */
+    public void scatterAdd(FloatMatrix dy, MemorySegment ids, long id0, FloatMatrix dtable) {
+        Checks.alive("dy", dy);
+        Checks.bytes("ids", ids, dy.rows() * Integer.BYTES);
+        Checks.tile("dtable", dtable, 1, dy.cols());
+        int status = sterna_scatter_add(tier, dy.descriptor(), ids, id0, dtable.descriptor());
+        if (status != OK) {
+            throw new KernelException("scatter_add", status, "dy ids id0 dtable", dy, "ids", id0, dtable);
+        }
+    }
+
+    /**
+     * Folds logits (T, chunk) of tokens vocab0 ... into max, sum and target, each (1, T).
+     *
+     * @param targets int32 (T); -1 is ignored
+     */
+    public void crossEntropy(FloatMatrix logits, long vocab0, MemorySegment targets, FloatMatrix max, FloatMatrix sum, FloatMatrix target, long row0, long row1) {
+        checkTargets(logits, targets, max, sum, row0, row1);
+        Checks.vector("target", target, 1, logits.rows());
+        int status = sterna_cross_entropy(tier, logits.descriptor(), vocab0, targets, max.data(), sum.data(), target.data(), row0, row1);
+        if (status != OK) {
+            throw new KernelException("cross_entropy", status, "logits vocab0 targets max sum target row0 row1", logits, vocab0, "ids", max, sum, target, row0, row1);
+        }
+    }
+
+    /** Logits (T, chunk) become (softmax - onehot) * factor in place; 0 where the target is -1. */
+    public void crossEntropyGradient(FloatMatrix logits, long vocab0, MemorySegment targets, FloatMatrix max, FloatMatrix sum, float factor, long row0, long row1) {
+        checkTargets(logits, targets, max, sum, row0, row1);
+        int status = sterna_cross_entropy_gradient(tier, logits.descriptor(), vocab0, targets, max.data(), sum.data(), factor, row0, row1);
+        if (status != OK) {
+            throw new KernelException("cross_entropy_gradient", status, "logits vocab0 targets max sum factor row0 row1", logits, vocab0, "ids", max, sum, factor, row0, row1);
+        }
+    }
+
+    private static void checkTargets(FloatMatrix logits, MemorySegment targets, FloatMatrix max, FloatMatrix sum, long row0, long row1) {
+        Checks.alive("logits", logits);
+        Checks.bytes("targets", targets, logits.rows() * Integer.BYTES);
+        Checks.vector("max", max, 1, logits.rows());
+        Checks.vector("sum", sum, 1, logits.rows());
+        Checks.slice(row0, row1, logits.rows());
+    }
+
+    // ------------------------------------------------------------ products
+
+    /** y (T, N) = q (T, K) times w (N, K) transposed, for output features row0 ... row1 - 1. */
+    public void linear(QuantizedMatrix q, PackedMatrix w, FloatMatrix y, boolean accumulate, long row0, long row1, MemorySegment scratch) {
+        Checks.quantized("q", q, q.rows(), w.cols());
+        Checks.packed("w", w, w.rows(), w.cols());
+        Checks.matrix("y", y, q.rows(), w.rows());
+        Checks.slice(row0, row1, w.rows());
+        Checks.scratch(scratch);
+        int status = sterna_linear(tier, q.descriptor(), w.descriptor(), y.descriptor(), flag(accumulate), row0, row1, scratch);
+        if (status != OK) {
+            throw new KernelException("linear", status, "q w y accumulate row0 row1 scratch", q, w, y, accumulate, row0, row1, "scratch");
+        }
+    }
+
+    /** dx (T, K) = dy (T, N) times w (N, K), for tokens row0 ... row1 - 1. */
+    public void inputGradient(FloatMatrix dy, PackedMatrix w, FloatMatrix dx, boolean accumulate, long row0, long row1, MemorySegment scratch) {
+        Checks.matrix("dy", dy, dy.rows(), w.rows());
+        Checks.packed("w", w, w.rows(), w.cols());
+        Checks.matrix("dx", dx, dy.rows(), w.cols());
+        Checks.slice(row0, row1, dy.rows());
+        Checks.scratch(scratch);
+        int status = sterna_input_gradient(tier, dy.descriptor(), w.descriptor(), dx.descriptor(), flag(accumulate), row0, row1, scratch);
+        if (status != OK) {
+            throw new KernelException("input_gradient", status, "dy w dx accumulate row0 row1 scratch", dy, w, dx, accumulate, row0, row1, "scratch");
+        }
+    }
+
+    /** dw = dy (T, N) transposed times q (T, K), for output features row0 ... row1 - 1; dw's first row is row0. */
+    public void weightGradient(FloatMatrix dy, QuantizedMatrix q, FloatMatrix dw, boolean accumulate, long row0, long row1, MemorySegment scratch) {
+        Checks.alive("dy", dy);
+        Checks.quantized("q", q, dy.rows(), q.cols());
+        Checks.slice(row0, row1, dy.cols());
+        Checks.tile("dw", dw, row1 - row0, q.cols());
+        Checks.scratch(scratch);
+        int status = sterna_weight_gradient(tier, dy.descriptor(), q.descriptor(), dw.descriptor(), flag(accumulate), row0, row1, scratch);
+        if (status != OK) {
+            throw new KernelException("weight_gradient", status, "dy q dw accumulate row0 row1 scratch", dy, q, dw, accumulate, row0, row1, "scratch");
+        }
+    }
+
+    /**
+     * c (M, N) = op(a) op(b) for rows row0 ... row1 - 1 of c.
+     *
+     * @param flags sum of {@link #ACCUMULATE}, {@link #TRANSPOSE_A}, {@link #TRANSPOSE_B}, {@link #ALLOW_BF16}
+     */
+    public void gemm(FloatMatrix a, FloatMatrix b, FloatMatrix c, int flags, long row0, long row1, MemorySegment scratch) {
+        Checks.alive("a", a);
+        Checks.alive("b", b);
+        Checks.alive("c", c);
+        Checks.slice(row0, row1, c.rows());
+        Checks.scratch(scratch);
+        int status = sterna_gemm(tier, a.descriptor(), b.descriptor(), c.descriptor(), flags, row0, row1, scratch);
+        if (status != OK) {
+            throw new KernelException("gemm", status, "a b c flags row0 row1 scratch", a, b, c, flags, row0, row1, "scratch");
+        }
+    }
+
+    // ------------------------------------------------------------ attention
+
+    /** Units unit0 ... unit1 - 1 of out and lse. */
+    public void attentionForward(AttentionCall call, long unit0, long unit1, MemorySegment scratch) {
+        checkAttention(call, unit0, unit1, scratch);
+        int status = sterna_attention_forward(tier, call.struct(), unit0, unit1, scratch);
+        if (status != OK) {
+            throw new KernelException("attention_forward", status, "call unit0 unit1 scratch", call, unit0, unit1, "scratch");
+        }
+    }
+
+    /** Units unit0 ... unit1 - 1 of dq, dk and dv. */
+    public void attentionBackward(AttentionCall call, long unit0, long unit1, MemorySegment scratch) {
+        checkAttention(call, unit0, unit1, scratch);
+        if (!call.backward()) {
+            throw new IllegalArgumentException("call = " + call + ": has no gradients");
+        }
+        int status = sterna_attention_backward(tier, call.struct(), unit0, unit1, scratch);
+        if (status != OK) {
+            throw new KernelException("attention_backward", status, "call unit0 unit1 scratch", call, unit0, unit1, "scratch");
+        }
+    }
+
+    private static void checkAttention(AttentionCall call, long unit0, long unit1, MemorySegment scratch) {
+        Checks.alive("call", call, call.struct());
+        Checks.slice(unit0, unit1, call.units());
+        Checks.scratch(scratch);
+    }
+
+    // ------------------------------------------------------------ updates
+
+    /**
+     * Rounds w * keep - delta back to the grid and adds the codes that changed to {@code flips} (one long).
+     *
+     * @param delta its first row is row0
+     * @return false when delta is not finite; nothing changed then
+     */
+    public boolean updatePacked(PackedMatrix w, FloatMatrix delta, float keep, long key, Rounding rounding, MemorySegment flips, long row0, long row1) {
+        Checks.packed("w", w, w.rows(), w.cols());
+        Checks.slice(row0, row1, w.rows());
+        Checks.tile("delta", delta, row1 - row0, w.cols());
+        Checks.bytes("flips", flips, Long.BYTES);
+        int status = sterna_update_packed(tier, w.descriptor(), delta.descriptor(), keep, key, rounding.code(), flips, row0, row1);
+        return status == OK || nonFinite(new KernelException("update_packed", status, "w delta keep key rounding flips row0 row1", w, delta, keep, key, rounding, flips, row0, row1));
+    }
+
+    /**
+     * w = w * keep - delta for rows row0 ... row1 - 1; BF16 is rounded back as stated.
+     *
+     * @param delta its first row is row0
+     * @return false when delta is not finite; nothing changed then
+     */
+    public boolean updateFloat(FloatMatrix w, FloatMatrix delta, float keep, long key, Rounding rounding, long row0, long row1) {
+        Checks.alive("w", w);
+        Checks.slice(row0, row1, w.rows());
+        Checks.tile("delta", delta, row1 - row0, w.cols());
+        int status = sterna_update_float(tier, w.descriptor(), delta.descriptor(), keep, key, rounding.code(), row0, row1);
+        return status == OK || nonFinite(new KernelException("update_float", status, "w delta keep key rounding row0 row1", w, delta, keep, key, rounding, row0, row1));
+    }
+
+    /**
+     * The gradient g becomes AdamW's delta in place; its first row is row0 of the moments.
+     *
+     * @param squares double (row1 - row0): receives the sum of g squared of each row
+     * @return false when g is not finite; only squares were written then
+     */
+    public boolean adamw(AdamWStep step, FloatMatrix g, Moment m, Moment v, MemorySegment squares, long row0, long row1) {
+        checkTile(g, squares, row0, row1);
+        Checks.moment("m", m, row1, g.cols());
+        Checks.moment("v", v, row1, g.cols());
+        int status = sterna_adamw(tier, step.struct(), g.descriptor(), m.descriptor(), v.descriptor(), squares, row0, row1);
+        return status == OK || nonFinite(new KernelException("adamw", status, "step g m v squares row0 row1", "step", g, m, v, squares, row0, row1));
+    }
+
+    /** As {@link #adamw}, for SGD; {@code m} is null without momentum. */
+    public boolean sgd(SgdStep step, FloatMatrix g, Moment m, MemorySegment squares, long row0, long row1) {
+        checkTile(g, squares, row0, row1);
+        if (m != null) {
+            Checks.moment("m", m, row1, g.cols());
+        }
+        int status = sterna_sgd(tier, step.struct(), g.descriptor(), pointer(m), squares, row0, row1);
+        return status == OK || nonFinite(new KernelException("sgd", status, "step g m squares row0 row1", "step", g, m, squares, row0, row1));
+    }
+
+    private static void checkTile(FloatMatrix g, MemorySegment squares, long row0, long row1) {
+        Checks.slice(row0, row1, Long.MAX_VALUE);
+        Checks.tile("g", g, row1 - row0, g.cols());
+        Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
+    }
+
+    /** squares[r - row0] = sum of g(r) squared, for rows row0 ... row1 - 1 of g. */
+    public boolean rowSquares(FloatMatrix g, MemorySegment squares, long row0, long row1) {
+        Checks.alive("g", g);
+        Checks.slice(row0, row1, g.rows());
+        Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
+        int status = sterna_row_squares(tier, g.descriptor(), squares, row0, row1);
+        return status == OK || nonFinite(new KernelException("row_squares", status, "g squares row0 row1", g, squares, row0, row1));
+    }
+
+    /** sums[c] = sum of g squared over the rows of g, in order, for columns col0 ... col1 - 1. */
+    public boolean columnSquares(FloatMatrix g, MemorySegment sums, long col0, long col1) {
+        Checks.alive("g", g);
+        Checks.slice(col0, col1, g.cols());
+        Checks.bytes("sums", sums, g.cols() * Double.BYTES);
+        int status = sterna_column_squares(tier, g.descriptor(), sums, col0, col1);
+        return status == OK || nonFinite(new KernelException("column_squares", status, "g sums col0 col1", g, sums, col0, col1));
+    }
+
+    /** squares[r - row0] = sum of u(r) squared, u = g * factor * rowFactor (1, N) * colFactor (1, K). */
+    public boolean adafactorSquares(AdafactorStep step, FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, MemorySegment squares, long row0, long row1) {
+        checkFactors(g, rowFactor, colFactor, row0, row1);
+        Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
+        int status = sterna_adafactor_squares(tier, step.struct(), g.descriptor(), rowFactor.data(), colFactor.data(), squares, row0, row1);
+        return status == OK || nonFinite(new KernelException("adafactor_squares", status, "step g row_factor col_factor squares row0 row1", "step", g, rowFactor, colFactor, squares, row0, row1));
+    }
+
+    /** The gradient g, whole, becomes Adafactor's delta in place in rows row0 ... row1 - 1; m is null without a first moment. */
+    public boolean adafactor(AdafactorStep step, FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, Moment m, long row0, long row1) {
+        checkFactors(g, rowFactor, colFactor, row0, row1);
+        if (m != null) {
+            Checks.moment("m", m, row1, g.cols());
+        }
+        int status = sterna_adafactor(tier, step.struct(), g.descriptor(), rowFactor.data(), colFactor.data(), pointer(m), row0, row1);
+        return status == OK || nonFinite(new KernelException("adafactor", status, "step g row_factor col_factor m row0 row1", "step", g, rowFactor, colFactor, m, row0, row1));
+    }
+
+    private static void checkFactors(FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, long row0, long row1) {
+        Checks.alive("g", g);
+        Checks.slice(row0, row1, g.rows());
+        Checks.vector("row_factor", rowFactor, 1, g.rows());
+        Checks.vector("col_factor", colFactor, 1, g.cols());
+    }
+
+    // ------------------------------------------------------------
+
+    private static MemorySegment pointer(Moment m) {
+        return m == null ? MemorySegment.NULL : m.descriptor();
+    }
+
+    private static int flag(boolean value) {
+        return value ? 1 : 0;
+    }
+
+    /** False for numbers that are not finite, a defined result; any other refusal is thrown. */
+    private static boolean nonFinite(KernelException refusal) {
+        if (refusal.reason() != Reason.NONFINITE) {
+            throw refusal;
+        }
+        return false;
+    }
+}

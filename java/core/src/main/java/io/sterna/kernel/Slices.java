@@ -1,0 +1,239 @@
+package io.sterna.kernel;
+
+import io.sterna.kernel.ffm.sterna_h;
+import java.lang.foreign.Arena;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * The thread budget of a training: {@code workers} threads, of which the calling thread is one. Work is a
+ * number of slices that idle workers take one after the other; results must not depend on who takes which,
+ * and with Sterna's kernels they do not.
+ *
+ * <p>Idle threads spin for some microseconds, since the next piece of work is usually near, then park.
+ * Several instances may exist in a JVM; one instance serves one calling thread at a time.
+ */
+public final class Slices implements AutoCloseable {
+    /** Bytes of a worker's scratch. */
+    public static final long SCRATCH_BYTES = sterna_h.STERNA_SCRATCH_BYTES();
+
+    private static final int SPINS = 1_000;
+    /** Slices a worker on average: enough to even out, few enough to keep kernels long. */
+    private static final int SLICES_PER_WORKER = 4;
+
+    private final Arena arena = Arena.ofShared();
+    private final Worker[] workers;
+    private final Thread[] threads;
+    private final AtomicReference<Thread> caller = new AtomicReference<>();
+    private volatile Job job;
+    private volatile boolean closed;
+
+    /** The work of one slice. */
+    @FunctionalInterface
+    public interface Body {
+        /** Does slice {@code index}. */
+        void run(long index, Worker worker);
+    }
+
+    /** The work of a range of rows. */
+    @FunctionalInterface
+    public interface RowBody {
+        /** Does rows row0 ... row1 - 1. */
+        void run(long row0, long row1, Worker worker);
+    }
+
+    /**
+     * Starts {@code workers - 1} daemon threads.
+     *
+     * @throws IllegalArgumentException when the number is not within 1 ... 1024
+     */
+    public Slices(int workers) {
+        if (workers < 1 || workers > 1024) {
+            throw new IllegalArgumentException("threads " + workers + ": must lie between 1 and 1024");
+        }
+        this.workers = new Worker[workers];
+        this.threads = new Thread[workers - 1];
+        for (int i = 0; i < workers; i++) {
+            this.workers[i] = new Worker(i, arena.allocate(SCRATCH_BYTES, 64));
+        }
+        for (int i = 0; i < threads.length; i++) {
+            Worker worker = this.workers[i + 1];
+            threads[i] = Thread.ofPlatform().daemon().name("sterna-slice-" + worker.index()).start(() -> serve(worker));
+        }
+    }
+
+    /** Threads, the calling one included. */
+    public int workers() {
+        return workers.length;
+    }
+
+    /**
+     * Runs the slices 0 ... count - 1 and returns when all are done. When a slice throws, slices not yet
+     * begun are left out and the first exception is thrown here, the others suppressed in it.
+     *
+     * @throws IllegalStateException when closed, or when a run of this instance is already under way
+     */
+    public void run(long count, Body body) {
+        if (closed) {
+            throw new IllegalStateException("slices: already closed");
+        }
+        if (!caller.compareAndSet(null, Thread.currentThread())) {
+            throw new IllegalStateException("slices: already running for thread " + caller.get());
+        }
+        try {
+            Job work = new Job(count, body);
+            if (threads.length > 0 && count > 1) {
+                start(work);
+                work.take(workers[0]);
+                work.await();
+            } else {
+                work.take(workers[0]);
+            }
+            work.rethrow();
+        } finally {
+            caller.set(null);
+        }
+    }
+
+    /**
+     * Runs rows 0 ... rows - 1 in slices whose sizes are multiples of {@code multiple} (the last one may
+     * be shorter), as many as balance the workers. How rows are cut must not matter to the result.
+     */
+    public void rows(long rows, long multiple, RowBody body) {
+        long slices = workers.length == 1 ? 1 : (long) workers.length * SLICES_PER_WORKER;
+        tiles(rows, Math.ceilDiv(Math.ceilDiv(rows, slices), multiple) * multiple, body);
+    }
+
+    /** Runs rows 0 ... rows - 1 in tiles of exactly {@code size} rows; the last one may be shorter. */
+    public void tiles(long rows, long size, RowBody body) {
+        run(Math.ceilDiv(rows, size), (i, worker) -> body.run(i * size, Math.min(rows, (i + 1) * size), worker));
+    }
+
+    /** Ends the threads and returns their scratch; does nothing the second time. */
+    @Override
+    public void close() {
+        if (closed) {
+            return;
+        }
+        if (caller.get() != null) {
+            throw new IllegalStateException("slices: closed while running");
+        }
+        closed = true;
+        for (Thread thread : threads) {
+            LockSupport.unpark(thread);
+        }
+        boolean interrupted = false;
+        for (Thread thread : threads) {
+            interrupted |= join(thread);
+        }
+        arena.close();
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Waits for a thread's end, whatever interrupts; says whether something did. */
+    private static boolean join(Thread thread) {
+        boolean interrupted = false;
+        while (true) {
+            try {
+                thread.join();
+                return interrupted;
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+    }
+
+    private void start(Job work) {
+        job = work;
+        for (Thread thread : threads) {
+            LockSupport.unpark(thread);
+        }
+    }
+
+    private void serve(Worker worker) {
+        Job done = null;
+        while (true) {
+            Job next = next(done);
+            if (next == null) {
+                return;
+            }
+            next.take(worker);
+            done = next;
+        }
+    }
+
+    /** The job after {@code done}, or null when closed. */
+    private Job next(Job done) {
+        for (int spins = 0; ; spins++) {
+            Job current = job;
+            if (closed) {
+                return null;
+            }
+            if (current != done) {
+                return current;
+            }
+            if (spins < SPINS) {
+                Thread.onSpinWait();
+            } else {
+                LockSupport.park(this);
+            }
+        }
+    }
+
+    /** A run: the next slice to take, and how many are over. A helper that comes late finds nothing left. */
+    private static final class Job {
+        private final long count;
+        private final Body body;
+        private final Thread waiting = Thread.currentThread();
+        private final AtomicLong next = new AtomicLong();
+        private final AtomicLong over = new AtomicLong();
+        private final AtomicReference<Throwable> failure = new AtomicReference<>();
+
+        Job(long count, Body body) {
+            this.count = count;
+            this.body = body;
+        }
+
+        void take(Worker worker) {
+            for (long i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
+                try {
+                    body.run(i, worker);
+                    finish(1);
+                } catch (Throwable e) {
+                    if (!failure.compareAndSet(null, e)) {
+                        failure.get().addSuppressed(e);
+                    }
+                    finish(1 + count - Math.min(count, next.getAndSet(count)));
+                }
+            }
+        }
+
+        private void finish(long slices) {
+            if (over.addAndGet(slices) == count && Thread.currentThread() != waiting) {
+                LockSupport.unpark(waiting);
+            }
+        }
+
+        void await() {
+            for (int spins = 0; over.get() < count; spins++) {
+                if (spins < SPINS) {
+                    Thread.onSpinWait();
+                } else {
+                    LockSupport.park(this);
+                }
+            }
+        }
+
+        void rethrow() {
+            switch (failure.get()) {
+                case null -> { }
+                case RuntimeException e -> throw e;
+                case Error e -> throw e;
+                case Throwable e -> throw new IllegalStateException("a slice threw a checked exception", e);
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+package io.sterna.kernel;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * A thread of {@link Slices} as its work sees it.
+ *
+ * @param index   0 ... workers - 1; 0 is the calling thread
+ * @param scratch {@link Slices#SCRATCH_BYTES} bytes for kernels, this worker's own
+ */
+public record Worker(int index, MemorySegment scratch) {
+}

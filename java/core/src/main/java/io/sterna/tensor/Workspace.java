@@ -1,0 +1,83 @@
+package io.sterna.tensor;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+import java.util.EnumMap;
+import java.util.Map;
+
+/**
+ * The memory of one model or one training: a single arena, allocated ahead, counted by kind, reused every
+ * step and returned as a whole by {@link #close}. Segments start at multiples of 64 bytes and are zero.
+ *
+ * <p>A planning workspace counts the same bytes and gives none: what is built in it can be measured, not
+ * used, so a plan is exact by construction.
+ *
+ * <p>Allocation is for one thread at a time; the memory may be used by any thread.
+ */
+public final class Workspace implements AutoCloseable {
+    /** Alignment of every segment in bytes: a cache line and the widest vector. */
+    public static final long ALIGNMENT = 64;
+
+    private final Arena arena = Arena.ofShared();
+    private final boolean planning;
+    private final Map<MemoryKind, Long> bytes = new EnumMap<>(MemoryKind.class);
+
+    /** A workspace that gives memory. */
+    public Workspace() {
+        this(false);
+    }
+
+    private Workspace(boolean planning) {
+        this.planning = planning;
+    }
+
+    /** A workspace that only counts. */
+    public static Workspace planning() {
+        return new Workspace(true);
+    }
+
+    /** The part of the workspace for one kind of memory. */
+    public Section section(MemoryKind kind) {
+        return new Section(this, kind);
+    }
+
+    /** Bytes of tensors so far, by kind; descriptors are not counted. */
+    public Map<MemoryKind, Long> bytes() {
+        Map<MemoryKind, Long> result = new EnumMap<>(MemoryKind.class);
+        for (MemoryKind kind : MemoryKind.values()) {
+            result.put(kind, bytes.getOrDefault(kind, 0L));
+        }
+        return result;
+    }
+
+    /** Whether the memory is still there. */
+    public boolean isAlive() {
+        return arena.scope().isAlive();
+    }
+
+    /** Returns the memory; using a tensor of this workspace afterwards is an exception. */
+    @Override
+    public void close() {
+        arena.close();
+    }
+
+    /**
+     * Where a tensor gets its memory.
+     *
+     * @param workspace the owner
+     * @param kind      what the memory is counted as
+     */
+    public record Section(Workspace workspace, MemoryKind kind) {
+        /** At least {@code size} bytes of zeros; of length 0 in a planning workspace. */
+        public MemorySegment allocate(long size) {
+            workspace.bytes.merge(kind, Math.ceilDiv(size, ALIGNMENT) * ALIGNMENT, Long::sum);
+            return workspace.planning ? MemorySegment.NULL : workspace.arena.allocate(size, ALIGNMENT);
+        }
+
+        /** A native descriptor, which lives as long as the tensor's memory. */
+        public MemorySegment descriptor(MemoryLayout layout) {
+            return workspace.arena.allocate(layout.byteSize(), ALIGNMENT);
+        }
+    }
+}
