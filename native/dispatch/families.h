@@ -22,5 +22,6 @@ void sterna_reference_rows(sterna_table *t);
 void sterna_reference_attention(sterna_table *t);
 void sterna_reference_gemm(sterna_table *t);
 void sterna_reference_linear(sterna_table *t);
+void sterna_avx512vnni_linear(sterna_table *t);
 
 #endif

@@ -22,7 +22,7 @@ void sterna_fill_avx512(sterna_table *t) {
 }
 
 void sterna_fill_avx512vnni(sterna_table *t) {
-    (void)t;
+    sterna_avx512vnni_linear(t);
 }
 
 void sterna_fill_amx(sterna_table *t) {

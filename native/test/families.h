@@ -6,7 +6,8 @@
 
 extern const check_family check_tiers;
 extern const check_family check_rng;
+extern const check_family check_linear;
 
-#define CHECK_FAMILIES &check_tiers, &check_rng
+#define CHECK_FAMILIES &check_tiers, &check_linear, &check_rng
 
 #endif

@@ -1,0 +1,47 @@
+/* linear.c: four byte products a lane in one instruction (vpdpbusd). */
+#define TILE_TOKENS 8
+#define TILE_PANELS 3
+#define GEMV_TOKENS 4
+#define GEMV_MAX_TOKENS 8
+#define DOT_SIGNED_8 0
+
+#include "kernels/template/bytes.h"
+
+ALWAYS_INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {
+    (void)bits;
+    return _mm512_dpbusd_epi32(sum, u, x);
+}
+
+#include "kernels/template/linear.h"
+
+/* 24 sums, 3 panels and a word of x take 28 of 32 registers; 11 loads feed 24 products. */
+ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, int panels, const int8_t *x,
+                                   int64_t steps, tile_sums *sums) {
+    bytes sum[TILE_TOKENS][TILE_PANELS], u[TILE_PANELS];
+    for (int t = 0; t < TILE_TOKENS; t++)
+        for (int p = 0; p < panels; p++) sum[t][p] = zero_bytes();
+    for (int64_t s = 0; s < steps; s++, panel += PANEL * STEP, x += TOKENS * STEP) {
+#pragma GCC unroll 3
+        for (int p = 0; p < panels; p++) u[p] = load_bytes(panel + p * panel_bytes);
+#pragma GCC unroll 8
+        for (int t = 0; t < TILE_TOKENS; t++) {
+            bytes word = broadcast_word(x + t * STEP);
+#pragma GCC unroll 3
+            for (int p = 0; p < panels; p++) sum[t][p] = dot(sum[t][p], u[p], word, 0);
+        }
+    }
+    for (int t = 0; t < TILE_TOKENS; t++)
+        for (int p = 0; p < panels; p++) memcpy(sums->of[t][p], &sum[t][p], sizeof(bytes));
+}
+
+static void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x, int64_t steps,
+                          int bits, tile_sums *sums) {
+    (void)bits;
+    if (panels == 1) multiply_panels(panel, panel_bytes, 1, x, steps, sums);
+    else if (panels == 2) multiply_panels(panel, panel_bytes, 2, x, steps, sums);
+    else multiply_panels(panel, panel_bytes, 3, x, steps, sums);
+}
+
+void sterna_avx512vnni_linear(sterna_table *t) {
+    t->linear = linear;
+}

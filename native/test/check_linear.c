@@ -1,0 +1,320 @@
+/* check_linear.c: sterna_linear, every grid and scaling, against the reference, to the byte. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+static int bits_of(int32_t grid) {
+    return grid == STERNA_TERNARY ? 2 : grid;
+}
+
+static const char *grid_name(int32_t grid) {
+    static const char *const NAMES[] = {"", "binary", "int2", "int3", "int4", "int5", "int6", "int7", "int8", "ternary"};
+    return NAMES[grid];
+}
+
+/* One product and everything it reads: shapes, then the descriptors filled from guarded buffers. */
+struct linear_case {
+    int64_t tokens, rows, cols, group; /* group 0: scale per row; -1: per tensor */
+    int32_t grid, type, accumulate;
+    int64_t row0, row1;
+    enum check_place place;
+    int extremes; /* the most negative codes and the largest activations */
+    sterna_quantized q;
+    sterna_packed w;
+    sterna_matrix y;
+};
+
+/* Zeroes the bits that are padding, and turns ternary's unused code -2 into -1. */
+static void clear_padding(uint8_t *row, int32_t grid, int64_t cols) {
+    int bits = bits_of(grid);
+    for (int64_t b = 0; b < (cols + 63) / 64; b++) {
+        uint8_t *plane = row + b * 8 * bits;
+        for (int width = 8; width > 0; width /= 2) {
+            if (!(bits & width)) continue;
+            for (int k = 0; k < 64; k++) {
+                uint8_t mask = (uint8_t)(((1 << width) - 1) << k / (8 * width) * width);
+                uint8_t *byte = plane + k % (8 * width);
+                if (b * 64 + k >= cols) *byte &= (uint8_t)~mask;
+                else if (grid == STERNA_TERNARY && (*byte & mask) == (0xaa & mask)) *byte |= mask;
+            }
+            plane += 8 * width;
+        }
+    }
+}
+
+static void fill_floats(float *x, size_t count) {
+    for (size_t i = 0; i < count; i++) x[i] = check_normal();
+}
+
+static void fill_codes(const struct linear_case *c, uint8_t *codes, int64_t row_bytes) {
+    /* int8's -128 is 0x80; the top bit of every other grid's code alone is its lowest value */
+    for (int64_t i = 0; i < c->rows * row_bytes; i++) codes[i] = c->extremes ? 0 : (uint8_t)check_random();
+    for (int64_t r = 0; r < c->rows; r++) {
+        uint8_t *row = codes + r * row_bytes;
+        int bits = bits_of(c->grid), first = bits & 8 ? 8 : bits & 4 ? 4 : bits & 2 ? 2 : 1;
+        static const uint8_t TOP[] = {0, 0, 0xaa, 0, 0x88, 0, 0, 0, 0x80};
+        if (c->extremes && bits > 1)
+            for (int64_t b = 0; b < row_bytes; b += 8 * bits) memset(row + b, TOP[first], (size_t)(8 * first));
+        clear_padding(row, c->grid, c->cols);
+    }
+}
+
+static void make_packed(struct linear_case *c, size_t offset) {
+    int64_t row_bytes = (c->cols + 63) / 64 * 8 * bits_of(c->grid);
+    int64_t groups = c->group > 0 ? (c->cols + c->group - 1) / c->group : 1;
+    size_t scales = c->group < 0 ? 1 : (size_t)(c->rows * groups);
+    c->w = (sterna_packed){.codes = check_buffer((size_t)(c->rows * row_bytes), c->place, offset),
+                           .scales = check_buffer(4 * scales, c->place, 0), .rows = c->rows, .cols = c->cols,
+                           .grid = c->grid, .group = c->group > 0 ? c->group : 0,
+                           .scaling = c->group > 0 ? STERNA_PER_GROUP : c->group ? STERNA_PER_TENSOR : STERNA_PER_ROW};
+    fill_codes(c, c->w.codes, row_bytes);
+    fill_floats(c->w.scales, scales);
+}
+
+/* Activations whose stride leaves a gap, but not after the last row. */
+static void make_quantized(struct linear_case *c, size_t offset, int64_t gap) {
+    size_t bytes = (size_t)((c->tokens - 1) * (c->cols + gap) + c->cols);
+    c->q = (sterna_quantized){.codes = check_buffer(bytes, c->place, offset),
+                              .scales = check_buffer(4 * (size_t)c->tokens, c->place, 0),
+                              .rows = c->tokens, .cols = c->cols, .stride = c->cols + gap};
+    for (size_t i = 0; i < bytes; i++)
+        c->q.codes[i] = (int8_t)(c->extremes ? (i / (size_t)c->q.stride % 2 ? -127 : 127) : check_range(-127, 127));
+    fill_floats(c->q.scales, (size_t)c->tokens);
+}
+
+static size_t size_of(int32_t type) {
+    return type == STERNA_F32 ? 4 : 2;
+}
+
+static void make_result(struct linear_case *c, int64_t gap) {
+    int64_t stride = c->rows + gap;
+    size_t count = (size_t)((c->tokens - 1) * stride + c->rows);
+    c->y = (sterna_matrix){.data = check_buffer(count * size_of(c->type), c->place, 0),
+                           .rows = c->tokens, .cols = c->rows, .stride = stride, .type = c->type};
+    for (size_t i = 0; i < count; i++) {
+        float value = check_normal();
+        uint32_t word;
+        memcpy(&word, &value, 4);
+        if (c->type == STERNA_F32) memcpy((float *)c->y.data + i, &value, 4);
+        else ((uint16_t *)c->y.data)[i] = (uint16_t)(word >> 16);
+    }
+}
+
+/* Runs the case on a tier and on the reference from the same y; what lies outside the slice must stay too. */
+static void run_case(int32_t tier, struct linear_case c) {
+    size_t offset = (size_t)check_range(0, 1) * (size_t)check_range(1, 15);
+    check_case("linear %s tokens %lld rows %lld (%lld...%lld) cols %lld group %lld type %d accumulate %d place %d",
+               grid_name(c.grid), (long long)c.tokens, (long long)c.rows, (long long)c.row0, (long long)c.row1,
+               (long long)c.cols, (long long)c.group, c.type, c.accumulate, c.place);
+    make_packed(&c, offset);
+    make_quantized(&c, offset, check_range(0, 5));
+    make_result(&c, check_range(0, 3));
+    size_t count = (size_t)((c.tokens - 1) * c.y.stride + c.rows), element = size_of(c.type);
+    void *want = malloc(count * element);
+    memcpy(want, c.y.data, count * element);
+    sterna_matrix expected = c.y;
+    expected.data = want;
+    CHECK(sterna_linear(STERNA_REFERENCE, &c.q, &c.w, &expected, c.accumulate, c.row0, c.row1, check_scratch()) == 0);
+    CHECK(sterna_linear(tier, &c.q, &c.w, &c.y, c.accumulate, c.row0, c.row1, check_scratch()) == 0);
+    check_equal("y", c.y.data, want, count, element);
+    free(want);
+    check_release();
+}
+
+static struct linear_case whole(int64_t tokens, int64_t rows, int64_t cols, int32_t grid) {
+    return (struct linear_case){.tokens = tokens, .rows = rows, .cols = cols, .grid = grid, .row1 = rows,
+                                .place = check_range(0, 1) ? AGAINST_END : AGAINST_START};
+}
+
+/* Every grid with every tail of cols, few and many tokens, odd rows. */
+static void check_tails(int32_t tier) {
+    for (int32_t grid = STERNA_BINARY; grid <= STERNA_TERNARY; grid++)
+        for (int64_t cols = 1; cols <= 200; cols++)
+            for (int many = 0; many < 2; many++) {
+                struct linear_case c = whole(many ? check_range(9, 40) : check_range(1, 8), check_range(1, 70), cols, grid);
+                int64_t kind = check_range(0, 3);
+                c.group = kind == 0 ? -1 : kind == 1 ? 64 : kind == 2 ? 128 : 0;
+                c.type = check_range(0, 1) ? STERNA_F32 : STERNA_BF16;
+                c.accumulate = (int32_t)check_range(0, 1);
+                if (check_range(0, 1)) {
+                    c.row0 = check_range(0, c.rows);
+                    c.row1 = check_range(c.row0, c.rows);
+                }
+                run_case(tier, c);
+            }
+}
+
+/* Every number of tokens and of rows around the tiles' edges. */
+static void check_edges(int32_t tier) {
+    for (int64_t tokens = 1; tokens <= 50; tokens++) run_case(tier, whole(tokens, 49, 130, STERNA_TERNARY));
+    for (int64_t rows = 1; rows <= 100; rows++) run_case(tier, whole(17, rows, 70, STERNA_INT5));
+}
+
+/* Sums at the bound of int32, and rows that fill the scratch. */
+static void check_extremes(int32_t tier) {
+    static const int32_t GRIDS[] = {STERNA_BINARY, STERNA_TERNARY, STERNA_INT4, STERNA_INT7, STERNA_INT8};
+    for (size_t i = 0; i < sizeof GRIDS / sizeof *GRIDS; i++)
+        for (int64_t tokens = 2; tokens <= 18; tokens += 16)
+            for (int64_t group = 0; group <= 64; group += 64) {
+                struct linear_case c = whole(tokens, 18, STERNA_MAX_COLS, GRIDS[i]);
+                c.extremes = 1;
+                c.group = group;
+                run_case(tier, c);
+            }
+}
+
+/* One argument wrong at a time: the status names it, and y keeps its bytes. */
+static void expect(int32_t tier, struct linear_case c, int32_t status, void *scratch) {
+    check_case("linear, expecting status %d", status);
+    size_t bytes = (size_t)(c.tokens * c.rows * 4);
+    void *before = malloc(bytes);
+    memcpy(before, c.y.data, bytes);
+    int32_t got = sterna_linear(tier, &c.q, &c.w, &c.y, c.accumulate, c.row0, c.row1, scratch);
+    if (got != status) check_fail("status %d", got);
+    if (c.y.data) check_equal("y", c.y.data, before, bytes, 1);
+    free(before);
+}
+
+static void check_arguments(int32_t tier) {
+    struct linear_case good = whole(3, 5, 64, STERNA_INT3), c;
+    make_packed(&good, 0);
+    make_quantized(&good, 0, 0);
+    make_result(&good, 0);
+    good.y.stride = good.rows;
+    void *scratch = check_scratch();
+    CHECK(sterna_linear(tier, &good.q, &good.w, &good.y, 0, 0, 5, scratch) == STERNA_OK);
+    expect(-1, good, STERNA_STATUS(1, STERNA_BAD_TIER), scratch);
+    expect(STERNA_TIERS, good, STERNA_STATUS(1, STERNA_BAD_TIER), scratch);
+    CHECK(sterna_linear(tier, NULL, &good.w, &good.y, 0, 0, 5, scratch) == STERNA_STATUS(2, STERNA_BAD_NULL));
+    CHECK(sterna_linear(tier, &good.q, NULL, &good.y, 0, 0, 5, scratch) == STERNA_STATUS(3, STERNA_BAD_NULL));
+    CHECK(sterna_linear(tier, &good.q, &good.w, NULL, 0, 0, 5, scratch) == STERNA_STATUS(4, STERNA_BAD_NULL));
+    c = good; c.q.codes = NULL;
+    expect(tier, c, STERNA_STATUS(2, STERNA_BAD_NULL), scratch);
+    c = good; c.q.scales = (float *)((char *)c.q.scales + 1);
+    expect(tier, c, STERNA_STATUS(2, STERNA_BAD_ALIGNMENT), scratch);
+    c = good; c.q.stride = 63;
+    expect(tier, c, STERNA_STATUS(2, STERNA_BAD_SHAPE), scratch);
+    c = good; c.q.cols = STERNA_MAX_COLS + 1; c.q.stride = c.q.cols;
+    expect(tier, c, STERNA_STATUS(2, STERNA_BAD_SHAPE), scratch);
+    c = good; c.w.grid = 10;
+    expect(tier, c, STERNA_STATUS(3, STERNA_BAD_TYPE), scratch);
+    c = good; c.w.scaling = 3;
+    expect(tier, c, STERNA_STATUS(3, STERNA_BAD_TYPE), scratch);
+    c = good; c.w.group = 64;
+    expect(tier, c, STERNA_STATUS(3, STERNA_BAD_SHAPE), scratch);
+    c = good; c.w.cols = 65;
+    expect(tier, c, STERNA_STATUS(3, STERNA_BAD_SHAPE), scratch);
+    c = good; c.w.scales = NULL;
+    expect(tier, c, STERNA_STATUS(3, STERNA_BAD_NULL), scratch);
+    c = good; c.w.scaling = STERNA_PER_GROUP; c.w.group = 63;
+    expect(tier, c, STERNA_STATUS(3, STERNA_BAD_SHAPE), scratch);
+    c = good; c.y.type = STERNA_I8;
+    expect(tier, c, STERNA_STATUS(4, STERNA_BAD_TYPE), scratch);
+    c = good; c.y.rows = 2;
+    expect(tier, c, STERNA_STATUS(4, STERNA_BAD_SHAPE), scratch);
+    c = good; c.y.cols = 4;
+    expect(tier, c, STERNA_STATUS(4, STERNA_BAD_SHAPE), scratch);
+    c = good; c.accumulate = 2;
+    expect(tier, c, STERNA_STATUS(5, STERNA_BAD_RANGE), scratch);
+    c = good; c.row0 = -1;
+    expect(tier, c, STERNA_STATUS(6, STERNA_BAD_RANGE), scratch);
+    c = good; c.row0 = 6;
+    expect(tier, c, STERNA_STATUS(6, STERNA_BAD_RANGE), scratch);
+    c = good; c.row1 = 6;
+    expect(tier, c, STERNA_STATUS(7, STERNA_BAD_RANGE), scratch);
+    c = good; c.row0 = 3; c.row1 = 2;
+    expect(tier, c, STERNA_STATUS(7, STERNA_BAD_RANGE), scratch);
+    expect(tier, good, STERNA_STATUS(8, STERNA_BAD_NULL), NULL);
+    expect(tier, good, STERNA_STATUS(8, STERNA_BAD_ALIGNMENT), (char *)scratch + 32);
+    check_release();
+}
+
+static void check(int32_t tier) {
+    check_arguments(tier);
+    check_tails(tier);
+    check_edges(tier);
+    if (tier != STERNA_REFERENCE) check_extremes(tier);
+}
+
+/* ---------------------------------------------------------------- bench */
+
+struct bench_call {
+    int32_t tier;
+    sterna_quantized q;
+    sterna_packed w;
+    sterna_matrix y;
+    void *scratch;
+    int64_t copies, copy, bytes; /* several weights in turn, so that they come from memory */
+};
+
+static void run_bench(void *argument) {
+    struct bench_call *b = argument;
+    sterna_packed w = b->w;
+    w.codes += b->copy * b->bytes;
+    b->copy = (b->copy + 1) % b->copies;
+    if (sterna_linear(b->tier, &b->q, &w, &b->y, 0, 0, w.rows, b->scratch) != STERNA_OK) abort();
+}
+
+/* `copies` weights of one shape; a call takes the next. */
+static struct bench_call make_bench(int32_t tier, int32_t grid, int64_t tokens, int64_t rows, int64_t cols, int64_t copies) {
+    struct bench_call b = {.tier = tier, .copies = copies, .scratch = check_scratch()};
+    b.bytes = rows * ((cols + 63) / 64 * 8 * bits_of(grid));
+    b.q = (sterna_quantized){malloc((size_t)(tokens * cols)), malloc(4 * (size_t)tokens), tokens, cols, cols};
+    b.w = (sterna_packed){malloc((size_t)(copies * b.bytes)), malloc(4 * (size_t)rows), rows, cols, grid, STERNA_PER_ROW, 0};
+    b.y = (sterna_matrix){malloc(4 * (size_t)(tokens * rows)), tokens, rows, rows, STERNA_F32, 0};
+    memset(b.y.data, 0, 4 * (size_t)(tokens * rows));
+    for (int64_t i = 0; i < tokens * cols; i++) b.q.codes[i] = (int8_t)check_range(-127, 127);
+    for (int64_t i = 0; i < copies * b.bytes; i++) b.w.codes[i] = (uint8_t)(i * 37 % 251 & 0x55);
+    fill_floats(b.q.scales, (size_t)tokens);
+    fill_floats(b.w.scales, (size_t)rows);
+    return b;
+}
+
+static void free_bench(struct bench_call *b) {
+    free(b->q.codes), free(b->q.scales), free(b->w.codes), free(b->w.scales), free(b->y.data);
+}
+
+static void bench_gemm(int32_t tier, int32_t grid, int64_t tokens, int64_t rows, int64_t cols) {
+    char shape[32];
+    snprintf(shape, sizeof shape, "%lldx%lldx%lld", (long long)tokens, (long long)rows, (long long)cols);
+    struct bench_call b = make_bench(tier, grid, tokens, rows, cols, 1);
+    check_row("linear", grid_name(grid), shape, tier, 2.0 * (double)tokens * (double)rows * (double)cols,
+              check_time(run_bench, &b, 0.3), "GOP/s", check_ceiling(tier, STERNA_PROBE_INT8));
+    free_bench(&b);
+}
+
+/* The weights' bytes a second, from weights that together are far larger than the L2. */
+static void bench_gemv(int32_t tier, int32_t grid, int64_t tokens, int64_t rows, int64_t cols) {
+    char shape[32];
+    snprintf(shape, sizeof shape, "%lldx%lldx%lld", (long long)tokens, (long long)rows, (long long)cols);
+    int64_t bytes = rows * cols / 8 * bits_of(grid);
+    struct bench_call b = make_bench(tier, grid, tokens, rows, cols, ((int64_t)1 << 29) / bytes);
+    check_row("linear", grid_name(grid), shape, tier, (double)bytes, check_time(run_bench, &b, 0.3), "GB/s",
+              check_ceiling(tier, STERNA_PROBE_READ));
+    free_bench(&b);
+}
+
+static void bench(int32_t tier) {
+    static const int64_t SHAPES[][2] = {{768, 768}, {2048, 768}, {2048, 2048}, {5632, 2048}};
+    static const int64_t GEMV[][2] = {{2048, 2048}, {5632, 2048}, {2048, 5632}, {4096, 4096}};
+    static const int32_t GRIDS[] = {STERNA_BINARY, STERNA_INT2, STERNA_INT3, STERNA_INT4, STERNA_INT5, STERNA_INT6,
+                                    STERNA_INT7, STERNA_INT8};
+    if (tier == STERNA_REFERENCE) {
+        bench_gemm(tier, STERNA_TERNARY, 16, 768, 768);
+        bench_gemv(tier, STERNA_TERNARY, 1, 2048, 2048);
+        return;
+    }
+    for (int s = 0; s < 4; s++)
+        for (int64_t tokens = 512; tokens <= 2048; tokens *= 4) {
+            bench_gemm(tier, STERNA_TERNARY, tokens, SHAPES[s][0], SHAPES[s][1]);
+            bench_gemm(tier, STERNA_INT8, tokens, SHAPES[s][0], SHAPES[s][1]);
+        }
+    for (int g = 0; g < 8; g++) bench_gemm(tier, GRIDS[g], 512, 2048, 2048);
+    for (int s = 0; s < 4; s++) bench_gemv(tier, STERNA_TERNARY, 1, GEMV[s][0], GEMV[s][1]);
+    for (int64_t tokens = 2; tokens <= 16; tokens *= 2) bench_gemv(tier, STERNA_TERNARY, tokens, 2048, 2048);
+    for (int g = 0; g < 8; g++) bench_gemv(tier, GRIDS[g], 1, 2048, 2048);
+}
+
+const check_family check_linear = {"linear", check, bench};
