@@ -1,0 +1,38 @@
+package io.sterna.data;
+
+/** One token a byte, and 256 for the end of a document. */
+public final class ByteTokenizer implements Tokenizer {
+    private static final int END = 256;
+
+    @Override
+    public int vocabSize() {
+        return END + 1;
+    }
+
+    @Override
+    public int endToken() {
+        return END;
+    }
+
+    @Override
+    public Encoder encoder(boolean parseSpecial) {
+        return (utf8, from, to, out) -> {
+            for (int i = from; i < to; i++) {
+                out.add(utf8[i] & 0xFF);
+            }
+        };
+    }
+
+    @Override
+    public byte[] bytes(int token) {
+        if (token < 0 || token > END) {
+            throw new IndexOutOfBoundsException("token " + token + " is not in [0, " + END + "]");
+        }
+        return token == END ? new byte[0] : new byte[] {(byte) token};
+    }
+
+    @Override
+    public String fingerprint() {
+        return Digests.hex("one token a byte, 256 ends a document");
+    }
+}

@@ -1,0 +1,18 @@
+package io.sterna.data;
+
+/**
+ * Hears how far a long operation on data has come; called on the thread that started it, several times a
+ * second. An unchecked exception thrown here cancels the operation, which then leaves nothing behind.
+ */
+@FunctionalInterface
+public interface DataProgress {
+    /** Hears nothing. */
+    DataProgress NONE = (phase, fraction, bytes) -> {};
+
+    /**
+     * @param phase    what is being done, in a word or two
+     * @param fraction how much of it is done, in [0, 1]
+     * @param bytes    bytes of text seen so far in this phase, or 0 where bytes mean nothing
+     */
+    void update(String phase, double fraction, long bytes);
+}

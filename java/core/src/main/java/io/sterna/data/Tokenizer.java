@@ -1,0 +1,66 @@
+package io.sterna.data;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+
+/** Text to token ids and back. Implementations are immutable and thread-safe. */
+public interface Tokenizer {
+    /** Ids are below this. */
+    int vocabSize();
+
+    /** The id that ends a document. */
+    int endToken();
+
+    /**
+     * A new encoder, which belongs to one thread.
+     *
+     * @param parseSpecial true: special tokens written in the text ("&lt;|end|&gt;") become their ids, as Hugging
+     *     Face does; false: they are plain text, as in a corpus nobody vouches for
+     */
+    Encoder encoder(boolean parseSpecial);
+
+    /** The bytes a token stands for; empty for special tokens. */
+    byte[] bytes(int token);
+
+    /** SHA-256 in hex of all that decides the encoding. */
+    String fingerprint();
+
+    /** Appends the tokens of texts to a buffer. Not thread-safe. */
+    @FunctionalInterface
+    interface Encoder {
+        /** Appends the tokens of {@code utf8[from, to)} to {@code out}; any bytes are allowed. */
+        void encode(byte[] utf8, int from, int to, Tokens out);
+    }
+
+    /** Tokens of {@code text}, special tokens included. */
+    default int[] encode(String text) {
+        byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
+        Tokens out = new Tokens();
+        encoder(true).encode(utf8, 0, utf8.length, out);
+        return out.toArray();
+    }
+
+    /**
+     * The bytes of {@code tokens[from, to)}; special tokens have none.
+     *
+     * @throws IndexOutOfBoundsException if a token is not in [0, vocabSize)
+     */
+    default byte[] decode(int[] tokens, int from, int to) {
+        byte[] out = new byte[4 * (to - from)];
+        int n = 0;
+        for (int i = from; i < to; i++) {
+            byte[] piece = bytes(tokens[i]);
+            if (out.length - n < piece.length) {
+                out = Arrays.copyOf(out, Math.max(2 * out.length, n + piece.length));
+            }
+            System.arraycopy(piece, 0, out, n, piece.length);
+            n += piece.length;
+        }
+        return Arrays.copyOf(out, n);
+    }
+
+    /** The text of {@code tokens}; bytes that are no UTF-8 become U+FFFD. */
+    default String decode(int[] tokens) {
+        return new String(decode(tokens, 0, tokens.length), StandardCharsets.UTF_8);
+    }
+}
