@@ -127,9 +127,9 @@ public final class OpenBlas {
             }
         }
         if (packed.isEmpty() || !packed.getLast().name().equals(FILES.getLast())) {
-            throw new NativeLibraryException(("cannot load OpenBLAS for %s: no %s on the class path; add the artifact "
-                    + "org.bytedeco:openblas with this platform's classifier (on the module path also "
-                    + "--add-modules org.bytedeco.openblas.linux.x86_64)")
+            throw new NativeLibraryException(("cannot load OpenBLAS for %s: no %s on the class path; "
+                    + "add the artifact org.bytedeco:openblas with this platform's classifier "
+                    + "(to the class path, also when Sterna is on the module path)")
                     .formatted(LibraryCache.platform(), folder + FILES.getLast()), null);
         }
         return packed;

@@ -1,0 +1,91 @@
+package io.sterna.layers;
+
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAPackage;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.lang.ArchRule;
+import java.lang.foreign.Linker;
+import java.lang.foreign.SymbolLookup;
+import java.lang.invoke.MethodHandle;
+import org.junit.jupiter.api.Test;
+
+/** The packages form layers, and arrows point down only. */
+class LayersTest {
+    private static final String ROOT = "io.sterna";
+    private static final String FIXTURE = "io.sterna.layers.fixture";
+
+    private final JavaClasses core = new ClassFileImporter()
+            .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS).importPackages(ROOT);
+
+    private final JavaClasses fixture = new ClassFileImporter().importPackages(FIXTURE);
+
+    @Test
+    void arrowsPointDown() {
+        layers(ROOT).check(core);
+        assertThrows(AssertionError.class, () -> layers(FIXTURE).check(fixture));
+    }
+
+    @Test
+    void everyPackageHasALayer() {
+        classes().should().resideInAnyPackage(ROOT, ROOT + ".train..", ROOT + ".infer..", ROOT + ".eval..",
+                ROOT + ".data..", ROOT + ".io..", ROOT + ".optim..", ROOT + ".nn..", ROOT + ".kernel..",
+                ROOT + ".tensor..", ROOT + ".rng..").check(core);
+    }
+
+    @Test
+    void packagesFormNoCycles() {
+        slices().matching(ROOT + ".(*)..").should().beFreeOfCycles().check(core);
+    }
+
+    @Test
+    void onlyTheKernelPackageCallsNativeCode() {
+        onlyKernelCallsNativeCode(ROOT).check(core);
+        assertThrows(AssertionError.class, () -> onlyKernelCallsNativeCode(FIXTURE).check(fixture));
+    }
+
+    @Test
+    void onlyTheKernelPackageUsesTheGeneratedBindings() {
+        noClasses().that().resideOutsideOfPackage(ROOT + ".kernel..")
+                .should().dependOnClassesThat().resideInAPackage(ROOT + ".kernel.ffm..").check(core);
+    }
+
+    @Test
+    void theLibraryNeedsTheJdkAlone() {
+        classes().should().onlyDependOnClassesThat().resideInAnyPackage(ROOT + "..", "java..", "jdk..").check(core);
+    }
+
+    @Test
+    void theLibraryNeitherPrintsNorExits() {
+        noClasses().that(resideInAPackage(ROOT + "..")).and().resideOutsideOfPackage(ROOT + ".kernel.ffm..")
+                .should().accessField(System.class, "out").orShould().accessField(System.class, "err")
+                .orShould().callMethod(System.class, "exit", int.class).check(core);
+        assertTrue(core.size() > 20, "the classes were not read");
+    }
+
+    private static ArchRule layers(String root) {
+        return layeredArchitecture().consideringOnlyDependenciesInAnyPackage(root + "..").withOptionalLayers(true)
+                .layer("uses").definedBy(root + ".train..", root + ".infer..", root + ".eval..")
+                .layer("parts").definedBy(root + ".data..", root + ".io..", root + ".optim..", root + ".nn..")
+                .layer("kernel").definedBy(root + ".kernel..")
+                .layer("ground").definedBy(root + ".tensor..", root + ".rng..")
+                .whereLayer("uses").mayNotBeAccessedByAnyLayer()
+                .whereLayer("parts").mayOnlyBeAccessedByLayers("uses")
+                .whereLayer("kernel").mayOnlyBeAccessedByLayers("uses", "parts")
+                .whereLayer("ground").mayOnlyBeAccessedByLayers("uses", "parts", "kernel");
+    }
+
+    private static ArchRule onlyKernelCallsNativeCode(String root) {
+        return noClasses().that().resideOutsideOfPackage(root + ".kernel..")
+                .should().dependOnClassesThat().areAssignableTo(Linker.class)
+                .orShould().dependOnClassesThat().areAssignableTo(SymbolLookup.class)
+                .orShould().dependOnClassesThat().areAssignableTo(MethodHandle.class);
+    }
+}
