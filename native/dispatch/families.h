@@ -19,6 +19,8 @@ void sterna_reference_grid(sterna_table *t);
 void sterna_reference_update(sterna_table *t);
 void sterna_reference_optimizer(sterna_table *t);
 void sterna_reference_rows(sterna_table *t);
+void sterna_avx2_rows(sterna_table *t);
+void sterna_avx512_rows(sterna_table *t);
 void sterna_reference_attention(sterna_table *t);
 void sterna_reference_gemm(sterna_table *t);
 void sterna_reference_linear(sterna_table *t);

@@ -15,10 +15,12 @@ void sterna_fill_reference(sterna_table *t) {
 
 void sterna_fill_avx2(sterna_table *t) {
     sterna_avx2_rng(t);
+    sterna_avx2_rows(t);
 }
 
 void sterna_fill_avx512(sterna_table *t) {
     sterna_avx512_rng(t);
+    sterna_avx512_rows(t);
 }
 
 void sterna_fill_avx512vnni(sterna_table *t) {

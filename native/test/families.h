@@ -5,9 +5,10 @@
 #include "check.h"
 
 extern const check_family check_tiers;
+extern const check_family check_rows;
 extern const check_family check_rng;
 extern const check_family check_linear;
 
-#define CHECK_FAMILIES &check_tiers, &check_linear, &check_rng
+#define CHECK_FAMILIES &check_tiers, &check_rows, &check_linear, &check_rng
 
 #endif

@@ -1,0 +1,102 @@
+/*
+ * row.h: rows of either float type as vectors of lanes.h, exp, and the reductions of the row kernels.
+ *
+ * Loads and stores take the number of elements that are left: at least LANES of them give a whole
+ * vector, fewer touch only the elements that exist, and none when the number is not positive.
+ */
+#ifndef STERNA_ROW_H
+#define STERNA_ROW_H
+
+#include "dispatch/exp.h"
+#include "kernels/template/lanes.h"
+#include "sterna.h"
+
+typedef struct row {
+    void *data;
+    int32_t type;
+} row;
+
+/* Row r of x from column c on. */
+INLINE row row_at(const sterna_matrix *x, int64_t r, int64_t c) {
+    size_t bytes = x->type == STERNA_F32 ? 4 : 2;
+    return (row){(char *)x->data + (size_t)(r * x->stride + c) * bytes, x->type};
+}
+
+INLINE int lanes_of(int64_t left) {
+    return left >= LANES ? LANES : left < 0 ? 0 : (int)left;
+}
+
+/* Nearest even; a NaN stays a quiet NaN. */
+INLINE vint bf16_of_f32(vfloat x) {
+    vuint bits = (vuint)x, nearest = bits + 0x7fff + (bits >> 16 & 1);
+    vint nan = magnitude_bits(x) > splat_int(0x7f800000);
+    return (vint)((vuint)choose(nan, (vint)(bits | 0x400000), (vint)nearest) >> 16);
+}
+
+/* Columns c... of x; missing lanes are 0. */
+INLINE vfloat load(row x, int64_t c, int64_t left) {
+    if (x.type == STERNA_F32) return load_floats((const float *)x.data + c, lanes_of(left));
+    return (vfloat)(load_shorts((const uint16_t *)x.data + c, lanes_of(left)) << 16);
+}
+
+/* The same with `fill` in missing lanes. */
+INLINE vfloat load_or(row x, int64_t c, int64_t left, float fill) {
+    vfloat v = load(x, c, left);
+    if (left >= LANES) return v;
+    return (vfloat)choose(lane_numbers() < splat_int(lanes_of(left)), (vint)v, (vint)splat(fill));
+}
+
+INLINE void store(row x, int64_t c, int64_t left, vfloat v) {
+    if (x.type == STERNA_F32) store_floats((float *)x.data + c, v, lanes_of(left));
+    else store_shorts((uint16_t *)x.data + c, bf16_of_f32(v), lanes_of(left));
+}
+
+INLINE vfloat magnitude(vfloat x) {
+    return (vfloat)magnitude_bits(x);
+}
+
+/* ---------------------------------------------------------------- exp */
+
+INLINE vfloat power_of_two(vint n) {
+    return (vfloat)(((vuint)n + 127) << 23);
+}
+
+/* sterna_exp, lane by lane. */
+INLINE vfloat vector_exp(vfloat x) {
+    x = max_float(splat(EXP_MIN), min_float(splat(EXP_MAX), x)); /* the second operand survives a NaN */
+    vfloat shifted = x * EXP_LOG2E + ROUND_TO_INTEGER, n = shifted - ROUND_TO_INTEGER;
+    vint exponent = (vint)((vuint)shifted - ROUND_TO_INTEGER_BITS), half = exponent >> 1;
+    vfloat r = x - n * EXP_LN2_HIGH - n * EXP_LN2_LOW;
+    vfloat p = ((((EXP_P0 * r + EXP_P1) * r + EXP_P2) * r + EXP_P3) * r + EXP_P4) * r + EXP_P5;
+    return (p * (r * r) + r + 1.0f) * power_of_two(half) * power_of_two(exponent - half);
+}
+
+/* ---------------------------------------------------------------- 16 lanes by column, then a tree */
+
+#define PARTS (16 / LANES) /* vectors that hold the 16 lanes */
+
+/* Lanes 0...7 (half 0) or 8...15. */
+INLINE __m256 half_of(const vfloat lanes[PARTS], int half) {
+#if LANES == 16
+    return half ? _mm512_extractf32x8_ps((__m512)lanes[0], 1) : _mm512_castps512_ps256((__m512)lanes[0]);
+#else
+    return (__m256)lanes[half];
+#endif
+}
+
+/* Lanes i and i + 8, then + 4, + 2, + 1. */
+INLINE float sum_of_lanes(const vfloat lanes[PARTS]) {
+    __m256 by8 = _mm256_add_ps(half_of(lanes, 0), half_of(lanes, 1));
+    __m128 by4 = _mm_add_ps(_mm256_castps256_ps128(by8), _mm256_extractf128_ps(by8, 1));
+    __m128 by2 = _mm_add_ps(by4, _mm_movehl_ps(by4, by4));
+    return _mm_cvtss_f32(_mm_add_ss(by2, _mm_movehdup_ps(by2)));
+}
+
+INLINE float max_of_lanes(const vfloat lanes[PARTS]) {
+    __m256 by8 = _mm256_max_ps(half_of(lanes, 0), half_of(lanes, 1));
+    __m128 by4 = _mm_max_ps(_mm256_castps256_ps128(by8), _mm256_extractf128_ps(by8, 1));
+    __m128 by2 = _mm_max_ps(by4, _mm_movehl_ps(by4, by4));
+    return _mm_cvtss_f32(_mm_max_ss(by2, _mm_movehdup_ps(by2)));
+}
+
+#endif

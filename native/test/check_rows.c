@@ -1,0 +1,717 @@
+/*
+ * check_rows.c: the row kernels. Each runs on two copies of one case, the tier on the first in two
+ * slices and the reference on the second in one; all bytes of all buffers must agree. The results are
+ * also held against float64, the gradients against central differences of the float64 forward.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "dispatch/element.h"
+#include "dispatch/exp.h"
+
+/* ---------------------------------------------------------------- a case: every operand of every kernel */
+
+#define VOCAB 7
+
+struct rows_case {
+    sterna_matrix x, up, dy, y, z, gain, angles, table, dtable;
+    sterna_quantized q;
+    float *inv_rms, *dgain, *max, *sum, *target;
+    int32_t *ids, *targets;
+    int64_t head_dim, length, first, vocab0, id0;
+    float epsilon, factor;
+    int32_t accumulate, direction;
+};
+
+static size_t element_bytes(int32_t type) {
+    return type == STERNA_F32 ? 4 : 2;
+}
+
+static size_t matrix_bytes(const sterna_matrix *x) {
+    return (size_t)((x->rows - 1) * x->stride + x->cols) * element_bytes(x->type);
+}
+
+/* The shape, stride and type are drawn; two copies of a case draw the same. */
+static sterna_matrix new_matrix(int64_t rows, int64_t cols, int32_t type, enum check_place place) {
+    sterna_matrix x = {NULL, rows, cols, cols + check_range(0, 1) * check_range(0, 17), type, 0};
+    x.data = check_buffer(matrix_bytes(&x), place, (size_t)check_range(0, 3) * 4);
+    return x;
+}
+
+static void *new_array(int64_t count, enum check_place place) {
+    return check_buffer((size_t)count * 4, place, 0);
+}
+
+static int32_t some_type(void) {
+    return (int32_t)check_range(STERNA_F32, STERNA_BF16);
+}
+
+static struct rows_case new_case(int64_t rows, int64_t cols, enum check_place place) {
+    struct rows_case c = {.epsilon = 1e-5f, .factor = 0.125f};
+    sterna_matrix *like_x[] = {&c.x, &c.up, &c.dy, &c.y, &c.z};
+    for (int i = 0; i < 5; i++) *like_x[i] = new_matrix(rows, cols, some_type(), place);
+    c.gain = new_matrix(1, cols, some_type(), place);
+    c.head_dim = cols % 2 ? 2 : cols % 6 ? cols : cols / 3; /* an odd width has no heads: see rope */
+    c.length = check_range(1, rows + 2);
+    c.first = check_range(0, 3);
+    c.angles = new_matrix(c.first + c.length, c.head_dim, some_type(), place);
+    c.table = new_matrix(VOCAB, cols, some_type(), place);
+    c.dtable = new_matrix(VOCAB, cols, STERNA_F32, place);
+    c.q = (sterna_quantized){NULL, NULL, rows, cols, cols + check_range(0, 5)};
+    c.q.codes = check_buffer((size_t)((rows - 1) * c.q.stride + cols), place, (size_t)check_range(0, 3));
+    c.q.scales = new_array(rows, place);
+    float **per_row[] = {&c.inv_rms, &c.max, &c.sum, &c.target};
+    for (int i = 0; i < 4; i++) *per_row[i] = new_array(rows, place);
+    c.dgain = new_array(cols, place);
+    c.ids = new_array(rows, place);
+    c.targets = new_array(rows, place);
+    c.accumulate = (int32_t)check_range(0, 1);
+    c.direction = check_range(0, 1) ? 1 : -1;
+    c.vocab0 = check_range(0, 1) * cols;
+    c.id0 = check_range(0, 2);
+    return c;
+}
+
+/* Mostly normal; now and then zeros, subnormals and numbers far from 1. */
+static float some_value(void) {
+    static const float rare[] = {0.0f, -0.0f, 1e-40f, -1e-42f, 1e-12f, -1e9f, 88.0f, -88.5f, 103.0f, 1e12f};
+    int64_t at = check_range(0, 255);
+    return at < 10 ? rare[at] : check_normal();
+}
+
+static void fill_matrix(const sterna_matrix *x, float (*value)(void)) {
+    for (int64_t r = 0; r < x->rows; r++)
+        for (int64_t c = 0; c < x->cols; c++) sterna_put(x, r, c, value());
+}
+
+static void fill_case(const struct rows_case *c, float (*value)(void)) {
+    const sterna_matrix *matrices[] = {&c->x, &c->up, &c->dy, &c->y, &c->z, &c->gain, &c->angles, &c->table, &c->dtable};
+    for (int i = 0; i < 9; i++) fill_matrix(matrices[i], value);
+    for (int64_t r = 0; r < c->x.rows; r++) {
+        c->inv_rms[r] = 0.5f + fabsf(check_normal());
+        int fresh = check_range(0, 1) == 0;
+        c->max[r] = fresh ? -INFINITY : check_normal();
+        c->sum[r] = fresh ? 0 : 1 + fabsf(check_normal());
+        c->target[r] = check_normal();
+        c->q.scales[r] = check_normal();
+        c->ids[r] = (int32_t)check_range(0, VOCAB - 1);
+        c->targets[r] = (int32_t)check_range(-1, 2 * c->x.cols - 1);
+    }
+}
+
+/* Byte-equal, or both NaN: which NaN it is stays open. */
+static int same_element(const sterna_matrix *a, const sterna_matrix *b, int64_t r, int64_t c) {
+    float u = sterna_get(a, r, c), v = sterna_get(b, r, c);
+    return memcmp(&u, &v, 4) == 0 || (u != u && v != v);
+}
+
+static void same_matrix(const char *what, const sterna_matrix *a, const sterna_matrix *b) {
+    for (int64_t r = 0; r < a->rows; r++)
+        for (int64_t c = 0; c < a->cols; c++)
+            if (!same_element(a, b, r, c)) {
+                check_fail("%s(%ld, %ld) = %.9g, reference %.9g", what, (long)r, (long)c, sterna_get(a, r, c), sterna_get(b, r, c));
+                return;
+            }
+    for (int64_t r = 0; r + 1 < a->rows; r++) {
+        size_t gap = (size_t)(r * a->stride + a->cols) * element_bytes(a->type);
+        check_equal("gap between rows", (char *)a->data + gap, (char *)b->data + gap, (size_t)(a->stride - a->cols), element_bytes(a->type));
+    }
+}
+
+static void same_floats(const char *what, float *a, float *b, int64_t count) {
+    sterna_matrix x = {a, 1, count, count, STERNA_F32, 0}, y = {b, 1, count, count, STERNA_F32, 0};
+    same_matrix(what, &x, &y);
+}
+
+static void same_case(const struct rows_case *a, const struct rows_case *b) {
+    int64_t rows = a->x.rows, cols = a->x.cols;
+    same_matrix("x", &a->x, &b->x);
+    same_matrix("up", &a->up, &b->up);
+    same_matrix("dy", &a->dy, &b->dy);
+    same_matrix("y", &a->y, &b->y);
+    same_matrix("z", &a->z, &b->z);
+    same_matrix("gain", &a->gain, &b->gain);
+    same_matrix("table", &a->table, &b->table);
+    same_matrix("dtable", &a->dtable, &b->dtable);
+    check_equal("codes", a->q.codes, b->q.codes, (size_t)((rows - 1) * a->q.stride + cols), 1);
+    same_floats("scales", a->q.scales, b->q.scales, rows);
+    same_floats("inv_rms", a->inv_rms, b->inv_rms, rows);
+    same_floats("dgain", a->dgain, b->dgain, cols);
+    same_floats("max", a->max, b->max, rows);
+    same_floats("sum", a->sum, b->sum, rows);
+    same_floats("target", a->target, b->target, rows);
+}
+
+/* ---------------------------------------------------------------- the kernels on a case */
+
+static int32_t quantize(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_quantize(tier, &c->x, &c->q, begin, end);
+}
+static int32_t rmsnorm(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_rmsnorm(tier, &c->x, &c->gain, c->epsilon, &c->y, c->inv_rms, begin, end);
+}
+static int32_t rmsnorm_quantize(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_rmsnorm_quantize(tier, &c->x, &c->gain, c->epsilon, &c->q, c->inv_rms, begin, end);
+}
+static int32_t rmsnorm_backward(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_rmsnorm_backward(tier, &c->x, &c->gain, c->inv_rms, &c->dy, &c->z, c->accumulate, begin, end);
+}
+static int32_t rmsnorm_backward_in_place(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_rmsnorm_backward(tier, &c->x, &c->gain, c->inv_rms, &c->dy, &c->dy, 0, begin, end);
+}
+static int32_t rmsnorm_gain_gradient(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_rmsnorm_gain_gradient(tier, &c->x, c->inv_rms, &c->dy, c->dgain, begin, end);
+}
+static int32_t rope(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_rope(tier, &c->x, c->head_dim, &c->angles, c->length, c->first, c->direction, begin, end);
+}
+static int32_t swiglu(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_swiglu(tier, &c->x, &c->up, &c->y, begin, end);
+}
+static int32_t swiglu_backward(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_swiglu_backward(tier, &c->x, &c->up, &c->dy, &c->y, &c->z, begin, end);
+}
+static int32_t swiglu_backward_in_place(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_swiglu_backward(tier, &c->x, &c->up, &c->dy, &c->x, &c->up, begin, end);
+}
+static int32_t add(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_add(tier, &c->x, &c->y, begin, end);
+}
+static int32_t copy(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_copy(tier, &c->x, &c->y, begin, end);
+}
+static int32_t gather(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_gather(tier, &c->table, c->ids, &c->y, begin, end);
+}
+/* A slice is a range of ids. */
+static int32_t scatter_add(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    sterna_matrix part = c->dtable;
+    part.data = (float *)part.data + begin * part.stride;
+    part.rows = end - begin;
+    return sterna_scatter_add(tier, &c->dy, c->ids, c->id0 + begin, &part);
+}
+static int32_t cross_entropy(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_cross_entropy(tier, &c->x, c->vocab0, c->targets, c->max, c->sum, c->target, begin, end);
+}
+static int32_t cross_entropy_gradient(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    return sterna_cross_entropy_gradient(tier, &c->x, c->vocab0, c->targets, c->max, c->sum, c->factor, begin, end);
+}
+
+#define AT(field) offsetof(struct rows_case, field)
+
+/* What a kernel takes: its slice, and its matrices and float or int arrays by argument number. */
+static const struct kernel {
+    const char *name;
+    int32_t (*run)(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end);
+    enum { ROWS, COLS, IDS } slice;
+    int slice_argument;
+    struct operand { int argument; size_t at; } matrices[5], arrays[5];
+} KERNELS[] = {
+    {"quantize", quantize, ROWS, 4, {{2, AT(x)}}, {{0, 0}}},
+    {"rmsnorm", rmsnorm, ROWS, 7, {{2, AT(x)}, {3, AT(gain)}, {5, AT(y)}}, {{6, AT(inv_rms)}}},
+    {"rmsnorm_quantize", rmsnorm_quantize, ROWS, 7, {{2, AT(x)}, {3, AT(gain)}}, {{6, AT(inv_rms)}}},
+    {"rmsnorm_backward", rmsnorm_backward, ROWS, 8, {{2, AT(x)}, {3, AT(gain)}, {5, AT(dy)}, {6, AT(z)}}, {{4, AT(inv_rms)}}},
+    {"rmsnorm_backward in place", rmsnorm_backward_in_place, ROWS, 8, {{2, AT(x)}}, {{0, 0}}},
+    {"rmsnorm_gain_gradient", rmsnorm_gain_gradient, COLS, 6, {{2, AT(x)}, {4, AT(dy)}}, {{3, AT(inv_rms)}, {5, AT(dgain)}}},
+    {"rope", rope, ROWS, 8, {{2, AT(x)}, {4, AT(angles)}}, {{0, 0}}},
+    {"swiglu", swiglu, ROWS, 5, {{2, AT(x)}, {3, AT(up)}, {4, AT(y)}}, {{0, 0}}},
+    {"swiglu_backward", swiglu_backward, ROWS, 7, {{2, AT(x)}, {3, AT(up)}, {4, AT(dy)}, {5, AT(y)}, {6, AT(z)}}, {{0, 0}}},
+    {"swiglu_backward in place", swiglu_backward_in_place, ROWS, 7, {{2, AT(x)}}, {{0, 0}}},
+    {"add", add, ROWS, 4, {{2, AT(x)}, {3, AT(y)}}, {{0, 0}}},
+    {"copy", copy, ROWS, 4, {{2, AT(x)}, {3, AT(y)}}, {{0, 0}}},
+    {"gather", gather, ROWS, 5, {{2, AT(table)}, {4, AT(y)}}, {{3, AT(ids)}}},
+    {"scatter_add", scatter_add, IDS, 0, {{2, AT(dy)}}, {{3, AT(ids)}}},
+    {"cross_entropy", cross_entropy, ROWS, 8, {{2, AT(x)}}, {{4, AT(targets)}, {5, AT(max)}, {6, AT(sum)}, {7, AT(target)}}},
+    {"cross_entropy_gradient", cross_entropy_gradient, ROWS, 8, {{2, AT(x)}}, {{4, AT(targets)}, {5, AT(max)}, {6, AT(sum)}}},
+};
+#define KERNEL_COUNT (sizeof KERNELS / sizeof *KERNELS)
+
+static int64_t slice_limit(const struct kernel *k, const struct rows_case *c) {
+    return k->slice == ROWS ? c->x.rows : k->slice == COLS ? c->x.cols : VOCAB;
+}
+
+/* ---------------------------------------------------------------- against the reference */
+
+static void check_kernel(int32_t tier, const struct kernel *k, const struct rows_case *got, const struct rows_case *want) {
+    uint64_t seed = check_random();
+    check_seed(seed);
+    fill_case(got, some_value);
+    check_seed(seed);
+    fill_case(want, some_value);
+    int64_t limit = slice_limit(k, got), cut = check_range(0, limit);
+    CHECK(k->run(tier, got, cut, limit) == STERNA_OK);
+    CHECK(k->run(tier, got, 0, cut) == STERNA_OK);
+    CHECK(k->run(STERNA_REFERENCE, want, 0, limit) == STERNA_OK);
+    same_case(got, want);
+}
+
+static void check_width(int32_t tier, int64_t cols) {
+    enum check_place place = cols % 2 ? AGAINST_END : check_range(0, 1) ? AGAINST_START : AGAINST_END;
+    int64_t rows = check_range(1, 4);
+    uint64_t seed = check_random();
+    check_seed(seed);
+    struct rows_case got = new_case(rows, cols, place);
+    check_seed(seed);
+    struct rows_case want = new_case(rows, cols, place);
+    for (size_t i = 0; i < KERNEL_COUNT; i++) {
+        check_case("%s, tier %d, %ld x %ld", KERNELS[i].name, tier, (long)rows, (long)cols);
+        if (KERNELS[i].run != rope || cols % 2 == 0) check_kernel(tier, &KERNELS[i], &got, &want);
+    }
+    check_release();
+}
+
+/* ---------------------------------------------------------------- errors */
+
+static void check_matrix_errors(int32_t tier, const struct kernel *k, struct rows_case *c, int i) {
+    int argument = k->matrices[i].argument;
+    sterna_matrix *x = (sterna_matrix *)((char *)c + k->matrices[i].at), good = *x;
+    int64_t end = slice_limit(k, c);
+    x->data = NULL;
+    CHECK(k->run(tier, c, 0, end) == STERNA_STATUS(argument, STERNA_BAD_NULL));
+    x->data = (char *)good.data + 1;
+    CHECK(k->run(tier, c, 0, end) == STERNA_STATUS(argument, STERNA_BAD_ALIGNMENT));
+    *x = good;
+    x->type = STERNA_I8;
+    CHECK(k->run(tier, c, 0, end) == STERNA_STATUS(argument, STERNA_BAD_TYPE));
+    *x = good;
+    x->stride = x->cols - 1;
+    CHECK(k->run(tier, c, 0, end) == STERNA_STATUS(argument, STERNA_BAD_SHAPE));
+    *x = good;
+    if (i > 0) {
+        x->cols++;
+        x->stride++;
+        CHECK(k->run(tier, c, 0, end) == STERNA_STATUS(argument, STERNA_BAD_SHAPE));
+    }
+    *x = good;
+}
+
+static void check_array_errors(int32_t tier, const struct kernel *k, struct rows_case *c, const struct operand *o) {
+    char **array = (char **)((char *)c + o->at), *good = *array;
+    *array = NULL;
+    CHECK(k->run(tier, c, 0, slice_limit(k, c)) == STERNA_STATUS(o->argument, STERNA_BAD_NULL));
+    *array = good + 2;
+    CHECK(k->run(tier, c, 0, slice_limit(k, c)) == STERNA_STATUS(o->argument, STERNA_BAD_ALIGNMENT));
+    *array = good;
+}
+
+static void check_slice_errors(int32_t tier, const struct kernel *k, const struct rows_case *c) {
+    if (!k->slice_argument) return;
+    int32_t bad = STERNA_STATUS(k->slice_argument, STERNA_BAD_RANGE);
+    int64_t limit = slice_limit(k, c);
+    CHECK(k->run(tier, c, -1, 1) == bad);
+    CHECK(k->run(tier, c, 2, 1) == bad);
+    CHECK(k->run(tier, c, 0, limit + 1) == bad);
+    CHECK(k->run(STERNA_TIERS, c, 0, limit) == STERNA_STATUS(1, STERNA_BAD_TIER));
+    CHECK(k->run(tier, c, limit, limit) == STERNA_OK);
+}
+
+static void check_number_errors(int32_t tier, const struct rows_case *good) {
+    struct rows_case c = *good;
+    int64_t rows = c.x.rows;
+    const float bad_epsilon[] = {0, -1, 1e-40f, NAN, INFINITY};
+    for (int i = 0; i < 5; i++) {
+        c.epsilon = bad_epsilon[i];
+        CHECK(rmsnorm(tier, &c, 0, rows) == STERNA_STATUS(4, STERNA_BAD_RANGE));
+        CHECK(rmsnorm_quantize(tier, &c, 0, rows) == STERNA_STATUS(4, STERNA_BAD_RANGE));
+    }
+    c = *good;
+    c.accumulate = 2;
+    CHECK(rmsnorm_backward(tier, &c, 0, rows) == STERNA_STATUS(7, STERNA_BAD_RANGE));
+    const int64_t bad_head_dim[] = {0, -2, 3, c.x.cols + 2};
+    for (int i = 0; i < 4; i++) {
+        c.head_dim = bad_head_dim[i];
+        CHECK(rope(tier, &c, 0, rows) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
+    }
+    c = *good;
+    c.length = 0;
+    CHECK(rope(tier, &c, 0, rows) == STERNA_STATUS(5, STERNA_BAD_RANGE));
+    c = *good;
+    c.first = -1;
+    CHECK(rope(tier, &c, 0, rows) == STERNA_STATUS(6, STERNA_BAD_RANGE));
+    c.first = c.angles.rows;
+    CHECK(rope(tier, &c, 0, rows) == STERNA_STATUS(6, STERNA_BAD_RANGE));
+    c = *good;
+    c.direction = 0;
+    CHECK(rope(tier, &c, 0, rows) == STERNA_STATUS(7, STERNA_BAD_RANGE));
+    c = *good;
+    c.factor = NAN;
+    CHECK(cross_entropy_gradient(tier, &c, 0, rows) == STERNA_STATUS(7, STERNA_BAD_RANGE));
+    c.vocab0 = -1;
+    CHECK(cross_entropy(tier, &c, 0, rows) == STERNA_STATUS(3, STERNA_BAD_RANGE));
+    CHECK(cross_entropy_gradient(tier, &c, 0, rows) == STERNA_STATUS(3, STERNA_BAD_RANGE));
+    c = *good;
+    c.id0 = -1;
+    CHECK(scatter_add(tier, &c, 0, VOCAB) == STERNA_STATUS(4, STERNA_BAD_RANGE));
+    c = *good;
+    c.dtable.type = STERNA_BF16;
+    CHECK(scatter_add(tier, &c, 0, VOCAB) == STERNA_STATUS(5, STERNA_BAD_TYPE));
+    c.dtable = good->dtable;
+    c.dtable.cols--;
+    CHECK(scatter_add(tier, &c, 0, VOCAB) == STERNA_STATUS(5, STERNA_BAD_SHAPE));
+}
+
+static void check_quantized_errors(int32_t tier, const struct rows_case *good) {
+    int32_t (*const run[])(int32_t, const struct rows_case *, int64_t, int64_t) = {quantize, rmsnorm_quantize};
+    const int argument[] = {3, 5};
+    for (int i = 0; i < 2; i++) {
+        struct rows_case c = *good;
+        c.q.codes = NULL;
+        CHECK(run[i](tier, &c, 0, 1) == STERNA_STATUS(argument[i], STERNA_BAD_NULL));
+        c.q = good->q;
+        c.q.scales = (float *)((char *)c.q.scales + 2);
+        CHECK(run[i](tier, &c, 0, 1) == STERNA_STATUS(argument[i], STERNA_BAD_ALIGNMENT));
+        c.q = good->q;
+        c.q.stride = c.q.cols - 1;
+        CHECK(run[i](tier, &c, 0, 1) == STERNA_STATUS(argument[i], STERNA_BAD_SHAPE));
+        c.q = good->q;
+        c.q.rows++;
+        CHECK(run[i](tier, &c, 0, 1) == STERNA_STATUS(argument[i], STERNA_BAD_SHAPE));
+    }
+}
+
+/* An id or a target that names nothing is found before anything is written. */
+static void check_bad_ids(int32_t tier, const struct rows_case *c) {
+    int64_t last = c->x.rows - 1;
+    const int32_t id = c->ids[last], target = c->targets[last], bad_id[] = {-1, VOCAB};
+    for (int i = 0; i < 2; i++) {
+        c->ids[last] = bad_id[i];
+        CHECK(gather(tier, c, 0, last + 1) == STERNA_STATUS(3, STERNA_BAD_VALUE));
+    }
+    c->targets[last] = -2;
+    CHECK(cross_entropy(tier, c, 0, last + 1) == STERNA_STATUS(4, STERNA_BAD_VALUE));
+    CHECK(cross_entropy_gradient(tier, c, 0, last + 1) == STERNA_STATUS(4, STERNA_BAD_VALUE));
+    c->ids[last] = id;
+    c->targets[last] = target;
+}
+
+/* A NaN or an infinity anywhere in the slice, and a gain out of range, write nothing. */
+static void check_nonfinite(int32_t tier, const struct rows_case *c) {
+    const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 4; i++)
+        for (int64_t r = 0; r < c->x.rows; r++) {
+            int64_t col = check_range(0, c->x.cols - 1);
+            float x = sterna_get(&c->x, r, col), gain = sterna_get(&c->gain, 0, col);
+            sterna_put(&c->x, r, col, bad[i]);
+            CHECK(quantize(tier, c, 0, c->x.rows) == STERNA_STATUS(2, STERNA_NONFINITE));
+            CHECK(rmsnorm_quantize(tier, c, 0, c->x.rows) == STERNA_STATUS(2, STERNA_NONFINITE));
+            sterna_put(&c->x, r, col, x);
+            sterna_put(&c->gain, 0, col, i < 3 ? bad[i] : 2e30f);
+            CHECK(rmsnorm_quantize(tier, c, 0, c->x.rows) == STERNA_STATUS(3, STERNA_NONFINITE));
+            sterna_put(&c->gain, 0, col, gain);
+        }
+}
+
+static void check_errors(int32_t tier) {
+    uint64_t seed = check_random();
+    check_seed(seed);
+    struct rows_case c = new_case(3, 24, AGAINST_END);
+    check_seed(seed);
+    struct rows_case untouched = new_case(3, 24, AGAINST_END);
+    check_seed(seed);
+    fill_case(&c, check_normal);
+    check_seed(seed);
+    fill_case(&untouched, check_normal);
+    for (size_t k = 0; k < KERNEL_COUNT; k++) {
+        check_case("%s, tier %d: errors", KERNELS[k].name, tier);
+        for (int i = 0; i < 5 && KERNELS[k].matrices[i].argument; i++) check_matrix_errors(tier, &KERNELS[k], &c, i);
+        for (int i = 0; i < 5 && KERNELS[k].arrays[i].argument; i++) check_array_errors(tier, &KERNELS[k], &c, &KERNELS[k].arrays[i]);
+        check_slice_errors(tier, &KERNELS[k], &c);
+    }
+    check_case("numbers out of range, tier %d", tier);
+    check_number_errors(tier, &c);
+    check_quantized_errors(tier, &c);
+    check_bad_ids(tier, &c);
+    check_case("NaN and infinity, tier %d", tier);
+    check_nonfinite(tier, &c);
+    same_case(&c, &untouched);
+    check_release();
+}
+
+/* ---------------------------------------------------------------- against float64 */
+
+static struct rows_case f32_case(int64_t rows, int64_t cols) {
+    struct rows_case c = {.epsilon = 1e-5f, .factor = 0.125f, .head_dim = cols / 2, .length = rows, .first = 2, .direction = 1};
+    sterna_matrix *like_x[] = {&c.x, &c.up, &c.dy, &c.y, &c.z};
+    for (int i = 0; i < 5; i++) *like_x[i] = new_matrix(rows, cols, STERNA_F32, AGAINST_END);
+    c.gain = new_matrix(1, cols, STERNA_F32, AGAINST_END);
+    c.angles = new_matrix(c.first + rows, c.head_dim, STERNA_F32, AGAINST_END);
+    c.table = c.dtable = new_matrix(VOCAB, cols, STERNA_F32, AGAINST_END);
+    c.q = (sterna_quantized){check_buffer((size_t)(rows * cols), AGAINST_END, 0), new_array(rows, AGAINST_END), rows, cols, cols};
+    float **per_row[] = {&c.inv_rms, &c.max, &c.sum, &c.target};
+    for (int i = 0; i < 4; i++) *per_row[i] = new_array(rows, AGAINST_END);
+    c.dgain = new_array(cols, AGAINST_END);
+    c.ids = new_array(rows, AGAINST_END);
+    c.targets = new_array(rows, AGAINST_END);
+    fill_case(&c, check_normal);
+    return c;
+}
+
+/* |got - want| <= tolerance * (|want| + scale) */
+static void near(const char *what, double got, double want, double tolerance, double scale) {
+    if (!(fabs(got - want) <= tolerance * (fabs(want) + scale)))
+        check_fail("%s = %.9g, float64 gives %.9g", what, got, want);
+}
+
+static double mean_square(const sterna_matrix *x, int64_t r) {
+    double sum = 0;
+    for (int64_t c = 0; c < x->cols; c++) sum += (double)sterna_get(x, r, c) * sterna_get(x, r, c);
+    return sum / (double)x->cols;
+}
+
+static void quantize_in_f64(int32_t tier, const struct rows_case *c) {
+    CHECK(quantize(tier, c, 0, c->x.rows) == STERNA_OK);
+    for (int64_t r = 0; r < c->x.rows; r++) {
+        double largest = 1e-5;
+        for (int64_t i = 0; i < c->x.cols; i++) largest = fmax(largest, fabs(sterna_get(&c->x, r, i)));
+        near("scale", c->q.scales[r], largest / 127, 2e-7, 0);
+        for (int64_t i = 0; i < c->x.cols; i++) {
+            double step = 127 * sterna_get(&c->x, r, i) / largest, code = c->q.codes[r * c->q.stride + i];
+            CHECK(fabs(code) <= 127 && fabs(code - step) <= 0.5 + 2e-5); /* 127 times two roundings of 2^-24 */
+        }
+    }
+}
+
+static void rmsnorm_in_f64(int32_t tier, const struct rows_case *c) {
+    CHECK(rmsnorm(tier, c, 0, c->x.rows) == STERNA_OK);
+    for (int64_t r = 0; r < c->x.rows; r++) {
+        double inverse = 1 / sqrt(mean_square(&c->x, r) + c->epsilon);
+        near("inv_rms", c->inv_rms[r], inverse, 2e-6, 0);
+        for (int64_t i = 0; i < c->x.cols; i++)
+            near("y", sterna_get(&c->y, r, i), sterna_get(&c->x, r, i) * inverse * sterna_get(&c->gain, 0, i), 2e-6, 0);
+    }
+}
+
+/* sum_i dy_i y_i of row r of the RMSNorm, with x_at moved by `move` */
+static double norm_objective(const struct rows_case *c, int64_t r, int64_t at, double move) {
+    double x = sterna_get(&c->x, r, at), square = mean_square(&c->x, r) * (double)c->x.cols, sum = 0;
+    square += (x + move) * (x + move) - x * x;
+    for (int64_t i = 0; i < c->x.cols; i++)
+        sum += sterna_get(&c->dy, r, i) * (sterna_get(&c->x, r, i) + (i == at ? move : 0)) * sterna_get(&c->gain, 0, i);
+    return sum / sqrt(square / (double)c->x.cols + c->epsilon);
+}
+
+static void rmsnorm_backward_in_f64(int32_t tier, const struct rows_case *c) {
+    CHECK(rmsnorm(tier, c, 0, c->x.rows) == STERNA_OK);
+    CHECK(rmsnorm_backward(tier, c, 0, c->x.rows) == STERNA_OK);
+    CHECK(rmsnorm_gain_gradient(tier, c, 0, c->x.cols) == STERNA_OK);
+    const double h = 1e-4;
+    for (int64_t i = 0; i < c->x.cols; i++) {
+        double dgain = 0;
+        for (int64_t r = 0; r < c->x.rows; r++) {
+            double slope = (norm_objective(c, r, i, h) - norm_objective(c, r, i, -h)) / (2 * h);
+            near("dx", sterna_get(&c->z, r, i), slope, 1e-5, 1);
+            dgain += (double)sterna_get(&c->dy, r, i) * sterna_get(&c->x, r, i) / sqrt(mean_square(&c->x, r) + c->epsilon);
+        }
+        near("dgain", c->dgain[i], dgain, 1e-5, 1);
+    }
+}
+
+/* Turning by true angles keeps lengths; turning back restores. */
+static void rope_in_f64(int32_t tier, struct rows_case *c) {
+    int64_t half = c->head_dim / 2;
+    for (int64_t p = 0; p < c->angles.rows; p++)
+        for (int64_t i = 0; i < half; i++) {
+            double angle = (double)p * pow(1e4, -(double)i / (double)half);
+            sterna_put(&c->angles, p, i, (float)cos(angle));
+            sterna_put(&c->angles, p, half + i, (float)sin(angle));
+        }
+    CHECK(sterna_copy(tier, &c->x, &c->y, 0, c->x.rows) == STERNA_OK);
+    CHECK(rope(tier, c, 0, c->x.rows) == STERNA_OK);
+    for (int64_t r = 0; r < c->x.rows; r++)
+        for (int64_t col = 0; col < c->x.cols; col++) {
+            int64_t i = col % c->head_dim % half, low = col - col % c->head_dim + i;
+            double angle = (double)(c->first + r) * pow(1e4, -(double)i / (double)half);
+            double a = sterna_get(&c->y, r, low), b = sterna_get(&c->y, r, low + half);
+            double want = col == low ? a * cos(angle) - b * sin(angle) : b * cos(angle) + a * sin(angle);
+            near("rope", sterna_get(&c->x, r, col), want, 1e-6, 4);
+        }
+    c->direction = -1;
+    CHECK(rope(tier, c, 0, c->x.rows) == STERNA_OK);
+    for (int64_t r = 0; r < c->x.rows; r++)
+        for (int64_t i = 0; i < c->x.cols; i++) near("rope back", sterna_get(&c->x, r, i), sterna_get(&c->y, r, i), 1e-6, 4);
+}
+
+static double silu(double a) {
+    return a / (1 + exp(-a));
+}
+
+static void swiglu_in_f64(int32_t tier, const struct rows_case *c) {
+    CHECK(swiglu(tier, c, 0, c->x.rows) == STERNA_OK);
+    for (int64_t r = 0; r < c->x.rows; r++)
+        for (int64_t i = 0; i < c->x.cols; i++)
+            near("swiglu", sterna_get(&c->y, r, i), silu(sterna_get(&c->x, r, i)) * sterna_get(&c->up, r, i), 1e-6, 0);
+    CHECK(swiglu_backward(tier, c, 0, c->x.rows) == STERNA_OK);
+    const double h = 1e-4;
+    for (int64_t r = 0; r < c->x.rows; r++)
+        for (int64_t i = 0; i < c->x.cols; i++) {
+            double a = sterna_get(&c->x, r, i), b = sterna_get(&c->up, r, i), d = sterna_get(&c->dy, r, i);
+            near("dgate", sterna_get(&c->y, r, i), d * b * (silu(a + h) - silu(a - h)) / (2 * h), 2e-6, 1);
+            near("dup", sterna_get(&c->z, r, i), d * silu(a), 1e-6, 0);
+        }
+}
+
+/* Two chunks of vocabulary: log-sum-exp and the gradient over both. */
+static void cross_entropy_in_f64(int32_t tier, struct rows_case *c) {
+    int64_t cols = c->x.cols;
+    for (int64_t r = 0; r < c->x.rows; r++) {
+        c->max[r] = -INFINITY;
+        c->sum[r] = 0;
+        c->targets[r] = (int32_t)check_range(0, 2 * cols - 1);
+    }
+    c->targets[0] = -1;
+    float *const max = c->max, *const sum = c->sum, *const target = c->target;
+    CHECK(sterna_cross_entropy(tier, &c->x, 0, c->targets, max, sum, target, 0, c->x.rows) == STERNA_OK);
+    CHECK(sterna_cross_entropy(tier, &c->up, cols, c->targets, max, sum, target, 0, c->x.rows) == STERNA_OK);
+    sterna_copy(tier, &c->up, &c->y, 0, c->x.rows);
+    CHECK(sterna_cross_entropy_gradient(tier, &c->y, cols, c->targets, max, sum, c->factor, 0, c->x.rows) == STERNA_OK);
+    for (int64_t r = 0; r < c->x.rows; r++) {
+        double denominator = 0;
+        for (int64_t i = 0; i < cols; i++) denominator += exp(sterna_get(&c->x, r, i)) + exp(sterna_get(&c->up, r, i));
+        int64_t t = c->targets[r];
+        if (t >= 0) {
+            near("log-sum-exp", max[r] + log(sum[r]), log(denominator), 1e-6, 1);
+            near("target", target[r], t < cols ? sterna_get(&c->x, r, t) : sterna_get(&c->up, r, t - cols), 0, 0);
+        }
+        for (int64_t i = 0; i < cols; i++) {
+            double p = exp(sterna_get(&c->up, r, i)) / denominator;
+            near("dlogit", sterna_get(&c->y, r, i), t < 0 ? 0 : (p - (t == cols + i)) * c->factor, 2e-6, 0.01);
+        }
+    }
+}
+
+static void rows_in_and_out_in_f64(int32_t tier, const struct rows_case *c) {
+    sterna_matrix before = c->z;
+    sterna_copy(tier, &c->y, &before, 0, c->x.rows);
+    CHECK(add(tier, c, 0, c->x.rows) == STERNA_OK);
+    for (int64_t r = 0; r < c->x.rows; r++)
+        for (int64_t i = 0; i < c->x.cols; i++)
+            near("add", sterna_get(&c->y, r, i), (double)sterna_get(&before, r, i) + sterna_get(&c->x, r, i), 1e-7, 0);
+    CHECK(gather(tier, c, 0, c->x.rows) == STERNA_OK);
+    for (int64_t r = 0; r < c->x.rows; r++)
+        for (int64_t i = 0; i < c->x.cols; i++) CHECK(sterna_get(&c->y, r, i) == sterna_get(&c->table, c->ids[r], i));
+    for (int64_t id = 0; id < VOCAB; id++) memset((float *)c->dtable.data + id * c->dtable.stride, 0, (size_t)c->x.cols * 4);
+    CHECK(sterna_scatter_add(tier, &c->dy, c->ids, 0, &c->dtable) == STERNA_OK);
+    for (int64_t id = 0; id < VOCAB; id++)
+        for (int64_t i = 0; i < c->x.cols; i++) {
+            double sum = 0;
+            for (int64_t r = 0; r < c->x.rows; r++) sum += c->ids[r] == id ? sterna_get(&c->dy, r, i) : 0;
+            near("scatter_add", sterna_get(&c->dtable, id, i), sum, 1e-6, 1);
+        }
+}
+
+static void check_in_f64(int32_t tier) {
+    static const char *const NAMES[] = {"quantize", "rmsnorm", "rmsnorm_backward", "rope", "swiglu", "cross_entropy", "add, gather, scatter_add"};
+    for (int i = 0; i < 7; i++) {
+        check_case("%s against float64, tier %d", NAMES[i], tier);
+        struct rows_case c = f32_case(5, 92);
+        if (i == 0) quantize_in_f64(tier, &c);
+        if (i == 1) rmsnorm_in_f64(tier, &c);
+        if (i == 2) rmsnorm_backward_in_f64(tier, &c);
+        if (i == 3) rope_in_f64(tier, &c);
+        if (i == 4) swiglu_in_f64(tier, &c);
+        if (i == 5) cross_entropy_in_f64(tier, &c);
+        if (i == 6) rows_in_and_out_in_f64(tier, &c);
+        check_release();
+    }
+}
+
+/* ---------------------------------------------------------------- conversion and exp */
+
+/* Every bf16 becomes f32 and back unchanged (a NaN becomes quiet); f32 goes to the nearest, ties to even. */
+static void check_conversion(int32_t tier) {
+    check_case("bf16, tier %d", tier);
+    enum { COUNT = 65536 };
+    uint16_t *all = check_buffer(COUNT * 2, AGAINST_END, 0), *back = check_buffer(COUNT * 2, AGAINST_END, 0);
+    float *wide = check_buffer(COUNT * 4, AGAINST_END, 0);
+    for (int i = 0; i < COUNT; i++) all[i] = (uint16_t)i;
+    sterna_matrix b = {all, 1, COUNT, COUNT, STERNA_BF16, 0}, f = {wide, 1, COUNT, COUNT, STERNA_F32, 0}, b2 = b;
+    b2.data = back;
+    CHECK(sterna_copy(tier, &b, &f, 0, 1) == STERNA_OK && sterna_copy(tier, &f, &b2, 0, 1) == STERNA_OK);
+    for (int i = 0; i < COUNT; i++) {
+        int nan = (i & 0x7fff) > 0x7f80;
+        if (back[i] != (nan ? i | 0x40 : i)) check_fail("bf16 %04x comes back as %04x", i, back[i]);
+    }
+    for (int i = 0; i < COUNT; i++) wide[i] = check_normal() * (float)(i % 7 ? 1 : 0x1p-130);
+    for (int i = 0; i < COUNT; i += 5) wide[i] = 1 + (float)check_range(-512, 512) * 0x1p-9f; /* many ties */
+    CHECK(sterna_copy(tier, &f, &b2, 0, 1) == STERNA_OK);
+    for (int i = 0; i < COUNT; i++) {
+        double got = sterna_f32_of_bf16(back[i]), error = fabs(got - wide[i]);
+        double below = fabs(sterna_f32_of_bf16((uint16_t)(back[i] - 1)) - (double)wide[i]);
+        double above = fabs(sterna_f32_of_bf16((uint16_t)(back[i] + 1)) - (double)wide[i]);
+        int zero = (back[i] & 0x7fff) == 0; /* its neighbour below is another sign */
+        if (error > above || (!zero && error > below) || (error == above && back[i] & 1))
+            check_fail("%.9g rounds to %.9g", wide[i], got);
+    }
+    check_release();
+}
+
+/* At most 2 ulp, and 2 units of the least subnormal below the normal numbers. */
+static void check_exp(void) {
+    check_case("exp");
+    CHECK(sterna_exp(0) == 1 && sterna_exp(-INFINITY) == 0 && sterna_exp(INFINITY) == INFINITY && sterna_exp(NAN) != sterna_exp(NAN));
+    CHECK(sterna_exp(88.8f) == INFINITY && sterna_exp(-104) == 0 && isfinite(sterna_exp(88.7f)));
+    for (int i = 0; i < 400000; i++) {
+        float x = i % 2 ? check_normal() : (float)check_range(-103000, 88700) * 1e-3f;
+        double want = exp(x), ulp = fmax(ldexp(1, ilogb(want) - 23), 0x1p-149);
+        if (!(fabs(sterna_exp(x) - want) <= 2 * ulp)) check_fail("exp(%.9g) = %.9g, want %.9g", x, sterna_exp(x), want);
+    }
+}
+
+static void check(int32_t tier) {
+    for (int64_t cols = 1; cols <= 200; cols++) check_width(tier, cols);
+    for (int64_t i = 0; i < 20; i++) check_width(tier, check_range(201, 1500));
+    check_errors(tier);
+    check_in_f64(tier);
+    check_conversion(tier);
+    if (tier == STERNA_REFERENCE) check_exp();
+}
+
+/* ---------------------------------------------------------------- bench */
+
+struct bench {
+    const struct kernel *kernel;
+    const struct rows_case *c;
+    int32_t tier;
+};
+
+static void run_bench(void *argument) {
+    struct bench *b = argument;
+    if (b->kernel->run(b->tier, b->c, 0, slice_limit(b->kernel, b->c)) != STERNA_OK) {
+        fprintf(stderr, "checkkern: %s failed in its bench\n", b->kernel->name);
+        exit(3);
+    }
+}
+
+/* Bytes read and written once, by kernel: what the memory must carry at least. */
+static double moved_bytes(const struct kernel *k, double elements) {
+    if (k->run == quantize || k->run == rmsnorm_quantize) return 5 * elements;
+    if (k->run == rmsnorm_gain_gradient) return 8 * elements;
+    if (k->run == cross_entropy) return 4 * elements;
+    if (k->run == rmsnorm || k->run == copy || k->run == gather || k->run == rope || k->run == cross_entropy_gradient)
+        return 8 * elements;
+    if (k->run == swiglu_backward || k->run == swiglu_backward_in_place) return 20 * elements;
+    return 12 * elements; /* two in, one out */
+}
+
+static void bench(int32_t tier) {
+    static const int64_t SHAPES[][2] = {{256, 288}, {256, 768}, {512, 2048}};
+    for (int s = 0; s < 3; s++) {
+        struct rows_case c = f32_case(SHAPES[s][0], SHAPES[s][1]);
+        c.accumulate = 0;
+        char shape[32];
+        snprintf(shape, sizeof shape, "%ldx%ld", (long)c.x.rows, (long)c.x.cols);
+        for (size_t k = 0; k < KERNEL_COUNT; k++) {
+            if (strstr(KERNELS[k].name, "in place")) continue;
+            fill_case(&c, check_normal);
+            struct bench b = {&KERNELS[k], &c, tier};
+            double seconds = check_time(run_bench, &b, 0.05);
+            check_row(KERNELS[k].name, "f32", shape, tier, moved_bytes(&KERNELS[k], (double)(c.x.rows * c.x.cols)), seconds, "GB/s", 0);
+        }
+        check_release();
+    }
+}
+
+const check_family check_rows = {"rows", check, bench};
