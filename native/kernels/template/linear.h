@@ -272,15 +272,19 @@ static void pad_tokens(const linear_call *c, int64_t t0) {
     }
 }
 
-/* sums[t][r] = row r times token t over `blocks` blocks; rows row_bytes apart, tokens x_bytes apart. */
-ALWAYS_INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const int8_t *x, int64_t x_bytes,
-                            int64_t blocks, int bits, int tokens, int32_t sums[TOKENS][GEMV_ROWS]) {
+/* sums[t][r] = row r times token t over `blocks` blocks; rows row_bytes apart, tokens x_bytes apart. As many
+ * bytes as are read here are fetched from `next` on. */
+ALWAYS_INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
+                            int64_t x_bytes, int64_t blocks, int bits, int tokens,
+                            int32_t sums[TOKENS][GEMV_ROWS]) {
     bytes sum[GEMV_TOKENS][GEMV_ROWS];
 #pragma GCC unroll 8
     for (int t = 0; t < tokens; t++)
 #pragma GCC unroll 4
         for (int r = 0; r < GEMV_ROWS; r++) sum[t][r] = zero_bytes();
-    for (int64_t b = 0; b < blocks; b++, block += 8 * bits, x += STERNA_BLOCK) {
+    for (int64_t b = 0; b < blocks; b++, block += 8 * bits, x += STERNA_BLOCK, next += GEMV_ROWS * 8 * bits) {
+#pragma GCC unroll 4
+        for (int line = 0; line < GEMV_ROWS * 8 * bits; line += 64) __builtin_prefetch(next + line);
 #pragma GCC unroll 4
         for (int r = 0; r < GEMV_ROWS; r++) {
             bytes u[BLOCK_VECTORS];
@@ -297,42 +301,44 @@ ALWAYS_INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const int8_
 }
 
 /* The same for any number of tokens: GEMV_TOKENS at a time, the rows then coming from L1. */
-ALWAYS_INLINE void dot_rows_of(const uint8_t *block, int64_t row_bytes, const int8_t *x, int64_t x_bytes,
-                               int64_t blocks, int bits, int64_t tokens, int32_t sums[TOKENS][GEMV_ROWS]) {
+ALWAYS_INLINE void dot_rows_of(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
+                               int64_t x_bytes, int64_t blocks, int bits, int64_t tokens,
+                               int32_t sums[TOKENS][GEMV_ROWS]) {
     if (tokens == 1) {
-        dot_rows(block, row_bytes, x, x_bytes, blocks, bits, 1, sums);
+        dot_rows(block, row_bytes, next, x, x_bytes, blocks, bits, 1, sums);
     } else if (tokens == 2) {
-        dot_rows(block, row_bytes, x, x_bytes, blocks, bits, 2, sums);
+        dot_rows(block, row_bytes, next, x, x_bytes, blocks, bits, 2, sums);
     } else {
         for (int64_t t = 0; t < tokens; t += GEMV_TOKENS)
-            dot_rows(block, row_bytes, x + t * x_bytes, x_bytes, blocks, bits, GEMV_TOKENS, sums + t);
+            dot_rows(block, row_bytes, next, x + t * x_bytes, x_bytes, blocks, bits, GEMV_TOKENS, sums + t);
     }
 }
 
-static void dot_group(const uint8_t *block, int64_t row_bytes, const int8_t *x, int64_t x_bytes, int64_t blocks,
-                      int bits, int64_t tokens, int32_t sums[TOKENS][GEMV_ROWS]) {
+static void dot_group(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
+                      int64_t x_bytes, int64_t blocks, int bits, int64_t tokens,
+                      int32_t sums[TOKENS][GEMV_ROWS]) {
     switch (bits) {
-    case 1: dot_rows_of(block, row_bytes, x, x_bytes, blocks, 1, tokens, sums); break;
-    case 2: dot_rows_of(block, row_bytes, x, x_bytes, blocks, 2, tokens, sums); break;
-    case 3: dot_rows_of(block, row_bytes, x, x_bytes, blocks, 3, tokens, sums); break;
-    case 4: dot_rows_of(block, row_bytes, x, x_bytes, blocks, 4, tokens, sums); break;
-    case 5: dot_rows_of(block, row_bytes, x, x_bytes, blocks, 5, tokens, sums); break;
-    case 6: dot_rows_of(block, row_bytes, x, x_bytes, blocks, 6, tokens, sums); break;
-    case 7: dot_rows_of(block, row_bytes, x, x_bytes, blocks, 7, tokens, sums); break;
-    default: dot_rows_of(block, row_bytes, x, x_bytes, blocks, 8, tokens, sums); break;
+    case 1: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 1, tokens, sums); break;
+    case 2: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 2, tokens, sums); break;
+    case 3: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 3, tokens, sums); break;
+    case 4: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 4, tokens, sums); break;
+    case 5: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 5, tokens, sums); break;
+    case 6: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 6, tokens, sums); break;
+    case 7: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 7, tokens, sums); break;
+    default: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 8, tokens, sums); break;
     }
 }
 
 /* y of tokens t0...t0+tokens-1 and rows n...n+rows-1; rows is 4 or 1. */
 static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t t0, int64_t tokens) {
-    const uint8_t *block = sterna_packed_row(c->w, n);
+    const uint8_t *block = sterna_packed_row(c->w, n), *next = block + rows * c->row_bytes;
     const int8_t *x = c->scratch->tokens;
     int64_t row_bytes = rows == 1 ? 0 : c->row_bytes; /* a single row stands for all four */
     float totals[TOKENS][GEMV_ROWS];
     for (int64_t g = 0; g < c->groups; g++) {
         int64_t blocks = blocks_of_group(c, g);
         int32_t sums[TOKENS][GEMV_ROWS];
-        dot_group(block, row_bytes, x, c->blocks * STERNA_BLOCK, blocks, c->bits, tokens, sums);
+        dot_group(block, row_bytes, next, x, c->blocks * STERNA_BLOCK, blocks, c->bits, tokens, sums);
         for (int64_t r = 0; r < rows; r++) {
             float scale = sterna_row_scales(c->w, n + r)[g];
             for (int64_t t = 0; t < tokens; t++) {
@@ -341,6 +347,7 @@ static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t
             }
         }
         block += blocks * 8 * c->bits;
+        next += GEMV_ROWS * blocks * 8 * c->bits;
         x += blocks * STERNA_BLOCK;
     }
     for (int64_t t = 0; t < tokens; t++) store_values(c, t0 + t, n, totals[t], rows);
