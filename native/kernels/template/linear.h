@@ -27,7 +27,6 @@
 
 #include "dispatch/bf16.h"
 #include "dispatch/families.h"
-#include "transpose.h"
 #include "unpack.h"
 
 #define PANEL 16
