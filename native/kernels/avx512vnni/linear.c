@@ -22,7 +22,7 @@ ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, in
         for (int p = 0; p < panels; p++) sum[t][p] = zero_bytes();
     for (int64_t s = 0; s < steps; s++, panel += PANEL * STEP, x += TOKENS * STEP) {
 #pragma GCC unroll 3
-        for (int p = 0; p < panels; p++) u[p] = load_bytes(panel + p * panel_bytes);
+        for (int p = 0; p < panels; p++) u[p] = load_vector(panel + p * panel_bytes);
 #pragma GCC unroll 8
         for (int t = 0; t < TILE_TOKENS; t++) {
             bytes word = broadcast_word(x + t * STEP);

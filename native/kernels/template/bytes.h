@@ -9,7 +9,7 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* The four sums of eight int32 lanes each. */
-ALWAYS_INLINE __m128i add_lanes_256(__m256i a, __m256i b, __m256i c, __m256i d) {
+ALWAYS_INLINE __m128i add_lanes_of_four_256(__m256i a, __m256i b, __m256i c, __m256i d) {
     __m256i quads = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
     return _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256(quads, 1));
 }
@@ -41,7 +41,7 @@ ALWAYS_INLINE bytes zero_bytes(void) {
     return _mm512_setzero_si512();
 }
 
-ALWAYS_INLINE bytes load_bytes(const void *from) {
+ALWAYS_INLINE bytes load_vector(const void *from) {
     return _mm512_loadu_si512(from);
 }
 
@@ -57,8 +57,8 @@ ALWAYS_INLINE __m256i halves_added(bytes a) {
 }
 
 /* sums[i] = the sum of the int32 lanes of v[i]. */
-ALWAYS_INLINE void add_lanes(const bytes v[4], int32_t sums[4]) {
-    _mm_storeu_si128((__m128i *)sums, add_lanes_256(halves_added(v[0]), halves_added(v[1]), halves_added(v[2]),
+ALWAYS_INLINE void add_lanes_of_four(const bytes v[4], int32_t sums[4]) {
+    _mm_storeu_si128((__m128i *)sums, add_lanes_of_four_256(halves_added(v[0]), halves_added(v[1]), halves_added(v[2]),
                                                     halves_added(v[3])));
 }
 
@@ -71,7 +71,7 @@ ALWAYS_INLINE bytes zero_bytes(void) {
     return _mm256_setzero_si256();
 }
 
-ALWAYS_INLINE bytes load_bytes(const void *from) {
+ALWAYS_INLINE bytes load_vector(const void *from) {
     return _mm256_loadu_si256((const __m256i *)from);
 }
 
@@ -81,8 +81,8 @@ ALWAYS_INLINE bytes broadcast_word(const void *from) {
     return _mm256_set1_epi32(word);
 }
 
-ALWAYS_INLINE void add_lanes(const bytes v[4], int32_t sums[4]) {
-    _mm_storeu_si128((__m128i *)sums, add_lanes_256(v[0], v[1], v[2], v[3]));
+ALWAYS_INLINE void add_lanes_of_four(const bytes v[4], int32_t sums[4]) {
+    _mm_storeu_si128((__m128i *)sums, add_lanes_of_four_256(v[0], v[1], v[2], v[3]));
 }
 
 #endif

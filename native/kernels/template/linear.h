@@ -292,11 +292,11 @@ ALWAYS_INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const uint8
             for (int t = 0; t < tokens; t++)
 #pragma GCC unroll 2
                 for (int v = 0; v < BLOCK_VECTORS; v++)
-                    sum[t][r] = dot(sum[t][r], u[v], load_bytes(x + t * x_bytes + v * (int64_t)sizeof(bytes)), bits);
+                    sum[t][r] = dot(sum[t][r], u[v], load_vector(x + t * x_bytes + v * (int64_t)sizeof(bytes)), bits);
         }
     }
 #pragma GCC unroll 8
-    for (int t = 0; t < tokens; t++) add_lanes(sum[t], sums[t]);
+    for (int t = 0; t < tokens; t++) add_lanes_of_four(sum[t], sums[t]);
 }
 
 /* The same for any number of tokens: GEMV_TOKENS at a time, the rows then coming from L1. */
