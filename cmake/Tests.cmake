@@ -1,0 +1,32 @@
+# The tests that ctest runs; they link the library's objects, so they reach internal functions.
+
+# sterna_test(<name> <source|object>...)
+function(sterna_test name)
+  add_executable(${name} ${ARGN})
+  target_include_directories(${name} PRIVATE include .)
+  target_link_libraries(${name} PRIVATE sterna_flags m)
+  add_test(NAME ${name} COMMAND ${name})
+endfunction()
+
+file(GLOB test_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/test/*.c)
+sterna_test(checkkern ${test_sources} ${STERNA_OBJECTS})
+
+if(STERNA_X86)
+  include(TierFlags)
+  sterna_write_tier_flags(${CMAKE_CURRENT_BINARY_DIR}/tier_flags.h)
+  sterna_test(tier_flags test/flags/tier_flags.c ${STERNA_OBJECTS})
+  target_include_directories(tier_flags PRIVATE ${CMAKE_CURRENT_BINARY_DIR})
+
+  # The AMX kernels once more, on emulated tiles: they are checked where there is no AMX.
+  file(GLOB amx_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/amx/*.c)
+  if(amx_sources)
+    set(objects ${STERNA_OBJECTS})
+    list(REMOVE_ITEM objects $<TARGET_OBJECTS:sterna_dispatch> $<TARGET_OBJECTS:sterna_amx>)
+    sterna_tier_flags(avx512vnni flags)
+    sterna_objects(sterna_dispatch_emulated dispatch -DSTERNA_AMX_EMULATED)
+    sterna_objects(sterna_amx_emulated kernels/amx ${flags} -DSTERNA_AMX_EMULATED)
+    sterna_test(checkkern_amx_emulated ${test_sources} ${objects}
+      $<TARGET_OBJECTS:sterna_dispatch_emulated> $<TARGET_OBJECTS:sterna_amx_emulated>)
+    set_property(TEST checkkern_amx_emulated PROPERTY ENVIRONMENT STERNA_TIER=amx)
+  endif()
+endif()

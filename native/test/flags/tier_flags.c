@@ -1,0 +1,62 @@
+/* tier_flags.c: whatever a tier's files are compiled with, its row in dispatch.c asks the CPU for.
+ *
+ * tier_flags.h is written by CMake: {"avx2", "AVX2"}, one line for each instruction-set macro that the
+ * compiler defines with the tier's flags and not without them, so implied flags are there too. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sterna.h"
+
+static const struct {
+    const char *tier, *macro;
+} COMPILED_WITH[] = {
+#include "tier_flags.h"
+};
+
+/* Every CPU with AVX has these; __EVEX256__ and __EVEX512__ name encodings of AVX-512, not features. */
+static const char *const GIVEN_WITH_AVX[] = {"SSE3", "SSSE3", "SSE4_1", "SSE4_2", "CRC32", "XSAVE", "EVEX256", "EVEX512"};
+
+static int given_with_avx(const char *macro) {
+    for (size_t i = 0; i < sizeof GIVEN_WITH_AVX / sizeof *GIVEN_WITH_AVX; i++)
+        if (strcmp(macro, GIVEN_WITH_AVX[i]) == 0) return 1;
+    return 0;
+}
+
+/* "AMX_TILE" is the feature "amx-tile"; only bmi1 has another name in compilers. */
+static void feature_of(const char *macro, char *name) {
+    if (strcmp(macro, "BMI") == 0) macro = "BMI1";
+    while (*macro) {
+        *name++ = *macro == '_' ? '-' : (char)tolower((unsigned char)*macro);
+        macro++;
+    }
+    *name = 0;
+}
+
+static int tier_of(const char *name) {
+    int32_t tier = 0;
+    while (sterna_tier_name(tier) && strcmp(sterna_tier_name(tier), name) != 0) tier++;
+    return tier;
+}
+
+static int asks_for(int32_t tier, const char *feature) {
+    for (int32_t bit = 0; bit < 64; bit++)
+        if (sterna_feature_name(bit) && strcmp(sterna_feature_name(bit), feature) == 0)
+            return sterna_tier_features(tier) >> bit & 1;
+    return 0;
+}
+
+int main(void) {
+    int failures = 0, checked = 0;
+    for (size_t i = 0; i < sizeof COMPILED_WITH / sizeof *COMPILED_WITH; i++) {
+        if (given_with_avx(COMPILED_WITH[i].macro)) continue;
+        char feature[64];
+        feature_of(COMPILED_WITH[i].macro, feature);
+        checked++;
+        if (asks_for(tier_of(COMPILED_WITH[i].tier), feature)) continue;
+        printf("FAIL tier %s is compiled with %s, and dispatch.c does not ask for it\n", COMPILED_WITH[i].tier, feature);
+        failures++;
+    }
+    printf("%d flags of tiers, %d failures\n", checked, failures);
+    return failures > 0 || checked < 30;
+}
