@@ -19,6 +19,7 @@ void sterna_fill_avx2(sterna_table *t) {
 }
 
 void sterna_fill_avx512(sterna_table *t) {
+    sterna_avx512_gemm(t);
     sterna_avx512_rng(t);
     sterna_avx512_rows(t);
 }

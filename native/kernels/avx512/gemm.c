@@ -1,0 +1,57 @@
+/* gemm.c: float products in 8 x 48 tiles of f32 FMA: 24 sums, three columns of B and a number of A in registers. */
+#include "dispatch/families.h"
+#include "kernels/template/lanes.h"
+
+#define GEMM_DEPTH 1
+#define GEMM_ROWS 8
+#define GEMM_COLS 48
+#define GEMM_BLOCK_ROWS 256
+
+INLINE vuint join_along(vfloat x, vfloat y) {
+    (void)y;
+    return (vuint)x;
+}
+
+INLINE vuint join_across(vfloat x, vfloat y) {
+    (void)y;
+    return (vuint)x;
+}
+
+static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, float *c,
+                           int64_t stride, int add);
+
+#include "kernels/template/gemm.h"
+
+/* `panels` is a constant where this is inlined, so that the sums stay in registers. */
+INLINE void multiply_panels(const float *a, const float *b, int64_t steps, int panels, float *c,
+                                   int64_t stride, int add) {
+    __m512 sum[GEMM_ROWS][3], column[3];
+    for (int i = 0; i < GEMM_ROWS; i++)
+        for (int p = 0; p < panels; p++) sum[i][p] = _mm512_setzero_ps();
+    for (int64_t step = 0; step < steps; step++) {
+        for (int p = 0; p < panels; p++) column[p] = _mm512_load_ps(b + (p * STEPS + step) * PANEL);
+        for (int i = 0; i < GEMM_ROWS; i++) {
+            __m512 x = _mm512_set1_ps(a[i * STEPS + step]);
+            for (int p = 0; p < panels; p++) sum[i][p] = _mm512_fmadd_ps(x, column[p], sum[i][p]);
+        }
+    }
+    for (int i = 0; i < GEMM_ROWS; i++)
+        for (int p = 0; p < panels; p++) {
+            float *at = c + i * stride + p * PANEL;
+            _mm512_storeu_ps(at, add ? _mm512_add_ps(_mm512_loadu_ps(at), sum[i][p]) : sum[i][p]);
+        }
+}
+
+static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, float *c,
+                           int64_t stride, int add) {
+    const float *x = (const float *)a, *y = (const float *)b;
+    if (panels == 3) multiply_panels(x, y, steps, 3, c, stride, add);
+    else if (panels == 2) multiply_panels(x, y, steps, 2, c, stride, add);
+    else multiply_panels(x, y, steps, 1, c, stride, add);
+}
+
+void sterna_avx512_gemm(sterna_table *t) {
+    t->input_gradient = input_gradient;
+    t->weight_gradient = weight_gradient;
+    t->gemm = gemm;
+}

@@ -1,0 +1,324 @@
+/*
+ * gemm.h: one blocked product for every format, after BLIS (Van Zee and van de Geijn, 2015).
+ *
+ *     C(i, j) = sum over r of A(i, r) B(r, j)
+ *
+ * Packing turns a piece of A and a piece of B, whatever their format, into blocks of 32-bit lanes in
+ * scratch; the microkernel sees those alone. A lane holds GEMM_DEPTH neighbours along r: one f32, or two
+ * bf16. Row i of the A block is a run of STEPS lanes. The B block is made of panels of 16 columns: lane
+ * `step` of column j stands at (j / 16 * STEPS + step) * 16 + j % 16.
+ *
+ * The same bytes for every cut into slices: r is cut at multiples of STEPS lanes from 0, a block's sum runs
+ * along r in one order, and blocks are added to C in order. Which rows share a call changes none of these.
+ *
+ * The tier's file defines, before it includes this one:
+ *   GEMM_DEPTH             reduction steps in a lane, 1 or 2
+ *   GEMM_ROWS, GEMM_COLS   C rows and columns of a full microkernel call; columns a multiple of 16
+ *   GEMM_BLOCK_ROWS        rows of an A block, a multiple of GEMM_ROWS
+ *   join_along(x, y)       LANES GEMM_DEPTH numbers that follow each other along r: x, then y
+ *   join_across(x, y)      LANES columns: x at step r, y at step r + 1 (both x when GEMM_DEPTH is 1)
+ *   multiply_lanes(a, b, steps, panels, c, stride, add)
+ *                          c (GEMM_ROWS, 16 panels) = or += A B from packed blocks; may read lanes up to the
+ *                          next multiple of 16 steps, which are zero
+ */
+#ifndef STERNA_GEMM_H
+#define STERNA_GEMM_H
+
+#include <string.h>
+
+#include "dispatch/bf16.h"
+#include "dispatch/grid.h"
+#include "dispatch/table.h"
+#include "kernels/template/codes.h"
+#include "kernels/template/row.h"
+#include "kernels/template/square.h"
+
+enum {
+    PANEL = 16,
+    STEPS = 256, /* A: 8 rows of 1 KiB, B: 32 columns of 1 KiB: one of them stays in L1 */
+    DEPTH = STEPS * GEMM_DEPTH,
+    BLOCK_ROWS = GEMM_BLOCK_ROWS,
+    BLOCK_COLS = 768
+};
+
+/* Scratch: with A of 256 rows 256 KiB + 768 KiB + 768 KiB, so that all stay in 2 MiB of L2. */
+struct blocks {
+    uint32_t a[(BLOCK_ROWS + LANES) * STEPS];
+    uint32_t b[BLOCK_COLS * STEPS];
+    float c[BLOCK_ROWS * BLOCK_COLS]; /* sums of a C that is not f32 itself */
+};
+_Static_assert(sizeof(struct blocks) <= STERNA_SCRATCH_BYTES, "the blocks fit in scratch");
+
+static inline int64_t at_most(int64_t x, int64_t limit) {
+    return x < limit ? x : limit;
+}
+
+static inline int64_t round_up(int64_t x, int64_t unit) {
+    return (x + unit - 1) / unit * unit;
+}
+
+/* ---------------------------------------------------------------- operands */
+
+enum format { FORMAT_F32, FORMAT_BF16, FORMAT_I8, FORMAT_CODES };
+
+/* A(i, r) as `outer` i and r, or B(r, j) as `outer` j and r. In memory r runs along a row (element
+ * outer * stride + r) or across rows (element r * stride + outer). */
+struct operand {
+    enum format format;
+    int along;
+    const void *data;
+    int64_t stride;
+    const sterna_packed *codes; /* FORMAT_CODES: across, element (r, outer) */
+    const float *factors;       /* element (outer, r) counts times factors[r * factor_stride]; or null */
+    int64_t factor_stride;
+};
+
+static struct operand matrix_operand(const sterna_matrix *x, int along) {
+    return (struct operand){.format = x->type == STERNA_F32 ? FORMAT_F32 : FORMAT_BF16,
+                            .along = along, .data = x->data, .stride = x->stride};
+}
+
+INLINE vfloat load_i8(const int8_t *p, int64_t count) {
+    int8_t tail[LANES] = {0};
+    if (count < LANES) p = memcpy(tail, p, (size_t)(count > 0 ? count : 0));
+#if LANES == 16
+    return float_of((vint)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+#else
+    return float_of((vint)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+#endif
+}
+
+/* Elements from `at` on, at most `count` of them; missing lanes are 0. */
+INLINE vfloat load_row(const struct operand *o, enum format format, int64_t at, int64_t count) {
+    if (format == FORMAT_I8) return load_i8((const int8_t *)o->data + at, count);
+    return load((row){(void *)o->data, format == FORMAT_F32 ? STERNA_F32 : STERNA_BF16}, at, count);
+}
+
+/* ---------------------------------------------------------------- packing */
+
+/* What is packed: `outers` rows of A (columns of B) from `outer`, `depth` steps of r from `r`. */
+struct piece {
+    int64_t outer, outers, r, depth;
+    const float *factors; /* DEPTH of them, from r on, or null */
+};
+
+/* How a block keeps lane (outer, step): A as rows of steps, B as panels of 16 outers. */
+enum layout { LAYOUT_ROWS, LAYOUT_PANELS };
+
+INLINE int64_t lane_index(enum layout layout, int64_t outer, int64_t step) {
+    if (layout == LAYOUT_ROWS) return outer * STEPS + step;
+    return (outer / PANEL * STEPS + step) * PANEL + outer % PANEL;
+}
+
+/* LANES lanes of one outer, from `step` on. */
+INLINE vuint lanes_along(const struct operand *o, enum format format, const struct piece *p,
+                                int64_t outer, int64_t step) {
+    int64_t r = step * GEMM_DEPTH, at = (p->outer + outer) * o->stride + p->r + r;
+    int64_t count = outer < p->outers ? p->depth - r : 0;
+    vfloat v[GEMM_DEPTH];
+    for (int d = 0; d < GEMM_DEPTH; d++) {
+        v[d] = load_row(o, format, at + d * LANES, count - d * LANES);
+        if (p->factors) v[d] *= load_floats(p->factors + r + d * LANES, LANES);
+    }
+    return join_along(v[0], v[GEMM_DEPTH - 1]);
+}
+
+/* Lane `step` of LANES outers from `outer` on. */
+INLINE vuint lanes_across(const struct operand *o, enum format format, const struct piece *p,
+                                 int64_t outer, int64_t step) {
+    vfloat v[GEMM_DEPTH];
+    for (int d = 0; d < GEMM_DEPTH; d++) {
+        int64_t r = step * GEMM_DEPTH + d, count = r < p->depth ? p->outers - outer : 0;
+        v[d] = load_row(o, format, (p->r + r) * o->stride + p->outer + outer, count);
+        if (p->factors) v[d] *= p->factors[r];
+    }
+    return join_across(v[0], v[GEMM_DEPTH - 1]);
+}
+
+/* LANES outers by LANES steps; transposed in registers when memory and layout run different ways. */
+INLINE void pack_square(const struct operand *o, enum format format, int along, const struct piece *p,
+                               enum layout layout, int64_t outer, int64_t step, uint32_t *out) {
+    vuint v[LANES];
+    for (int x = 0; x < LANES; x++)
+        v[x] = along ? lanes_along(o, format, p, outer + x, step) : lanes_across(o, format, p, outer, step + x);
+    if (along != (layout == LAYOUT_ROWS)) transpose_lanes(v);
+    int64_t stride = layout == LAYOUT_ROWS ? STEPS : PANEL;
+    out += lane_index(layout, outer, step);
+    for (int x = 0; x < LANES; x++) memcpy(out + x * stride, &v[x], sizeof v[x]);
+}
+
+/* Pieces go 64 outers at a time, so that reads across rows take whole cache lines. */
+INLINE void pack_format(const struct operand *o, enum format format, int along, const struct piece *p,
+                               enum layout layout, int64_t padded, uint32_t *out) {
+    for (int64_t outer0 = 0; outer0 < padded; outer0 += STERNA_BLOCK)
+        for (int64_t step = 0; step * GEMM_DEPTH < p->depth; step += LANES)
+            for (int64_t outer = outer0; outer < at_most(outer0 + STERNA_BLOCK, padded); outer += LANES)
+                pack_square(o, format, along, p, layout, outer, step, out);
+}
+
+/* Codes become int8 on the stack, a block of columns by LANES steps, and go on from there. */
+static void pack_codes(const struct operand *o, const struct piece *p, int64_t padded, uint32_t *out) {
+    int8_t codes[LANES * GEMM_DEPTH][STERNA_BLOCK] __attribute__((aligned(64)));
+    const struct operand unpacked = {.data = codes, .stride = STERNA_BLOCK};
+    for (int64_t outer0 = 0; outer0 < padded; outer0 += STERNA_BLOCK)
+        for (int64_t step = 0; step * GEMM_DEPTH < p->depth; step += LANES) {
+            int64_t r = step * GEMM_DEPTH, rows = at_most(p->depth - r, LANES * GEMM_DEPTH);
+            struct piece part = {.outers = at_most(p->outers - outer0, STERNA_BLOCK), .depth = rows};
+            unpack_rows(o->codes, p->r + r, rows, p->outer + outer0, codes);
+            for (int64_t outer = 0; outer < at_most(padded - outer0, STERNA_BLOCK); outer += LANES)
+                pack_square(&unpacked, FORMAT_I8, 0, &part, LAYOUT_PANELS, outer, 0,
+                            out + lane_index(LAYOUT_PANELS, outer0, step));
+        }
+}
+
+static void pack_a(const struct operand *o, const struct piece *p, uint32_t *out) {
+    int64_t padded = round_up(round_up(p->outers, GEMM_ROWS), LANES);
+    if (o->format == FORMAT_F32 && o->along) pack_format(o, FORMAT_F32, 1, p, LAYOUT_ROWS, padded, out);
+    else if (o->format == FORMAT_F32) pack_format(o, FORMAT_F32, 0, p, LAYOUT_ROWS, padded, out);
+    else if (o->along) pack_format(o, FORMAT_BF16, 1, p, LAYOUT_ROWS, padded, out);
+    else pack_format(o, FORMAT_BF16, 0, p, LAYOUT_ROWS, padded, out);
+}
+
+static void pack_b(const struct operand *o, const struct piece *p, uint32_t *out) {
+    int64_t padded = round_up(p->outers, PANEL);
+    if (o->format == FORMAT_CODES) pack_codes(o, p, padded, out);
+    else if (o->format == FORMAT_I8) pack_format(o, FORMAT_I8, 0, p, LAYOUT_PANELS, padded, out);
+    else if (o->format == FORMAT_F32 && o->along) pack_format(o, FORMAT_F32, 1, p, LAYOUT_PANELS, padded, out);
+    else if (o->format == FORMAT_F32) pack_format(o, FORMAT_F32, 0, p, LAYOUT_PANELS, padded, out);
+    else if (o->along) pack_format(o, FORMAT_BF16, 1, p, LAYOUT_PANELS, padded, out);
+    else pack_format(o, FORMAT_BF16, 0, p, LAYOUT_PANELS, padded, out);
+}
+
+/* ---------------------------------------------------------------- blocks */
+
+/* A part of C, or of its sums in scratch. */
+struct tile {
+    float *data;
+    int64_t stride, rows, cols;
+};
+
+static void copy_tile(const struct tile *from, const struct tile *to) {
+    for (int64_t i = 0; i < from->rows; i++)
+        memcpy(to->data + i * to->stride, from->data + i * from->stride, (size_t)from->cols * sizeof(float));
+}
+
+/* A microkernel call for a tile smaller than it computes: in a full tile beside. */
+static void multiply_edge(const uint32_t *a, const uint32_t *b, int64_t steps, const struct tile *c, int add) {
+    float full[GEMM_ROWS * GEMM_COLS] __attribute__((aligned(64))) = {0};
+    struct tile edge = {full, GEMM_COLS, c->rows, c->cols};
+    if (add) copy_tile(c, &edge);
+    multiply_lanes(a, b, steps, (int)(round_up(c->cols, PANEL) / PANEL), full, GEMM_COLS, add);
+    copy_tile(&edge, c);
+}
+
+/* c = or += the packed A block times the packed B block. */
+static void multiply_block(const struct blocks *s, int64_t steps, const struct tile *c, int add) {
+    for (int64_t j = 0; j < c->cols; j += GEMM_COLS)
+        for (int64_t i = 0; i < c->rows; i += GEMM_ROWS) {
+            const uint32_t *a = s->a + lane_index(LAYOUT_ROWS, i, 0), *b = s->b + lane_index(LAYOUT_PANELS, j, 0);
+            struct tile part = {c->data + i * c->stride + j, c->stride, at_most(c->rows - i, GEMM_ROWS),
+                                at_most(c->cols - j, GEMM_COLS)};
+            if (part.rows == GEMM_ROWS && part.cols % PANEL == 0)
+                multiply_lanes(a, b, steps, (int)(part.cols / PANEL), part.data, part.stride, add);
+            else multiply_edge(a, b, steps, &part, add);
+        }
+}
+
+/* ---------------------------------------------------------------- the product */
+
+struct product {
+    struct operand a, b;
+    int64_t depth;
+    const sterna_matrix *c;
+    int64_t a0, b0; /* A's row that makes C's row 0, and B's column that makes C's column 0 */
+    int accumulate;
+};
+
+/* The factors of a piece, padded with zeros; null when the operand has none. */
+static const float *piece_factors(const struct operand *o, int64_t r, int64_t depth, float factors[DEPTH]) {
+    if (!o->factors) return NULL;
+    for (int64_t i = 0; i < DEPTH; i++) factors[i] = i < depth ? o->factors[(r + i) * o->factor_stride] : 0;
+    return factors;
+}
+
+/* c = or += rows i... of A times columns j... of B. One packed B block serves all rows. */
+static void sum_tile(const struct product *p, int64_t i, int64_t j, const struct tile *c, int add, struct blocks *s) {
+    float factors[DEPTH];
+    int64_t r = 0;
+    do {
+        int64_t depth = at_most(p->depth - r, DEPTH), steps = round_up(depth, GEMM_DEPTH) / GEMM_DEPTH;
+        pack_b(&p->b, &(struct piece){p->b0 + j, c->cols, r, depth, NULL}, s->b);
+        const float *piece = piece_factors(&p->a, r, depth, factors);
+        for (int64_t i0 = 0; i0 < c->rows; i0 += BLOCK_ROWS) {
+            struct tile rows = {c->data + i0 * c->stride, c->stride, at_most(c->rows - i0, BLOCK_ROWS), c->cols};
+            pack_a(&p->a, &(struct piece){p->a0 + i + i0, rows.rows, r, depth, piece}, s->a);
+            multiply_block(s, steps, &rows, add || r > 0);
+        }
+        r += DEPTH;
+    } while (r < p->depth);
+}
+
+/* bf16 C: its sums over all of r, rounded once. */
+static void round_tile(const struct tile *sums, uint16_t *c, int64_t stride, int accumulate) {
+    for (int64_t i = 0; i < sums->rows; i++)
+        for (int64_t j = 0; j < sums->cols; j++) {
+            uint16_t *at = c + i * stride + j;
+            float sum = sums->data[i * sums->stride + j];
+            *at = sterna_bf16_of_f32(accumulate ? sterna_f32_of_bf16(*at) + sum : sum);
+        }
+}
+
+/* Rows row0...row1-1 and columns col0...col1-1 of C. */
+static void multiply(const struct product *p, int64_t row0, int64_t row1, int64_t col0, int64_t col1, void *scratch) {
+    struct blocks *s = scratch;
+    int direct = p->c->type == STERNA_F32;
+    int64_t height = direct ? row1 - row0 : BLOCK_ROWS; /* sums in scratch are a block high */
+    for (int64_t j = col0; j < col1; j += BLOCK_COLS)
+        for (int64_t i = row0; i < row1; i += height) {
+            int64_t at = i * p->c->stride + j, rows = at_most(row1 - i, height), cols = at_most(col1 - j, BLOCK_COLS);
+            struct tile c = direct ? (struct tile){(float *)p->c->data + at, p->c->stride, rows, cols}
+                                   : (struct tile){s->c, BLOCK_COLS, rows, cols};
+            sum_tile(p, i, j, &c, direct && p->accumulate, s);
+            if (!direct) round_tile(&c, (uint16_t *)p->c->data + at, p->c->stride, p->accumulate);
+        }
+}
+
+/* ---------------------------------------------------------------- the kernels */
+
+/* dx (T, K) = dy (T, N) W (N, K), scales folded into dy; per group, group by group of columns. */
+static int32_t input_gradient(const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx,
+                              int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
+    struct product p = {.a = matrix_operand(dy, 1), .b = {.format = FORMAT_CODES, .codes = w},
+                        .depth = w->rows, .c = dx, .accumulate = accumulate};
+    p.a.factor_stride = w->scaling == STERNA_PER_TENSOR ? 0 : sterna_groups(w);
+    int64_t cols = sterna_group_cols(w);
+    for (int64_t col = 0; col < w->cols; col += cols) {
+        p.a.factors = w->scales + col / cols;
+        multiply(&p, row0, row1, col, at_most(col + cols, w->cols), scratch);
+    }
+    return STERNA_OK;
+}
+
+/* dw (N, K) = dy^T (N, T) q (T, K), token scales folded into dy. */
+static int32_t weight_gradient(const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw,
+                               int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
+    struct product p = {.a = matrix_operand(dy, 0),
+                        .b = {.format = FORMAT_I8, .data = q->codes, .stride = q->stride},
+                        .depth = q->rows, .c = dw, .a0 = row0, .accumulate = accumulate};
+    p.a.factors = q->scales;
+    p.a.factor_stride = 1;
+    multiply(&p, 0, row1 - row0, 0, q->cols, scratch);
+    return STERNA_OK;
+}
+
+static int32_t gemm(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
+                    int64_t row0, int64_t row1, void *scratch) {
+    struct product p = {.a = matrix_operand(a, !(flags & STERNA_TRANSPOSE_A)),
+                        .b = matrix_operand(b, (flags & STERNA_TRANSPOSE_B) != 0),
+                        .depth = flags & STERNA_TRANSPOSE_A ? a->rows : a->cols,
+                        .c = c, .accumulate = flags & STERNA_ACCUMULATE};
+    multiply(&p, row0, row1, 0, c->cols, scratch);
+    return STERNA_OK;
+}
+
+#endif
