@@ -42,7 +42,7 @@ ALWAYS_INLINE __m512i spread_plane(const uint8_t *plane, int width) {
 
 /* `bits` is a constant where this is inlined. */
 ALWAYS_INLINE void unpack_block(const uint8_t *block, int bits, bytes out[BLOCK_VECTORS]) {
-    const int and_xor = 0x6a, or_and = 0xf8; /* (a & b) ^ c and a | (b & c), as tables of vpternlog */
+    enum { and_xor = 0x6a, or_and = 0xf8 }; /* (a & b) ^ c and a | (b & c), as tables of vpternlog */
     int first = first_plane(bits);
     __m512i field = _mm512_set1_epi8((char)((1 << first) - 1));
     __m512i sign = _mm512_set1_epi8((char)(bits == 1 ? 0 : 1 << (first - 1)));
