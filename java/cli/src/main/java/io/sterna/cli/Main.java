@@ -2,17 +2,53 @@ package io.sterna.cli;
 
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.IVersionProvider;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ScopeType;
 
-/** The {@code sterna} command. */
+/** The {@code sterna} command. Exit codes: 0 done, 1 failed, 2 used wrongly. */
 @Command(
         name = "sterna",
-        version = "sterna 0.1.0",
+        versionProvider = Main.Version.class,
         mixinStandardHelpOptions = true,
-        description = "Trains and runs language models on CPUs in packed low-bit weights.")
+        synopsisSubcommandLabel = "COMMAND",
+        description = "Trains and runs language models on CPUs in packed low-bit weights.",
+        footer = {"", "Start with: sterna train"},
+        subcommands = {
+            BenchCommand.class,
+            DoctorCommand.class
+        })
 public final class Main {
+    @Option(
+            names = "--stacktrace",
+            scope = ScopeType.INHERIT,
+            description = "Print the stack trace of an error.")
+    private boolean stackTrace;
+
+    /** The version of the jar. */
+    static final class Version implements IVersionProvider {
+        @Override
+        public String[] getVersion() {
+            String version = Main.class.getPackage().getImplementationVersion();
+            return new String[] {"sterna " + (version == null ? "(unpackaged)" : version)};
+        }
+    }
+
     private Main() {}
 
     public static void main(String[] args) {
-        System.exit(new CommandLine(new Main()).execute(args));
+        int code = commandLine().execute(args);
+        Shutdown.exit(code);
+    }
+
+    /** The command line, ready to execute. */
+    static CommandLine commandLine() {
+        Main main = new Main();
+        Errors errors = new Errors(() -> main.stackTrace);
+        return new CommandLine(main)
+                .setExecutionExceptionHandler(errors)
+                .setParameterExceptionHandler(errors)
+                .setUsageHelpAutoWidth(true)
+                .setAbbreviatedOptionsAllowed(false);
     }
 }

@@ -202,4 +202,44 @@ public final class TrainConfig {
     public TrainConfig copy() {
         return new TrainConfig().setAll(toMap());
     }
+
+    /**
+     * A copy with every default filled in and every value checked.
+     *
+     * @throws ConfigException for a value that cannot be; the message names setting, value and remedy
+     */
+    public TrainConfig resolved() {
+        TrainConfig c = copy();
+        try {
+            Defaults.fill(c);
+        } catch (ConfigException e) {
+            throw e;
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
+        c.checkRanges();
+        Parts.of(c);
+        return c;
+    }
+
+    private void checkRanges() {
+        atLeast("threads", threads, 1);
+        atLeast("log-every", logEvery, 1);
+        atLeast("eval-every", evalEvery, 0);
+        atLeast("eval-sequences", evalSequences, 1);
+        atLeast("checkpoint-every", checkpointEvery, 0);
+        atLeast("keep", keep, 1);
+        if (stopAfter != null) {
+            atLeast("stop-after", stopAfter, 1);
+        }
+        if (!(holdout > 0 && holdout <= 0.5)) {
+            throw new ConfigException("holdout " + holdout + ": must be above 0 and at most 0.5");
+        }
+    }
+
+    private static void atLeast(String key, long value, long least) {
+        if (value < least) {
+            throw new ConfigException(key + " " + value + ": must be at least " + least);
+        }
+    }
 }

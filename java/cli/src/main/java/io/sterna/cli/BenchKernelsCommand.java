@@ -1,0 +1,154 @@
+package io.sterna.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import io.sterna.kernel.Machine;
+import io.sterna.kernel.Machine.Probe;
+import io.sterna.kernel.Slices;
+import io.sterna.kernel.Tier;
+import io.sterna.tensor.Grid;
+import io.sterna.train.ConfigException;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Times kernels beside the ceilings of the same run and OpenBLAS's sgemm. */
+@Command(
+        name = "kernels",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = "Times kernels by grid, shape and tier beside the ceilings measured in the same run.")
+final class BenchKernelsCommand implements Callable<Integer> {
+    @Option(names = "--json", paramLabel = "FILE", description = "Write the table as JSON too.")
+    private Path json;
+
+    @Option(names = "--tier", split = ",", paramLabel = "NAME", description = "Tiers; default all that are granted but the reference.")
+    private List<String> tiers;
+
+    @Option(names = "--bits", split = ",", paramLabel = "N", defaultValue = "1.58,8", description = "Grids. Default: ${DEFAULT-VALUE}")
+    private List<String> bits;
+
+    @Option(names = "--shape", split = ",", paramLabel = "OUTxIN", defaultValue = "768x768,2048x768,2048x2048,5632x2048",
+            description = "Weight matrices. Default: ${DEFAULT-VALUE}")
+    private List<String> shapes;
+
+    @Option(names = "--tokens", split = ",", paramLabel = "T", defaultValue = "1,512,2048", description = "Tokens; up to 8 measure memory speed. Default: ${DEFAULT-VALUE}")
+    private List<Integer> tokens;
+
+    @Option(names = "--threads", paramLabel = "N", description = "Threads; default all processors.")
+    private Integer threads;
+
+    @Option(names = "--seconds", paramLabel = "X", defaultValue = "0.25", description = "Time for each figure. Default: ${DEFAULT-VALUE}")
+    private double seconds;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() throws IOException {
+        int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
+        List<Map<String, Object>> rows = new ArrayList<>();
+        Map<String, Map<String, Double>> ceilings = new LinkedHashMap<>();
+        try (Slices slices = new Slices(workers)) {
+            for (Tier tier : chosenTiers()) {
+                Map<Probe, Double> measured = ceilings(tier, slices);
+                ceilings.put(tier.toString(), named(measured));
+                printCeilings(tier, workers, measured);
+                KernelBench bench = new KernelBench(tier, slices, seconds, measured);
+                for (KernelBench.Case c : cases()) {
+                    bench.run(c).forEach(row -> {
+                        rows.add(row.toMap());
+                        print(row.toString());
+                    });
+                }
+            }
+        }
+        if (json != null) {
+            ObjectMapper mapper = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
+            mapper.writeValue(json.toFile(), Map.of("threads", workers, "ceilings", ceilings, "rows", rows));
+        }
+        return 0;
+    }
+
+    private List<KernelBench.Case> cases() {
+        List<KernelBench.Case> cases = new ArrayList<>();
+        for (int t : tokens) {
+            if (t < 1) {
+                throw new ConfigException("tokens " + t + ": must be at least 1");
+            }
+            for (String shape : shapes) {
+                if (!shape.matches("\\d{1,5}x\\d{1,5}")) {
+                    throw new ConfigException("shape \"" + shape + "\": expected OUTxIN, such as 2048x768");
+                }
+                int x = shape.indexOf('x');
+                long out = Long.parseLong(shape.substring(0, x));
+                long in = Long.parseLong(shape.substring(x + 1));
+                for (String width : bits) {
+                    cases.add(new KernelBench.Case(grid(width), t, out, in));
+                }
+            }
+        }
+        return cases;
+    }
+
+    private static Grid grid(String width) {
+        try {
+            return Grid.ofWidth(width);
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
+    }
+
+    private List<Tier> chosenTiers() {
+        List<Tier> chosen = new ArrayList<>();
+        for (Tier tier : Tier.values()) {
+            boolean wanted = tiers == null ? tier != Tier.REFERENCE : tiers.contains(tier.toString());
+            if (wanted && tier.compareTo(Tier.granted()) <= 0) {
+                chosen.add(tier);
+            }
+        }
+        if (chosen.isEmpty()) {
+            throw new ConfigException("tier " + tiers + ": none of them is granted here; the highest is " + Tier.granted());
+        }
+        return chosen;
+    }
+
+    private static Map<Probe, Double> ceilings(Tier tier, Slices slices) {
+        Map<Probe, Double> measured = new EnumMap<>(Probe.class);
+        for (Probe probe : Probe.values()) {
+            OptionalDouble ceiling = Machine.ceiling(tier, probe, slices);
+            ceiling.ifPresent(value -> measured.put(probe, value));
+        }
+        return measured;
+    }
+
+    private static Map<String, Double> named(Map<Probe, Double> measured) {
+        Map<String, Double> named = new LinkedHashMap<>();
+        measured.forEach((probe, value) -> named.put(probe.name().toLowerCase(java.util.Locale.ROOT), value));
+        return named;
+    }
+
+    private void printCeilings(Tier tier, int workers, Map<Probe, Double> measured) {
+        List<String> parts = new ArrayList<>();
+        measured.forEach((probe, value) -> parts.add(Units.format("%s %.1f G%s/s", probe.name().toLowerCase(java.util.Locale.ROOT),
+                value / 1e9, probe == Probe.READ || probe == Probe.UPDATE ? "B" : "OP")));
+        print("");
+        print(tier + ", " + workers + " threads; ceilings: " + String.join(", ", parts));
+        print(KernelBench.Row.HEADER);
+    }
+
+    private void print(String line) {
+        spec.commandLine().getOut().println(line);
+        spec.commandLine().getOut().flush();
+    }
+}

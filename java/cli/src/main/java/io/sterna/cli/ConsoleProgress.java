@@ -1,0 +1,167 @@
+package io.sterna.cli;
+
+import static io.sterna.cli.Units.format;
+
+import io.sterna.train.TrainListener;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import me.tongfei.progressbar.ProgressBarStyle;
+
+/** Tells how a run goes: with a bar on a terminal, otherwise a line now and then. */
+abstract class ConsoleProgress implements TrainListener, AutoCloseable {
+    private static final double SMOOTHING = 0.05;
+    private double tokensPerSecond;
+
+    /** Progress on {@code out}: a bar when it is a terminal. */
+    static ConsoleProgress on(PrintStream out, boolean quiet) {
+        if (quiet) {
+            return new Quiet();
+        }
+        boolean terminal = System.console() != null && System.console().isTerminal();
+        return terminal ? new Bar(out) : new Lines(out);
+    }
+
+    /** A line of its own, which a bar makes room for. */
+    abstract void say(String line);
+
+    @Override
+    public void ready(Map<String, String> facts) {
+        int width = facts.keySet().stream().mapToInt(String::length).max().orElse(0);
+        facts.forEach((name, fact) -> say(format("%-" + (width + 2) + "s%s", name, fact)));
+    }
+
+    @Override
+    public void checkpointed(long step, Path file) {}
+
+    @Override
+    public void close() {}
+
+    /** Speed, smoothed over some twenty steps. */
+    final double speed(Progress p) {
+        tokensPerSecond = tokensPerSecond == 0
+                ? p.tokensPerSecond()
+                : tokensPerSecond + SMOOTHING * (p.tokensPerSecond() - tokensPerSecond);
+        return tokensPerSecond;
+    }
+
+    static String memory(Progress p) {
+        return p.rssBytes().isPresent() ? ", " + Units.bytes(p.rssBytes().getAsLong()) : "";
+    }
+
+    private static final class Quiet extends ConsoleProgress {
+        @Override
+        void say(String line) {}
+    }
+
+    private static final class Lines extends ConsoleProgress {
+        private static final long BETWEEN_NANOS = 5_000_000_000L;
+        private final PrintStream out;
+        private String phase = "";
+        private long last = System.nanoTime() - BETWEEN_NANOS;
+
+        Lines(PrintStream out) {
+            this.out = out;
+        }
+
+        @Override
+        void say(String line) {
+            out.println(line);
+        }
+
+        @Override
+        public void update(String newPhase, double fraction, long bytes) {
+            if (!newPhase.equals(phase) || due()) {
+                phase = newPhase;
+                last = System.nanoTime();
+                say(format("%s %.0f %%%s", phase, 100 * fraction, bytes == 0 ? "" : ", " + Units.bytes(bytes)));
+            }
+        }
+
+        @Override
+        public void stepped(Progress p) {
+            double speed = speed(p);
+            boolean end = p.report().step() == 1 || p.report().step() == p.steps();
+            if (end || due()) {
+                last = System.nanoTime();
+                double left = (p.steps() - p.report().step()) * p.report().tokens() / speed;
+                say(format("step %d/%d  loss %.4f  %s tokens/s  %s left%s", p.report().step(), p.steps(),
+                        p.report().loss(), Units.count(speed), Units.time(left), memory(p)));
+            }
+        }
+
+        @Override
+        public void evaluated(long step, double loss) {
+            say(format("step %d  held-out loss %.4f", step, loss));
+        }
+
+        private boolean due() {
+            return System.nanoTime() - last >= BETWEEN_NANOS;
+        }
+    }
+
+    private static final class Bar extends ConsoleProgress {
+        private static final int REFRESH_MILLIS = 200;
+        private static final long PARTS = 1000; // of a phase whose length is a fraction
+        private final PrintStream out;
+        private final Map<String, Double> heldOut = new LinkedHashMap<>();
+        private ProgressBar bar;
+        private String task = "";
+
+        Bar(PrintStream out) {
+            this.out = out;
+        }
+
+        @Override
+        void say(String line) {
+            close();
+            out.println(line);
+        }
+
+        @Override
+        public void update(String phase, double fraction, long bytes) {
+            start(phase, PARTS);
+            bar.stepTo(Math.round(PARTS * fraction));
+            bar.setExtraMessage(bytes == 0 ? "" : Units.bytes(bytes));
+        }
+
+        @Override
+        public void stepped(Progress p) {
+            start("training", p.steps());
+            bar.stepTo(p.report().step());
+            String dev = heldOut.containsKey("loss") ? format(" (held out %.3f)", heldOut.get("loss")) : "";
+            bar.setExtraMessage(format(
+                    "loss %.3f%s, %s tokens/s%s", p.report().loss(), dev, Units.count(speed(p)), memory(p)));
+        }
+
+        @Override
+        public void evaluated(long step, double loss) {
+            heldOut.put("loss", loss);
+        }
+
+        private void start(String newTask, long length) {
+            if (bar != null && task.equals(newTask)) {
+                return;
+            }
+            close();
+            task = newTask;
+            bar = new ProgressBarBuilder()
+                    .setTaskName(newTask)
+                    .setInitialMax(length)
+                    .setStyle(ProgressBarStyle.ASCII)
+                    .setUpdateIntervalMillis(REFRESH_MILLIS)
+                    .build();
+        }
+
+        @Override
+        public void close() {
+            if (bar != null) {
+                bar.close();
+                bar = null;
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+package io.sterna.cli;
+
+import io.sterna.train.ConfigException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.NoSuchFileException;
+import java.util.function.BooleanSupplier;
+import picocli.CommandLine;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.IExecutionExceptionHandler;
+import picocli.CommandLine.IParameterExceptionHandler;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+/** Errors as one line on standard error; the stack trace on request. */
+final class Errors implements IExecutionExceptionHandler, IParameterExceptionHandler {
+    private final BooleanSupplier stackTrace;
+
+    Errors(BooleanSupplier stackTrace) {
+        this.stackTrace = stackTrace;
+    }
+
+    @Override
+    public int handleExecutionException(Exception e, CommandLine command, ParseResult result) {
+        print(e, command);
+        return e instanceof ConfigException ? ExitCode.USAGE : ExitCode.SOFTWARE;
+    }
+
+    @Override
+    public int handleParseException(ParameterException e, String[] args) {
+        CommandLine command = e.getCommandLine();
+        print(e, command);
+        if (!UnmatchedArgumentException.printSuggestions(e, command.getErr())) {
+            command.getErr().println("See: " + command.getCommandSpec().qualifiedName() + " --help");
+        }
+        return ExitCode.USAGE;
+    }
+
+    private void print(Throwable e, CommandLine command) {
+        command.getErr().println("sterna: " + line(e));
+        if (stackTrace.getAsBoolean()) {
+            e.printStackTrace(command.getErr());
+        }
+    }
+
+    /** What {@code e} says, on one line; file exceptions say only the file. */
+    static String line(Throwable e) {
+        String message =
+                switch (e) {
+                    case NoSuchFileException f -> f.getFile() + ": no such file";
+                    case AccessDeniedException f -> f.getFile() + ": permission denied";
+                    case FileAlreadyExistsException f -> f.getFile() + ": exists already";
+                    case OutOfMemoryError m -> "out of memory: " + m.getMessage();
+                    default -> e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+                };
+        return message.lines().map(String::strip).reduce((a, b) -> a + " " + b).orElse("");
+    }
+}

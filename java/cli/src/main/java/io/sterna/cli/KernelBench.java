@@ -1,0 +1,230 @@
+package io.sterna.cli;
+
+import io.sterna.kernel.AdamWStep;
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Machine;
+import io.sterna.kernel.Machine.Probe;
+import io.sterna.kernel.OpenBlas;
+import io.sterna.kernel.Rounding;
+import io.sterna.kernel.Slices;
+import io.sterna.kernel.Tier;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.Grid;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Moment;
+import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.QuantizedMatrix;
+import io.sterna.tensor.Scaling;
+import io.sterna.tensor.StateType;
+import io.sterna.tensor.Workspace;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Times the kernels of a tier on one weight matrix at a time. */
+final class KernelBench {
+    /** Up to so many tokens a product runs at the speed of memory, not of arithmetic. */
+    private static final int FEW_TOKENS = 8;
+    /** Rows of a slice come in multiples of this, as in training. */
+    private static final int ROWS = 64;
+    private static final int UPDATE_ROWS = 16;
+    private static final int LEAST_RUNS = 3;
+    private static final float DEVIATION = 0.02f;
+
+    private final Kernels kernels;
+    private final Slices slices;
+    private final double seconds;
+    private final Map<Probe, Double> ceilings;
+    private final Map<String, Double> sgemm = new LinkedHashMap<>();
+
+    KernelBench(Tier tier, Slices slices, double seconds, Map<Probe, Double> ceilings) {
+        this.kernels = Kernels.of(tier);
+        this.slices = slices;
+        this.seconds = seconds;
+        this.ceilings = ceilings;
+    }
+
+    /** Weights (out, in) on {@code grid}, and so many tokens. */
+    record Case(Grid grid, long tokens, long out, long in) {}
+
+    /** A figure: {@code rate} operations or bytes a second; {@code sgemm} is 0 where it has no meaning. */
+    record Row(String kernel, Case c, Tier tier, double rate, String unit, double share, double sgemm) {
+        static final String HEADER =
+                Units.format("%-16s %5s %18s %12s %10s %7s %12s", "kernel", "bits", "tokens x out x in", "tier", "", "ceiling", "sgemm");
+
+        Map<String, Object> toMap() {
+            Map<String, Object> m = new LinkedHashMap<>();
+            m.put("kernel", kernel);
+            m.put("bits", c.grid.width());
+            m.put("tokens", c.tokens);
+            m.put("out", c.out);
+            m.put("in", c.in);
+            m.put("tier", tier.toString());
+            m.put(unit.equals("GOP/s") ? "gops" : "gbs", rate / 1e9);
+            m.put("share_of_ceiling", share);
+            if (sgemm > 0) {
+                m.put("openblas_sgemm_gops", sgemm / 1e9);
+            }
+            return m;
+        }
+
+        @Override
+        public String toString() {
+            String shape = c.tokens + "x" + c.out + "x" + c.in;
+            String blas = sgemm > 0 ? Units.format("%7.0f GOP/s", sgemm / 1e9) : "";
+            return Units.format("%-16s %5s %18s %12s %8.1f %s %6.1f%% %12s",
+                    kernel, c.grid.width(), shape, tier, rate / 1e9, unit, 100 * share, blas);
+        }
+    }
+
+    List<Row> run(Case c) {
+        try (Workspace workspace = new Workspace()) {
+            Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
+            Operands o = new Operands(section, c);
+            return c.tokens <= FEW_TOKENS ? List.of(few(c, o, section)) : many(c, o, section);
+        }
+    }
+
+    /** Goes round over copies of the weights that no cache holds together. */
+    private Row few(Case c, Operands o, Workspace.Section section) {
+        long bytes = c.out * c.grid().rowBytes(c.in);
+        PackedMatrix[] copies = new PackedMatrix[(int) Math.ceilDiv(Machine.PROBE_BYTES, bytes)];
+        for (int i = 0; i < copies.length; i++) {
+            copies[i] = PackedMatrix.allocate(section, c.grid, Scaling.TENSOR, c.out, c.in);
+            copies[i].codes().copyFrom(o.w.codes());
+            copies[i].scales().copyFrom(o.w.scales());
+        }
+        double time = best(() -> {
+            for (PackedMatrix w : copies) {
+                forward(o, w);
+            }
+        });
+        return memory("gemv", c, bytes * copies.length, time, Probe.READ);
+    }
+
+    private List<Row> many(Case c, Operands o, Workspace.Section section) {
+        List<Row> rows = new ArrayList<>();
+        double blas = sgemm(c, o);
+        Probe gradient = ceilings.containsKey(Probe.BF16) ? Probe.BF16 : Probe.F32;
+        rows.add(product("linear", c, best(() -> forward(o, o.w)), Probe.INT8, blas));
+        rows.add(product("input_gradient", c, best(() -> slices.rows(c.tokens, ROWS, (row0, row1, worker) ->
+                kernels.inputGradient(o.y, o.w, o.x, false, row0, row1, worker.scratch()))), gradient, blas));
+        FloatMatrix[] tiles = tiles(section, c);
+        FloatMatrix[] windows = windows(section);
+        rows.add(product("weight_gradient", c, best(() -> slices.tiles(c.out, ROWS, (row0, row1, worker) ->
+                kernels.weightGradient(o.y, o.q, windows[worker.index()].overRows(tiles[worker.index()], 0, row1 - row0),
+                        false, row0, row1, worker.scratch()))), gradient, blas));
+        rows.add(update(c, o, section));
+        return rows;
+    }
+
+    private void forward(Operands o, PackedMatrix w) {
+        slices.rows(w.rows(), ROWS, (row0, row1, worker) ->
+                kernels.linear(o.q, w, o.y, false, row0, row1, worker.scratch()));
+    }
+
+    /** AdamW with f32 state and SR over the whole matrix; the gradient counts as read from memory. */
+    private Row update(Case c, Operands o, Workspace.Section section) {
+        FloatMatrix gradient = FloatMatrix.allocate(section, FloatType.F32, c.out, c.in);
+        Moment m = Moment.allocate(section, StateType.F32, c.out, c.in);
+        Moment v = Moment.allocate(section, StateType.F32, c.out, c.in);
+        MemorySegment flips = section.allocate(slices.workers() * 64L);
+        FloatMatrix[] windows = windows(section);
+        AdamWStep step = new AdamWStep(section);
+        step.constants(0.9f, 0.999f, 1e-6f, 10, 1000);
+        step.tensor(1e-4f, 1, Kernels.key(1, 2, 3));
+        kernels.normal(Kernels.key(1, 3, 0), DEVIATION, gradient, 0, c.out);
+        double time = best(() -> slices.tiles(c.out, UPDATE_ROWS, (row0, row1, worker) -> {
+            FloatMatrix g = windows[worker.index()].overRows(gradient, row0, row1);
+            kernels.adamw(step, g, m, v, MemorySegment.NULL, row0, row1);
+            kernels.updatePacked(o.w, g, 1, Kernels.key(1, 4, 1), Rounding.STOCHASTIC,
+                    flips.asSlice(worker.index() * 64L, 8), row0, row1);
+        }));
+        // Moments and gradient (in place) are read and written, codes too.
+        long bytes = c.out * (c.in * 3 * 2 * Float.BYTES + 2 * c.grid().rowBytes(c.in));
+        return memory("adamw_update", c, bytes, time, Probe.UPDATE);
+    }
+
+    private Row product(String kernel, Case c, double time, Probe probe, double blas) {
+        double rate = 2.0 * c.tokens * c.out * c.in / time;
+        return new Row(kernel, c, kernels.tier(), rate, "GOP/s", share(rate, probe), blas);
+    }
+
+    private Row memory(String kernel, Case c, long bytes, double time, Probe probe) {
+        double rate = bytes / time;
+        return new Row(kernel, c, kernels.tier(), rate, "GB/s ", share(rate, probe), 0);
+    }
+
+    private double share(double rate, Probe probe) {
+        return ceilings.containsKey(probe) ? rate / ceilings.get(probe) : 0;
+    }
+
+    /** OpenBLAS at the same shape, tokens cut among the workers; measured once for all grids. */
+    private double sgemm(Case c, Operands o) {
+        return sgemm.computeIfAbsent(c.tokens + "x" + c.out + "x" + c.in, shape -> {
+            int k = (int) c.in;
+            int n = (int) c.out;
+            long share = Math.ceilDiv(c.tokens, slices.workers());
+            double time = best(() -> slices.tiles(c.tokens, share, (row0, row1, worker) -> OpenBlas.sgemm(
+                    false, true, (int) (row1 - row0), n, k, 1,
+                    o.x.data().asSlice(row0 * k * Float.BYTES), k, o.floats.data(), k, 0,
+                    o.y.data().asSlice(row0 * n * Float.BYTES), n)));
+            return 2.0 * c.tokens * n * k / time;
+        });
+    }
+
+    /** Seconds of the fastest run. */
+    private double best(Runnable work) {
+        work.run();
+        long end = System.nanoTime() + (long) (seconds * 1e9);
+        double best = Double.POSITIVE_INFINITY;
+        for (int i = 0; i < LEAST_RUNS || System.nanoTime() < end; i++) {
+            long start = System.nanoTime();
+            work.run();
+            best = Math.min(best, (System.nanoTime() - start) * 1e-9);
+        }
+        return best;
+    }
+
+    private FloatMatrix[] tiles(Workspace.Section section, Case c) {
+        FloatMatrix[] tiles = new FloatMatrix[slices.workers()];
+        for (int i = 0; i < tiles.length; i++) {
+            tiles[i] = FloatMatrix.allocate(section, FloatType.F32, ROWS, c.in);
+        }
+        return tiles;
+    }
+
+    private FloatMatrix[] windows(Workspace.Section section) {
+        FloatMatrix[] windows = new FloatMatrix[slices.workers()];
+        for (int i = 0; i < windows.length; i++) {
+            windows[i] = FloatMatrix.window(section);
+        }
+        return windows;
+    }
+
+    /** x (T, in), quantized q, weights w (out, in) and their floats, y (T, out). */
+    private final class Operands {
+        final FloatMatrix x;
+        final QuantizedMatrix q;
+        final FloatMatrix floats;
+        final PackedMatrix w;
+        final FloatMatrix y;
+
+        Operands(Workspace.Section section, Case c) {
+            x = FloatMatrix.allocate(section, FloatType.F32, c.tokens, c.in);
+            q = QuantizedMatrix.allocate(section, c.tokens, c.in);
+            floats = FloatMatrix.allocate(section, FloatType.F32, c.out, c.in);
+            w = PackedMatrix.allocate(section, c.grid, Scaling.TENSOR, c.out, c.in);
+            y = FloatMatrix.allocate(section, FloatType.F32, c.tokens, c.out);
+            kernels.normal(Kernels.key(1, 0, 0), 1, x, 0, c.tokens);
+            kernels.normal(Kernels.key(1, 1, 0), DEVIATION, floats, 0, c.out);
+            kernels.quantize(x, q, 0, c.tokens);
+            w.scales().setAtIndex(ValueLayout.JAVA_FLOAT, 0, 2 * DEVIATION / c.grid.qp());
+            kernels.encode(floats, w, 0, c.out);
+        }
+    }
+}

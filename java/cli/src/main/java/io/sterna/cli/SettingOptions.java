@@ -1,0 +1,62 @@
+package io.sterna.cli;
+
+import io.sterna.train.Setting;
+import io.sterna.train.TrainConfig;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import picocli.CommandLine.Model.ArgGroupSpec;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.ParseResult;
+
+/** The settings of {@link TrainConfig} as options of a command, by group. */
+final class SettingOptions {
+    private SettingOptions() {}
+
+    /** Adds an option for each setting, or for those of {@code groups}. */
+    static void addTo(CommandSpec spec, Set<Setting.Group> groups) {
+        Map<Setting.Group, List<Setting>> byGroup = new TreeMap<>();
+        for (Setting setting : Setting.all()) {
+            if (groups.contains(setting.group())) {
+                byGroup.computeIfAbsent(setting.group(), g -> new ArrayList<>()).add(setting);
+            }
+        }
+        int order = 0;
+        for (Map.Entry<Setting.Group, List<Setting>> entry : byGroup.entrySet()) {
+            ArgGroupSpec.Builder group = ArgGroupSpec.builder()
+                    .heading("%n" + entry.getKey().title() + "%n")
+                    .order(order++)
+                    .multiplicity("0..1")
+                    .exclusive(false)
+                    .validate(false);
+            entry.getValue().forEach(setting -> group.addArg(option(setting)));
+            spec.addArgGroup(group.build());
+        }
+    }
+
+    private static OptionSpec option(Setting setting) {
+        OptionSpec.Builder option = OptionSpec.builder("--" + setting.key())
+                .paramLabel(setting.form().replace('|', ','))
+                .description(setting.text().replace("%", "%%"));
+        if (setting.isList()) {
+            return option.type(List.class).auxiliaryTypes(String.class).arity("1..*").build();
+        }
+        if (setting.isFlag()) {
+            return option.type(String.class).arity("0..1").fallbackValue("true").build();
+        }
+        return option.type(String.class).arity("1").build();
+    }
+
+    /** Sets in {@code config} what the options say. */
+    static void apply(ParseResult result, TrainConfig config) {
+        for (Setting setting : Setting.all()) {
+            String name = "--" + setting.key();
+            if (result.hasMatchedOption(name)) {
+                setting.set(config, result.matchedOptionValue(name, null));
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+package io.sterna.cli;
+
+import java.util.concurrent.CountDownLatch;
+
+/**
+ * Turns Ctrl-C and SIGTERM into a wish to stop: the work goes on to a good end, and the process then exits
+ * with the work's own code. Done with a shutdown hook, which the JVM runs for these signals on every
+ * system: it asks the work to stop, waits for it and halts.
+ */
+final class Shutdown {
+    private static final CountDownLatch FINISHED = new CountDownLatch(1);
+    private static volatile int exitCode;
+
+    private Shutdown() {}
+
+    /** From now on a signal runs {@code stop} and waits for {@link #exit}. Close it when there is nothing to end well. */
+    static AutoCloseable onSignal(Runnable stop) {
+        Thread hook = new Thread(
+                () -> {
+                    stop.run();
+                    awaitFinished();
+                    System.out.flush();
+                    System.err.flush();
+                    Runtime.getRuntime().halt(exitCode);
+                },
+                "sterna-shutdown");
+        Runtime.getRuntime().addShutdownHook(hook);
+        return () -> {
+            try {
+                Runtime.getRuntime().removeShutdownHook(hook);
+            } catch (IllegalStateException shuttingDown) {
+                // The hook is running and waits for exit.
+            }
+        };
+    }
+
+    /** Ends the process; under a signal, the hook does. */
+    static void exit(int code) {
+        exitCode = code;
+        FINISHED.countDown();
+        System.exit(code);
+    }
+
+    private static void awaitFinished() {
+        try {
+            FINISHED.await();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

@@ -1,0 +1,172 @@
+package io.sterna.train;
+
+import io.sterna.io.DurableFiles;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeSet;
+
+/** {@code report.html}: a run on one page that needs nothing else; charts are inline SVG. */
+final class Report {
+    private static final String STYLE =
+            """
+            body{font:15px/1.5 system-ui,sans-serif;max-width:1360px;margin:2rem auto;padding:0 1rem;color:#1f2937;background:#fff}
+            h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
+            .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(480px,1fr));gap:1rem}
+            figure{margin:0;border:1px solid #e5e7eb;border-radius:8px;padding:.5rem}figcaption{font-weight:600;padding:0 .5rem}
+            svg{width:100%}svg text{font-size:11px;fill:#6b7280}.grid{stroke:#e5e7eb}
+            polyline{fill:none;stroke-width:1.6}.legend{margin:0 .5rem;font-size:12px}
+            table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top}
+            th{font-weight:600;color:#374151}pre{background:#f3f4f6;padding:1rem;border-radius:8px;overflow-x:auto;white-space:pre-wrap}
+            .bar{fill:#2563eb}.histograms{display:grid;grid-template-columns:repeat(auto-fill,minmax(170px,1fr));gap:.5rem}
+            .histograms figcaption{font-size:11px;font-weight:400}
+            """;
+
+    /** The share of each code, Qn first, in one layer. */
+    record Histogram(String layer, int lowest, double[] shares) {}
+
+    private final StringBuilder html = new StringBuilder();
+
+    private Report() {}
+
+    static void write(
+            RunFolder folder,
+            Map<String, Object> summary,
+            Map<String, Object> config,
+            List<Map<String, Object>> metrics,
+            List<Histogram> histograms,
+            List<String> samples)
+            throws IOException {
+        Report report = new Report();
+        report.head(folder.name());
+        report.table("Summary", summary);
+        report.charts(metrics);
+        report.histograms(histograms);
+        report.samples(samples);
+        report.table("Configuration", config);
+        report.html.append("</body></html>\n");
+        DurableFiles.replace(folder.report(), report.html.toString());
+    }
+
+    private void head(String name) {
+        html.append("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Sterna: ");
+        html.append(Html.escape(name)).append("</title><style>\n").append(STYLE).append("</style></head><body><h1>");
+        html.append(Html.escape(name)).append("</h1>\n");
+    }
+
+    private void table(String title, Map<String, Object> rows) {
+        html.append("<h2>").append(title).append("</h2><table>\n");
+        rows.forEach((key, value) -> html.append("<tr><th>")
+                .append(Html.escape(key))
+                .append("</th><td>")
+                .append(Html.escape(text(value)))
+                .append("</td></tr>\n"));
+        html.append("</table>\n");
+    }
+
+    private static String text(Object value) {
+        return switch (value) {
+            case null -> "";
+            case Map<?, ?> map -> {
+                List<String> items = new ArrayList<>();
+                map.forEach((k, v) -> items.add(k + " " + text(v)));
+                yield String.join(", ", items);
+            }
+            case List<?> list -> String.join(", ", list.stream().map(Report::text).toList());
+            case Double d -> String.format(Locale.ROOT, "%.6g", d);
+            case Long n -> String.format(Locale.ROOT, "%,d", n);
+            default -> value.toString();
+        };
+    }
+
+    private void charts(List<Map<String, Object>> metrics) {
+        html.append("<h2>Training</h2><div class=\"charts\">\n");
+        chart(new Chart("Loss (nats a token)")
+                .add("train", points(metrics, "loss"))
+                .add("held out", points(metrics, "dev_loss")));
+        chart(new Chart("Learning rate").add("lr", points(metrics, "lr")));
+        chart(flipRates(metrics));
+        chart(new Chart("Gradient norm").add("norm", points(metrics, "grad_norm")));
+        chart(new Chart("Speed (tokens a second)").add("tokens/s", points(metrics, "tokens_per_second")));
+        chart(new Chart("Memory (bytes)").add("resident", points(metrics, "rss_bytes")));
+        html.append("</div>\n");
+    }
+
+    private static Chart flipRates(List<Map<String, Object>> metrics) {
+        TreeSet<String> kinds = new TreeSet<>();
+        metrics.forEach(r -> kinds.addAll(kinds(r).keySet()));
+        Chart chart = new Chart("Flip rate by kind of layer (share of codes a step)");
+        for (String kind : kinds) {
+            List<double[]> points = new ArrayList<>();
+            for (Map<String, Object> r : metrics) {
+                if (kinds(r).get(kind) instanceof Number n) {
+                    points.add(new double[] {number(r.get("step")), n.doubleValue()});
+                }
+            }
+            chart.add(kind, points);
+        }
+        return chart;
+    }
+
+    @SuppressWarnings("unchecked") // objects of JSON have strings as keys
+    private static Map<String, Object> kinds(Map<String, Object> record) {
+        return record.get("flip_rates") instanceof Map<?, ?> map ? (Map<String, Object>) map : Map.of();
+    }
+
+    private static List<double[]> points(List<Map<String, Object>> metrics, String key) {
+        List<double[]> points = new ArrayList<>();
+        for (Map<String, Object> r : metrics) {
+            if (r.get(key) instanceof Number n) {
+                points.add(new double[] {number(r.get("step")), n.doubleValue()});
+            }
+        }
+        return points;
+    }
+
+    private static double number(Object value) {
+        return ((Number) value).doubleValue();
+    }
+
+    private void chart(Chart chart) {
+        if (!chart.isEmpty()) {
+            html.append(chart.toSvg());
+        }
+    }
+
+    private void histograms(List<Histogram> histograms) {
+        if (histograms.isEmpty()) {
+            return;
+        }
+        html.append("<h2>Codes by layer</h2><div class=\"histograms\">\n");
+        histograms.forEach(this::histogram);
+        html.append("</div>\n");
+    }
+
+    private void histogram(Histogram h) {
+        double highest = 0;
+        for (double share : h.shares) {
+            highest = Math.max(highest, share);
+        }
+        double width = 160.0 / h.shares.length;
+        html.append("<figure><figcaption>").append(Html.escape(h.layer)).append("</figcaption>");
+        html.append("<svg viewBox=\"0 0 160 60\" role=\"img\">");
+        for (int i = 0; i < h.shares.length; i++) {
+            double height = highest == 0 ? 0 : 56 * h.shares[i] / highest;
+            html.append(String.format(
+                    Locale.ROOT,
+                    "<rect class=\"bar\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"><title>%d: %.4f</title></rect>",
+                    i * width, 60 - height, width * 0.9, height, h.lowest + i, h.shares[i]));
+        }
+        html.append("</svg></figure>\n");
+    }
+
+    private void samples(List<String> samples) {
+        if (samples.isEmpty()) {
+            return;
+        }
+        html.append("<h2>Samples</h2>\n");
+        samples.forEach(s -> html.append("<pre>").append(Html.escape(s)).append("</pre>\n"));
+    }
+}

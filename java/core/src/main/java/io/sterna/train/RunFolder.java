@@ -1,0 +1,116 @@
+package io.sterna.train;
+
+import io.sterna.io.CheckpointFolder;
+import io.sterna.io.DurableFiles;
+import io.sterna.io.Json;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+/** The files of a run; see the package documentation. */
+public final class RunFolder {
+    private final Path path;
+
+    private RunFolder(Path path) {
+        this.path = path;
+    }
+
+    /** The folder {@code path} of a run that exists. */
+    public static RunFolder of(Path path) {
+        if (!Files.isDirectory(path)) {
+            throw new ConfigException("run folder " + path + ": no such folder");
+        }
+        return new RunFolder(path);
+    }
+
+    /**
+     * Makes the folder of a new run: {@code out}, which must be empty if it exists, or else
+     * {@code runs/<name>}, with a number behind it when it is taken.
+     */
+    static RunFolder create(String out, String name) throws IOException {
+        Path path = out == null ? free(Path.of("runs").resolve(name)) : Path.of(out);
+        if (isTaken(path)) {
+            throw new ConfigException("out " + path + ": holds files already; choose another folder, or go on with --resume "
+                    + path);
+        }
+        return new RunFolder(Files.createDirectories(path));
+    }
+
+    private static Path free(Path wanted) throws IOException {
+        Path path = wanted;
+        for (int i = 2; isTaken(path); i++) {
+            path = wanted.resolveSibling(wanted.getFileName() + "-" + i);
+        }
+        return path;
+    }
+
+    private static boolean isTaken(Path path) throws IOException {
+        if (!Files.exists(path)) {
+            return false;
+        }
+        if (!Files.isDirectory(path)) {
+            return true;
+        }
+        try (var files = Files.list(path)) {
+            return files.findAny().isPresent();
+        }
+    }
+
+    public Path path() {
+        return path;
+    }
+
+    /** The folder's own name. */
+    public String name() {
+        return path.toAbsolutePath().normalize().getFileName().toString();
+    }
+
+    /** The resolved configuration. */
+    public Path config() {
+        return path.resolve("config.yaml");
+    }
+
+    /** One JSON object for each logged step. */
+    public Path metrics() {
+        return path.resolve("metrics.jsonl");
+    }
+
+    /** What came of it; only a finished run has one. */
+    public Path summary() {
+        return path.resolve("summary.json");
+    }
+
+    /** The run on one page. */
+    public Path report() {
+        return path.resolve("report.html");
+    }
+
+    /** The final weights, their configuration and the tokenizer. */
+    public Path model() {
+        return path.resolve("model");
+    }
+
+    public CheckpointFolder checkpoints() {
+        return new CheckpointFolder(path.resolve("checkpoints"));
+    }
+
+    /** Writes {@code config.yaml}: a key a line; JSON scalars and lists are YAML too. */
+    void writeConfig(TrainConfig config) throws IOException {
+        StringBuilder yaml = new StringBuilder();
+        config.toMap().forEach((key, value) -> yaml.append(key).append(": ").append(scalar(value)).append('\n'));
+        DurableFiles.replace(config(), yaml.toString());
+    }
+
+    /** YAML takes some words for truth values, and so does not get them bare. */
+    private static String scalar(Object value) {
+        return value instanceof List<?> || value instanceof String s && !s.matches("(?!(y|n|yes|no|on|off|true|false|null)$)[a-z][a-z0-9/._-]*")
+                ? Json.write(value)
+                : String.valueOf(value);
+    }
+
+    void writeSummary(Map<String, Object> summary) throws IOException {
+        DurableFiles.replace(summary(), Json.writePretty(summary));
+    }
+}

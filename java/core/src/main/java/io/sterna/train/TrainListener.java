@@ -1,0 +1,41 @@
+package io.sterna.train;
+
+import io.sterna.data.DataProgress;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.OptionalLong;
+
+/**
+ * Hears how a run goes, on the thread that trains; what it throws ends the run. It may call
+ * {@link TrainingRun#stop}.
+ */
+public interface TrainListener extends DataProgress {
+    /** Hears nothing. */
+    TrainListener NONE = new TrainListener() {};
+
+    /**
+     * What a step did and what it took.
+     *
+     * @param report what the trainer says
+     * @param steps  steps of the whole run
+     * @param tokensPerSecond of this step
+     * @param rssBytes resident memory of the process, where the system tells
+     */
+    record Progress(StepReport report, long steps, double tokensPerSecond, OptionalLong rssBytes) {}
+
+    /** Data preparation has come so far. */
+    @Override
+    default void update(String phase, double fraction, long bytes) {}
+
+    /** The run is ready to train; {@code facts} describes data, model and memory, in words to print. */
+    default void ready(Map<String, String> facts) {}
+
+    /** After each step. */
+    default void stepped(Progress progress) {}
+
+    /** After an evaluation; {@code loss} in nats a token over the held-out data. */
+    default void evaluated(long step, double loss) {}
+
+    /** After a checkpoint is safe on disk. */
+    default void checkpointed(long step, Path file) {}
+}

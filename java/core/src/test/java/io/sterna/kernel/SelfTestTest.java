@@ -1,0 +1,34 @@
+package io.sterna.kernel;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class SelfTestTest {
+    @ParameterizedTest
+    @EnumSource(Tier.class)
+    void everyGrantedTierPasses(Tier tier) {
+        org.junit.jupiter.api.Assumptions.assumeTrue(tier.compareTo(Tier.granted()) <= 0, tier + " is not granted");
+        assertEquals(List.of(), SelfTest.failures(tier));
+    }
+
+    @Test
+    void theGrantedTierMissesNothing() {
+        assertEquals(List.of(), Machine.missing(Tier.granted()));
+        assertTrue(Machine.features().containsAll(Machine.features(Tier.granted())));
+    }
+
+    @Test
+    void twoThreadsReachMoreThanHalfOfWhatOneDoes() {
+        try (Slices one = new Slices(1);
+                Slices two = new Slices(2)) {
+            double single = Machine.ceiling(Tier.REFERENCE, Machine.Probe.F32, one).orElseThrow();
+            double both = Machine.ceiling(Tier.REFERENCE, Machine.Probe.F32, two).orElseThrow();
+            assertTrue(single > 1e6 && both > single / 2, single + " and " + both + " operations a second");
+        }
+    }
+}
