@@ -116,12 +116,28 @@ INLINE int count_different(vint a, vint b) {
 INLINE vlong multiply_low(vlong a, vlong b) {
     return (vlong)_mm512_mul_epu32((__m512i)a, (__m512i)b);
 }
+/* The upper halves of 64-bit lanes (in either half): a shuffle, because the multiplier's port shifts too. */
+INLINE vlong upper_half(vlong x) {
+    return (vlong)_mm512_shuffle_epi32((__m512i)x, _MM_PERM_DDBB);
+}
 INLINE vlong xor3(vlong a, vlong b, vlong c) {
     return (vlong)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)b, (__m512i)c, 0x96);
 }
 /* Low halves of 64-bit lanes: a in the even, b in the odd 32-bit lanes. */
 INLINE vuint interleave(vlong a, vlong b) {
     return (vuint)_mm512_mask_shuffle_epi32((__m512i)a, 0xaaaa, (__m512i)b, _MM_PERM_CCAA);
+}
+/* The upper halves likewise. */
+INLINE vuint interleave_upper(vlong a, vlong b) {
+    return (vuint)_mm512_mask_shuffle_epi32((__m512i)b, 0x5555, (__m512i)a, _MM_PERM_DDBB);
+}
+/* Exchanges the halves of 64-bit lanes. */
+INLINE vlong swap_halves(vlong x) {
+    return (vlong)_mm512_ror_epi64((__m512i)x, 32);
+}
+/* x ^ b ^ c in the low halves of 64-bit lanes, x in the upper ones. */
+INLINE vlong xor3_low(vlong x, vlong b, vlong c) {
+    return (vlong)_mm512_mask_ternarylogic_epi32((__m512i)x, 0x5555, (__m512i)b, (__m512i)c, 0x96);
 }
 INLINE vlong unpack_low(vlong a, vlong b) {
     return (vlong)_mm512_unpacklo_epi64((__m512i)a, (__m512i)b);
@@ -219,11 +235,23 @@ INLINE int count_different(vint a, vint b) {
 INLINE vlong multiply_low(vlong a, vlong b) {
     return (vlong)_mm256_mul_epu32((__m256i)a, (__m256i)b);
 }
+INLINE vlong upper_half(vlong x) {
+    return (vlong)_mm256_shuffle_epi32((__m256i)x, 0xf5);
+}
 INLINE vlong xor3(vlong a, vlong b, vlong c) {
     return a ^ b ^ c;
 }
 INLINE vuint interleave(vlong a, vlong b) {
     return (vuint)_mm256_blend_epi32((__m256i)a, (__m256i)(b << 32), 0xaa);
+}
+INLINE vuint interleave_upper(vlong a, vlong b) {
+    return (vuint)_mm256_blend_epi32((__m256i)(a >> 32), (__m256i)b, 0xaa);
+}
+INLINE vlong swap_halves(vlong x) {
+    return (vlong)_mm256_shuffle_epi32((__m256i)x, 0xb1);
+}
+INLINE vlong xor3_low(vlong x, vlong b, vlong c) {
+    return x ^ ((b ^ c) & splat_long(0xffffffff));
 }
 INLINE vlong unpack_low(vlong a, vlong b) {
     return (vlong)_mm256_unpacklo_epi64((__m256i)a, (__m256i)b);
@@ -233,6 +261,13 @@ INLINE vlong unpack_high(vlong a, vlong b) {
 }
 
 #endif
+
+/* 0, 2, 4, ... times x, in 64-bit lanes. */
+INLINE vlong even_multiples(uint64_t x) {
+    vlong multiples;
+    for (uint32_t j = 0; j < LANES / 2; j++) multiples[j] = 2 * j * x;
+    return multiples;
+}
 
 /* The largest lane. */
 INLINE int32_t largest_int(vint x) {

@@ -5,29 +5,39 @@
 #include "dispatch/normal.h"
 #include "kernels/template/philox.h"
 
-/* Counters whose outputs store_blocks lays down in order: it takes the even lanes of a vector first. */
-INLINE vlong counters_in_order(uint32_t first) {
-    vlong counters;
-    for (uint32_t j = 0; j < LANES / 2; j++) counters[j] = first + j % 2 * (LANES / 4) + j / 2;
-    return counters;
+/* The first counters of four vectors, times M0, in the order in which store_blocks lays them down: it takes
+ * the even lanes of a vector first. */
+INLINE void ordered_products(vlong products[4]) {
+    for (uint32_t v = 0; v < 4; v++)
+        for (uint32_t j = 0; j < LANES / 2; j++)
+            products[v][j] = (uint64_t)STERNA_PHILOX_M0 * (v * LANES / 2 + j % 2 * (LANES / 4) + j / 2);
 }
 
-/* Four words of each of LANES / 2 counters. */
-INLINE void store_blocks(uint32_t *out, vlong x0, vlong x1, vlong x2, vlong x3) {
-    vlong low = (vlong)interleave(x0, x1), high = (vlong)interleave(x2, x3);
+/* The last round, and the four words of each of LANES / 2 counters. */
+INLINE void store_blocks(uint32_t *out, const round_keys *keys, vlong x0, vlong x1, vlong x2, vlong x3) {
+    int last = STERNA_PHILOX_ROUNDS - 1;
+    vlong p0 = multiply_low(x0, splat_long(STERNA_PHILOX_M0)), p1 = multiply_low(x2, splat_long(STERNA_PHILOX_M1));
+    vlong low = xor3_low(swap_halves(p1), x1, splat_long(keys->first[last]));
+    vlong high = xor3_low(swap_halves(p0), x3, splat_long(keys->second[last]));
     vlong even = unpack_low(low, high), odd = unpack_high(low, high);
     memcpy(out, &even, sizeof even);
     memcpy(out + LANES, &odd, sizeof odd);
 }
 
-static void philox_lanes(const round_keys *keys, const uint32_t counter[4], uint32_t *out, int64_t vectors) {
-    vlong order[2] = {counters_in_order(0), counters_in_order(LANES / 2)};
-    for (int64_t i = 0; i < vectors; i++) {
-        vlong base = splat_long(counter[0] + (uint32_t)i * LANES);
-        vlong counters[2] = {base + order[0], base + order[1]};
-        philox_state s = philox_rounds(keys, counters, counter[1], counter[2], counter[3]);
-        for (int v = 0; v < 2; v++)
-            store_blocks(out + i * 4 * LANES + v * 2 * LANES, s.x0[v], s.x1[v], s.x2[v], s.x3[v]);
+/* PHILOX_VECTORS vectors at once: as many as the tier's registers hold. */
+#define PHILOX_VECTORS (LANES / 4)
+#define PHILOX_BLOCKS (PHILOX_VECTORS * LANES / 2)
+
+static void philox_lanes(const round_keys *keys, const uint32_t counter[4], uint32_t *out, int64_t runs) {
+    vlong order[4];
+    ordered_products(order);
+    for (int64_t i = 0; i < runs; i++) {
+        vlong base = splat_long((uint64_t)STERNA_PHILOX_M0 * (counter[0] + (uint32_t)i * PHILOX_BLOCKS));
+        vlong products[4] = {base + order[0], base + order[1], base + order[2], base + order[3]};
+        philox_state s = nine_rounds(keys, PHILOX_VECTORS, products, counter[1], counter[2], counter[3]);
+#pragma GCC unroll 4
+        for (int v = 0; v < PHILOX_VECTORS; v++)
+            store_blocks(out + (i * PHILOX_VECTORS + v) * 2 * LANES, keys, s.x0[v], s.x1[v], s.x2[v], s.x3[v]);
     }
 }
 
@@ -41,17 +51,16 @@ static void advance(uint32_t counter[4], uint32_t amount) {
     }
 }
 
-/* Whole vectors as far as word 0 counts up without a carry; single blocks at the carry and at the end. */
+/* Whole runs as far as word 0 counts up without a carry; single blocks at the carry and at the end. */
 static int32_t TIER(philox)(const uint32_t *counter, const uint32_t *key, uint32_t *out, int64_t blocks) {
     uint32_t c[4] = {counter[0], counter[1], counter[2], counter[3]};
     round_keys keys = expand_key(key[0], key[1]);
     while (blocks > 0) {
         int64_t before_carry = ((int64_t)1 << 32) - c[0];
-        int64_t vectors = (blocks < before_carry ? blocks : before_carry - 1) / LANES;
-        philox_lanes(&keys, c, out, vectors);
-        advance(c, (uint32_t)(vectors * LANES));
-        int64_t done = vectors * LANES;
-        if (vectors == 0) {
+        int64_t runs = (blocks < before_carry ? blocks : before_carry - 1) / PHILOX_BLOCKS, done = runs * PHILOX_BLOCKS;
+        philox_lanes(&keys, c, out, runs);
+        advance(c, (uint32_t)done);
+        if (runs == 0) {
             sterna_philox_block(c, key, out);
             advance(c, 1);
             done = 1;
