@@ -14,24 +14,6 @@ ALWAYS_INLINE __m128i add_lanes_of_four_256(__m256i a, __m256i b, __m256i c, __m
     return _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256(quads, 1));
 }
 
-/* r[i] word j becomes r[j] word i. */
-ALWAYS_INLINE void transpose_8x8(__m256i r[8]) {
-    __m256i pairs[8], quads[8];
-    for (int i = 0; i < 8; i += 2) {
-        pairs[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
-        pairs[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4)
-        for (int j = 0; j < 2; j++) {
-            quads[i + 2 * j] = _mm256_unpacklo_epi64(pairs[i + j], pairs[i + j + 2]);
-            quads[i + 2 * j + 1] = _mm256_unpackhi_epi64(pairs[i + j], pairs[i + j + 2]);
-        }
-    for (int j = 0; j < 4; j++) {
-        r[j] = _mm256_permute2x128_si256(quads[j], quads[j + 4], 0x20);
-        r[j + 4] = _mm256_permute2x128_si256(quads[j], quads[j + 4], 0x31);
-    }
-}
-
 #if defined(__AVX512BW__)
 
 typedef __m512i bytes;

@@ -27,6 +27,7 @@
 
 #include "dispatch/bf16.h"
 #include "dispatch/families.h"
+#include "transpose.h"
 #include "unpack.h"
 
 #define PANEL 16
@@ -68,23 +69,59 @@ static int64_t blocks_of_group(const linear_call *c, int64_t g) {
 
 /* ---------------------------------------------------------------- results */
 
-/* total (count, groups added up) of token t and rows n, n + 1, ... becomes y, in the reference's order. */
+/* A panel's rows side by side; two registers where a register is shorter. */
+typedef float floats __attribute__((vector_size(4 * PANEL)));
+typedef int32_t ints __attribute__((vector_size(4 * PANEL)));
+typedef uint16_t shorts __attribute__((vector_size(2 * PANEL)));
+
+ALWAYS_INLINE floats floats_of(const float *x) {
+    floats v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+ALWAYS_INLINE floats floats_of_bf16(shorts x) {
+    return (floats)(__builtin_convertvector(x, ints) << 16);
+}
+
+/* As sterna_bf16_of_f32, in every lane. */
+ALWAYS_INLINE shorts bf16_of_floats(floats x) {
+    ints bits = (ints)x, is_nan = (bits & 0x7fffffff) > 0x7f800000;
+    ints nearest = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 0x400000;
+    return __builtin_convertvector(((is_nan & quiet) | (~is_nan & nearest)) >> 16, shorts);
+}
+
+/* total (PANEL, groups added up) of token t and rows n, n + 1, ... becomes y; rows past `count` don't. */
 ALWAYS_INLINE void store_values(const linear_call *c, int64_t t, int64_t n, const float *total, int64_t count) {
-    float scale = c->q->scales[t];
+    floats value = floats_of(total) * c->q->scales[t];
     int64_t at = t * c->y->stride + n;
     if (c->y->type == STERNA_F32) {
         float *y = (float *)c->y->data + at;
-        if (c->accumulate)
-            for (int64_t i = 0; i < count; i++) y[i] = y[i] + total[i] * scale;
-        else
-            for (int64_t i = 0; i < count; i++) y[i] = total[i] * scale;
+        floats before = {0};
+        if (c->accumulate) {
+            memcpy(&before, y, (size_t)count * sizeof *y);
+            value = before + value;
+        }
+        memcpy(y, &value, (size_t)count * sizeof *y);
     } else {
         uint16_t *y = (uint16_t *)c->y->data + at;
-        for (int64_t i = 0; i < count; i++) {
-            float value = total[i] * scale;
-            y[i] = sterna_bf16_of_f32(c->accumulate ? sterna_f32_of_bf16(y[i]) + value : value);
+        shorts before = {0};
+        if (c->accumulate) {
+            memcpy(&before, y, (size_t)count * sizeof *y);
+            value = floats_of_bf16(before) + value;
         }
+        shorts rounded = bf16_of_floats(value);
+        memcpy(y, &rounded, (size_t)count * sizeof *y);
     }
+}
+
+/* total = or, from the second group on, += (float)(sum - bias) * scale. */
+ALWAYS_INLINE void add_group(float *total, const int32_t *sum, int32_t bias, const float *scale, int64_t group) {
+    ints s;
+    memcpy(&s, sum, sizeof s);
+    floats part = __builtin_convertvector(s - bias, floats) * floats_of(scale);
+    if (group > 0) part = floats_of(total) + part;
+    memcpy(total, &part, sizeof part);
 }
 
 /* ---------------------------------------------------------------- GEMM: panels and tokens */
@@ -187,22 +224,14 @@ typedef struct tile_totals {
 static void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x, int64_t steps,
                           int bits, tile_sums *sums);
 
-/* total = or += (float)(sums without bias) * scale, for one group. */
-static void add_group(const linear_call *c, const uint8_t *panel, int64_t panels, int64_t g, int token,
-                      const tile_sums *sums, tile_totals *totals) {
-    const float *scales = (const float *)(panel + c->blocks * PANEL * STERNA_BLOCK) + g * PANEL;
-    for (int t = 0; t < TILE_TOKENS; t++) {
-        int32_t bias = c->bias * c->scratch->sums[g][token + t];
-        for (int64_t p = 0; p < panels; p++) {
-            const float *scale = (const float *)((const uint8_t *)scales + p * c->panel_bytes);
-            float *total = totals->of[t][p];
-            const int32_t *sum = sums->of[t][p];
-            if (g == 0)
-                for (int i = 0; i < PANEL; i++) total[i] = (float)(sum[i] - bias) * scale[i];
-            else
-                for (int i = 0; i < PANEL; i++) total[i] = total[i] + (float)(sum[i] - bias) * scale[i];
-        }
-    }
+/* Adds group g to the totals of a tile. */
+static void add_tile(const linear_call *c, const uint8_t *panel, int64_t panels, int64_t g, int token,
+                     const tile_sums *sums, tile_totals *totals) {
+    const uint8_t *scales = panel + c->blocks * PANEL * STERNA_BLOCK + g * PANEL * (int64_t)sizeof(float);
+    for (int t = 0; t < TILE_TOKENS; t++)
+        for (int64_t p = 0; p < panels; p++)
+            add_group(totals->of[t][p], sums->of[t][p], c->bias * c->scratch->sums[g][token + t],
+                      (const float *)(scales + p * c->panel_bytes), g);
 }
 
 /* y of tokens t0 + token...+TILE_TOKENS-1 and the rows of up to TILE_PANELS panels, the first row being n. */
@@ -214,7 +243,7 @@ static void compute_tile(const linear_call *c, const uint8_t *panel, int64_t n, 
         int64_t steps = blocks_of_group(c, g) * BLOCK_STEPS;
         multiply_tile(panel + step * PANEL * STEP, c->panel_bytes, panels,
                       c->scratch->tokens + step * TOKENS * STEP + token * STEP, steps, c->bits, &sums);
-        add_group(c, panel, panels, g, token, &sums, &totals);
+        add_tile(c, panel, panels, g, token, &sums, &totals);
         step += steps;
     }
     for (int64_t t = t0 + token; t < least(t0 + token + TILE_TOKENS, c->q->rows); t++)
@@ -333,7 +362,7 @@ static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t
     const uint8_t *block = sterna_packed_row(c->w, n), *next = block + rows * c->row_bytes;
     const int8_t *x = c->scratch->tokens;
     int64_t row_bytes = rows == 1 ? 0 : c->row_bytes; /* a single row stands for all four */
-    float totals[TOKENS][GEMV_ROWS];
+    float totals[TOKENS][PANEL] = {{0}};
     for (int64_t g = 0; g < c->groups; g++) {
         int64_t blocks = blocks_of_group(c, g);
         int32_t sums[TOKENS][GEMV_ROWS];
