@@ -23,14 +23,16 @@ static int given_with_avx(const char *macro) {
     return 0;
 }
 
-/* "AMX_TILE" is the feature "amx-tile"; only bmi1 has another name in compilers. */
-static void feature_of(const char *macro, char *name) {
+/* The macro AMX_TILE, or AMXTILE in older clang, is the feature amx-tile: letters and digits count. */
+static int same_name(const char *macro, const char *feature) {
     if (strcmp(macro, "BMI") == 0) macro = "BMI1";
-    while (*macro) {
-        *name++ = *macro == '_' ? '-' : (char)tolower((unsigned char)*macro);
-        macro++;
+    for (;;) {
+        macro += *macro == '_';
+        feature += *feature == '-';
+        if (tolower((unsigned char)*macro) != *feature) return 0;
+        if (!*feature) return 1;
+        macro++, feature++;
     }
-    *name = 0;
 }
 
 static int tier_of(const char *name) {
@@ -39,9 +41,9 @@ static int tier_of(const char *name) {
     return tier;
 }
 
-static int asks_for(int32_t tier, const char *feature) {
+static int asks_for(int32_t tier, const char *macro) {
     for (int32_t bit = 0; bit < 64; bit++)
-        if (sterna_feature_name(bit) && strcmp(sterna_feature_name(bit), feature) == 0)
+        if (sterna_feature_name(bit) && same_name(macro, sterna_feature_name(bit)))
             return sterna_tier_features(tier) >> bit & 1;
     return 0;
 }
@@ -49,12 +51,11 @@ static int asks_for(int32_t tier, const char *feature) {
 int main(void) {
     int failures = 0, checked = 0;
     for (size_t i = 0; i < sizeof COMPILED_WITH / sizeof *COMPILED_WITH; i++) {
-        if (given_with_avx(COMPILED_WITH[i].macro)) continue;
-        char feature[64];
-        feature_of(COMPILED_WITH[i].macro, feature);
+        const char *tier = COMPILED_WITH[i].tier, *macro = COMPILED_WITH[i].macro;
+        if (given_with_avx(macro)) continue;
         checked++;
-        if (asks_for(tier_of(COMPILED_WITH[i].tier), feature)) continue;
-        printf("FAIL tier %s is compiled with %s, and dispatch.c does not ask for it\n", COMPILED_WITH[i].tier, feature);
+        if (asks_for(tier_of(tier), macro)) continue;
+        printf("FAIL tier %s is compiled with %s, and dispatch.c does not ask for it\n", tier, macro);
         failures++;
     }
     printf("%d flags of tiers, %d failures\n", checked, failures);
