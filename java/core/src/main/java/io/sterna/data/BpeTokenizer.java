@@ -95,7 +95,7 @@ public final class BpeTokenizer implements Tokenizer {
         } catch (TokenizerException e) {
             throw e;
         } catch (IOException e) {
-            throw new TokenizerException("cannot read " + file + ": " + e.getMessage(), e);
+            throw new TokenizerException("cannot read " + file + ": " + DataException.reason(e), e);
         }
     }
 

@@ -191,7 +191,7 @@ public final class Corpus {
             } catch (CorpusException e) {
                 throw e;
             } catch (IOException e) {
-                throw new CorpusException("cannot list " + spec + ": " + e, e);
+                throw new CorpusException("cannot list " + spec + ": " + DataException.reason(e), e);
             }
         }
 

@@ -89,7 +89,7 @@ public final class DocumentReader implements AutoCloseable {
         } catch (EOFException e) {
             throw new CorpusException(name + " is truncated after " + offset() + " unpacked bytes", e);
         } catch (IOException e) {
-            throw new CorpusException("cannot read " + name + " at byte " + offset() + ": " + e.getMessage(), e);
+            throw new CorpusException("cannot read " + name + " at byte " + offset() + ": " + DataException.reason(e), e);
         }
     }
 

@@ -1,0 +1,225 @@
+package io.sterna.data;
+
+import io.sterna.io.DurableFiles;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.stream.Stream;
+
+/** One run of {@link Shards#prepare}. */
+final class ShardPreparation {
+    private final Corpus corpus;
+    private final Tokenizer tokenizer;
+    private final Path folder;
+    private final ShardOptions options;
+    private final DataProgress progress;
+    private final ShardWriter.Opener opener;
+    private final String fingerprint;
+    private final ConcurrentLinkedQueue<Tokenizer.Encoder> encoders = new ConcurrentLinkedQueue<>();
+
+    /** Tokens of a chunk's documents. */
+    private record Encoded(Tokens train, Tokens dev) {}
+
+    /** Documents and bytes of a part so far. */
+    private static final class Count {
+        long documents;
+        long bytes;
+
+        void add(int length) {
+            documents++;
+            bytes += length;
+        }
+    }
+
+    ShardPreparation(
+            Corpus corpus,
+            Tokenizer tokenizer,
+            Path folder,
+            ShardOptions options,
+            DataProgress progress,
+            ShardWriter.Opener opener) {
+        this.corpus = corpus;
+        this.tokenizer = tokenizer;
+        this.folder = folder;
+        this.options = options;
+        this.progress = progress;
+        this.opener = opener;
+        this.fingerprint = Digests.hex(String.join("\n",
+                "shards " + ShardFormat.VERSION + " " + options.shardTokens(),
+                corpus.fingerprint(),
+                tokenizer.fingerprint()));
+    }
+
+    Shards.Prepared run() throws DataException {
+        long start = System.nanoTime();
+        try {
+            Files.createDirectories(folder);
+            try (FileChannel lockFile = FileChannel.open(
+                    folder.resolve(".lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+                lock(lockFile);
+                ShardManifest existing = options.rebuild() ? null : reusable();
+                ShardManifest manifest = existing != null ? existing : build();
+                return new Shards.Prepared(manifest, existing != null, (System.nanoTime() - start) / 1e9);
+            }
+        } catch (DataException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new ShardException("cannot write token shards to " + folder + ": " + DataException.reason(e)
+                    + ": free space or choose another folder; shards that were there are unchanged", e);
+        }
+    }
+
+    /** Keeps other runs away until the file is closed. */
+    private void lock(FileChannel file) throws IOException {
+        boolean free;
+        try {
+            free = file.tryLock() != null;
+        } catch (OverlappingFileLockException e) { // another thread of this JVM has it
+            free = false;
+        }
+        if (!free) {
+            throw new ShardException(
+                    folder + " is being prepared by another run: wait for it, or choose another folder");
+        }
+    }
+
+    /** The manifest that is there, if it is of the same corpus and tokenizer and its files are whole. */
+    private ShardManifest reusable() {
+        try (Shards shards = Shards.open(folder, false)) {
+            return shards.manifest().fingerprint().equals(fingerprint) ? shards.manifest() : null;
+        } catch (ShardException e) {
+            return null; // nothing, or something damaged: build it anew
+        }
+    }
+
+    private ShardManifest build() throws IOException {
+        double share = corpus.options().heldOutShare();
+        long threshold = HeldOut.threshold(share);
+        long[] lowest = {-1}; // hashes are compared unsigned
+        ShardManifest manifest = build(threshold, lowest);
+        long documents = manifest.train().documents() + manifest.dev().documents();
+        if (share > 0 && documents > 1 && manifest.dev().documents() == 0) {
+            manifest = build(lowest[0] + 1, lowest);
+        }
+        if (share > 0 && documents > 1 && manifest.train().documents() == 0) {
+            throw new ShardException("held-out share " + share + " leaves no document of " + documents
+                    + " to train on: lower it");
+        }
+        return manifest;
+    }
+
+    private ShardManifest build(long heldOutBelow, long[] lowest) throws IOException {
+        String id = fingerprint.substring(0, 8);
+        try (ShardWriter train = writer("train-" + id);
+                ShardWriter dev = writer("dev-" + id);
+                DocumentReader documents = corpus.read()) {
+            Count trainCount = new Count();
+            Count devCount = new Count();
+            Unigram unigram = new Unigram(tokenizer.vocabSize());
+            encodeAll(documents, heldOutBelow, lowest, trainCount, devCount, encoded -> {
+                unigram.addTrain(encoded.train);
+                unigram.addDev(encoded.dev);
+                train.write(encoded.train.array(), encoded.train.size());
+                dev.write(encoded.dev.array(), encoded.dev.size());
+            });
+            if (trainCount.documents + devCount.documents == 0) {
+                throw new CorpusException("no text in " + String.join(", ", corpus.specs()));
+            }
+            ShardManifest manifest = new ShardManifest(
+                    fingerprint,
+                    corpus.specs(),
+                    corpus.fileCount(),
+                    documents.skippedFiles(),
+                    corpus.sourceBytes(),
+                    tokenizer.fingerprint(),
+                    tokenizer.vocabSize(),
+                    tokenizer.endToken(),
+                    new ShardManifest.Part(trainCount.documents, trainCount.bytes, train.total(), train.finish()),
+                    new ShardManifest.Part(devCount.documents, devCount.bytes, dev.total(), dev.finish()),
+                    unigram.devEntropy());
+            train.commit();
+            dev.commit();
+            DurableFiles.replace(folder.resolve(Shards.MANIFEST), manifest.toJson());
+            deleteOthers(manifest);
+            return manifest;
+        }
+    }
+
+    private ShardWriter writer(String prefix) {
+        return new ShardWriter(folder, prefix, tokenizer.vocabSize(), options.shardTokens(), opener);
+    }
+
+    private void encodeAll(
+            DocumentReader documents,
+            long heldOutBelow,
+            long[] lowest,
+            Count train,
+            Count dev,
+            OrderedTasks.Sink<Encoded> sink)
+            throws IOException {
+        double total = Math.max(1, corpus.sourceBytes());
+        try (OrderedTasks<Encoded> tasks = new OrderedTasks<>(options.threads(), sink)) {
+            DocumentChunk chunk = new DocumentChunk();
+            while (documents.next()) {
+                long hash = documents.hash();
+                boolean heldOut = Long.compareUnsigned(hash, heldOutBelow) < 0;
+                lowest[0] = Long.compareUnsigned(hash, lowest[0]) < 0 ? hash : lowest[0];
+                chunk.add(documents.bytes(), documents.from(), documents.to(), heldOut);
+                (heldOut ? dev : train).add(documents.length());
+                if (chunk.isFull()) {
+                    DocumentChunk full = chunk;
+                    tasks.submit(() -> encode(full));
+                    chunk = new DocumentChunk();
+                    double read = Math.min(1, documents.consumedBytes() / total);
+                    progress.update("tokenize", read, train.bytes + dev.bytes);
+                }
+            }
+            DocumentChunk last = chunk;
+            tasks.submit(() -> encode(last));
+            tasks.finish();
+            progress.update("tokenize", 1, train.bytes + dev.bytes);
+        }
+    }
+
+    private Encoded encode(DocumentChunk chunk) {
+        Tokenizer.Encoder encoder = encoders.poll();
+        if (encoder == null) {
+            encoder = tokenizer.encoder(false);
+        }
+        Encoded out = new Encoded(new Tokens(), new Tokens());
+        for (int i = 0; i < chunk.count(); i++) {
+            Tokens tokens = chunk.heldOut(i) ? out.dev : out.train;
+            encoder.encode(chunk.bytes(), chunk.start(i), chunk.end(i), tokens);
+            tokens.add(tokenizer.endToken());
+        }
+        encoders.add(encoder);
+        return out;
+    }
+
+    /** Deletes shards of earlier preparations, and what a killed one left. */
+    private void deleteOthers(ShardManifest manifest) throws IOException {
+        Set<String> keep = new HashSet<>();
+        manifest.train().shards().forEach(shard -> keep.add(shard.file()));
+        manifest.dev().shards().forEach(shard -> keep.add(shard.file()));
+        List<Path> others = new ArrayList<>();
+        try (Stream<Path> files = Files.list(folder)) {
+            files.filter(file -> isOther(file.getFileName().toString(), keep)).forEach(others::add);
+        }
+        for (Path file : others) {
+            Files.deleteIfExists(file);
+        }
+    }
+
+    private static boolean isOther(String name, Set<String> keep) {
+        String shard = name.endsWith(".tmp") ? name.substring(0, name.length() - 4) : name;
+        return Shards.isShardName(shard) && !keep.contains(name);
+    }
+}
