@@ -25,6 +25,8 @@ void sterna_reference_attention(sterna_table *t);
 void sterna_reference_gemm(sterna_table *t);
 void sterna_avx512_gemm(sterna_table *t);
 void sterna_reference_linear(sterna_table *t);
+void sterna_avx2_linear(sterna_table *t);
+void sterna_avx512_linear(sterna_table *t);
 void sterna_avx512vnni_linear(sterna_table *t);
 
 #endif

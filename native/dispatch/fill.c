@@ -14,11 +14,13 @@ void sterna_fill_reference(sterna_table *t) {
 }
 
 void sterna_fill_avx2(sterna_table *t) {
+    sterna_avx2_linear(t);
     sterna_avx2_rng(t);
     sterna_avx2_rows(t);
 }
 
 void sterna_fill_avx512(sterna_table *t) {
+    sterna_avx512_linear(t);
     sterna_avx512_gemm(t);
     sterna_avx512_rng(t);
     sterna_avx512_rows(t);

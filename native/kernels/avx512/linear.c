@@ -1,0 +1,11 @@
+/* linear.c: a tile of 8 tokens by 32 rows takes 16 of the 32 registers. */
+#include "dispatch/families.h"
+
+#define TILE_TOKENS 8
+#define TILE_PANELS 2
+
+#include "kernels/template/linear_pairs.h"
+
+void sterna_avx512_linear(sterna_table *t) {
+    t->linear = linear;
+}
