@@ -32,6 +32,8 @@ final class KernelBench {
     /** Rows of a slice come in multiples of this, as in training. */
     private static final int ROWS = 64;
     private static final int UPDATE_ROWS = 16;
+    /** A counter a worker, a cache line apart. */
+    private static final long FLIPS_BYTES = 64;
     private static final int LEAST_RUNS = 3;
     private static final float DEVIATION = 0.02f;
 
@@ -132,7 +134,8 @@ final class KernelBench {
         FloatMatrix gradient = FloatMatrix.allocate(section, FloatType.F32, c.out, c.in);
         Moment m = Moment.allocate(section, StateType.F32, c.out, c.in);
         Moment v = Moment.allocate(section, StateType.F32, c.out, c.in);
-        MemorySegment flips = section.allocate(slices.workers() * 64L);
+        MemorySegment flips = section.allocate(slices.workers() * FLIPS_BYTES);
+        MemorySegment squares = section.allocate(c.out * Double.BYTES);
         FloatMatrix[] windows = windows(section);
         AdamWStep step = new AdamWStep(section);
         step.constants(0.9f, 0.999f, 1e-6f, 10, 1000);
@@ -140,9 +143,9 @@ final class KernelBench {
         kernels.normal(Kernels.key(1, 3, 0), DEVIATION, gradient, 0, c.out);
         double time = best(() -> slices.tiles(c.out, UPDATE_ROWS, (row0, row1, worker) -> {
             FloatMatrix g = windows[worker.index()].overRows(gradient, row0, row1);
-            kernels.adamw(step, g, m, v, MemorySegment.NULL, row0, row1);
+            kernels.adamw(step, g, m, v, squares.asSlice(row0 * Double.BYTES), row0, row1);
             kernels.updatePacked(o.w, g, 1, Kernels.key(1, 4, 1), Rounding.STOCHASTIC,
-                    flips.asSlice(worker.index() * 64L, 8), row0, row1);
+                    flips.asSlice(worker.index() * FLIPS_BYTES, Long.BYTES), row0, row1);
         }));
         // Moments and gradient (in place) are read and written, codes too.
         long bytes = c.out * (c.in * 3 * 2 * Float.BYTES + 2 * c.grid().rowBytes(c.in));

@@ -1,0 +1,50 @@
+package io.sterna.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.train.ConfigException;
+import io.sterna.train.TrainConfig;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class YamlConfigTest {
+    @TempDir
+    private Path folder;
+
+    @Test
+    void scalarsAndListsBecomeSettings() throws IOException {
+        TrainConfig config = new TrainConfig().setAll(YamlConfig.read(yaml(
+                "preset: 8m\nbits: 1.58\nlr: 1e-3\nrecompute: true\ndata:\n  - a.txt\n  - b.txt\n")));
+        assertEquals("8m", config.preset);
+        assertEquals("1.58", config.bits);
+        assertEquals(1e-3, config.lr);
+        assertEquals(true, config.recompute);
+        assertEquals(List.of("a.txt", "b.txt"), config.data);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"steps: 1\nsteps: 2\n", "steps: [1\n", "- a\n- b\n", "just text\n", ""})
+    void whatIsNoMapOfSettingsIsRefused(String text) throws IOException {
+        Path file = yaml(text);
+        ConfigException e = assertThrows(ConfigException.class, () -> YamlConfig.read(file));
+        assertTrue(e.getMessage().startsWith("config " + file), e.getMessage());
+    }
+
+    @Test
+    void aMissingFileIsNamed() {
+        ConfigException e = assertThrows(ConfigException.class, () -> YamlConfig.read(folder.resolve("no.yaml")));
+        assertTrue(e.getMessage().endsWith("no.yaml: no such file"), e.getMessage());
+    }
+
+    private Path yaml(String text) throws IOException {
+        return Files.writeString(folder.resolve("config.yaml"), text);
+    }
+}

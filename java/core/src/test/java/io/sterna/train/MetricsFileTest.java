@@ -1,0 +1,33 @@
+package io.sterna.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class MetricsFileTest {
+    @TempDir
+    private Path folder;
+
+    @Test
+    void aResumedFileGoesOnAfterItsCheckpoint() throws IOException {
+        Path file = folder.resolve("metrics.jsonl");
+        try (MetricsFile metrics = new MetricsFile(file, 0)) {
+            for (int step = 10; step <= 50; step += 10) {
+                metrics.append(Map.of("step", step));
+            }
+        }
+        Files.writeString(file, Files.readString(file) + "{\"step\":6"); // as a crash leaves it
+        try (MetricsFile metrics = new MetricsFile(file, 30)) {
+            metrics.append(Map.of("step", 40, "loss", 1.5));
+        }
+        assertEquals(List.of("{\"step\":10}", "{\"step\":20}", "{\"step\":30}"), Files.readAllLines(file).subList(0, 3));
+        assertEquals(4, MetricsFile.read(file).size());
+        assertEquals(1.5, MetricsFile.read(file).get(3).get("loss"));
+    }
+}

@@ -1,0 +1,110 @@
+package io.sterna.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class TrainConfigTest {
+    @ParameterizedTest
+    @CsvSource({"hiden, hidden", "seq_len, seq-len", "learning, steps", "Threads, threads", "weightDecay, weight-decay", "x, lr"})
+    void anUnknownSettingNamesTheNearest(String key, String nearest) {
+        ConfigException e = assertThrows(ConfigException.class, () -> new TrainConfig().setAll(Map.of(key, 1)));
+        if (key.equals("learning")) {
+            assertTrue(e.getMessage().startsWith("unknown setting \"learning\"; did you mean"), e.getMessage());
+        } else {
+            assertEquals("unknown setting \"" + key + "\"; did you mean \"" + nearest + "\"?", e.getMessage());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "hidden       | ten       | hidden is \"ten\"; it takes N",
+        "hidden       | 1.5       | hidden is \"1.5\"; it takes N",
+        "hidden       | 99999999999 | hidden is \"99999999999\"; it takes N",
+        "lr           | NaN       | lr is \"NaN\"; it takes X",
+        "recompute    | yes       | recompute is \"yes\"; it takes true|false",
+        "preset       | 9m        | preset \"9m\": expected one of nano, 8m",
+        "hidden       | 193       | hidden 193: must be a multiple of heads 6",
+        "layers       | 0         | layers 0: must lie between 1 and 1000",
+        "heads        | 5         | hidden 192: must be a multiple of heads 5",
+        "method       | dtq       | method \"dtq\": expected one of dqt, bitnet, fp32, bf16; did you mean dqt?",
+        "bits         | 9         | bits \"9\": expected 1, 1.58, 2",
+        "scale        | rows      | scale \"rows\": expected tensor, row or group:N",
+        "scale        | group:63  | must be a positive multiple of 64",
+        "forward      | terna     | forward \"terna\": expected one of stored, ternary; did you mean ternary?",
+        "optimizer    | adam      | optimizer \"adam\": expected one of adamw, adafactor, sgd; did you mean adamw?",
+        "state        | fp8       | state type \"fp8\"",
+        "lr           | -1        | lr -1.0: must be above 0",
+        "warmup       | 3000      | warmup 3000: must be at least 0 and below steps 3000",
+        "schedule     | cosin     | did you mean cosine?",
+        "beta1        | 1         | beta1 1.0: must lie in [0, 1)",
+        "clip         | 1.0       | clip \"1.0\": expected none, global:X or tensor:X",
+        "rounding     | down      | rounding \"down\": expected one of stochastic, nearest",
+        "holdout      | 0         | holdout 0.0: must be above 0",
+        "threads      | 0         | threads 0: must be at least 1",
+        "log-every    | 0         | log-every 0: must be at least 1",
+        "keep         | 0         | keep 0: must be at least 1",
+        "batch        | 0         | batch 0: must lie between 1",
+        "stop-after   | 0         | stop-after 0: must be at least 1",
+        "steps        | 0         | steps 0: must be at least 1",
+    })
+    void aValueThatCannotBeIsNamed(String key, String value, String message) {
+        ConfigException e = assertThrows(ConfigException.class, () -> new TrainConfig().set(key, value).resolved());
+        assertTrue(e.getMessage().contains(message), e.getMessage());
+    }
+
+    @Test
+    void bitsBelongToDqt() {
+        ConfigException e = assertThrows(
+                ConfigException.class, () -> new TrainConfig().set("method", "fp32").set("bits", "8").resolved());
+        assertTrue(e.getMessage().contains("only method dqt takes bits"), e.getMessage());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"nano", "8m", "30m", "130m", "320m", "1b"})
+    void everyMethodResolvesOnEveryPreset(String preset) {
+        for (String method : List.of("dqt", "bitnet", "fp32", "bf16")) {
+            TrainConfig resolved = new TrainConfig().set("preset", preset).set("method", method).resolved();
+            assertEquals(resolved.toMap(), resolved.resolved().toMap(), "resolving is idempotent");
+        }
+    }
+
+    @Test
+    void whatIsSetStaysAndTheRestIsFilled() {
+        TrainConfig config = new TrainConfig().setAll(Map.of("hidden", 96, "data", List.of("a", "b"), "lr", 0.5));
+        TrainConfig resolved = config.resolved();
+        assertEquals(96, resolved.hidden);
+        assertEquals(List.of("a", "b"), resolved.data);
+        assertEquals(0.5, resolved.lr);
+        assertEquals("1.58", resolved.bits);
+        assertEquals(3, config.toMap().size(), "the original stays as it was");
+        List<String> optional = List.of("stop-after", "out");
+        for (Setting setting : Setting.all()) {
+            assertEquals(optional.contains(setting.key()), setting.get(resolved) == null, setting.key());
+        }
+    }
+
+    @Test
+    void everySettingIsDescribed() {
+        for (Setting setting : Setting.all()) {
+            assertFalse(setting.text().isBlank(), setting.key());
+            assertFalse(setting.form().isBlank(), setting.key());
+            assertTrue(setting.key().matches("[a-z][a-z0-9-]*"), setting.key());
+        }
+    }
+
+    @Test
+    void editDistanceIsLevenshteins() {
+        assertEquals(3, Names.distance("kitten", "sitting"));
+        assertEquals(4, Names.distance("", "abcd"));
+        assertEquals(0, Names.distance("same", "same"));
+        assertEquals(2, Names.distance("ab", "ba"));
+    }
+}
