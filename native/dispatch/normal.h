@@ -17,7 +17,7 @@ static inline double sterna_log(double u) {
     int64_t bits, one_half = 0x3fe6a09e667f3bcd; /* sqrt(1/2) */
     memcpy(&bits, &u, 8);
     int64_t steps = (bits - one_half) >> 52;
-    bits -= steps << 52;
+    bits -= steps * (INT64_C(1) << 52);
     double m, e = (double)(int32_t)steps;
     memcpy(&m, &bits, 8);
     double s = (m - 1) / (m + 1), q = s * s;
