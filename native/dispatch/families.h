@@ -22,6 +22,8 @@ void sterna_reference_rows(sterna_table *t);
 void sterna_avx2_rows(sterna_table *t);
 void sterna_avx512_rows(sterna_table *t);
 void sterna_reference_attention(sterna_table *t);
+void sterna_avx2_attention(sterna_table *t);
+void sterna_avx512_attention(sterna_table *t);
 void sterna_reference_gemm(sterna_table *t);
 void sterna_avx512_gemm(sterna_table *t);
 void sterna_reference_linear(sterna_table *t);

@@ -17,6 +17,7 @@ void sterna_fill_avx2(sterna_table *t) {
     sterna_avx2_linear(t);
     sterna_avx2_rng(t);
     sterna_avx2_rows(t);
+    sterna_avx2_attention(t);
 }
 
 void sterna_fill_avx512(sterna_table *t) {
@@ -24,6 +25,7 @@ void sterna_fill_avx512(sterna_table *t) {
     sterna_avx512_gemm(t);
     sterna_avx512_rng(t);
     sterna_avx512_rows(t);
+    sterna_avx512_attention(t);
 }
 
 void sterna_fill_avx512vnni(sterna_table *t) {

@@ -1,0 +1,8 @@
+/* attention.c: causal attention in f32, vectors of 16 floats. */
+#include "kernels/template/attention.h"
+
+#include "dispatch/families.h"
+
+void sterna_avx512_attention(sterna_table *t) {
+    fill_attention(t);
+}

@@ -1,0 +1,541 @@
+/*
+ * attention.h: causal attention in blocks (Dao, FlashAttention-2, 2023), in f32. Included by the
+ * attention.c of a tier, which calls fill_attention.
+ *
+ * A unit's queries and keys are cut into blocks of BLOCK rows, counted from 0 whatever the slice. Every
+ * block in use is copied to scratch as f32 (BLOCK, width), width = head_dim rounded up to LANES, missing
+ * rows and columns 0. Scores are kept in units of log2: queries carry scale * log2(e).
+ *
+ * `see` says what a pair of blocks sees: query i sees keys 0...see + i of the block.
+ *
+ * The three products of a pair of blocks do nearly all the work:
+ *   block_scores      scores (queries, keys) = rows (queries, width) keys_t (width, keys)
+ *   block_values      sums (queries, width) += weights (queries, keys) rows (keys, width)
+ *   block_transposed  sums (keys, width) += weights (queries, keys)^T rows (queries, width)
+ * They leave out what no query sees, in strips of STRIP rows; weights are 0 there within a strip.
+ */
+#include <math.h>
+
+#include "dispatch/table.h"
+#include "kernels/template/row.h"
+#include "kernels/template/transpose.h"
+
+#define BLOCK 64
+#define STRIP 4
+#define STRIP_VECTORS (LANES == 16 ? 4 : 3) /* accumulators of a strip: 16 of 32 registers, or 12 of 16 */
+#define LOG2E 1.44269504f
+#define LN2 0.693147181f
+
+/* ---------------------------------------------------------------- arithmetic */
+
+/* a * b + c, rounded once. */
+INLINE vfloat fused(vfloat a, vfloat b, vfloat c) {
+#if LANES == 16
+    return (vfloat)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#else
+    return (vfloat)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#endif
+}
+
+INLINE vfloat load_whole(const float *p) {
+    return load_floats(p, LANES);
+}
+
+INLINE void store_whole(float *p, vfloat v) {
+    store_floats(p, v, LANES);
+}
+
+INLINE float sum_across(vfloat v) {
+    vfloat lanes[PARTS] = {v};
+    return sum_of_lanes(lanes);
+}
+
+INLINE float max_across(vfloat v) {
+    vfloat lanes[PARTS];
+    for (int p = 0; p < PARTS; p++) lanes[p] = v;
+    return max_of_lanes(lanes);
+}
+
+/* 2^x for x <= 0, within 2e-7 of it; 2^-126 below that, and a NaN stays one. 2^r on |r| <= 1/2 is its
+ * Taylor polynomial of degree 6. */
+INLINE vfloat exp2_of(vfloat x) {
+    x = max_float(splat(-126.0f), x);
+    vfloat shifted = x + ROUND_TO_INTEGER, r = x - (shifted - ROUND_TO_INTEGER);
+    vfloat p = fused(r, splat(1.5403530e-4f), splat(1.3333558e-3f));
+    p = fused(p, r, splat(9.6181291e-3f));
+    p = fused(p, r, splat(5.5504109e-2f));
+    p = fused(p, r, splat(2.4022651e-1f));
+    p = fused(p, r, splat(6.9314718e-1f));
+    p = fused(p, r, splat(1.0f));
+    return (vfloat)((vuint)p + ((vuint)shifted << 23));
+}
+
+INLINE float exp2_of_one(float x) {
+    return exp2_of(splat(x))[0];
+}
+
+INLINE int64_t clamp(int64_t x, int64_t low, int64_t high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+INLINE int64_t round_up(int64_t x, int64_t step) {
+    return (x + step - 1) / step * step;
+}
+
+/* ---------------------------------------------------------------- products of blocks */
+
+/* c (STRIP, vectors * LANES) = or += a (STRIP, terms) b (terms, ...); element (r, t) of a is
+ * a[r * row_step + t * term_step]. */
+INLINE void multiply_tile(int vectors, const float *a, int64_t row_step, int64_t term_step, const float *b,
+                          int64_t b_step, float *c, int64_t c_step, int64_t terms, int accumulate) {
+    vfloat sum[STRIP][4];
+    for (int r = 0; r < STRIP; r++)
+        for (int v = 0; v < vectors; v++)
+            sum[r][v] = accumulate ? load_whole(c + r * c_step + v * LANES) : splat(0);
+    for (int64_t t = 0; t < terms; t++) {
+        vfloat x[4];
+        for (int v = 0; v < vectors; v++) x[v] = load_whole(b + t * b_step + v * LANES);
+        for (int r = 0; r < STRIP; r++) {
+            vfloat weight = splat(a[r * row_step + t * term_step]);
+            for (int v = 0; v < vectors; v++) sum[r][v] = fused(weight, x[v], sum[r][v]);
+        }
+    }
+    for (int r = 0; r < STRIP; r++)
+        for (int v = 0; v < vectors; v++) store_whole(c + r * c_step + v * LANES, sum[r][v]);
+}
+
+/* The same for `cols` columns, a multiple of LANES. */
+static void multiply_strip(const float *a, int64_t row_step, int64_t term_step, const float *b, int64_t b_step,
+                           float *c, int64_t c_step, int64_t cols, int64_t terms, int accumulate) {
+    for (int64_t j = 0; j < cols;) {
+        int64_t vectors = clamp((cols - j) / LANES, 1, STRIP_VECTORS);
+        switch (vectors) {
+        case 1: multiply_tile(1, a, row_step, term_step, b + j, b_step, c + j, c_step, terms, accumulate); break;
+        case 2: multiply_tile(2, a, row_step, term_step, b + j, b_step, c + j, c_step, terms, accumulate); break;
+        case 3: multiply_tile(3, a, row_step, term_step, b + j, b_step, c + j, c_step, terms, accumulate); break;
+        default: multiply_tile(4, a, row_step, term_step, b + j, b_step, c + j, c_step, terms, accumulate);
+        }
+        j += vectors * LANES;
+    }
+}
+
+/* Keys that some query of the strip at row i sees. */
+INLINE int64_t strip_keys(int64_t see, int64_t i) {
+    return clamp(see + i / STRIP * STRIP + STRIP, 0, BLOCK);
+}
+
+static void block_scores(const float *rows, const float *keys_t, float *scores, int64_t queries, int64_t width,
+                         int64_t see) {
+    for (int64_t i = 0; i < queries; i += STRIP)
+        multiply_strip(rows + i * width, width, 1, keys_t, BLOCK, scores + i * BLOCK, BLOCK,
+                       round_up(strip_keys(see, i), LANES), width, 0);
+}
+
+static void block_values(const float *weights, const float *rows, float *sums, int64_t queries, int64_t width,
+                         int64_t see) {
+    for (int64_t i = 0; i < queries; i += STRIP)
+        multiply_strip(weights + i * BLOCK, BLOCK, 1, rows, width, sums + i * width, width, width,
+                       strip_keys(see, i), 1);
+}
+
+/* A key j is seen by queries from j - see on; see is a multiple of STRIP. */
+static void block_transposed(const float *weights, const float *rows, float *sums, int64_t queries, int64_t keys,
+                             int64_t width, int64_t see) {
+    for (int64_t j = 0; j < keys; j += STRIP) {
+        int64_t from = clamp(j - see, 0, queries);
+        multiply_strip(weights + from * BLOCK + j, 1, BLOCK, rows + from * width, width, sums + j * width, width,
+                       width, queries - from, 1);
+    }
+}
+
+/* ---------------------------------------------------------------- blocks in scratch */
+
+/* Queries or keys of one head: rows row0... of x, columns col...col + head_dim - 1. */
+typedef struct region {
+    const sterna_matrix *x;
+    int64_t row0, col, rows, head_dim, width;
+} region;
+
+static void load_block(region from, float factor, float *block) {
+    for (int64_t r = 0; r < from.rows; r++) {
+        row in = row_at(from.x, from.row0 + r, from.col);
+        for (int64_t c = 0; c < from.width; c += LANES)
+            store_whole(block + r * from.width + c, load(in, c, from.head_dim - c) * factor);
+    }
+    memset(block + from.rows * from.width, 0, (size_t)((BLOCK - from.rows) * from.width) * sizeof *block);
+}
+
+static void store_block(const float *block, float factor, region to) {
+    for (int64_t r = 0; r < to.rows; r++) {
+        row out = row_at(to.x, to.row0 + r, to.col);
+        for (int64_t c = 0; c < to.head_dim; c += LANES)
+            store(out, c, to.head_dim - c, load_whole(block + r * to.width + c) * factor);
+    }
+}
+
+/* block (BLOCK, width) to block_t (width, BLOCK) */
+static void transpose_block(const float *block, int64_t width, float *block_t) {
+    for (int64_t r = 0; r < BLOCK; r += 8)
+        for (int64_t c = 0; c < width; c += 8) {
+            __m256i square[8];
+            for (int i = 0; i < 8; i++) square[i] = _mm256_loadu_si256((const __m256i *)(block + (r + i) * width + c));
+            transpose_8x8(square);
+            for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)(block_t + (c + i) * BLOCK + r), square[i]);
+        }
+}
+
+/* One (sequence, kv head) and its query heads. */
+typedef struct unit {
+    const sterna_attention *a;
+    int64_t sequence, kv_head, group, width;
+    int64_t head_blocks; /* blocks of queries in a head */
+    float scale;
+} unit;
+
+static unit unit_of(const sterna_attention *a, int64_t index) {
+    int64_t group = a->heads / a->kv_heads;
+    return (unit){a, index / a->kv_heads, index % a->kv_heads, group, round_up(a->head_dim, LANES),
+                  (a->length + BLOCK - 1) / BLOCK, 1 / sqrtf((float)a->head_dim)};
+}
+
+/* A block of queries of one head: block `index` of the unit's group * head_blocks. */
+typedef struct query_block {
+    int64_t head, query0, queries;
+} query_block;
+
+static query_block query_block_of(const unit *u, int64_t index) {
+    int64_t query0 = index % u->head_blocks * BLOCK;
+    return (query_block){u->kv_head * u->group + index / u->head_blocks, query0,
+                         clamp(u->a->length - query0, 0, BLOCK)};
+}
+
+static region query_region(const unit *u, const sterna_matrix *x, query_block b) {
+    return (region){x, u->sequence * u->a->length + b.query0, b.head * u->a->head_dim, b.queries, u->a->head_dim, u->width};
+}
+
+static region key_region(const unit *u, const sterna_matrix *x, int64_t key0) {
+    int64_t positions = u->a->past + u->a->length;
+    return (region){x, u->sequence * positions + key0, u->kv_head * u->a->head_dim, clamp(positions - key0, 0, BLOCK),
+                    u->a->head_dim, u->width};
+}
+
+static float *lse_of(const unit *u, query_block b) {
+    return u->a->lse + (b.head * u->a->sequences + u->sequence) * u->a->length + b.query0;
+}
+
+/* Takes `count` floats of scratch, a multiple of 16 so that all stay aligned. */
+static float *take(float **scratch, int64_t count) {
+    float *taken = *scratch;
+    *scratch += count;
+    return taken;
+}
+
+#define SCRATCH_FLOATS (STERNA_SCRATCH_BYTES / (int64_t)sizeof(float))
+
+/* ---------------------------------------------------------------- forward */
+
+/* A block of queries with its running softmax. */
+typedef struct forward_state {
+    query_block at;
+    float *q, *out;   /* (BLOCK, width) */
+    float *max, *sum; /* (BLOCK) */
+} forward_state;
+
+static forward_state new_forward_state(const unit *u, query_block at, float **scratch) {
+    forward_state s = {at, take(scratch, BLOCK * u->width), take(scratch, BLOCK * u->width), take(scratch, BLOCK),
+                       take(scratch, BLOCK)};
+    load_block(query_region(u, u->a->q, at), u->scale * LOG2E, s.q);
+    memset(s.out, 0, (size_t)(BLOCK * u->width) * sizeof(float));
+    memset(s.sum, 0, BLOCK * sizeof(float));
+    for (int i = 0; i < BLOCK; i++) s.max[i] = -INFINITY;
+    return s;
+}
+
+/* Largest of the first n scores and `start`. */
+static float max_score(const float *scores, int64_t n, float start) {
+    row in = {(void *)scores, STERNA_F32};
+    vfloat largest = splat(start);
+    for (int64_t j = 0; j < n; j += LANES) largest = max_float(load_or(in, j, n - j, -INFINITY), largest);
+    return max_across(largest);
+}
+
+/* The first n of scores become 2^(score - shift), the others up to `end` 0; returns their sum. */
+static float exponentiate(float *scores, int64_t n, int64_t end, float shift) {
+    row in = {scores, STERNA_F32};
+    vfloat sum = splat(0);
+    for (int64_t j = 0; j < end; j += LANES) {
+        vfloat p = exp2_of(load_whole(scores + j) - shift);
+        if (j + LANES > n) {
+            store_whole(scores + j, p);
+            p = load(in, j, n - j);
+        }
+        store_whole(scores + j, p);
+        sum += p;
+    }
+    return sum_across(sum);
+}
+
+static void scale_row(float *x, int64_t width, float factor) {
+    for (int64_t c = 0; c < width; c += LANES) store_whole(x + c, load_whole(x + c) * factor);
+}
+
+/* Folds the scores of query i, of which it sees `seen`, into its softmax; they become weights. */
+static void fold_scores(float *scores, int64_t seen, int64_t end, const forward_state *s, int64_t i, int64_t width) {
+    float max = max_score(scores, seen, s->max[i]);
+    if (max > s->max[i]) {
+        float shrink = exp2_of_one(s->max[i] - max);
+        s->sum[i] *= shrink;
+        scale_row(s->out + i * width, width, shrink);
+        s->max[i] = max;
+    }
+    s->sum[i] += exponentiate(scores, seen, end, max);
+}
+
+static void forward_pair(const forward_state *s, const float *keys_t, const float *values, float *scores, int64_t width,
+                         int64_t see) {
+    block_scores(s->q, keys_t, scores, s->at.queries, width, see);
+    for (int64_t i = 0; i < s->at.queries; i++) {
+        int64_t seen = clamp(see + i + 1, 0, BLOCK), end = round_up(strip_keys(see, i), LANES);
+        if (seen > 0) fold_scores(scores + i * BLOCK, seen, end, s, i, width);
+        else memset(scores + i * BLOCK, 0, (size_t)end * sizeof *scores);
+    }
+    block_values(scores, values, s->out, s->at.queries, width, see);
+}
+
+static void finish_forward(const unit *u, const forward_state *s) {
+    float *lse = lse_of(u, s->at);
+    for (int64_t i = 0; i < s->at.queries; i++) {
+        scale_row(s->out + i * u->width, u->width, 1 / s->sum[i]);
+        lse[i] = (s->max[i] + log2f(s->sum[i])) * LN2;
+    }
+    store_block(s->out, 1, query_region(u, u->a->out, s->at));
+}
+
+/* As many blocks of queries as scratch holds go over the keys together, so that keys are transposed once. */
+static void forward_unit(const unit *u, float *scratch) {
+    int64_t width = u->width, tile = BLOCK * width, blocks = u->group * u->head_blocks;
+    float *keys = take(&scratch, tile), *keys_t = take(&scratch, tile), *values = take(&scratch, tile);
+    float *scores = take(&scratch, BLOCK * BLOCK);
+    enum { MOST = 128 };
+    forward_state states[MOST];
+    int64_t fit = clamp((SCRATCH_FLOATS - 3 * tile - BLOCK * BLOCK) / (2 * tile + 2 * BLOCK), 1, MOST);
+    for (int64_t first = 0; first < blocks; first += fit) {
+        int64_t count = clamp(blocks - first, 0, fit), seen = 0;
+        float *rest = scratch;
+        for (int64_t b = 0; b < count; b++) {
+            states[b] = new_forward_state(u, query_block_of(u, first + b), &rest);
+            seen = clamp(u->a->past + states[b].at.query0 + states[b].at.queries, seen, INT64_MAX);
+        }
+        for (int64_t key0 = 0; key0 < seen; key0 += BLOCK) {
+            load_block(key_region(u, u->a->k, key0), 1, keys);
+            transpose_block(keys, width, keys_t);
+            load_block(key_region(u, u->a->v, key0), 1, values);
+            for (int64_t b = 0; b < count; b++) {
+                int64_t see = u->a->past + states[b].at.query0 - key0;
+                if (see + states[b].at.queries > 0) forward_pair(&states[b], keys_t, values, scores, width, see);
+            }
+        }
+        for (int64_t b = 0; b < count; b++) finish_forward(u, &states[b]);
+    }
+}
+
+/* ---------------------------------------------------------------- forward of few queries (decoding) */
+
+#define FEW 8 /* query rows of a unit up to which keys are read in place, once, at the speed of memory */
+
+static float dot_row(const float *q, row key, int64_t head_dim) {
+    vfloat sum = splat(0);
+    for (int64_t c = 0; c < head_dim; c += LANES) sum = fused(load_whole(q + c), load(key, c, head_dim - c), sum);
+    return sum_across(sum);
+}
+
+static void add_scaled_row(float weight, row value, float *out, int64_t head_dim) {
+    for (int64_t c = 0; c < head_dim; c += LANES)
+        store_whole(out + c, fused(splat(weight), load(value, c, head_dim - c), load_whole(out + c)));
+}
+
+static void forward_few(const unit *u, float *scratch) {
+    const sterna_attention *a = u->a;
+    int64_t heads = u->group, positions = a->past + a->length, width = u->width;
+    forward_state states[FEW];
+    float *scores = take(&scratch, BLOCK);
+    for (int64_t h = 0; h < heads; h++) states[h] = new_forward_state(u, query_block_of(u, h), &scratch);
+    for (int64_t key0 = 0; key0 < positions; key0 += BLOCK) {
+        region keys = key_region(u, a->k, key0), values = key_region(u, a->v, key0);
+        for (int64_t h = 0; h < heads; h++)
+            for (int64_t i = 0; i < a->length; i++) {
+                int64_t seen = clamp(a->past + i + 1 - key0, 0, BLOCK);
+                if (seen == 0) continue;
+                for (int64_t j = 0; j < seen; j++)
+                    scores[j] = dot_row(states[h].q + i * width, row_at(a->k, keys.row0 + j, keys.col), a->head_dim);
+                fold_scores(scores, seen, round_up(seen, LANES), &states[h], i, width);
+                for (int64_t j = 0; j < seen; j++)
+                    add_scaled_row(scores[j], row_at(a->v, values.row0 + j, values.col), states[h].out + i * width, a->head_dim);
+            }
+    }
+    for (int64_t h = 0; h < heads; h++) finish_forward(u, &states[h]);
+}
+
+static int32_t attention_forward(const sterna_attention *a, int64_t unit0, int64_t unit1, void *scratch) {
+    for (int64_t index = unit0; index < unit1; index++) {
+        unit u = unit_of(a, index);
+        if (u.group * a->length <= FEW) forward_few(&u, scratch);
+        else forward_unit(&u, scratch);
+    }
+    return STERNA_OK;
+}
+
+/* ---------------------------------------------------------------- backward */
+
+/* A block of queries, its gradients, and what turns scores into probabilities and their gradients. */
+typedef struct backward_queries {
+    query_block at;
+    float *q, *dout, *dq; /* (BLOCK, width) */
+    float *lse, *dot;     /* (BLOCK): lse in units of log2, dout . out */
+} backward_queries;
+
+typedef struct backward_keys {
+    int64_t key0, count;
+    float *k, *k_t, *v_t, *dk, *dv; /* (BLOCK, width), transposed (width, BLOCK) */
+    float *p, *ds;                  /* (BLOCK, BLOCK): probabilities and gradients of scores, of one pair */
+} backward_keys;
+
+static backward_queries take_queries(int64_t width, float **scratch) {
+    int64_t tile = BLOCK * width;
+    return (backward_queries){{0, 0, 0}, take(scratch, tile), take(scratch, tile), take(scratch, tile),
+                              take(scratch, BLOCK), take(scratch, BLOCK)};
+}
+
+static backward_keys take_keys(int64_t width, float **scratch) {
+    int64_t tile = BLOCK * width;
+    return (backward_keys){0, 0, take(scratch, tile), take(scratch, tile), take(scratch, tile), take(scratch, tile),
+                           take(scratch, tile), take(scratch, BLOCK * BLOCK), take(scratch, BLOCK * BLOCK)};
+}
+
+static void load_queries(const unit *u, query_block at, backward_queries *b) {
+    int64_t width = u->width;
+    const float *lse = lse_of(u, at);
+    b->at = at;
+    load_block(query_region(u, u->a->q, at), u->scale * LOG2E, b->q);
+    load_block(query_region(u, u->a->dout, at), 1, b->dout);
+    load_block(query_region(u, u->a->out, at), 1, b->dq); /* for the dot products only */
+    for (int64_t i = 0; i < BLOCK; i++) {
+        vfloat dot = splat(0);
+        for (int64_t c = i * width; c < (i + 1) * width; c += LANES)
+            dot = fused(load_whole(b->dout + c), load_whole(b->dq + c), dot);
+        b->dot[i] = sum_across(dot);
+        b->lse[i] = i < at.queries ? lse[i] * LOG2E : 0;
+    }
+    memset(b->dq, 0, (size_t)(BLOCK * width) * sizeof(float));
+}
+
+static void load_keys(const unit *u, int64_t key0, backward_keys *b) {
+    size_t bytes = (size_t)(BLOCK * u->width) * sizeof(float);
+    region v = key_region(u, u->a->v, key0);
+    b->key0 = key0;
+    b->count = v.rows;
+    load_block(v, 1, b->k);
+    transpose_block(b->k, u->width, b->v_t);
+    load_block(key_region(u, u->a->k, key0), 1, b->k);
+    transpose_block(b->k, u->width, b->k_t);
+    memset(b->dk, 0, bytes);
+    memset(b->dv, 0, bytes);
+}
+
+/* p (scores so far) becomes the probabilities, ds (dout v so far) the gradient p (ds - dot). */
+static void score_gradients(const backward_queries *q, const backward_keys *k, int64_t see) {
+    for (int64_t i = 0; i < q->at.queries; i++) {
+        float *p = k->p + i * BLOCK, *ds = k->ds + i * BLOCK;
+        int64_t end = round_up(strip_keys(see, i), LANES);
+        exponentiate(p, clamp(see + i + 1, 0, BLOCK), end, q->lse[i]);
+        for (int64_t j = 0; j < end; j += LANES)
+            store_whole(ds + j, load_whole(p + j) * (load_whole(ds + j) - q->dot[i]));
+    }
+}
+
+enum { QUERY_GRADIENT = 1, KEY_GRADIENTS = 2 };
+
+static void backward_pair(const backward_queries *q, const backward_keys *k, int64_t width, int want) {
+    int64_t see = q->at.query0 - k->key0, queries = q->at.queries;
+    if (see < 0) return;
+    block_scores(q->q, k->k_t, k->p, queries, width, see);
+    block_scores(q->dout, k->v_t, k->ds, queries, width, see);
+    score_gradients(q, k, see);
+    if (want & QUERY_GRADIENT) block_values(k->ds, k->k, q->dq, queries, width, see);
+    if (want & KEY_GRADIENTS) {
+        block_transposed(k->p, q->dout, k->dv, queries, k->count, width, see);
+        block_transposed(k->ds, q->q, k->dk, queries, k->count, width, see);
+    }
+}
+
+static void store_query_gradient(const unit *u, const backward_queries *b) {
+    store_block(b->dq, u->scale, query_region(u, u->a->dq, b->at));
+}
+
+/* dk = scale ds^T q, and the block of q carries scale * log2(e). */
+static void store_key_gradients(const unit *u, const backward_keys *b) {
+    store_block(b->dk, LN2, key_region(u, u->a->dk, b->key0));
+    store_block(b->dv, 1, key_region(u, u->a->dv, b->key0));
+}
+
+#define MOST_RESIDENT 128
+
+/* All queries of the unit stay in scratch: each pair of blocks is visited once. */
+static void backward_resident(const unit *u, backward_keys *k, float *scratch) {
+    int64_t blocks = u->group * u->head_blocks;
+    backward_queries q[MOST_RESIDENT];
+    for (int64_t b = 0; b < blocks; b++) {
+        q[b] = take_queries(u->width, &scratch);
+        load_queries(u, query_block_of(u, b), &q[b]);
+    }
+    for (int64_t key0 = 0; key0 < u->a->length; key0 += BLOCK) {
+        load_keys(u, key0, k);
+        for (int64_t b = 0; b < blocks; b++) backward_pair(&q[b], k, u->width, QUERY_GRADIENT | KEY_GRADIENTS);
+        store_key_gradients(u, k);
+    }
+    for (int64_t b = 0; b < blocks; b++) store_query_gradient(u, &q[b]);
+}
+
+/* Too many queries for scratch: once by queries for dq, once by keys for dk and dv. */
+static void backward_in_two_passes(const unit *u, backward_keys *k, float *scratch) {
+    int64_t blocks = u->group * u->head_blocks;
+    backward_queries q = take_queries(u->width, &scratch);
+    for (int64_t b = 0; b < blocks; b++) {
+        load_queries(u, query_block_of(u, b), &q);
+        for (int64_t key0 = 0; key0 < q.at.query0 + q.at.queries; key0 += BLOCK) {
+            load_keys(u, key0, k);
+            backward_pair(&q, k, u->width, QUERY_GRADIENT);
+        }
+        store_query_gradient(u, &q);
+    }
+    for (int64_t key0 = 0; key0 < u->a->length; key0 += BLOCK) {
+        load_keys(u, key0, k);
+        for (int64_t b = 0; b < blocks; b++) {
+            if (query_block_of(u, b).query0 < key0) continue;
+            load_queries(u, query_block_of(u, b), &q);
+            backward_pair(&q, k, u->width, KEY_GRADIENTS);
+        }
+        store_key_gradients(u, k);
+    }
+}
+
+static void backward_unit(const unit *u, float *scratch) {
+    backward_keys k = take_keys(u->width, &scratch);
+    int64_t tile = BLOCK * u->width, blocks = u->group * u->head_blocks;
+    int64_t fit = (SCRATCH_FLOATS - 5 * tile - 2 * BLOCK * BLOCK) / (3 * tile + 2 * BLOCK);
+    if (blocks <= fit && blocks <= MOST_RESIDENT) backward_resident(u, &k, scratch);
+    else backward_in_two_passes(u, &k, scratch);
+}
+
+static int32_t attention_backward(const sterna_attention *a, int64_t unit0, int64_t unit1, void *scratch) {
+    for (int64_t index = unit0; index < unit1; index++) {
+        unit u = unit_of(a, index);
+        backward_unit(&u, scratch);
+    }
+    return STERNA_OK;
+}
+
+static void fill_attention(sterna_table *t) {
+    t->attention_forward = attention_forward;
+    t->attention_backward = attention_backward;
+}

@@ -1,0 +1,418 @@
+/*
+ * check_attention.c: causal attention against float64, forward and backward: odd lengths, cached keys,
+ * grouped heads, both types, strides, and units cut into slices. The float64 gradients are themselves
+ * held against central differences.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "dispatch/element.h"
+
+/* ---------------------------------------------------------------- cases */
+
+struct attention_case {
+    sterna_attention a;
+    sterna_matrix q, k, v, out, dout, dq, dk, dv;
+};
+
+static size_t element_bytes(int32_t type) {
+    return type == STERNA_F32 ? 4 : 2;
+}
+
+static sterna_matrix new_matrix(int64_t rows, int64_t cols, int32_t type, enum check_place place) {
+    sterna_matrix x = {NULL, rows, cols, cols + check_range(0, 1) * check_range(0, 9), type, 0};
+    x.data = check_buffer((size_t)((rows - 1) * x.stride + cols) * element_bytes(type), place, (size_t)check_range(0, 1) * 4);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) sterna_put(&x, r, c, check_normal());
+    return x;
+}
+
+/* types: F32, BF16, or -1 for a draw for each matrix */
+static void new_case(struct attention_case *c, sterna_attention sizes, int32_t types, enum check_place place) {
+    c->a = sizes;
+    int64_t queries = sizes.sequences * sizes.length, keys = sizes.sequences * (sizes.past + sizes.length);
+    sterna_matrix *matrices[] = {&c->q, &c->out, &c->dout, &c->dq, &c->k, &c->v, &c->dk, &c->dv};
+    for (int i = 0; i < 8; i++)
+        *matrices[i] = new_matrix(i < 4 ? queries : keys, (i < 4 ? sizes.heads : sizes.kv_heads) * sizes.head_dim,
+                                  types < 0 ? (int32_t)check_range(STERNA_F32, STERNA_BF16) : types, place);
+    c->a.q = &c->q, c->a.k = &c->k, c->a.v = &c->v, c->a.out = &c->out;
+    c->a.dout = &c->dout, c->a.dq = &c->dq, c->a.dk = &c->dk, c->a.dv = &c->dv;
+    c->a.lse = check_buffer((size_t)(sizes.heads * queries) * 4, place, 0);
+}
+
+/* ---------------------------------------------------------------- float64 */
+
+/* One query head in float64, its own copy: rows (length or positions, head_dim). */
+struct head {
+    int64_t length, positions, past, d;
+    double *q, *k, *v, *dout;
+    double *p, *dp;                           /* (length, positions) */
+    double *out, *lse, *dq, *dk, *dv;         /* results; dk and dv of this query head alone */
+    double *out_size, *dq_size, *dk_size, *dv_size; /* sums of |terms|, for bounds */
+};
+
+static double *new_doubles(int64_t count) {
+    double *x = calloc((size_t)count, sizeof *x);
+    if (!x) {
+        fprintf(stderr, "checkkern: out of memory\n");
+        exit(3);
+    }
+    return x;
+}
+
+static double *copy_region(const sterna_matrix *x, int64_t row0, int64_t rows, int64_t col, int64_t cols) {
+    double *copy = new_doubles(rows * cols);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) copy[r * cols + c] = sterna_get(x, row0 + r, col + c);
+    return copy;
+}
+
+static struct head head_of(const sterna_attention *a, int64_t sequence, int64_t h) {
+    int64_t positions = a->past + a->length, d = a->head_dim, kv = h / (a->heads / a->kv_heads);
+    struct head x = {.length = a->length, .positions = positions, .past = a->past, .d = d};
+    x.q = copy_region(a->q, sequence * a->length, a->length, h * d, d);
+    x.dout = copy_region(a->dout, sequence * a->length, a->length, h * d, d);
+    x.k = copy_region(a->k, sequence * positions, positions, kv * d, d);
+    x.v = copy_region(a->v, sequence * positions, positions, kv * d, d);
+    x.p = new_doubles(a->length * positions), x.dp = new_doubles(a->length * positions);
+    x.lse = new_doubles(a->length);
+    x.out = new_doubles(a->length * d), x.out_size = new_doubles(a->length * d);
+    x.dq = new_doubles(a->length * d), x.dq_size = new_doubles(a->length * d);
+    x.dk = new_doubles(positions * d), x.dk_size = new_doubles(positions * d);
+    x.dv = new_doubles(positions * d), x.dv_size = new_doubles(positions * d);
+    return x;
+}
+
+static void free_head(struct head *x) {
+    double *all[] = {x->q, x->k, x->v, x->dout, x->p, x->dp, x->lse, x->out, x->out_size, x->dq, x->dq_size, x->dk, x->dk_size, x->dv, x->dv_size};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+static double dot(const double *x, const double *y, int64_t n) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += x[i] * y[i];
+    return sum;
+}
+
+static void add_term(double *sum, double *size, double weight, const double *x, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        sum[i] += weight * x[i];
+        size[i] += fabs(weight * x[i]);
+    }
+}
+
+static void forward_in_f64(struct head *x) {
+    int64_t d = x->d;
+    memset(x->out, 0, (size_t)(x->length * d) * sizeof(double));
+    for (int64_t i = 0; i < x->length; i++) {
+        double *p = x->p + i * x->positions, sum = 0;
+        for (int64_t j = 0; j <= x->past + i; j++) sum += p[j] = exp(dot(x->q + i * d, x->k + j * d, d) / sqrt((double)d));
+        for (int64_t j = 0; j <= x->past + i; j++) add_term(x->out + i * d, x->out_size + i * d, p[j] /= sum, x->v + j * d, d);
+        x->lse[i] = log(sum);
+    }
+}
+
+/* After forward_in_f64. */
+static void backward_in_f64(struct head *x) {
+    int64_t d = x->d;
+    double scale = 1 / sqrt((double)d);
+    for (int64_t i = 0; i < x->length; i++) {
+        double of_out = dot(x->dout + i * d, x->out + i * d, d), size = 0;
+        for (int64_t c = 0; c < d; c++) size += fabs(x->dout[i * d + c] * x->out[i * d + c]);
+        for (int64_t j = 0; j <= i; j++) {
+            double p = x->p[i * x->positions + j], ds = p * (dot(x->dout + i * d, x->v + j * d, d) - of_out) * scale;
+            add_term(x->dq + i * d, x->dq_size + i * d, ds, x->k + j * d, d);
+            add_term(x->dk + j * d, x->dk_size + j * d, ds, x->q + i * d, d);
+            add_term(x->dv + j * d, x->dv_size + j * d, p, x->dout + i * d, d);
+            for (int64_t c = 0; c < d; c++) { /* ds is a difference of sums: their sizes count */
+                x->dq_size[i * d + c] += p * size * scale * fabs(x->k[j * d + c]);
+                x->dk_size[j * d + c] += p * size * scale * fabs(x->q[i * d + c]);
+            }
+        }
+    }
+}
+
+static double objective(struct head *x) {
+    forward_in_f64(x);
+    return dot(x->dout, x->out, x->length * x->d);
+}
+
+static void check_slope(struct head *x, double *at, double want) {
+    const double h = 1e-5, value = *at;
+    *at = value + h;
+    double above = objective(x);
+    *at = value - h;
+    double slope = (above - objective(x)) / (2 * h);
+    *at = value;
+    if (!(fabs(slope - want) <= 1e-7 * (1 + fabs(want)))) check_fail("central difference %.9g, float64 gradient %.9g", slope, want);
+}
+
+static void check_f64_gradients(void) {
+    check_case("float64 attention gradients against central differences");
+    struct attention_case c;
+    new_case(&c, (sterna_attention){.sequences = 1, .length = 5, .heads = 1, .kv_heads = 1, .head_dim = 4}, STERNA_F32, AGAINST_END);
+    struct head x = head_of(&c.a, 0, 0);
+    forward_in_f64(&x);
+    backward_in_f64(&x);
+    for (int64_t i = 0; i < x.length * x.d; i++) {
+        check_slope(&x, x.q + i, x.dq[i]);
+        check_slope(&x, x.k + i, x.dk[i]);
+        check_slope(&x, x.v + i, x.dv[i]);
+    }
+    free_head(&x);
+    check_release();
+}
+
+/* ---------------------------------------------------------------- a tier against float64 */
+
+/* What is stated: f32 sums within 4e-6 of the sum of |terms|, and one rounding of a bf16 result. */
+#define TOLERANCE 4e-6
+
+static void compare(const char *what, const sterna_matrix *got, int64_t row0, int64_t rows, int64_t col, int64_t cols,
+                    const double *want, const double *size, double tolerance) {
+    double rounding = got->type == STERNA_BF16 ? 0x1p-8 : 0;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) {
+            double value = sterna_get(got, row0 + r, col + c), w = want[r * cols + c];
+            if (fabs(value - w) <= rounding * fabs(w) + tolerance * (size[r * cols + c] + 1e-3)) continue;
+            check_fail("%s(%ld, %ld) = %.9g, float64 gives %.9g, sum of |terms| %.3g", what, (long)r, (long)c, value, w, size[r * cols + c]);
+            return;
+        }
+}
+
+static void compare_forward(const sterna_attention *a) {
+    for (int64_t s = 0; s < a->sequences; s++)
+        for (int64_t h = 0; h < a->heads; h++) {
+            struct head x = head_of(a, s, h);
+            forward_in_f64(&x);
+            compare("out", a->out, s * a->length, a->length, h * a->head_dim, a->head_dim, x.out, x.out_size, TOLERANCE);
+            for (int64_t i = 0; i < a->length; i++) {
+                double lse = a->lse[(h * a->sequences + s) * a->length + i];
+                if (!(fabs(lse - x.lse[i]) <= 2e-6 * (1 + fabs(x.lse[i])))) check_fail("lse[%ld] = %.9g, float64 gives %.9g", (long)i, lse, x.lse[i]);
+            }
+            free_head(&x);
+        }
+}
+
+/* The backward gets `out` as the forward stored it: bf16 rounding of it is an error of dout . out. */
+static void compare_backward(const sterna_attention *a) {
+    int64_t group = a->heads / a->kv_heads, d = a->head_dim, n = a->length * d;
+    double tolerance = a->out->type == STERNA_BF16 ? 0x1p-8 : TOLERANCE;
+    for (int64_t s = 0; s < a->sequences; s++)
+        for (int64_t kv = 0; kv < a->kv_heads; kv++) {
+            struct head sum = head_of(a, s, kv * group);
+            for (int64_t h = kv * group; h < (kv + 1) * group; h++) {
+                struct head x = head_of(a, s, h);
+                forward_in_f64(&x);
+                backward_in_f64(&x);
+                compare("dq", a->dq, s * a->length, a->length, h * d, d, x.dq, x.dq_size, tolerance);
+                for (int64_t i = 0; i < n; i++) {
+                    sum.dk[i] += x.dk[i], sum.dk_size[i] += x.dk_size[i];
+                    sum.dv[i] += x.dv[i], sum.dv_size[i] += x.dv_size[i];
+                }
+                free_head(&x);
+            }
+            compare("dk", a->dk, s * a->length, a->length, kv * d, d, sum.dk, sum.dk_size, tolerance);
+            compare("dv", a->dv, s * a->length, a->length, kv * d, d, sum.dv, sum.dv_size, TOLERANCE);
+            free_head(&sum);
+        }
+}
+
+typedef int32_t direction(int32_t tier, const sterna_attention *a, int64_t unit0, int64_t unit1, void *scratch);
+
+static void *copy_of(const void *bytes, size_t count) {
+    void *copy = malloc(count);
+    if (!copy) exit(3);
+    return memcpy(copy, bytes, count);
+}
+
+/* Runs all units at once, then cut in two; the second must give the first's bytes. */
+static void run_in_slices(int32_t tier, direction *run, const sterna_attention *a, const sterna_matrix *const *results, int count) {
+    int64_t units = a->sequences * a->kv_heads, cut = check_range(0, units);
+    size_t lse_bytes = (size_t)(a->heads * a->sequences * a->length) * 4, bytes[3];
+    void *whole[3], *whole_lse;
+    CHECK(run(tier, a, 0, units, check_scratch()) == STERNA_OK);
+    whole_lse = copy_of(a->lse, lse_bytes);
+    for (int i = 0; i < count; i++) {
+        const sterna_matrix *x = results[i];
+        bytes[i] = (size_t)((x->rows - 1) * x->stride + x->cols) * element_bytes(x->type);
+        whole[i] = copy_of(x->data, bytes[i]);
+        for (int64_t r = 0; r < x->rows; r++)
+            for (int64_t c = 0; c < x->cols; c++) sterna_put(x, r, c, -1);
+    }
+    CHECK(run(tier, a, cut, units, check_scratch()) == STERNA_OK);
+    CHECK(run(tier, a, 0, cut, check_scratch()) == STERNA_OK);
+    check_equal("lse of slices", a->lse, whole_lse, lse_bytes, 1);
+    for (int i = 0; i < count; i++) {
+        check_equal("result of slices", results[i]->data, whole[i], bytes[i], 1);
+        free(whole[i]);
+    }
+    free(whole_lse);
+}
+
+static void check_shape(int32_t tier, sterna_attention sizes, int32_t types, enum check_place place) {
+    check_case("attention, tier %d: %ld sequences of %ld after %ld, %ld heads on %ld of %ld", tier, (long)sizes.sequences,
+               (long)sizes.length, (long)sizes.past, (long)sizes.heads, (long)sizes.kv_heads, (long)sizes.head_dim);
+    struct attention_case c;
+    new_case(&c, sizes, types, place);
+    run_in_slices(tier, sterna_attention_forward, &c.a, (const sterna_matrix *const[]){&c.out}, 1);
+    compare_forward(&c.a);
+    if (sizes.past == 0) {
+        run_in_slices(tier, sterna_attention_backward, &c.a, (const sterna_matrix *const[]){&c.dq, &c.dk, &c.dv}, 3);
+        compare_backward(&c.a);
+    }
+    check_release();
+}
+
+/* ---------------------------------------------------------------- errors */
+
+static void check_field(int32_t tier, const sterna_attention *good, size_t at, int64_t value) {
+    sterna_attention a = *good;
+    *(int64_t *)((char *)&a + at) = value;
+    CHECK(sterna_attention_forward(tier, &a, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
+    CHECK(sterna_attention_backward(tier, &a, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
+}
+
+static void check_matrix_field(int32_t tier, const sterna_attention *good, size_t at, int backward_only) {
+    direction *const runs[] = {sterna_attention_backward, sterna_attention_forward};
+    for (int i = 0; i < (backward_only ? 1 : 2); i++) {
+        sterna_attention a = *good;
+        const sterna_matrix **field = (const sterna_matrix **)((char *)&a + at);
+        sterna_matrix x = **field;
+        *field = NULL;
+        CHECK(runs[i](tier, &a, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_NULL));
+        *field = &x;
+        x.rows++;
+        CHECK(runs[i](tier, &a, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
+        x.rows--;
+        x.type = STERNA_I8;
+        CHECK(runs[i](tier, &a, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_TYPE));
+    }
+}
+
+#define AT(field) offsetof(sterna_attention, field)
+
+static void check_errors(int32_t tier) {
+    check_case("attention, tier %d: errors", tier);
+    struct attention_case c;
+    new_case(&c, (sterna_attention){.sequences = 2, .length = 3, .heads = 4, .kv_heads = 2, .head_dim = 6}, STERNA_F32, AGAINST_END);
+    const sterna_matrix *results[] = {&c.out, &c.dq, &c.dk, &c.dv};
+    void *before[4];
+    for (int i = 0; i < 4; i++) before[i] = copy_of(results[i]->data, (size_t)((results[i]->rows - 1) * results[i]->stride + results[i]->cols) * 4);
+    const size_t counts[] = {AT(sequences), AT(length), AT(heads), AT(kv_heads), AT(head_dim)};
+    for (int i = 0; i < 5; i++) {
+        check_field(tier, &c.a, counts[i], 0);
+        check_field(tier, &c.a, counts[i], -2);
+        check_field(tier, &c.a, counts[i], INT64_MAX);
+    }
+    check_field(tier, &c.a, AT(past), -1);
+    check_field(tier, &c.a, AT(past), 1);
+    check_field(tier, &c.a, AT(kv_heads), 3);
+    check_field(tier, &c.a, AT(head_dim), 5);
+    check_field(tier, &c.a, AT(head_dim), 258);
+    const size_t matrices[] = {AT(q), AT(k), AT(v), AT(out), AT(dout), AT(dq), AT(dk), AT(dv)};
+    for (int i = 0; i < 8; i++) check_matrix_field(tier, &c.a, matrices[i], i >= 4);
+    direction *const runs[] = {sterna_attention_forward, sterna_attention_backward};
+    for (int i = 0; i < 2; i++) {
+        sterna_attention a = c.a;
+        CHECK(runs[i](STERNA_TIERS, &a, 0, 1, check_scratch()) == STERNA_STATUS(1, STERNA_BAD_TIER));
+        CHECK(runs[i](tier, NULL, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_NULL));
+        CHECK(runs[i](tier, &a, -1, 1, check_scratch()) == STERNA_STATUS(3, STERNA_BAD_RANGE));
+        CHECK(runs[i](tier, &a, 2, 1, check_scratch()) == STERNA_STATUS(3, STERNA_BAD_RANGE));
+        CHECK(runs[i](tier, &a, 0, 5, check_scratch()) == STERNA_STATUS(3, STERNA_BAD_RANGE));
+        CHECK(runs[i](tier, &a, 0, 1, NULL) == STERNA_STATUS(5, STERNA_BAD_NULL));
+        CHECK(runs[i](tier, &a, 0, 1, (char *)check_scratch() + 32) == STERNA_STATUS(5, STERNA_BAD_ALIGNMENT));
+        a.lse = NULL;
+        CHECK(runs[i](tier, &a, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_NULL));
+    }
+    for (int i = 0; i < 4; i++) {
+        check_equal("a result after errors", results[i]->data, before[i], (size_t)((results[i]->rows - 1) * results[i]->stride + results[i]->cols) * 4, 1);
+        free(before[i]);
+    }
+    check_release();
+}
+
+/* A NaN in a query, key or value shows in every result that sees it, and in no other. */
+static void check_nan(int32_t tier) {
+    check_case("attention, tier %d: NaN", tier);
+    struct attention_case c;
+    new_case(&c, (sterna_attention){.sequences = 1, .length = 70, .heads = 1, .kv_heads = 1, .head_dim = 16}, STERNA_F32, AGAINST_END);
+    sterna_put(&c.k, 66, 3, NAN);
+    CHECK(sterna_attention_forward(tier, &c.a, 0, 1, check_scratch()) == STERNA_OK);
+    for (int64_t i = 0; i < 70; i++) CHECK(isnan(sterna_get(&c.out, i, 0)) == (i >= 66));
+    check_release();
+}
+
+static void check(int32_t tier) {
+    static const int64_t LENGTHS[] = {1, 2, 3, 7, 16, 33, 63, 64, 65, 100, 131}, PASTS[] = {0, 1, 9, 64, 77, 200};
+    static const int64_t DIMS[] = {2, 6, 8, 16, 20, 34, 48, 64, 80, 128, 256}, HEADS[][2] = {{1, 1}, {2, 2}, {4, 2}, {3, 1}, {6, 2}};
+    int turns = tier == STERNA_REFERENCE ? 12 : 60;
+    if (tier == STERNA_REFERENCE) check_f64_gradients();
+    for (int i = 0; i < turns; i++) {
+        const int64_t *heads = HEADS[i % 5];
+        sterna_attention sizes = {.sequences = check_range(1, 2), .length = LENGTHS[i % 11], .past = i % 2 ? 0 : PASTS[check_range(0, 5)],
+                                  .heads = heads[0], .kv_heads = heads[1], .head_dim = DIMS[check_range(0, 10)]};
+        check_shape(tier, sizes, i % 3 - 1, i % 2 ? AGAINST_END : AGAINST_START);
+    }
+    if (tier != STERNA_REFERENCE) /* more queries than scratch holds */
+        check_shape(tier, (sterna_attention){.sequences = 1, .length = 250, .heads = 4, .kv_heads = 1, .head_dim = 256}, STERNA_F32, AGAINST_END);
+    check_errors(tier);
+    check_nan(tier);
+}
+
+/* ---------------------------------------------------------------- bench */
+
+struct bench {
+    int32_t tier;
+    direction *run;
+    const sterna_attention *a;
+};
+
+static void run_bench(void *argument) {
+    struct bench *b = argument;
+    if (b->run(b->tier, b->a, 0, b->a->sequences * b->a->kv_heads, check_scratch()) != STERNA_OK) {
+        fprintf(stderr, "checkkern: attention failed in its bench\n");
+        exit(3);
+    }
+}
+
+/* Operations of the causal half: two products forward, five backward. */
+static double causal_operations(const sterna_attention *a, int products) {
+    return products * (double)(a->sequences * a->heads * a->length) * (double)a->length * (double)a->head_dim;
+}
+
+static void bench_training(int32_t tier, const char *name, sterna_attention sizes) {
+    struct attention_case c;
+    new_case(&c, sizes, STERNA_F32, AGAINST_END);
+    struct bench forward = {tier, sterna_attention_forward, &c.a}, backward = {tier, sterna_attention_backward, &c.a};
+    double ceiling = check_ceiling(tier, STERNA_PROBE_F32), seconds = check_time(run_bench, &forward, 0.3);
+    check_row("attention_forward", "f32", name, tier, causal_operations(&c.a, 2), seconds, "GOP/s", ceiling);
+    seconds = check_time(run_bench, &backward, 0.3);
+    check_row("attention_backward", "f32", name, tier, causal_operations(&c.a, 5), seconds, "GOP/s", ceiling);
+    check_release();
+}
+
+/* One new token: every cached key and value is read once. */
+static void bench_decoding(int32_t tier, const char *name, sterna_attention sizes, int32_t type) {
+    struct attention_case c;
+    new_case(&c, sizes, type, AGAINST_END);
+    struct bench forward = {tier, sterna_attention_forward, &c.a};
+    double bytes = 2.0 * (double)(c.k.rows * c.k.cols) * (double)element_bytes(type), seconds = check_time(run_bench, &forward, 0.3);
+    check_row("attention_forward", type == STERNA_F32 ? "f32" : "bf16", name, tier, bytes, seconds, "GB/s", check_ceiling(tier, STERNA_PROBE_READ));
+    check_release();
+}
+
+static void bench(int32_t tier) {
+    if (tier == STERNA_REFERENCE) return; /* minutes */
+    bench_training(tier, "16x256 6x48", (sterna_attention){.sequences = 16, .length = 256, .heads = 6, .kv_heads = 6, .head_dim = 48});
+    bench_training(tier, "4x512 12x64", (sterna_attention){.sequences = 4, .length = 512, .heads = 12, .kv_heads = 12, .head_dim = 64});
+    bench_training(tier, "1x2048 8/2x128", (sterna_attention){.sequences = 1, .length = 2048, .heads = 8, .kv_heads = 2, .head_dim = 128});
+    sterna_attention one = {.sequences = 1, .length = 1, .past = 8191, .heads = 32, .kv_heads = 8, .head_dim = 64};
+    bench_decoding(tier, "1+8191 32/8x64", one, STERNA_F32);
+    bench_decoding(tier, "1+8191 32/8x64", one, STERNA_BF16);
+}
+
+const check_family check_attention = {"attention", check, bench};
