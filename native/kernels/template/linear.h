@@ -69,12 +69,13 @@ static int64_t blocks_of_group(const linear_call *c, int64_t g) {
 
 /* ---------------------------------------------------------------- results */
 
-/* A panel's rows side by side; two registers where a register is shorter. */
-typedef float floats __attribute__((vector_size(4 * PANEL)));
-typedef int32_t ints __attribute__((vector_size(4 * PANEL)));
-typedef uint16_t shorts __attribute__((vector_size(2 * PANEL)));
+/* As many rows side by side as a register holds. */
+#define LANES ((int64_t)sizeof(bytes) / 4)
+typedef float floats __attribute__((vector_size(sizeof(bytes))));
+typedef int32_t ints __attribute__((vector_size(sizeof(bytes))));
+typedef uint16_t shorts __attribute__((vector_size(sizeof(bytes) / 2)));
 
-ALWAYS_INLINE floats floats_of(const float *x) {
+ALWAYS_INLINE floats floats_at(const float *x) {
     floats v;
     memcpy(&v, x, sizeof v);
     return v;
@@ -88,40 +89,51 @@ ALWAYS_INLINE floats floats_of_bf16(shorts x) {
 ALWAYS_INLINE shorts bf16_of_floats(floats x) {
     ints bits = (ints)x, is_nan = (bits & 0x7fffffff) > 0x7f800000;
     ints nearest = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 0x400000;
-    return __builtin_convertvector(((is_nan & quiet) | (~is_nan & nearest)) >> 16, shorts);
+    return __builtin_convertvector((is_nan & quiet) >> 16 | (~is_nan & nearest) >> 16, shorts);
 }
 
-/* total (PANEL, groups added up) of token t and rows n, n + 1, ... becomes y; rows past `count` don't. */
-ALWAYS_INLINE void store_values(const linear_call *c, int64_t t, int64_t n, const float *total, int64_t count) {
-    floats value = floats_of(total) * c->q->scales[t];
-    int64_t at = t * c->y->stride + n;
-    if (c->y->type == STERNA_F32) {
-        float *y = (float *)c->y->data + at;
+/* y = or += value in the first `count` lanes. */
+ALWAYS_INLINE void store_lanes(const sterna_matrix *y, int64_t at, floats value, int accumulate, int64_t count) {
+    size_t lanes = (size_t)count;
+    if (y->type == STERNA_F32) {
+        float *to = (float *)y->data + at;
         floats before = {0};
-        if (c->accumulate) {
-            memcpy(&before, y, (size_t)count * sizeof *y);
+        if (accumulate) {
+            memcpy(&before, to, lanes * sizeof *to);
             value = before + value;
         }
-        memcpy(y, &value, (size_t)count * sizeof *y);
+        memcpy(to, &value, lanes * sizeof *to);
     } else {
-        uint16_t *y = (uint16_t *)c->y->data + at;
-        shorts before = {0};
-        if (c->accumulate) {
-            memcpy(&before, y, (size_t)count * sizeof *y);
-            value = floats_of_bf16(before) + value;
+        uint16_t *to = (uint16_t *)y->data + at;
+        shorts bf16 = {0};
+        if (accumulate) {
+            memcpy(&bf16, to, lanes * sizeof *to);
+            value = floats_of_bf16(bf16) + value;
         }
-        shorts rounded = bf16_of_floats(value);
-        memcpy(y, &rounded, (size_t)count * sizeof *y);
+        bf16 = bf16_of_floats(value);
+        memcpy(to, &bf16, lanes * sizeof *to);
     }
 }
 
-/* total = or, from the second group on, += (float)(sum - bias) * scale. */
+/* total (PANEL, groups added up) of token t and rows n...n+count-1 becomes y. */
+static inline void store_values(const linear_call *c, int64_t t, int64_t n, const float *total, int64_t count) {
+    int64_t at = t * c->y->stride + n;
+    for (int64_t i = 0; i < count; i += LANES) {
+        floats value = floats_at(total + i) * c->q->scales[t];
+        if (count - i >= LANES) store_lanes(c->y, at + i, value, c->accumulate, LANES);
+        else store_lanes(c->y, at + i, value, c->accumulate, count - i);
+    }
+}
+
+/* total = or, from the second group on, += (float)(sum - bias) * scale, for the rows of a panel. */
 ALWAYS_INLINE void add_group(float *total, const int32_t *sum, int32_t bias, const float *scale, int64_t group) {
-    ints s;
-    memcpy(&s, sum, sizeof s);
-    floats part = __builtin_convertvector(s - bias, floats) * floats_of(scale);
-    if (group > 0) part = floats_of(total) + part;
-    memcpy(total, &part, sizeof part);
+    for (int64_t i = 0; i < PANEL; i += LANES) {
+        ints s;
+        memcpy(&s, sum + i, sizeof s);
+        floats part = __builtin_convertvector(s - bias, floats) * floats_at(scale + i);
+        if (group > 0) part = floats_at(total + i) + part;
+        memcpy(total + i, &part, sizeof part);
+    }
 }
 
 /* ---------------------------------------------------------------- GEMM: panels and tokens */
@@ -249,8 +261,7 @@ static void compute_tile(const linear_call *c, const uint8_t *panel, int64_t n, 
     for (int64_t t = t0 + token; t < least(t0 + token + TILE_TOKENS, c->q->rows); t++)
         for (int64_t p = 0; p < panels; p++) {
             const float *total = totals.of[t - t0 - token][p];
-            if (rows - p * PANEL >= PANEL) store_values(c, t, n + p * PANEL, total, PANEL);
-            else store_values(c, t, n + p * PANEL, total, rows - p * PANEL);
+            store_values(c, t, n + p * PANEL, total, least(PANEL, rows - p * PANEL));
         }
 }
 
