@@ -507,7 +507,7 @@ public final class Kernels {
         return status == OK || nonFinite(new KernelException("column_squares", status, "g sums col0 col1", g, sums, col0, col1));
     }
 
-    /** squares[r - row0] = sum of u(r) squared, u = g * factor * rowFactor (1, N) * colFactor (1, K). */
+    /** squares[r - row0] = sum of u(r) squared, u = g * factor * rowFactor (1, N) * colFactor (1, K); g's first row is row0. */
     public boolean adafactorSquares(AdafactorStep step, FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, MemorySegment squares, long row0, long row1) {
         checkFactors(g, rowFactor, colFactor, row0, row1);
         Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
@@ -515,7 +515,7 @@ public final class Kernels {
         return status == OK || nonFinite(new KernelException("adafactor_squares", status, "step g row_factor col_factor squares row0 row1", "step", g, rowFactor, colFactor, squares, row0, row1));
     }
 
-    /** The gradient g, whole, becomes Adafactor's delta in place in rows row0 ... row1 - 1; m is null without a first moment. */
+    /** The gradient g becomes Adafactor's delta in place; its first row is row0. m is null without a first moment. */
     public boolean adafactor(AdafactorStep step, FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, Moment m, long row0, long row1) {
         checkFactors(g, rowFactor, colFactor, row0, row1);
         if (m != null) {
@@ -526,10 +526,10 @@ public final class Kernels {
     }
 
     private static void checkFactors(FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, long row0, long row1) {
-        Checks.alive("g", g);
-        Checks.slice(row0, row1, g.rows());
-        Checks.vector("row_factor", rowFactor, 1, g.rows());
-        Checks.vector("col_factor", colFactor, 1, g.cols());
+        Checks.slice(row0, row1, Long.MAX_VALUE);
+        Checks.tile("g", g, row1 - row0, g.cols());
+        Checks.vector("row_factor", rowFactor, 1, Math.max(row1, rowFactor.cols()));
+        Checks.vector("col_factor", colFactor, 1, Math.max(g.cols(), colFactor.cols()));
     }
 
     // ------------------------------------------------------------

@@ -91,8 +91,9 @@ public final class FloatMatrix {
         if (!matrix.descriptor.scope().equals(descriptor.scope())) {
             throw new IllegalArgumentException(matrix + ": a window sees the memory of its own workspace only");
         }
-        long elements = (newRows - 1) * newStride + newCols;
-        describe(matrix.data.asSlice(offset, elements * matrix.type.bytes()), matrix.type, newRows, newCols, newStride);
+        long bytes = ((newRows - 1) * newStride + newCols) * matrix.type.bytes();
+        boolean planned = matrix.data.address() == 0; // in a planning workspace there is nothing to slice
+        describe(planned ? matrix.data : matrix.data.asSlice(offset, bytes), matrix.type, newRows, newCols, newStride);
     }
 
     private void describe(MemorySegment newData, FloatType newType, long newRows, long newCols, long newStride) {

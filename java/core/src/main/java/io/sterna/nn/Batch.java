@@ -1,0 +1,22 @@
+package io.sterna.nn;
+
+import io.sterna.tensor.FloatType;
+
+/**
+ * The size of what a pass computes at once.
+ *
+ * @param sequences   sequences
+ * @param length      tokens of each
+ * @param activations type of the activations between the products of a block; the residual stream is F32
+ */
+public record Batch(int sequences, int length, FloatType activations) {
+    /** Activations in F32. */
+    public Batch(int sequences, int length) {
+        this(sequences, length, FloatType.F32);
+    }
+
+    /** T, the tokens of all sequences. */
+    public long tokens() {
+        return (long) sequences * length;
+    }
+}

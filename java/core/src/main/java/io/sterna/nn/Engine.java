@@ -1,0 +1,93 @@
+package io.sterna.nn;
+
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Slices;
+import io.sterna.kernel.Worker;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Workspace;
+
+/**
+ * What layers compute with: the kernels, the threads, and for each worker a tile: memory for a few rows of
+ * a parameter that stays in the cache while a gradient becomes an update.
+ */
+public final class Engine {
+    /** Floats of a tile, unless {@link #MIN_TILE_ROWS} rows need more: half a megabyte, within an L2 cache. */
+    private static final long TILE = 1 << 17;
+    private static final long MIN_TILE_ROWS = 16;
+    /** A parameter is cut into at least this many tiles, so that small ones keep several workers busy. */
+    private static final long MIN_TILES = 8;
+
+    private final Kernels kernels;
+    private final Slices slices;
+    private final Tile[] tiles;
+
+    /** A worker's tile and the windows it works with. */
+    static final class Tile {
+        private final FloatMatrix memory;
+        private final FloatMatrix rows;
+        private final FloatMatrix operand;
+
+        private Tile(Workspace.Section section, long size) {
+            this.memory = FloatMatrix.allocate(section, FloatType.F32, 1, size);
+            this.rows = FloatMatrix.window(section);
+            this.operand = FloatMatrix.window(section);
+        }
+    }
+
+    /**
+     * Tiles for {@code workers} workers.
+     *
+     * @param maxCols columns of the widest parameter
+     */
+    public Engine(Kernels kernels, Slices slices, int workers, Workspace workspace, long maxCols) {
+        this.kernels = kernels;
+        this.slices = slices;
+        this.tiles = new Tile[workers];
+        for (int i = 0; i < workers; i++) {
+            tiles[i] = new Tile(workspace.section(MemoryKind.SCRATCH), Math.max(TILE, MIN_TILE_ROWS * maxCols));
+        }
+    }
+
+    /** The kernels. */
+    public Kernels kernels() {
+        return kernels;
+    }
+
+    /** The threads. */
+    public Slices slices() {
+        return slices;
+    }
+
+    /** The worker's tile as a matrix (rows, cols) with whatever it held; valid until the worker's next call. */
+    public FloatMatrix tile(Worker worker, long rows, long cols) {
+        Tile tile = tiles[worker.index()];
+        return tile.rows.shaped(tile.memory, rows, cols);
+    }
+
+    /** The worker's window over rows of a matrix; valid until the worker's next call of this or {@link #tile}. */
+    public FloatMatrix rows(Worker worker, FloatMatrix matrix, long row0, long row1) {
+        return tiles[worker.index()].rows.overRows(matrix, row0, row1);
+    }
+
+    /** The worker's other window, over a part of a matrix; valid until the worker's next call of this. */
+    public FloatMatrix part(Worker worker, FloatMatrix matrix, long row0, long row1, long col0, long col1) {
+        return tiles[worker.index()].operand.over(matrix, row0, row1, col0, col1);
+    }
+
+    /**
+     * Rows of a tile of a parameter (rows, cols). It depends on the shape alone, never on the threads, so
+     * that what happens to a tile is reproducible.
+     */
+    public static long tileRows(long rows, long cols) {
+        long fits = Math.max(MIN_TILE_ROWS, TILE / cols / MIN_TILE_ROWS * MIN_TILE_ROWS);
+        long share = Math.ceilDiv(Math.ceilDiv(rows, MIN_TILES), MIN_TILE_ROWS) * MIN_TILE_ROWS;
+        return Math.min(fits, share);
+    }
+
+    /** Runs token rows in slices. */
+    void tokens(long rows, Slices.RowBody body) {
+        slices.rows(rows, 16, body);
+    }
+}

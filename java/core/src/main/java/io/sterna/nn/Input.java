@@ -1,0 +1,25 @@
+package io.sterna.nn;
+
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.QuantizedMatrix;
+
+/** What a linear layer multiplies, (T, K): int8 in the quantized methods, floats in the others. */
+public sealed interface Input {
+    /** Tokens quantized to int8, kept for the weight gradient too. */
+    record Int8(QuantizedMatrix matrix) implements Input {
+    }
+
+    /** Floats. */
+    record Floats(FloatMatrix matrix) implements Input {
+    }
+
+    /** The int8 matrix; a programming error for floats. */
+    default QuantizedMatrix int8() {
+        return ((Int8) this).matrix();
+    }
+
+    /** The float matrix; a programming error for int8. */
+    default FloatMatrix floats() {
+        return ((Floats) this).matrix();
+    }
+}

@@ -1,0 +1,82 @@
+package io.sterna.nn;
+
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Worker;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.Grid;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.Scaling;
+import io.sterna.tensor.Workspace;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * The ternary weights that BitNet and ternary-forward DQT compute with: gamma * clip(round(w / gamma), -1, 1),
+ * gamma = max(mean|w|, 1e-5) of the tensor. One copy for each shape serves all layers: it is made anew
+ * for each use, which costs far less than the product it serves and saves 2 bits a weight.
+ */
+final class Ternary {
+    private final Engine engine;
+    private final Workspace.Section section;
+    private final Map<Long, PackedMatrix> copies = new HashMap<>();
+    private final MemorySegment statistics;
+
+    /** @param maxRows rows of the tallest weight */
+    Ternary(Engine engine, Workspace workspace, long maxRows) {
+        this.engine = engine;
+        this.section = workspace.section(MemoryKind.SCRATCH);
+        this.statistics = section.allocate(maxRows * Kernels.STATISTICS * Double.BYTES);
+    }
+
+    /** Makes room for weights of that shape. */
+    void reserve(long rows, long cols) {
+        copies.computeIfAbsent(shape(rows, cols),
+                s -> PackedMatrix.allocate(section, Grid.TERNARY, Scaling.TENSOR, rows, cols));
+    }
+
+    /** The parameter's ternary weights; valid until the next call for a parameter of this shape. */
+    PackedMatrix of(Parameter parameter) {
+        PackedMatrix copy = copies.get(shape(parameter.rows(), parameter.cols()));
+        tiles(parameter, (x, r0, r1) -> engine.kernels().statistics(x, 0,
+                statistics.asSlice(r0 * Kernels.STATISTICS * Double.BYTES), 0, r1 - r0));
+        copy.scales().set(ValueLayout.JAVA_FLOAT, 0, gamma(parameter));
+        tiles(parameter, (x, r0, r1) -> engine.kernels().encode(x, copy, r0, r1));
+        return copy;
+    }
+
+    private float gamma(Parameter parameter) {
+        double sum = 0;
+        for (long r = 0; r < parameter.rows(); r++) {
+            sum += statistics.getAtIndex(ValueLayout.JAVA_DOUBLE, r * Kernels.STATISTICS);
+        }
+        return ScaleRule.ABSMEAN.scale(sum, 0, 0, 0, parameter.size(), 1);
+    }
+
+    /** Rows of a parameter as floats. */
+    private interface Tile {
+        void run(FloatMatrix x, long row0, long row1);
+    }
+
+    private void tiles(Parameter parameter, Tile tile) {
+        engine.slices().tiles(parameter.rows(), Engine.tileRows(parameter.rows(), parameter.cols()),
+                (r0, r1, worker) -> tile.run(floats(parameter, r0, r1, worker), r0, r1));
+    }
+
+    private FloatMatrix floats(Parameter parameter, long r0, long r1, Worker worker) {
+        return switch (parameter) {
+            case Parameter.Plain plain -> engine.rows(worker, plain.weight(), r0, r1);
+            case Parameter.Packed packed -> {
+                FloatMatrix tile = engine.tile(worker, r1 - r0, parameter.cols());
+                engine.kernels().decode(packed.weight(), tile, r0, r1);
+                yield tile;
+            }
+        };
+    }
+
+    private static long shape(long rows, long cols) {
+        return rows << 20 | cols;
+    }
+}

@@ -1,0 +1,43 @@
+package io.sterna.optim;
+
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.SgdStep;
+import io.sterna.kernel.Slices;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Moment;
+import io.sterna.tensor.Workspace;
+import java.lang.foreign.MemorySegment;
+import java.util.Map;
+
+/** Stochastic gradient descent with heavy-ball momentum. */
+final class Sgd extends Optimizer {
+    private final SgdStep struct;
+
+    Sgd(Kernels kernels, OptimizerConfig config, Workspace workspace) {
+        super(kernels, config);
+        this.struct = new SgdStep(workspace.section(MemoryKind.SCRATCH));
+    }
+
+    @Override
+    public State allocate(Workspace.Section section, long rows, long cols) {
+        return new State(config.momentum() == 0 ? Map.of()
+                : Map.of("m", Moment.allocate(section, config.state(), rows, cols)));
+    }
+
+    @Override
+    public void begin(long step) {
+        // Nothing depends on the step.
+    }
+
+    @Override
+    public boolean prepare(State state, TensorStep step, FloatMatrix gradient, Slices slices) {
+        struct.set(step.rate(), (float) config.momentum(), step.factor(), step.key());
+        return true;
+    }
+
+    @Override
+    public boolean delta(State state, FloatMatrix tile, MemorySegment squares, long row0, long row1) {
+        return kernels.sgd(struct, tile, state.moments().get("m"), squares, row0, row1);
+    }
+}

@@ -1,0 +1,184 @@
+package io.sterna.train;
+
+import io.sterna.kernel.KernelException;
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Slices;
+import io.sterna.nn.LayerKind;
+import io.sterna.nn.Llama;
+import io.sterna.nn.LlamaConfig;
+import io.sterna.nn.LlamaPass;
+import io.sterna.nn.Method;
+import io.sterna.optim.OptimizerConfig;
+import io.sterna.optim.Schedule;
+import io.sterna.tensor.Workspace;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Trains one model: all its memory is allocated here, reused every step, and returned by {@link #close}.
+ *
+ * <p>Weights are a function of the settings, the seed and the batches: the same bytes for any number of
+ * threads. A trainer serves one thread at a time; several trainers may work side by side, each with its
+ * own {@link Slices}.
+ */
+public final class Trainer implements AutoCloseable {
+    private final LlamaConfig config;
+    private final TrainSettings settings;
+    private final Schedule schedule;
+    private final Workspace workspace = new Workspace();
+    private final Llama model;
+    private final LlamaPass pass;
+    private final Updater updater;
+    private final MemoryPlan plan;
+
+    /**
+     * Allocates a model with initial weights drawn from the settings' seed.
+     *
+     * @param slices the threads to use; closing them remains the caller's
+     */
+    public Trainer(LlamaConfig config, Method method, OptimizerConfig optimizer, Schedule schedule,
+                   TrainSettings settings, Kernels kernels, Slices slices) {
+        this.config = config;
+        this.settings = settings;
+        this.schedule = schedule;
+        try {
+            Machinery parts = Machinery.of(config, method, optimizer, schedule, settings, kernels, slices, slices.workers(), workspace);
+            this.model = parts.model();
+            this.pass = parts.pass();
+            this.updater = parts.updater();
+            this.plan = parts.plan();
+            model.initialize(settings.seed());
+        } catch (RuntimeException | Error e) {
+            workspace.close();
+            throw e;
+        }
+    }
+
+    /**
+     * One training step: forward, and a backward pass that updates the weights.
+     *
+     * @param step    counted from 1
+     * @param inputs  int32 (accumulation * batch, seqLen): tokens
+     * @param targets off-heap int32, as inputs: the token after each, or -1 for none
+     * @throws IllegalArgumentException when a segment is too small, or no token has a target
+     * @throws KernelException          when a token is not in the vocabulary
+     */
+    public StepReport step(long step, MemorySegment inputs, MemorySegment targets) {
+        long tokens = countTargets(inputs, targets, settings.accumulation());
+        updater.begin(step);
+        double loss = 0;
+        try {
+            for (int i = 0; i < settings.accumulation(); i++) {
+                loss += pass.forward(microBatch(inputs, i), microBatch(targets, i));
+                if (!Double.isFinite(loss)) {
+                    return skipped(step, tokens);
+                }
+                pass.backward(1f / tokens, updater);
+            }
+        } catch (KernelException e) {
+            nanOr(e);
+            return skipped(step, tokens);
+        }
+        updater.finish();
+        return report(step, tokens, loss / tokens, !updater.finite());
+    }
+
+    /**
+     * The loss of one micro-batch, NaN when it is not finite; changes nothing that lasts.
+     *
+     * @param inputs  int32 (batch, seqLen): tokens
+     * @param targets off-heap int32, as inputs: the token after each, or -1 for none
+     */
+    public Evaluation evaluate(MemorySegment inputs, MemorySegment targets) {
+        long tokens = countTargets(inputs, targets, 1);
+        try {
+            return new Evaluation(pass.forward(microBatch(inputs, 0), microBatch(targets, 0)), tokens);
+        } catch (KernelException e) {
+            return new Evaluation(nanOr(e), tokens);
+        }
+    }
+
+    /** NaN for a refusal of numbers that are not finite; any other refusal is thrown. */
+    private static double nanOr(KernelException refusal) {
+        if (refusal.reason() != KernelException.Reason.NONFINITE) {
+            throw refusal;
+        }
+        return Double.NaN;
+    }
+
+    private StepReport skipped(long step, long tokens) {
+        updater.discard();
+        return report(step, tokens, Double.NaN, true);
+    }
+
+    private StepReport report(long step, long tokens, double loss, boolean nonFinite) {
+        Map<LayerKind, Double> rates = new EnumMap<>(LayerKind.class);
+        long flips = 0;
+        long codes = 0;
+        for (var entry : MemoryPlan.packedCodes(model).entrySet()) {
+            long changed = updater.flips().getOrDefault(entry.getKey(), 0L);
+            rates.put(entry.getKey(), (double) changed / entry.getValue());
+            flips += changed;
+            codes += entry.getValue();
+        }
+        double flipRate = codes == 0 ? 0 : (double) flips / codes;
+        return new StepReport(step, tokens, loss, schedule.rate(step), updater.gradientNorm(), flipRate, rates, nonFinite);
+    }
+
+    private MemorySegment microBatch(MemorySegment all, int index) {
+        long bytes = (long) settings.batch() * config.seqLen() * Integer.BYTES;
+        return all.asSlice(index * bytes, bytes);
+    }
+
+    private long countTargets(MemorySegment inputs, MemorySegment targets, int microBatches) {
+        long tokens = (long) microBatches * settings.batch() * config.seqLen();
+        if (inputs.byteSize() < tokens * Integer.BYTES || targets.byteSize() < tokens * Integer.BYTES) {
+            throw new IllegalArgumentException("inputs " + inputs.byteSize() + " bytes, targets " + targets.byteSize()
+                    + " bytes: each needs " + tokens + " tokens of 4 bytes");
+        }
+        long count = 0;
+        for (long t = 0; t < tokens; t++) {
+            int target = targets.getAtIndex(ValueLayout.JAVA_INT, t);
+            if (target >= config.vocab()) {
+                throw new IllegalArgumentException("target " + target + " at " + t + ": the vocabulary has " + config.vocab());
+            }
+            count += target >= 0 ? 1 : 0;
+        }
+        if (count == 0) {
+            throw new IllegalArgumentException("targets: none of " + tokens + " tokens has one");
+        }
+        return count;
+    }
+
+    /** Everything that a checkpoint stores, in the order of the model. */
+    public List<NamedTensor> tensors() {
+        List<NamedTensor> tensors = new ArrayList<>();
+        for (Updater.Slot slot : updater.slots()) {
+            NamedTensor.ofWeight(slot.parameter(), tensors);
+            NamedTensor.ofState(slot.parameter(), slot.state(), tensors);
+        }
+        return tensors;
+    }
+
+    /** The model: its parameters are for reading while no step runs. */
+    public Llama model() {
+        return model;
+    }
+
+    /** What the training takes. */
+    public MemoryPlan plan() {
+        return plan;
+    }
+
+    /** Returns all memory; tensors, model and segments may not be used afterwards. */
+    @Override
+    public void close() {
+        if (workspace.isAlive()) {
+            workspace.close();
+        }
+    }
+}
