@@ -12,6 +12,10 @@ void sterna_fill_avx512vnni(sterna_table *t);
 void sterna_fill_amx(sterna_table *t);
 
 void sterna_reference_probe(sterna_table *t);
+void sterna_avx2_probe(sterna_table *t);
+void sterna_avx512_probe(sterna_table *t);
+void sterna_avx512vnni_probe(sterna_table *t);
+void sterna_amx_probe(sterna_table *t);
 void sterna_reference_rng(sterna_table *t);
 void sterna_avx2_rng(sterna_table *t);
 void sterna_avx512_rng(sterna_table *t);

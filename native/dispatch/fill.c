@@ -18,6 +18,7 @@ void sterna_fill_avx2(sterna_table *t) {
     sterna_avx2_rng(t);
     sterna_avx2_rows(t);
     sterna_avx2_attention(t);
+    sterna_avx2_probe(t);
 }
 
 void sterna_fill_avx512(sterna_table *t) {
@@ -26,12 +27,14 @@ void sterna_fill_avx512(sterna_table *t) {
     sterna_avx512_rng(t);
     sterna_avx512_rows(t);
     sterna_avx512_attention(t);
+    sterna_avx512_probe(t);
 }
 
 void sterna_fill_avx512vnni(sterna_table *t) {
     sterna_avx512vnni_linear(t);
+    sterna_avx512vnni_probe(t);
 }
 
 void sterna_fill_amx(sterna_table *t) {
-    (void)t;
+    sterna_amx_probe(t);
 }

@@ -5,12 +5,13 @@
 #include "check.h"
 
 extern const check_family check_tiers;
+extern const check_family check_probe;
 extern const check_family check_attention;
 extern const check_family check_rows;
 extern const check_family check_gemm;
 extern const check_family check_rng;
 extern const check_family check_linear;
 
-#define CHECK_FAMILIES &check_tiers, &check_attention, &check_rows, &check_gemm, &check_linear, &check_rng
+#define CHECK_FAMILIES &check_tiers, &check_probe, &check_attention, &check_rows, &check_gemm, &check_linear, &check_rng
 
 #endif

@@ -1,0 +1,31 @@
+/* probe.c: int8 products by pairs of 16 bits, f32 FMA, 64 bytes a load. */
+#include <immintrin.h>
+#include <stdint.h>
+
+static double multiply_int8(int64_t rounds);
+static double multiply_bf16(int64_t rounds);
+
+#include "kernels/template/probe.h"
+
+#include "dispatch/families.h"
+
+static double multiply_int8(int64_t rounds) {
+    __m512i sums[SUMS], a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(5), ones = _mm512_set1_epi16(1);
+    for (int i = 0; i < SUMS; i++) sums[i] = _mm512_setzero_si512();
+    for (int64_t r = 0; r < rounds; r++)
+        for (int i = 0; i < SUMS; i++) {
+            CHANGED(a);
+            sums[i] = _mm512_add_epi32(sums[i], _mm512_madd_epi16(_mm512_maddubs_epi16(a, b), ones));
+        }
+    for (int i = 0; i < SUMS; i++) CHANGED(sums[i]);
+    return 2.0 * 64 * SUMS * (double)rounds;
+}
+
+static double multiply_bf16(int64_t rounds) {
+    (void)rounds;
+    return 0;
+}
+
+void sterna_avx512_probe(sterna_table *t) {
+    fill_probe(t);
+}
