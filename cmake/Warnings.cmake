@@ -5,9 +5,11 @@
 # -ffast-math and -march=native are absent on purpose: the first changes results, the second makes a
 # library that only runs where it was built.
 
+# -Wno-psabi: wide vectors pass between static functions of one file only, where no ABI matters.
+
 option(STERNA_WERROR "Treat compiler warnings as errors" OFF)
 
 add_library(sterna_flags INTERFACE)
 target_compile_options(sterna_flags INTERFACE
-  -Wall -Wextra -ffp-contract=off -fno-math-errno -fno-trapping-math
+  -Wall -Wextra -Wno-psabi -ffp-contract=off -fno-math-errno -fno-trapping-math
   $<$<BOOL:${STERNA_WERROR}>:-Werror>)
