@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+/* Keeps a loop that needs every register out of functions that hold others. */
+#define NEVER_INLINE static __attribute__((noinline))
 
 /* The four sums of eight int32 lanes each. */
 ALWAYS_INLINE __m128i add_lanes_of_four_256(__m256i a, __m256i b, __m256i c, __m256i d) {

@@ -35,7 +35,7 @@
 
 enum {
     PANEL = 16,
-    STEPS = 256, /* A: 8 rows of 1 KiB, B: 32 columns of 1 KiB: one of them stays in L1 */
+    STEPS = 256, /* a row of A and a column of B take 1 KiB: a microkernel's rows stay in L1 */
     DEPTH = STEPS * GEMM_DEPTH,
     BLOCK_ROWS = GEMM_BLOCK_ROWS,
     BLOCK_COLS = 768
@@ -147,13 +147,13 @@ INLINE void pack_square(const struct operand *o, enum format format, int along, 
     for (int x = 0; x < LANES; x++) memcpy(out + x * stride, &v[x], sizeof v[x]);
 }
 
-/* Pieces go 64 outers at a time, so that reads across rows take whole cache lines. */
+/* Squares follow each other as their numbers do in memory. */
 INLINE void pack_format(const struct operand *o, enum format format, int along, const struct piece *p,
-                               enum layout layout, int64_t padded, uint32_t *out) {
-    for (int64_t outer0 = 0; outer0 < padded; outer0 += STERNA_BLOCK)
-        for (int64_t step = 0; step * GEMM_DEPTH < p->depth; step += LANES)
-            for (int64_t outer = outer0; outer < at_most(outer0 + STERNA_BLOCK, padded); outer += LANES)
-                pack_square(o, format, along, p, layout, outer, step, out);
+                        enum layout layout, int64_t padded, uint32_t *out) {
+    int64_t steps = round_up(p->depth, GEMM_DEPTH) / GEMM_DEPTH;
+    for (int64_t y = 0; y < (along ? padded : steps); y += LANES)
+        for (int64_t x = 0; x < (along ? steps : padded); x += LANES)
+            pack_square(o, format, along, p, layout, along ? y : x, along ? x : y, out);
 }
 
 /* Codes become int8 on the stack, a block of columns by LANES steps, and go on from there. */
@@ -211,10 +211,10 @@ static void multiply_edge(const uint32_t *a, const uint32_t *b, int64_t steps, c
     copy_tile(&edge, c);
 }
 
-/* c = or += the packed A block times the packed B block. */
+/* c = or += the packed A block times the packed B block: some rows of A stay in L1 while B passes by from L2. */
 static void multiply_block(const struct blocks *s, int64_t steps, const struct tile *c, int add) {
-    for (int64_t j = 0; j < c->cols; j += GEMM_COLS)
-        for (int64_t i = 0; i < c->rows; i += GEMM_ROWS) {
+    for (int64_t i = 0; i < c->rows; i += GEMM_ROWS)
+        for (int64_t j = 0; j < c->cols; j += GEMM_COLS) {
             const uint32_t *a = s->a + lane_index(LAYOUT_ROWS, i, 0), *b = s->b + lane_index(LAYOUT_PANELS, j, 0);
             struct tile part = {c->data + i * c->stride + j, c->stride, at_most(c->rows - i, GEMM_ROWS),
                                 at_most(c->cols - j, GEMM_COLS)};

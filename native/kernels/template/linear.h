@@ -233,7 +233,7 @@ typedef struct tile_totals {
 } __attribute__((aligned(64))) tile_totals;
 
 /* sums (TILE_TOKENS, panels * 16) = x panel^T over `steps` steps; the tier defines it after this header. */
-static void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x, int64_t steps,
+NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x, int64_t steps,
                           int bits, tile_sums *sums);
 
 /* Adds group g to the totals of a tile. */
@@ -353,7 +353,7 @@ ALWAYS_INLINE void dot_rows_of(const uint8_t *block, int64_t row_bytes, const ui
     }
 }
 
-static void dot_group(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
+NEVER_INLINE void dot_group(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
                       int64_t x_bytes, int64_t blocks, int bits, int64_t tokens,
                       int32_t sums[TOKENS][GEMV_ROWS]) {
     switch (bits) {

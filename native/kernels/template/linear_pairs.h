@@ -130,11 +130,11 @@ ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, in
                                    int64_t steps, int bits, tile_sums *sums) {
     int64_t run = 32767 / (2 * 127 * (bits == 1 ? 2 : (1 << bits) - 1));
     if (bits == 8) multiply_wide(panel, panel_bytes, panels, x, steps, 8, sums);
-    else if (run < 4) multiply_wide(panel, panel_bytes, panels, x, steps, 7, sums);
+    else if (run < 8) multiply_wide(panel, panel_bytes, panels, x, steps, 7, sums);
     else multiply_runs(panel, panel_bytes, panels, x, steps, run, sums);
 }
 
-static void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x, int64_t steps,
+NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x, int64_t steps,
                           int bits, tile_sums *sums) {
     if (panels == TILE_PANELS) multiply_panels(panel, panel_bytes, TILE_PANELS, x, steps, bits, sums);
     else multiply_panels(panel, panel_bytes, 1, x, steps, bits, sums);

@@ -28,16 +28,17 @@ INLINE void store_blocks(uint32_t *out, const round_keys *keys, vlong x0, vlong 
 #define PHILOX_VECTORS (LANES / 4)
 #define PHILOX_BLOCKS (PHILOX_VECTORS * LANES / 2)
 
-static void philox_lanes(const round_keys *keys, const uint32_t counter[4], uint32_t *out, int64_t runs) {
+static void philox_lanes(round_keys keys, const uint32_t counter[4], uint32_t *out, int64_t runs) {
+    const uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     vlong order[4];
     ordered_products(order);
     for (int64_t i = 0; i < runs; i++) {
-        vlong base = splat_long((uint64_t)STERNA_PHILOX_M0 * (counter[0] + (uint32_t)i * PHILOX_BLOCKS));
+        vlong base = splat_long((uint64_t)STERNA_PHILOX_M0 * (c0 + (uint32_t)i * PHILOX_BLOCKS));
         vlong products[4] = {base + order[0], base + order[1], base + order[2], base + order[3]};
-        philox_state s = nine_rounds(keys, PHILOX_VECTORS, products, counter[1], counter[2], counter[3]);
+        philox_state s = nine_rounds(&keys, PHILOX_VECTORS, products, c1, c2, c3);
 #pragma GCC unroll 4
         for (int v = 0; v < PHILOX_VECTORS; v++)
-            store_blocks(out + (i * PHILOX_VECTORS + v) * 2 * LANES, keys, s.x0[v], s.x1[v], s.x2[v], s.x3[v]);
+            store_blocks(out + (i * PHILOX_VECTORS + v) * 2 * LANES, &keys, s.x0[v], s.x1[v], s.x2[v], s.x3[v]);
     }
 }
 
@@ -58,7 +59,7 @@ static int32_t TIER(philox)(const uint32_t *counter, const uint32_t *key, uint32
     while (blocks > 0) {
         int64_t before_carry = ((int64_t)1 << 32) - c[0];
         int64_t runs = (blocks < before_carry ? blocks : before_carry - 1) / PHILOX_BLOCKS, done = runs * PHILOX_BLOCKS;
-        philox_lanes(&keys, c, out, runs);
+        philox_lanes(keys, c, out, runs);
         advance(c, (uint32_t)done);
         if (runs == 0) {
             sterna_philox_block(c, key, out);
