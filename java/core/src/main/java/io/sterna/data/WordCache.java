@@ -15,12 +15,12 @@ final class WordCache {
 
     private static final VarHandle LONG =
             MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
-    private static final int SLOTS = 1 << 17;
-    private static final int WORDS = SLOTS / 2;
     private static final int STRIDE = 4; // hash, key start, key length << 8 | token count, token start
+    private static final int MOST_SLOTS = 1 << 17;
+    private static final int MOST_KEY_BYTES = 12 * MOST_SLOTS / 2;
 
-    private final int[] slots = new int[STRIDE * SLOTS];
-    private final byte[] keys = new byte[12 * WORDS];
+    private int[] slots = new int[STRIDE << 8]; // a power of two of them, at most half in use
+    private byte[] keys = new byte[1 << 10];
     private final Tokens tokens = new Tokens();
     private int keysUsed;
     private int words;
@@ -38,9 +38,7 @@ final class WordCache {
 
     /** Remembers that a word not yet known has tokens {@code ids[idsFrom, idsFrom + count)}. */
     void put(byte[] b, int from, int length, int hash, int[] ids, int idsFrom, int count) {
-        if (words == WORDS || keysUsed + length > keys.length) {
-            clear();
-        }
+        makeRoom(length);
         int slot = find(b, from, length, hash);
         slots[slot] = hash;
         slots[slot + 1] = keysUsed;
@@ -52,18 +50,48 @@ final class WordCache {
         words++;
     }
 
-    private void clear() {
-        Arrays.fill(slots, 0);
-        tokens.clear();
-        keysUsed = 0;
-        words = 0;
+    private void makeRoom(int length) {
+        boolean full = 2 * STRIDE * words == slots.length;
+        if (full && slots.length == STRIDE * MOST_SLOTS || keysUsed + length > MOST_KEY_BYTES) {
+            Arrays.fill(slots, 0);
+            tokens.clear();
+            keysUsed = 0;
+            words = 0;
+        } else if (full) {
+            grow();
+        }
+        if (keysUsed + length > keys.length) {
+            keys = Arrays.copyOf(keys, 2 * keys.length);
+        }
+    }
+
+    private void grow() {
+        int[] old = slots;
+        slots = new int[2 * old.length];
+        for (int from = 0; from < old.length; from += STRIDE) {
+            if (old[from + 2] != 0) {
+                int to = slotOf(old[from]);
+                while (slots[to + 2] != 0) {
+                    to = after(to);
+                }
+                System.arraycopy(old, from, slots, to, STRIDE);
+            }
+        }
+    }
+
+    private int slotOf(int hash) {
+        return hash * STRIDE & slots.length - 1;
+    }
+
+    private int after(int slot) {
+        return slot + STRIDE & slots.length - 1;
     }
 
     /** Slot of the word, or the free one it would take. */
     private int find(byte[] b, int from, int length, int hash) {
-        int slot = (hash & SLOTS - 1) * STRIDE;
+        int slot = slotOf(hash);
         while (slots[slot + 2] != 0 && !isAt(slot, b, from, length, hash)) {
-            slot = slot + STRIDE & STRIDE * SLOTS - 1;
+            slot = after(slot);
         }
         return slot;
     }

@@ -1,0 +1,261 @@
+package io.sterna.data;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.data.CorpusOptions.Splitting;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.zip.GZIPOutputStream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipOutputStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class CorpusTest {
+    @TempDir
+    Path folder;
+
+    private Path write(String name, String text) throws IOException {
+        Path file = folder.resolve(name);
+        Files.createDirectories(file.getParent());
+        return Files.writeString(file, text);
+    }
+
+    private Path writeBytes(String name, byte[] bytes) throws IOException {
+        return Files.write(folder.resolve(name), bytes);
+    }
+
+    private static byte[] gzip(String text) throws IOException {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        try (GZIPOutputStream gzip = new GZIPOutputStream(out)) {
+            gzip.write(text.getBytes(StandardCharsets.UTF_8));
+        }
+        return out.toByteArray();
+    }
+
+    private Path zip(String name, String... namesAndTexts) throws IOException {
+        Path file = folder.resolve(name);
+        try (OutputStream out = Files.newOutputStream(file);
+                ZipOutputStream zip = new ZipOutputStream(out)) {
+            for (int i = 0; i < namesAndTexts.length; i += 2) {
+                zip.putNextEntry(new ZipEntry(namesAndTexts[i]));
+                zip.write(namesAndTexts[i + 1].getBytes(StandardCharsets.UTF_8));
+            }
+        }
+        return file;
+    }
+
+    private static String failure(Corpus corpus) {
+        String message = assertThrows(CorpusException.class, () -> Texts.read(corpus)).getMessage();
+        assertFalse(message.contains("\n"), message);
+        return message;
+    }
+
+    @Test
+    void readsAFolderInOrderOfPathAndSkipsBinaries() throws IOException {
+        write("b/2.txt", "two");
+        write("a.md", "one");
+        write("b/1.txt", "\uFEFFfirst");
+        write("c.png", "picture");
+        write("d.unknown", "nul\0byte");
+        write(".git/config", "hidden folder");
+        write(".hidden", "hidden");
+        write("e.txt", " \n\n");
+        Corpus corpus = Texts.corpus(Texts.ALL, folder);
+        assertEquals(List.of("one", "first", "two"), Texts.read(corpus));
+        try (DocumentReader reader = corpus.read()) {
+            while (reader.next()) {}
+            assertEquals(3, reader.skippedFiles());
+            assertEquals(corpus.sourceBytes(), reader.consumedBytes());
+        }
+    }
+
+    @Test
+    void readsJsonLinesPlainAndPacked() throws IOException {
+        String lines = "{\"id\":1,\"text\":\"one\\nline\"}\r\n\n{\"text\":\"\"}\n{\"text\":\"zwei é\"}";
+        Path plain = write("x.jsonl", lines);
+        Path packed = writeBytes("y.jsonl.gz", gzip(lines));
+        List<String> once = List.of("one\nline", "zwei é");
+        assertEquals(once, Texts.read(Texts.corpus(Texts.ALL, plain)));
+        assertEquals(once, Texts.read(Texts.corpus(Texts.ALL, packed)));
+        assertEquals(1, Texts.corpus(Texts.ALL, plain, plain).fileCount(), "the same file twice");
+    }
+
+    @Test
+    void readsAnotherField() throws IOException {
+        Path file = write("x.jsonl", "{\"text\":\"no\",\"body\":\"yes\"}\n");
+        assertEquals(List.of("yes"), Texts.read(Texts.corpus(Texts.ALL.withTextField("body"), file)));
+    }
+
+    @Test
+    void readsZipsWithAFilterInOrderOfName() throws IOException {
+        Path zip = zip("s.zip", "m/B.java", "class B", "m/A.java", "class A", "m/x.html", "no", "z.class", "no");
+        assertEquals(List.of("class A", "class B"), Texts.read(Texts.corpus(Texts.ALL.withInclude("*.java"), zip)));
+        assertEquals(List.of("class A"), Texts.read(Texts.corpus(Texts.ALL.withInclude("m/A*"), zip)));
+    }
+
+    @Test
+    void readsGlobs() throws IOException {
+        write("p/a.txt", "a");
+        write("p/q/b.txt", "b");
+        write("p/q/c.md", "c");
+        assertEquals(List.of("a"), Texts.read(Texts.corpus(Texts.ALL, folder.resolve("p").resolve("*.txt"))));
+        assertEquals(List.of("a", "b"), Texts.read(Texts.corpus(Texts.ALL, folder.resolve("p").resolve("**.txt"))));
+    }
+
+    @Test
+    void readsTheSourcesOfThisJdk() throws IOException {
+        Path javaHome = Path.of(System.getProperty("java.home"));
+        if (!Files.exists(javaHome.resolve("lib/src.zip"))) {
+            assertTrue(assertThrows(CorpusException.class, () -> Corpus.jdkSources(javaHome, Texts.ALL))
+                    .getMessage().contains("src.zip is missing"));
+            return;
+        }
+        try (DocumentReader reader = Corpus.jdkSources(javaHome, Texts.ALL).read()) {
+            assertTrue(reader.next());
+            assertTrue(reader.origin().endsWith(".java"), reader.origin());
+        }
+    }
+
+    @Test
+    void aJdkWithoutSourcesIsNamed() {
+        String message = assertThrows(CorpusException.class, () -> Corpus.jdkSources(folder, Texts.ALL)).getMessage();
+        assertTrue(message.contains("src.zip is missing"), message);
+    }
+
+    @Test
+    void splitsAtBlankLines() throws IOException {
+        Path file = write("x.txt", "\n \n= A =\nline\n\t\n\r\n= B =\n  \nlast without end");
+        CorpusOptions options = Texts.ALL.withSplitting(Splitting.BLANK_LINES);
+        assertEquals(List.of("= A =\nline\n", "= B =\n", "last without end"), Texts.read(Texts.corpus(options, file)));
+    }
+
+    @Test
+    void cutsLongFilesAtBlankLinesAndKeepsAllTheRest() throws IOException {
+        StringBuilder text = new StringBuilder();
+        for (int paragraph = 0; text.length() < 600_000; paragraph++) {
+            text.append(Texts.prose(60, paragraph)).append("end").append("\n\n");
+        }
+        Path file = write("long.txt", text.toString());
+        List<String> documents = Texts.read(Texts.corpus(Texts.ALL, file));
+        assertTrue(documents.size() > 50);
+        for (String document : documents.subList(0, documents.size() - 1)) {
+            int bytes = document.getBytes(StandardCharsets.UTF_8).length;
+            assertTrue(bytes >= 4096 && bytes <= 65536 && document.endsWith("end\n"), document);
+        }
+        assertEquals(text.toString().replaceAll("\n+", "\n"), String.join("", documents).replaceAll("\n+", "\n"));
+        CorpusOptions whole = Texts.ALL.withSplitting(Splitting.FILE);
+        assertEquals(List.of(text.toString()), Texts.read(Texts.corpus(whole, file)));
+    }
+
+    @Test
+    void cutsTextWithoutLinesBetweenCharacters() throws IOException {
+        String text = "é€😀x".repeat(60_000);
+        List<String> documents = Texts.read(Texts.corpus(Texts.ALL, write("one-line.txt", text)));
+        assertTrue(documents.size() > 5);
+        assertEquals(text, String.join("", documents));
+    }
+
+    @Test
+    void invalidUtf8NamesFileAndByte() throws IOException {
+        byte[] text = "good text then bad".getBytes(StandardCharsets.UTF_8);
+        text[10] = (byte) 0xFF;
+        Path file = writeBytes("bad.txt", text);
+        String message = failure(Texts.corpus(Texts.ALL, file));
+        assertTrue(message.contains("bad.txt is not UTF-8 at byte 10 (0xFF)"), message);
+        assertEquals(List.of("good text \uFFFDhen bad"), Texts.read(Texts.corpus(Texts.ALL.withReplaceInvalid(true), file)));
+
+        byte[] lines = "{\"text\":\"ok\"}\n{\"text\":\"bad\"}\n".getBytes(StandardCharsets.UTF_8);
+        lines[14 + 9] = (byte) 0xC3;
+        Path second = writeBytes("bad.jsonl", lines);
+        message = failure(Texts.corpus(Texts.ALL, second));
+        assertTrue(message.contains("bad.jsonl line 2 is not UTF-8 at byte 23 (0xC3)"), message);
+        assertEquals(List.of("ok", "\uFFFDad"), Texts.read(Texts.corpus(Texts.ALL.withReplaceInvalid(true), second)));
+    }
+
+    @Test
+    void malformedLinesNameFileLineAndRemedy() throws IOException {
+        String message = failure(Texts.corpus(Texts.ALL, write("a.jsonl", "{\"text\":\"x\"}\n{\"text\":\n")));
+        assertTrue(message.contains("a.jsonl line 2: JSON ends early at byte 8"), message);
+        message = failure(Texts.corpus(Texts.ALL, write("b.jsonl", "{\"body\":\"x\"}\n")));
+        assertTrue(message.contains("b.jsonl line 1 has no field \"text\""), message);
+    }
+
+    @Test
+    void aDocumentLongerThanAllowedIsAnError() throws IOException {
+        CorpusOptions small = Texts.ALL.withMaxDocumentBytes(2048).withSplitting(Splitting.FILE);
+        assertTrue(failure(Texts.corpus(small, write("a.txt", "x".repeat(300_000)))).contains("longer than 2048"));
+        Path line = write("a.jsonl", "{\"text\":\"" + "x".repeat(300_000) + "\"}");
+        assertTrue(failure(Texts.corpus(small, line)).contains("a.jsonl line 1 has a document longer than 2048"));
+        CorpusOptions blank = small.withSplitting(Splitting.BLANK_LINES);
+        assertTrue(failure(Texts.corpus(blank, write("b.txt", "a\n\n" + "x\n".repeat(2000)))).contains("longer than 2048"));
+    }
+
+    @Test
+    void damagedArchivesAreNamed() throws IOException {
+        byte[] packed = gzip(Texts.prose(5000, 1));
+        Path truncated = writeBytes("t.txt.gz", Arrays.copyOf(packed, packed.length / 2));
+        assertTrue(failure(Texts.corpus(Texts.ALL, truncated)).contains("t.txt.gz is truncated after"));
+        Path noGzip = writeBytes("n.jsonl.gz", "plain".getBytes(StandardCharsets.UTF_8));
+        assertTrue(failure(Texts.corpus(Texts.ALL, noGzip)).contains("n.jsonl.gz"));
+        Path noZip = writeBytes("n.zip", "plain".getBytes(StandardCharsets.UTF_8));
+        assertTrue(failure(Texts.corpus(Texts.ALL, noZip)).contains("n.zip"));
+    }
+
+    @Test
+    void whatIsMissingOrEmptyIsAnError() throws IOException {
+        Path empty = Files.createDirectory(folder.resolve("empty"));
+        for (Path path : List.of(folder.resolve("none.txt"), folder.resolve("none*.txt"), empty)) {
+            String message = assertThrows(CorpusException.class, () -> Texts.corpus(Texts.ALL, path)).getMessage();
+            assertTrue(message.contains(path.toString()), message);
+        }
+        assertThrows(CorpusException.class, () -> Corpus.open(List.of(), Texts.ALL));
+        assertThrows(CorpusException.class, () -> Corpus.open(List.of(folder + "/[a"), Texts.ALL));
+    }
+
+    @Test
+    void heldOutDependsOnTheTextAlone() throws IOException {
+        List<String> texts = new ArrayList<>();
+        for (int i = 0; i < 4000; i++) {
+            texts.add("document " + i);
+        }
+        Path one = Texts.jsonLines(folder.resolve("one.jsonl"), texts);
+        Path other = Texts.jsonLines(folder.resolve("other.jsonl"), texts.reversed());
+        List<String> heldOut = heldOut(one);
+        assertTrue(heldOut.size() > 15 && heldOut.size() < 80, "1 % of 4000 is " + heldOut.size());
+        assertEquals(heldOut, heldOut(other).reversed());
+    }
+
+    private static List<String> heldOut(Path file) throws IOException {
+        List<String> documents = new ArrayList<>();
+        try (DocumentReader reader = Texts.corpus(CorpusOptions.defaults(), file).read()) {
+            while (reader.next()) {
+                if (reader.heldOut()) {
+                    documents.add(new String(reader.bytes(), reader.from(), reader.length(), StandardCharsets.UTF_8));
+                }
+            }
+        }
+        return documents;
+    }
+
+    @Test
+    void fingerprintFollowsFilesAndOptions() throws IOException {
+        Path file = write("a.txt", "text");
+        String fingerprint = Texts.corpus(Texts.ALL, file).fingerprint();
+        assertEquals(fingerprint, Texts.corpus(Texts.ALL, file).fingerprint());
+        assertNotEquals(fingerprint, Texts.corpus(Texts.ALL.withTextField("t"), file).fingerprint());
+        write("a.txt", "longer text");
+        assertNotEquals(fingerprint, Texts.corpus(Texts.ALL, file).fingerprint());
+    }
+}
