@@ -4,6 +4,8 @@
 function(sterna_test name)
   add_executable(${name} ${ARGN})
   target_include_directories(${name} PRIVATE include .)
+  target_compile_definitions(${name} PRIVATE
+    STERNA_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/../test-data") # the golden files
   target_link_libraries(${name} PRIVATE sterna_flags m)
   add_test(NAME ${name} COMMAND ${name})
 endfunction()

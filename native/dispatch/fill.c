@@ -14,8 +14,12 @@ void sterna_fill_reference(sterna_table *t) {
 }
 
 void sterna_fill_avx2(sterna_table *t) {
+    sterna_avx2_gemm(t);
     sterna_avx2_linear(t);
     sterna_avx2_rng(t);
+    sterna_avx2_grid(t);
+    sterna_avx2_update(t);
+    sterna_avx2_optimizer(t);
     sterna_avx2_rows(t);
     sterna_avx2_attention(t);
     sterna_avx2_probe(t);
@@ -25,6 +29,9 @@ void sterna_fill_avx512(sterna_table *t) {
     sterna_avx512_linear(t);
     sterna_avx512_gemm(t);
     sterna_avx512_rng(t);
+    sterna_avx512_grid(t);
+    sterna_avx512_update(t);
+    sterna_avx512_optimizer(t);
     sterna_avx512_rows(t);
     sterna_avx512_attention(t);
     sterna_avx512_probe(t);
@@ -36,5 +43,6 @@ void sterna_fill_avx512vnni(sterna_table *t) {
 }
 
 void sterna_fill_amx(sterna_table *t) {
+    sterna_amx_gemm(t);
     sterna_amx_probe(t);
 }

@@ -207,7 +207,7 @@ STERNA_API int32_t sterna_encode(int32_t tier, const sterna_matrix *x, const ste
 STERNA_API int32_t sterna_decode(int32_t tier, const sterna_packed *w, const sterna_matrix *x,
                                  int64_t row0, int64_t row1);
 
-/* counts[code - Qn] += 1 for every weight of rows row0...row1-1; 256 counters. */
+/* counts[code - Qn] += 1 for every weight of rows row0...row1-1; 256 counters. BAD_VALUE for a ternary -2. */
 STERNA_API int32_t sterna_histogram(int32_t tier, const sterna_packed *w, int64_t *counts, int64_t row0,
                                     int64_t row1);
 

@@ -91,13 +91,16 @@ static int32_t decode(const sterna_packed *w, const sterna_matrix *x, int64_t ro
 }
 
 static int32_t histogram(const sterna_packed *w, int64_t *counts, int64_t row0, int64_t row1) {
+    int64_t found[257] = {0}; /* from one below Qn: a ternary -2 */
     for (int64_t r = row0; r < row1; r++) {
         const uint8_t *row = sterna_packed_row(w, r);
         for (int64_t c = 0; c < w->cols; c++) {
             const uint8_t *block = row + c / STERNA_BLOCK * 8 * sterna_bits(w->grid);
-            counts[sterna_get_code(block, w->grid, c % STERNA_BLOCK) - sterna_qn(w->grid)]++;
+            found[sterna_get_code(block, w->grid, c % STERNA_BLOCK) - sterna_qn(w->grid) + 1]++;
         }
     }
+    if (found[0]) return STERNA_STATUS(2, STERNA_BAD_VALUE);
+    for (int i = 0; i < 256; i++) counts[i] += found[i + 1];
     return STERNA_OK;
 }
 

@@ -57,7 +57,8 @@ static void store_int8(const sterna_moment *m, enum kind kind, struct block b, c
     m->scales[b.scale] = max / top;
     for (int i = 0; i < b.count; i++) {
         float z = scaled[i] * inverse;
-        z = z < -top ? -top : z > top ? top : z;
+        z = z > -top ? z : -top;
+        z = z < top ? z : top;
         int code = round_stochastic(z, words[i]);
         if (kind == SQUARE && max > 0 && code < 1) code = 1;
         ((uint8_t *)m->data)[b.at + i] = (uint8_t)code;

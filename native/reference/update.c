@@ -18,7 +18,8 @@ static float round_stochastic(float z, uint32_t word) {
 
 static int new_code(int32_t grid, float z, int32_t rounding, uint32_t word) {
     float low = (float)sterna_qn(grid), high = (float)sterna_qp(grid);
-    z = z < low ? low : z > high ? high : z;
+    z = z > low ? z : low;
+    z = z < high ? z : high;
     if (grid == STERNA_BINARY && rounding == STERNA_NEAREST) return z >= 0 ? 1 : -1;
     if (rounding == STERNA_NEAREST) return (int)rintf(z);
     if (grid == STERNA_BINARY) return 2 * (int)round_stochastic((z + 1) * 0.5f, word) - 1;
