@@ -2,7 +2,7 @@
  * check_gemm.c: float products against float64. An element of C = A B over K terms may differ by
  *
  *     (K + 8) 2^-24 S      f32: K products summed in any order, a scale folded in, C added
- *     2^-8 S               operands rounded to bf16 (2^-9 each), where the tier may
+ *     (2^-7 + 2^-16) S     operands rounded to bf16 (2^-8 each), where the tier may
  *     2^-8 |C|             C rounded to bf16
  *
  * with S = |C before| + sum |a| |b|; and the bytes may not depend on how rows are cut into slices.
@@ -141,7 +141,7 @@ static void *allocate(size_t bytes) {
 /* Values (m, n) of C and how far each may be off; c (m, n) is C before. */
 static void compute(int32_t tier, const struct product *p, const float *c, double *value, double *bound) {
     int rounds_operands = tier == STERNA_AMX && (p->operation != GEMM || p->flags & STERNA_ALLOW_BF16);
-    double relative = (double)(p->k + 8) * 0x1p-24 + (rounds_operands ? 0x1p-8 : 0);
+    double relative = (double)(p->k + 8) * 0x1p-24 + (rounds_operands ? 0x1p-7 + 0x1p-16 : 0);
     double *b = allocate((size_t)(p->k * p->n) * sizeof *b);
     for (int64_t r = 0; r < p->k; r++)
         for (int64_t j = 0; j < p->n; j++) b[r * p->n + j] = element_b(p, r, j);

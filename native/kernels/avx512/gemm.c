@@ -1,5 +1,6 @@
 /* gemm.c: float products in 8 x 48 tiles of f32 FMA: 24 sums, three columns of B and a number of A in registers. */
 #include "dispatch/families.h"
+#include "kernels/avx512/gemm.h"
 #include "kernels/template/lanes.h"
 
 #define GEMM_DEPTH 1
@@ -28,6 +29,8 @@ INLINE void multiply_panels(const float *a, const float *b, int64_t steps, int p
     __m512 sum[GEMM_ROWS][3], column[3];
     for (int i = 0; i < GEMM_ROWS; i++)
         for (int p = 0; p < panels; p++) sum[i][p] = _mm512_setzero_ps();
+    for (int i = 0; i < GEMM_ROWS; i++) /* C comes from far away and is needed in the end */
+        for (int p = 0; p < panels; p++) _mm_prefetch(c + i * stride + p * PANEL, _MM_HINT_T0);
     for (int64_t step = 0; step < steps; step++) {
         for (int p = 0; p < panels; p++) column[p] = _mm512_load_ps(b + (p * STEPS + step) * PANEL);
         for (int i = 0; i < GEMM_ROWS; i++) {
@@ -50,8 +53,13 @@ static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, 
     else multiply_panels(x, y, steps, 1, c, stride, add);
 }
 
+int32_t gemm_avx512(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
+                    int64_t row0, int64_t row1, void *scratch) {
+    return gemm(a, b, c, flags, row0, row1, scratch);
+}
+
 void sterna_avx512_gemm(sterna_table *t) {
     t->input_gradient = input_gradient;
     t->weight_gradient = weight_gradient;
-    t->gemm = gemm;
+    t->gemm = gemm_avx512;
 }
