@@ -226,7 +226,8 @@ STERNA_API int32_t sterna_quantize(int32_t tier, const sterna_matrix *x, const s
                                    int64_t row0, int64_t row1);
 
 /* y = x / sqrt(mean(x^2) + epsilon) * gain (gain: 1 row); inv_rms (rows) is kept for the backward.
- * Sums run in 16 lanes by column, then as a fixed tree. _quantize goes on to int8 as above. */
+ * epsilon is at least 2^-126. Sums run in 16 lanes by column, then as a fixed tree. _quantize goes on to
+ * int8 as above; there a gain beyond 1e30, or not finite, is NONFINITE too. */
 STERNA_API int32_t sterna_rmsnorm(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain,
                                   float epsilon, const sterna_matrix *y, float *inv_rms, int64_t row0,
                                   int64_t row1);
@@ -277,8 +278,8 @@ STERNA_API int32_t sterna_scatter_add(int32_t tier, const sterna_matrix *dy, con
 
 /* Softmax cross-entropy over the vocabulary in chunks. logits (T, chunk) holds columns
  * vocab0...vocab0 + chunk - 1. The first pass folds a chunk into max, sum (of exp(logit - max)) and target
- * (the target's logit); start with max = -infinity, sum = 0. A target of -1 is ignored. The loss of
- * token t is max + log(sum) - target. */
+ * (the target's logit); start with max = -infinity, sum = 0. A target of -1 is ignored: the row keeps its
+ * max, sum and target. A target below -1 is BAD_VALUE. The loss of token t is max + log(sum) - target. */
 STERNA_API int32_t sterna_cross_entropy(int32_t tier, const sterna_matrix *logits, int64_t vocab0,
                                         const int32_t *targets, float *max, float *sum, float *target,
                                         int64_t row0, int64_t row1);

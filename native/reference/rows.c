@@ -1,7 +1,7 @@
 /*
  * rows.c: the definition of the row kernels. They are EXACT: every tier gives these bytes (which NaN a
  * NaN is stays open). A sum over columns runs in 16 lanes, lane c % 16 for column c, then as a tree:
- * lanes i and i + 8, then + 4, + 2, + 1; so does a maximum, for the sign of zero.
+ * lanes i and i + 8, then + 4, + 2, + 1.
  */
 #include <math.h>
 
@@ -18,12 +18,6 @@ static float sum_of_lanes(float lane[16]) {
 
 static float greater(float a, float b) {
     return a > b ? a : b;
-}
-
-static float max_of_lanes(float lane[16]) {
-    for (int step = 8; step; step /= 2)
-        for (int i = 0; i < step; i++) lane[i] = greater(lane[i], lane[i + step]);
-    return lane[0];
 }
 
 /* ---------------------------------------------------------------- quantize */
@@ -197,11 +191,10 @@ static int32_t scatter_add(const sterna_matrix *dy, const int32_t *ids, int64_t 
 
 /* ---------------------------------------------------------------- cross-entropy */
 
-static float row_max(const sterna_matrix *logits, int64_t r, float start) {
-    float lane[16];
-    for (int i = 0; i < 16; i++) lane[i] = start;
-    for (int64_t c = 0; c < logits->cols; c++) lane[c % 16] = greater(sterna_get(logits, r, c), lane[c % 16]);
-    return max_of_lanes(lane);
+/* A maximum of zero is +0, so that its bytes do not depend on the order. */
+static float row_max(const sterna_matrix *logits, int64_t r, float max) {
+    for (int64_t c = 0; c < logits->cols; c++) max = greater(sterna_get(logits, r, c), max);
+    return max + 0.0f;
 }
 
 static int32_t cross_entropy(const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, float *max,

@@ -92,6 +92,15 @@ INLINE float sum_of_lanes(const vfloat lanes[PARTS]) {
     return _mm_cvtss_f32(_mm_add_ss(by2, _mm_movehdup_ps(by2)));
 }
 
+INLINE int32_t max_of_int_lanes(const vint lanes[PARTS]) {
+    vfloat bits[PARTS];
+    for (int p = 0; p < PARTS; p++) bits[p] = (vfloat)lanes[p];
+    __m256i by8 = _mm256_max_epi32((__m256i)half_of(bits, 0), (__m256i)half_of(bits, 1));
+    __m128i by4 = _mm_max_epi32(_mm256_castsi256_si128(by8), _mm256_extracti128_si256(by8, 1));
+    __m128i by2 = _mm_max_epi32(by4, _mm_unpackhi_epi64(by4, by4));
+    return _mm_cvtsi128_si32(_mm_max_epi32(by2, _mm_srli_si128(by2, 4)));
+}
+
 INLINE float max_of_lanes(const vfloat lanes[PARTS]) {
     __m256 by8 = _mm256_max_ps(half_of(lanes, 0), half_of(lanes, 1));
     __m128 by4 = _mm_max_ps(_mm256_castps256_ps128(by8), _mm256_extractf128_ps(by8, 1));

@@ -1,5 +1,10 @@
-/* rows.h: the row kernels in vectors, the same bytes as reference/rows.c. Included by the
- * rows.c of a tier, which calls fill_rows. */
+/*
+ * rows.h: the row kernels in vectors, the same bytes as reference/rows.c. Included by the rows.c of a
+ * tier, which calls fill_rows.
+ *
+ * A loop over columns calls its step with a whole vector (or 16 columns) until less is left, then once
+ * with the rest, so that the compiler makes the loop without the tail's masks.
+ */
 #include <math.h>
 
 #include "dispatch/element.h"
@@ -9,19 +14,25 @@
 
 /* ---------------------------------------------------------------- quantize */
 
-static int all_finite(const sterna_matrix *x, int64_t row0, int64_t row1) {
-    vint worst = {0};
-    for (int64_t r = row0; r < row1; r++) {
-        row in = row_at(x, r, 0);
-        for (int64_t c = 0; c < x->cols; c += LANES)
-            worst = max_int(worst, magnitude_bits(load(in, c, x->cols - c)));
-    }
-    return largest_int(worst) < 0x7f800000;
+#define REMEMBERED 256 /* rows of a slice whose reduction is kept from the check to the use */
+
+INLINE void magnitude_step(vint lanes[PARTS], row x, int64_t c, int64_t left) {
+    for (int p = 0; p < PARTS; p++)
+        lanes[p] = max_int(lanes[p], magnitude_bits(load(x, c + p * LANES, left - p * LANES)));
 }
 
-/* Magnitudes have one order as floats and no signed zero, so the lanes may be reduced in any order. */
-static float largest_of(const vfloat lanes[PARTS]) {
-    float largest = max_of_lanes(lanes);
+/* The bits of max |x|, which are ordered as the numbers are; NaN and infinity lie above every number. */
+static int32_t largest_bits(row x, int64_t cols) {
+    vint lanes[PARTS] = {{0}};
+    int64_t c = 0;
+    for (; c + 16 <= cols; c += 16) magnitude_step(lanes, x, c, 16);
+    if (c < cols) magnitude_step(lanes, x, c, cols - c);
+    return max_of_int_lanes(lanes);
+}
+
+#define INFINITY_BITS 0x7f800000
+
+static float at_least_floor(float largest) {
     return largest > QUANTIZE_FLOOR ? largest : QUANTIZE_FLOOR;
 }
 
@@ -30,25 +41,24 @@ INLINE void store_codes(int8_t *codes, int64_t left, vfloat v, float factor) {
     store_bytes((uint8_t *)codes, (vint)(v * factor + ROUND_TO_INTEGER), lanes_of(left));
 }
 
-static float largest_in_row(row x, int64_t cols) {
-    vfloat lanes[PARTS] = {{0}};
-    for (int64_t c = 0; c < cols; c += 16)
-        for (int p = 0; p < PARTS; p++) {
-            int64_t at = c + p * LANES;
-            lanes[p] = max_float(magnitude(load(x, at, cols - at)), lanes[p]);
-        }
-    return largest_of(lanes);
+static void quantize_row(row x, int8_t *codes, int64_t cols, float factor) {
+    int64_t c = 0;
+    for (; c + LANES <= cols; c += LANES) store_codes(codes + c, LANES, load(x, c, LANES), factor);
+    if (c < cols) store_codes(codes + c, cols - c, load(x, c, cols - c), factor);
 }
 
 static int32_t quantize(const sterna_matrix *x, const sterna_quantized *q, int64_t row0, int64_t row1) {
-    if (!all_finite(x, row0, row1)) return STERNA_STATUS(2, STERNA_NONFINITE);
-    int64_t cols = x->cols;
+    int32_t remembered[REMEMBERED];
+    for (int64_t r = row0; r < row1; r++) {
+        int32_t bits = largest_bits(row_at(x, r, 0), x->cols);
+        if (bits >= INFINITY_BITS) return STERNA_STATUS(2, STERNA_NONFINITE);
+        if (r - row0 < REMEMBERED) remembered[r - row0] = bits;
+    }
     for (int64_t r = row0; r < row1; r++) {
         row in = row_at(x, r, 0);
-        int8_t *codes = q->codes + r * q->stride;
-        float largest = largest_in_row(in, cols), factor = 127 / largest;
-        for (int64_t c = 0; c < cols; c += LANES)
-            store_codes(codes + c, cols - c, load(in, c, cols - c), factor);
+        int32_t bits = r - row0 < REMEMBERED ? remembered[r - row0] : largest_bits(in, x->cols);
+        float largest = at_least_floor(float_of_bits(bits));
+        quantize_row(in, q->codes + r * q->stride, x->cols, 127 / largest);
         q->scales[r] = largest / 127;
     }
     return STERNA_OK;
@@ -56,95 +66,137 @@ static int32_t quantize(const sterna_matrix *x, const sterna_quantized *q, int64
 
 /* ---------------------------------------------------------------- RMSNorm */
 
-static float inverse_rms(row x, int64_t cols, float epsilon) {
-    vfloat lanes[PARTS] = {{0}};
-    for (int64_t c = 0; c < cols; c += 16)
-        for (int p = 0; p < PARTS; p++) {
-            int64_t at = c + p * LANES;
-            vfloat v = load(x, at, cols - at);
-            lanes[p] += v * v;
-        }
-    return 1 / sqrtf(sum_of_lanes(lanes) / (float)cols + epsilon);
+INLINE void square_step(vfloat squares[PARTS], vint magnitudes[PARTS], row x, int64_t c, int64_t left) {
+    for (int p = 0; p < PARTS; p++) {
+        vfloat v = load(x, c + p * LANES, left - p * LANES);
+        squares[p] += v * v;
+        magnitudes[p] = max_int(magnitudes[p], magnitude_bits(v));
+    }
+}
+
+/* Also tells whether x is finite. */
+static float inverse_rms(row x, int64_t cols, float epsilon, int *finite_row) {
+    vfloat squares[PARTS] = {{0}};
+    vint magnitudes[PARTS] = {{0}};
+    int64_t c = 0;
+    for (; c + 16 <= cols; c += 16) square_step(squares, magnitudes, x, c, 16);
+    if (c < cols) square_step(squares, magnitudes, x, c, cols - c);
+    *finite_row = max_of_int_lanes(magnitudes) < INFINITY_BITS;
+    return 1 / sqrtf(sum_of_lanes(squares) / (float)cols + epsilon);
 }
 
 INLINE vfloat normalized(row x, row gain, int64_t c, int64_t left, float inv_rms) {
     return load(x, c, left) * inv_rms * load(gain, c, left);
 }
 
+static void normalize_row(row x, row gain, row y, int64_t cols, float inv_rms) {
+    int64_t c = 0;
+    for (; c + LANES <= cols; c += LANES) store(y, c, LANES, normalized(x, gain, c, LANES, inv_rms));
+    if (c < cols) store(y, c, cols - c, normalized(x, gain, c, cols - c, inv_rms));
+}
+
 static int32_t rmsnorm(const sterna_matrix *x, const sterna_matrix *gain, float epsilon, const sterna_matrix *y,
                        float *inv_rms, int64_t row0, int64_t row1) {
-    int64_t cols = x->cols;
     row gains = row_at(gain, 0, 0);
+    int ignored;
     for (int64_t r = row0; r < row1; r++) {
-        row in = row_at(x, r, 0), out = row_at(y, r, 0);
-        float inverse = inv_rms[r] = inverse_rms(in, cols, epsilon);
-        for (int64_t c = 0; c < cols; c += LANES)
-            store(out, c, cols - c, normalized(in, gains, c, cols - c, inverse));
+        row in = row_at(x, r, 0);
+        inv_rms[r] = inverse_rms(in, x->cols, epsilon, &ignored);
+        normalize_row(in, gains, row_at(y, r, 0), x->cols, inv_rms[r]);
     }
     return STERNA_OK;
 }
 
 static int gain_in_range(const sterna_matrix *gain) {
-    for (int64_t c = 0; c < gain->cols; c++)
-        if (!(fabsf(sterna_get(gain, 0, c)) <= GAIN_MAX)) return 0;
-    return 1;
+    return float_of_bits(largest_bits(row_at(gain, 0, 0), gain->cols)) <= GAIN_MAX; /* no NaN is */
+}
+
+INLINE void normalized_step(vint lanes[PARTS], row x, row gain, int64_t c, int64_t left, float inv_rms) {
+    for (int p = 0; p < PARTS; p++)
+        lanes[p] = max_int(lanes[p], magnitude_bits(normalized(x, gain, c + p * LANES, left - p * LANES, inv_rms)));
 }
 
 static float largest_normalized(row x, row gain, int64_t cols, float inv_rms) {
-    vfloat lanes[PARTS] = {{0}};
-    for (int64_t c = 0; c < cols; c += 16)
-        for (int p = 0; p < PARTS; p++) {
-            int64_t at = c + p * LANES;
-            lanes[p] = max_float(magnitude(normalized(x, gain, at, cols - at, inv_rms)), lanes[p]);
-        }
-    return largest_of(lanes);
+    vint lanes[PARTS] = {{0}};
+    int64_t c = 0;
+    for (; c + 16 <= cols; c += 16) normalized_step(lanes, x, gain, c, 16, inv_rms);
+    if (c < cols) normalized_step(lanes, x, gain, c, cols - c, inv_rms);
+    return at_least_floor(float_of_bits(max_of_int_lanes(lanes)));
+}
+
+static void quantize_normalized(row x, row gain, int8_t *codes, int64_t cols, float inv_rms, float factor) {
+    int64_t c = 0;
+    for (; c + LANES <= cols; c += LANES) store_codes(codes + c, LANES, normalized(x, gain, c, LANES, inv_rms), factor);
+    if (c < cols) store_codes(codes + c, cols - c, normalized(x, gain, c, cols - c, inv_rms), factor);
 }
 
 static int32_t rmsnorm_quantize(const sterna_matrix *x, const sterna_matrix *gain, float epsilon,
                                 const sterna_quantized *q, float *inv_rms, int64_t row0, int64_t row1) {
-    if (!all_finite(x, row0, row1)) return STERNA_STATUS(2, STERNA_NONFINITE);
-    if (!gain_in_range(gain)) return STERNA_STATUS(3, STERNA_NONFINITE);
+    float remembered[REMEMBERED];
     int64_t cols = x->cols;
+    int is_finite;
+    for (int64_t r = row0; r < row1; r++) {
+        float inverse = inverse_rms(row_at(x, r, 0), cols, epsilon, &is_finite);
+        if (!is_finite) return STERNA_STATUS(2, STERNA_NONFINITE);
+        if (r - row0 < REMEMBERED) remembered[r - row0] = inverse;
+    }
+    if (!gain_in_range(gain)) return STERNA_STATUS(3, STERNA_NONFINITE);
     row gains = row_at(gain, 0, 0);
     for (int64_t r = row0; r < row1; r++) {
         row in = row_at(x, r, 0);
-        int8_t *codes = q->codes + r * q->stride;
-        float inverse = inv_rms[r] = inverse_rms(in, cols, epsilon);
-        float largest = largest_normalized(in, gains, cols, inverse), factor = 127 / largest;
-        for (int64_t c = 0; c < cols; c += LANES)
-            store_codes(codes + c, cols - c, normalized(in, gains, c, cols - c, inverse), factor);
+        float inverse = r - row0 < REMEMBERED ? remembered[r - row0] : inverse_rms(in, cols, epsilon, &is_finite);
+        float largest = largest_normalized(in, gains, cols, inverse);
+        quantize_normalized(in, gains, q->codes + r * q->stride, cols, inverse, 127 / largest);
         q->scales[r] = largest / 127;
+        inv_rms[r] = inverse;
     }
     return STERNA_OK;
 }
 
+/* One row of rmsnorm_backward. */
+typedef struct norm_gradient {
+    row x, gain, dy, dx;
+    float inv_rms, mean;
+    int accumulate;
+} norm_gradient;
+
+INLINE void projection_step(vfloat lanes[PARTS], const norm_gradient *n, int64_t c, int64_t left) {
+    for (int p = 0; p < PARTS; p++) {
+        int64_t at = c + p * LANES, rest = left - p * LANES;
+        lanes[p] += load(n->dy, at, rest) * load(n->gain, at, rest) * (load(n->x, at, rest) * n->inv_rms);
+    }
+}
+
 /* mean(g * xhat) */
-static float mean_projection(row x, row gain, row dy, int64_t cols, float inv_rms) {
+static float mean_projection(const norm_gradient *n, int64_t cols) {
     vfloat lanes[PARTS] = {{0}};
-    for (int64_t c = 0; c < cols; c += 16)
-        for (int p = 0; p < PARTS; p++) {
-            int64_t at = c + p * LANES, left = cols - at;
-            lanes[p] += load(dy, at, left) * load(gain, at, left) * (load(x, at, left) * inv_rms);
-        }
+    int64_t c = 0;
+    for (; c + 16 <= cols; c += 16) projection_step(lanes, n, c, 16);
+    if (c < cols) projection_step(lanes, n, c, cols - c);
     return sum_of_lanes(lanes) / (float)cols;
+}
+
+INLINE void norm_gradient_step(const norm_gradient *n, int64_t c, int64_t left) {
+    vfloat g = load(n->dy, c, left) * load(n->gain, c, left), xhat = load(n->x, c, left) * n->inv_rms;
+    vfloat d = (g - xhat * n->mean) * n->inv_rms;
+    store(n->dx, c, left, n->accumulate ? load(n->dx, c, left) + d : d);
 }
 
 static int32_t rmsnorm_backward(const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms,
                                 const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate,
                                 int64_t row0, int64_t row1) {
-    int64_t cols = x->cols;
-    row gains = row_at(gain, 0, 0);
     for (int64_t r = row0; r < row1; r++) {
-        row in = row_at(x, r, 0), din = row_at(dx, r, 0), dout = row_at(dy, r, 0);
-        float inverse = inv_rms[r], mean = mean_projection(in, gains, dout, cols, inverse);
-        for (int64_t c = 0; c < cols; c += LANES) {
-            int64_t left = cols - c;
-            vfloat g = load(dout, c, left) * load(gains, c, left), xhat = load(in, c, left) * inverse;
-            vfloat d = (g - xhat * mean) * inverse;
-            store(din, c, left, accumulate ? load(din, c, left) + d : d);
-        }
+        norm_gradient n = {row_at(x, r, 0), row_at(gain, 0, 0), row_at(dy, r, 0), row_at(dx, r, 0), inv_rms[r], 0, accumulate};
+        n.mean = mean_projection(&n, x->cols);
+        int64_t c = 0;
+        for (; c + LANES <= x->cols; c += LANES) norm_gradient_step(&n, c, LANES);
+        if (c < x->cols) norm_gradient_step(&n, c, x->cols - c);
     }
     return STERNA_OK;
+}
+
+INLINE void gain_gradient_step(row sums, row x, row dy, float inv_rms, int64_t c, int64_t left) {
+    store(sums, c, left, load(sums, c, left) + load(dy, c, left) * load(x, c, left) * inv_rms);
 }
 
 /* Token by token, so that memory is read in order; the sums stay in the cache. */
@@ -154,25 +206,32 @@ static int32_t rmsnorm_gain_gradient(const sterna_matrix *x, const float *inv_rm
     memset(dgain + col0, 0, (size_t)(col1 - col0) * sizeof *dgain);
     for (int64_t r = 0; r < x->rows; r++) {
         row in = row_at(x, r, 0), dout = row_at(dy, r, 0);
-        for (int64_t c = col0; c < col1; c += LANES) {
-            int64_t left = col1 - c;
-            store(sums, c, left, load(sums, c, left) + load(dout, c, left) * load(in, c, left) * inv_rms[r]);
-        }
+        int64_t c = col0;
+        for (; c + LANES <= col1; c += LANES) gain_gradient_step(sums, in, dout, inv_rms[r], c, LANES);
+        if (c < col1) gain_gradient_step(sums, in, dout, inv_rms[r], c, col1 - c);
     }
     return STERNA_OK;
 }
 
 /* ---------------------------------------------------------------- rotary positions */
 
-/* Turns the pairs (low, high) of one head by the angles of one position. */
-static void rotate(row low, row high, row cosines, row sines, int64_t half, float direction) {
-    for (int64_t i = 0; i < half; i += LANES) {
-        int64_t left = half - i;
-        vfloat cosine = load(cosines, i, left), sine = load(sines, i, left) * direction;
-        vfloat a = load(low, i, left), b = load(high, i, left);
-        store(low, i, left, a * cosine - b * sine);
-        store(high, i, left, b * cosine + a * sine);
-    }
+/* The pairs (low, high) of one head, and the angles of one position. */
+typedef struct rotation {
+    row low, high, cosines, sines;
+    float direction;
+} rotation;
+
+INLINE void rotate_step(const rotation *t, int64_t i, int64_t left) {
+    vfloat cosine = load(t->cosines, i, left), sine = load(t->sines, i, left) * t->direction;
+    vfloat a = load(t->low, i, left), b = load(t->high, i, left);
+    store(t->low, i, left, a * cosine - b * sine);
+    store(t->high, i, left, b * cosine + a * sine);
+}
+
+static void rotate(rotation t, int64_t half) {
+    int64_t i = 0;
+    for (; i + LANES <= half; i += LANES) rotate_step(&t, i, LANES);
+    if (i < half) rotate_step(&t, i, half - i);
 }
 
 static int32_t rope(const sterna_matrix *x, int64_t head_dim, const sterna_matrix *table, int64_t length,
@@ -182,24 +241,35 @@ static int32_t rope(const sterna_matrix *x, int64_t head_dim, const sterna_matri
         int64_t position = first_position + r % length;
         row cosines = row_at(table, position, 0), sines = row_at(table, position, half);
         for (int64_t head = 0; head < x->cols; head += head_dim)
-            rotate(row_at(x, r, head), row_at(x, r, head + half), cosines, sines, half, (float)direction);
+            rotate((rotation){row_at(x, r, head), row_at(x, r, head + half), cosines, sines, (float)direction}, half);
     }
     return STERNA_OK;
 }
 
 /* ---------------------------------------------------------------- SwiGLU */
 
+INLINE void swiglu_step(row gate, row up, row y, int64_t c, int64_t left) {
+    vfloat a = load(gate, c, left);
+    store(y, c, left, a / (1 + vector_exp(-a)) * load(up, c, left));
+}
+
 static int32_t swiglu(const sterna_matrix *gate, const sterna_matrix *up, const sterna_matrix *y, int64_t row0,
                       int64_t row1) {
     int64_t cols = gate->cols;
     for (int64_t r = row0; r < row1; r++) {
         row gates = row_at(gate, r, 0), ups = row_at(up, r, 0), out = row_at(y, r, 0);
-        for (int64_t c = 0; c < cols; c += LANES) {
-            vfloat a = load(gates, c, cols - c);
-            store(out, c, cols - c, a / (1 + vector_exp(-a)) * load(ups, c, cols - c));
-        }
+        int64_t c = 0;
+        for (; c + LANES <= cols; c += LANES) swiglu_step(gates, ups, out, c, LANES);
+        if (c < cols) swiglu_step(gates, ups, out, c, cols - c);
     }
     return STERNA_OK;
+}
+
+INLINE void swiglu_gradient_step(row gate, row up, row dy, row dgate, row dup, int64_t c, int64_t left) {
+    vfloat a = load(gate, c, left), b = load(up, c, left), d = load(dy, c, left);
+    vfloat s = 1 / (1 + vector_exp(-a));
+    store(dgate, c, left, d * b * (s * (1 + a * (1 - s))));
+    store(dup, c, left, d * (a * s));
 }
 
 static int32_t swiglu_backward(const sterna_matrix *gate, const sterna_matrix *up, const sterna_matrix *dy,
@@ -208,13 +278,9 @@ static int32_t swiglu_backward(const sterna_matrix *gate, const sterna_matrix *u
     for (int64_t r = row0; r < row1; r++) {
         row gates = row_at(gate, r, 0), ups = row_at(up, r, 0), dout = row_at(dy, r, 0);
         row dgates = row_at(dgate, r, 0), dups = row_at(dup, r, 0);
-        for (int64_t c = 0; c < cols; c += LANES) {
-            int64_t left = cols - c;
-            vfloat a = load(gates, c, left), b = load(ups, c, left), d = load(dout, c, left);
-            vfloat s = 1 / (1 + vector_exp(-a));
-            store(dgates, c, left, d * b * (s * (1 + a * (1 - s))));
-            store(dups, c, left, d * (a * s));
-        }
+        int64_t c = 0;
+        for (; c + LANES <= cols; c += LANES) swiglu_gradient_step(gates, ups, dout, dgates, dups, c, LANES);
+        if (c < cols) swiglu_gradient_step(gates, ups, dout, dgates, dups, c, cols - c);
     }
     return STERNA_OK;
 }
@@ -222,11 +288,15 @@ static int32_t swiglu_backward(const sterna_matrix *gate, const sterna_matrix *u
 /* ---------------------------------------------------------------- add, copy, gather, scatter */
 
 static void copy_row(row x, row y, int64_t cols) {
-    for (int64_t c = 0; c < cols; c += LANES) store(y, c, cols - c, load(x, c, cols - c));
+    int64_t c = 0;
+    for (; c + LANES <= cols; c += LANES) store(y, c, LANES, load(x, c, LANES));
+    if (c < cols) store(y, c, cols - c, load(x, c, cols - c));
 }
 
 static void add_row(row x, row y, int64_t cols) {
-    for (int64_t c = 0; c < cols; c += LANES) store(y, c, cols - c, load(y, c, cols - c) + load(x, c, cols - c));
+    int64_t c = 0;
+    for (; c + LANES <= cols; c += LANES) store(y, c, LANES, load(y, c, LANES) + load(x, c, LANES));
+    if (c < cols) store(y, c, cols - c, load(y, c, cols - c) + load(x, c, cols - c));
 }
 
 static int32_t add(const sterna_matrix *x, const sterna_matrix *y, int64_t row0, int64_t row1) {
@@ -260,24 +330,33 @@ INLINE vfloat load_logits(row logits, int64_t c, int64_t left) {
     return load_or(logits, c, left, -INFINITY);
 }
 
+enum { MAX_VECTORS = 4, MAX_COLS = MAX_VECTORS * LANES }; /* a maximum runs in any order: it takes no lanes by column */
+
+INLINE void max_step(vfloat max[MAX_VECTORS], row logits, int64_t c, int64_t left) {
+    for (int i = 0; i < MAX_VECTORS; i++)
+        max[i] = max_float(load_logits(logits, c + i * LANES, left - i * LANES), max[i]);
+}
+
 static float row_max(row logits, int64_t cols, float start) {
-    vfloat lanes[PARTS];
-    for (int p = 0; p < PARTS; p++) lanes[p] = splat(start);
-    for (int64_t c = 0; c < cols; c += 16)
-        for (int p = 0; p < PARTS; p++) {
-            int64_t at = c + p * LANES;
-            lanes[p] = max_float(load_logits(logits, at, cols - at), lanes[p]);
-        }
-    return max_of_lanes(lanes);
+    vfloat max[MAX_VECTORS], lanes[PARTS];
+    for (int i = 0; i < MAX_VECTORS; i++) max[i] = splat(start);
+    int64_t c = 0;
+    for (; c + MAX_COLS <= cols; c += MAX_COLS) max_step(max, logits, c, MAX_COLS);
+    if (c < cols) max_step(max, logits, c, cols - c);
+    for (int p = 0; p < PARTS; p++) lanes[p] = max_float(max_float(max[0], max[1]), max_float(max[2], max[3]));
+    return max_of_lanes(lanes) + 0.0f;
+}
+
+INLINE void sum_step(vfloat lanes[PARTS], row logits, int64_t c, int64_t left, float shift) {
+    for (int p = 0; p < PARTS; p++)
+        lanes[p] += vector_exp(load_logits(logits, c + p * LANES, left - p * LANES) - shift);
 }
 
 static float row_sum(row logits, int64_t cols, float shift) {
     vfloat lanes[PARTS] = {{0}};
-    for (int64_t c = 0; c < cols; c += 16)
-        for (int p = 0; p < PARTS; p++) {
-            int64_t at = c + p * LANES;
-            lanes[p] += vector_exp(load_logits(logits, at, cols - at) - shift);
-        }
+    int64_t c = 0;
+    for (; c + 16 <= cols; c += 16) sum_step(lanes, logits, c, 16, shift);
+    if (c < cols) sum_step(lanes, logits, c, cols - c, shift);
     return sum_of_lanes(lanes);
 }
 
@@ -295,9 +374,14 @@ static int32_t cross_entropy(const sterna_matrix *logits, int64_t vocab0, const 
     return STERNA_OK;
 }
 
+INLINE void probability_step(row logits, int64_t c, int64_t left, float shift, float scale) {
+    store(logits, c, left, vector_exp(load(logits, c, left) - shift) * scale);
+}
+
 static void scale_probabilities(row logits, int64_t cols, float shift, float scale) {
-    for (int64_t c = 0; c < cols; c += LANES)
-        store(logits, c, cols - c, vector_exp(load(logits, c, cols - c) - shift) * scale);
+    int64_t c = 0;
+    for (; c + LANES <= cols; c += LANES) probability_step(logits, c, LANES, shift, scale);
+    if (c < cols) probability_step(logits, c, cols - c, shift, scale);
 }
 
 static void clear_row(row x, int64_t cols) {
