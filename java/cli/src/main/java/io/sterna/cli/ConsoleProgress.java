@@ -4,7 +4,6 @@ import static io.sterna.cli.Units.format;
 
 import io.sterna.train.TrainListener;
 import java.io.PrintStream;
-import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import me.tongfei.progressbar.ProgressBar;
@@ -34,11 +33,13 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
         facts.forEach((name, fact) -> say(format("%-" + (width + 2) + "s%s", name, fact)));
     }
 
-    @Override
-    public void checkpointed(long step, Path file) {}
+    /** Takes the bar away, if there is one. */
+    void endBar() {}
 
     @Override
-    public void close() {}
+    public final void close() {
+        endBar();
+    }
 
     /** Speed, smoothed over some twenty steps. */
     final double speed(Progress p) {
@@ -117,7 +118,7 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
 
         @Override
         void say(String line) {
-            close();
+            endBar();
             out.println(line);
         }
 
@@ -146,7 +147,7 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
             if (bar != null && task.equals(newTask)) {
                 return;
             }
-            close();
+            endBar();
             task = newTask;
             bar = new ProgressBarBuilder()
                     .setTaskName(newTask)
@@ -157,7 +158,7 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
         }
 
         @Override
-        public void close() {
+        void endBar() {
             if (bar != null) {
                 bar.close();
                 bar = null;

@@ -15,6 +15,9 @@ import picocli.CommandLine.ScopeType;
         description = "Trains and runs language models on CPUs in packed low-bit weights.",
         footer = {"", "Start with: sterna train"},
         subcommands = {
+            TrainCommand.class,
+            GenerateCommand.class,
+            DataCommand.class,
             BenchCommand.class,
             DoctorCommand.class
         })
@@ -45,7 +48,11 @@ public final class Main {
     static CommandLine commandLine() {
         Main main = new Main();
         Errors errors = new Errors(() -> main.stackTrace);
-        return new CommandLine(main)
+        CommandLine commands = new CommandLine(main);
+        TrainCommand.addOptions(commands.getSubcommands().get("train").getCommandSpec());
+        DataPrepareCommand.addOptions(
+                commands.getSubcommands().get("data").getSubcommands().get("prepare").getCommandSpec());
+        return commands
                 .setExecutionExceptionHandler(errors)
                 .setParameterExceptionHandler(errors)
                 .setUsageHelpAutoWidth(true)

@@ -5,8 +5,8 @@ import io.sterna.train.TrainConfig;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 import picocli.CommandLine.Model.ArgGroupSpec;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
@@ -16,11 +16,11 @@ import picocli.CommandLine.ParseResult;
 final class SettingOptions {
     private SettingOptions() {}
 
-    /** Adds an option for each setting, or for those of {@code groups}. */
-    static void addTo(CommandSpec spec, Set<Setting.Group> groups) {
+    /** Adds an option for each setting that is wanted. */
+    static void addTo(CommandSpec spec, Predicate<Setting> wanted) {
         Map<Setting.Group, List<Setting>> byGroup = new TreeMap<>();
         for (Setting setting : Setting.all()) {
-            if (groups.contains(setting.group())) {
+            if (wanted.test(setting)) {
                 byGroup.computeIfAbsent(setting.group(), g -> new ArrayList<>()).add(setting);
             }
         }

@@ -68,6 +68,12 @@ final class Head {
         return sum(targets, tape);
     }
 
+    /** Logits out (1, vocab) of row {@code row} of x. */
+    void logits(FloatMatrix x, long row, FloatMatrix out) {
+        engine.slices().run(1, (i, worker) -> engine.kernels().gemm(engine.rows(worker, x, row, row + 1),
+                parameter.weight(), out, flags | Kernels.TRANSPOSE_B, 0, 1, worker.scratch()));
+    }
+
     private static double sum(MemorySegment targets, Tape tape) {
         double loss = 0;
         for (long t = 0; t < tape.max.cols(); t++) {

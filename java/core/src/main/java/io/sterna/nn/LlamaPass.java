@@ -60,8 +60,23 @@ public final class LlamaPass {
      */
     public double forward(MemorySegment newInputs, MemorySegment newTargets) {
         // Workers read them, and the backward pass does, whatever arena the caller's are of.
-        inputs.copyFrom(newInputs);
         targets.copyFrom(newTargets);
+        hidden(newInputs);
+        return model.head.loss(headInput.matrix(), targets, headTape);
+    }
+
+    /**
+     * Logits out (1, vocab) for the token after token {@code row} of {@code newInputs}, which are as those of
+     * {@link #forward}; no backward pass may follow.
+     */
+    public void logits(MemorySegment newInputs, long row, FloatMatrix out) {
+        hidden(newInputs);
+        model.head.logits(headInput.matrix(), row, out);
+    }
+
+    /** Fills the head's input. */
+    private void hidden(MemorySegment newInputs) {
+        inputs.copyFrom(newInputs);
         FloatMatrix first = residual.getFirst();
         engine.tokens(batch.tokens(), (r0, r1, worker) ->
                 engine.kernels().gather(model.embedding.weight(), inputs, first, r0, r1));
@@ -69,7 +84,6 @@ public final class LlamaPass {
             forward(i);
         }
         model.finalNorm.forward(residual.getLast(), headInput, finalRms);
-        return model.head.loss(headInput.matrix(), targets, headTape);
     }
 
     /** Hands the gradients of factor * loss over to the sink, once after each {@link #forward}. */

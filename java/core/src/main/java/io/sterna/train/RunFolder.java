@@ -30,12 +30,17 @@ public final class RunFolder {
      * {@code runs/<name>}, with a number behind it when it is taken.
      */
     static RunFolder create(String out, String name) throws IOException {
+        checkFree(out);
         Path path = out == null ? free(Path.of("runs").resolve(name)) : Path.of(out);
-        if (isTaken(path)) {
-            throw new ConfigException("out " + path + ": holds files already; choose another folder, or go on with --resume "
-                    + path);
-        }
         return new RunFolder(Files.createDirectories(path));
+    }
+
+    /** Refuses a folder that holds something; null is none. */
+    static void checkFree(String out) throws IOException {
+        if (out != null && isTaken(Path.of(out))) {
+            throw new ConfigException("out " + out + ": holds files already; choose another folder, or go on with --resume "
+                    + out);
+        }
     }
 
     private static Path free(Path wanted) throws IOException {

@@ -1,0 +1,149 @@
+package io.sterna.cli;
+
+import io.sterna.infer.Generator;
+import io.sterna.infer.Sampling;
+import io.sterna.train.ConfigException;
+import io.sterna.train.MemoryCheck;
+import io.sterna.train.MemoryPlan;
+import io.sterna.train.PreparedData;
+import io.sterna.train.RunFacts;
+import io.sterna.train.RunResult;
+import io.sterna.train.TrainConfig;
+import io.sterna.train.TrainingRun;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Trains a model; without options a small one on the JDK's own sources. */
+@Command(
+        name = "train",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = {
+            "Trains a LLaMA-structured model in packed low-bit weights.",
+            "Without options: a ternary model of Java, from the JDK's own sources, in about five minutes."
+        })
+final class TrainCommand implements Callable<Integer> {
+    private static final String SAMPLE_PROMPT = "/**\n * Returns the";
+    private static final int SAMPLE_TOKENS = 120;
+    private static final int SAMPLES = 3;
+
+    @Option(names = "--config", paramLabel = "FILE", description = "Settings in YAML; options override them.")
+    private Path config;
+
+    @Option(names = "--resume", paramLabel = "DIR", description = "Go on with the run in this folder.")
+    private Path resume;
+
+    @Option(names = "--dry-run", description = "Print the plan: parameters, memory, arithmetic; train nothing.")
+    private boolean dryRun;
+
+    @Option(names = "--quiet", description = "Print nothing but the result and errors.")
+    private boolean quiet;
+
+    @Spec
+    private CommandSpec spec;
+
+    /** The settings as options. */
+    static void addOptions(CommandSpec spec) {
+        SettingOptions.addTo(spec, setting -> true);
+    }
+
+    @Override
+    public Integer call() throws Exception {
+        TrainConfig settings = settings();
+        if (dryRun) {
+            return printPlan(settings);
+        }
+        try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
+                TrainingRun run = open(settings, progress);
+                AutoCloseable signals = Shutdown.onSignal(run::stop)) {
+            RunResult result = run.train();
+            progress.endBar();
+            if (result.finished()) {
+                printResult(run, result);
+            } else {
+                print("stopped after step " + result.step() + "; go on with: sterna train --resume " + run.folder().path());
+            }
+        }
+        return 0;
+    }
+
+    private TrainConfig settings() throws IOException {
+        TrainConfig settings = new TrainConfig();
+        if (config != null) {
+            settings.setAll(YamlConfig.read(config));
+        }
+        SettingOptions.apply(spec.commandLine().getParseResult(), settings);
+        return settings;
+    }
+
+    private TrainingRun open(TrainConfig settings, ConsoleProgress progress) throws IOException {
+        return resume == null
+                ? TrainingRun.open(settings, progress, loader())
+                : TrainingRun.resume(resume, settings.toMap(), progress);
+    }
+
+    private static PreparedData.TokenizerLoader loader() {
+        return PreparedData.TokenizerLoader.BPE;
+    }
+
+    private int printPlan(TrainConfig settings) throws IOException {
+        if (resume != null) {
+            throw new ConfigException("--dry-run: plans a new run; leave --resume out");
+        }
+        TrainConfig resolved = settings.resolved();
+        MemoryPlan plan = TrainingRun.planOf(resolved);
+        RunFacts.ofPlan(resolved, plan).forEach((name, fact) -> print(Units.format("%-10s%s", name, fact)));
+        plan.parameters().forEach((kind, n) -> print(Units.format("  parameters %-12s %,15d", kind, n)));
+        plan.bytes().forEach((kind, n) -> print(Units.format("  bytes %-17s %,15d", kind, n)));
+        print(Units.format("  predicted peak memory   %,15d", MemoryCheck.predictedPeak(plan)));
+        print(Units.format("  FLOP a token            %,15.0f", plan.flopPerToken()));
+        MemoryCheck.require(plan);
+        return 0;
+    }
+
+    private void printResult(TrainingRun run, RunResult result) throws IOException {
+        Map<String, Object> s = result.summary();
+        print("");
+        if (result.devLoss().isPresent()) {
+            print(Units.format("held-out loss %.4f nats a token; token frequencies alone (unigram entropy) give %.4f",
+                    result.devLoss().getAsDouble(), result.unigramEntropy()));
+        } else {
+            print("no held-out loss: the held-out data is shorter than a sequence");
+        }
+        print(Units.format("training loss %.4f, %s tokens/s, %s in all", s.get("final_loss"),
+                Units.count(((Number) s.get("tokens_per_second")).doubleValue()), Units.time(((Number) s.get("wall_seconds")).doubleValue())));
+        List<String> samples = samples(run);
+        run.writeReport(result, samples);
+        print("");
+        print("sample:");
+        print(samples.getFirst());
+        print("");
+        print("checkpoint " + run.folder().checkpoints().list().getLast());
+        print("model      " + run.folder().model());
+        print("report     " + run.folder().report());
+    }
+
+    private static List<String> samples(TrainingRun run) throws IOException {
+        String prompt = run.config().data.isEmpty() ? SAMPLE_PROMPT : "";
+        try (Generator generator = Generator.open(run.folder().path(), run.config().threads, loader())) {
+            return IntStream.range(0, SAMPLES)
+                    .mapToObj(i -> generator.continueText(prompt, SAMPLE_TOKENS, Sampling.of(run.config().seed + i)))
+                    .toList();
+        }
+    }
+
+    private void print(String line) {
+        PrintWriter out = spec.commandLine().getOut();
+        out.println(line);
+        out.flush();
+    }
+}

@@ -1,0 +1,2 @@
+/** Text from trained models. */
+package io.sterna.infer;

@@ -1,0 +1,27 @@
+package io.sterna.train;
+
+import java.io.IOException;
+import java.util.OptionalLong;
+
+/** Whether the machine has the memory that a training needs. */
+public final class MemoryCheck {
+    /** What a process of this library takes besides: the JVM, its heap and code, and the native libraries. */
+    public static final long PROCESS_BYTES = 120_000_000;
+
+    private MemoryCheck() {}
+
+    /** Memory of the whole process at its peak, as far as the plan tells. */
+    public static long predictedPeak(MemoryPlan plan) {
+        return plan.totalBytes() + PROCESS_BYTES;
+    }
+
+    /** @throws TrainingException when less than the plan's bytes are free */
+    public static void require(MemoryPlan plan) throws IOException {
+        OptionalLong available = ProcessMemory.available();
+        if (available.isPresent() && plan.totalBytes() > available.getAsLong()) {
+            throw new TrainingException(
+                    "memory: the training needs %,d bytes and %,d are available; lower batch or seq-len, or choose recompute, state int8 or optimizer adafactor"
+                            .formatted(plan.totalBytes(), available.getAsLong()));
+        }
+    }
+}

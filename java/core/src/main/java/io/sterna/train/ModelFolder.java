@@ -1,0 +1,80 @@
+package io.sterna.train;
+
+import io.sterna.data.ByteTokenizer;
+import io.sterna.data.Tokenizer;
+import io.sterna.io.CheckpointReader;
+import io.sterna.io.CheckpointWriter;
+import io.sterna.io.DurableFiles;
+import io.sterna.io.Json;
+import io.sterna.nn.Llama;
+import io.sterna.nn.LlamaConfig;
+import io.sterna.nn.Method;
+import io.sterna.nn.Parameter;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A trained model on disk: {@code weights.sterna}, {@code config.json} with the settings it was trained with,
+ * and {@code tokenizer.json} unless its tokens are bytes. Immutable.
+ *
+ * @param path   the folder
+ * @param config the settings
+ */
+public record ModelFolder(Path path, TrainConfig config) {
+    private static final String WEIGHTS = "weights.sterna";
+    private static final String CONFIG = "config.json";
+    private static final String TOKENIZER = "tokenizer.json";
+    private static final long LARGEST_CONFIG = 1 << 20;
+
+    /** Writes a model; the tokenizer, if there is one, comes from the folder of the data. */
+    static void write(Path path, Map<String, Object> meta, List<Parameter> parameters, Path dataFolder) throws IOException {
+        Files.createDirectories(path);
+        try (CheckpointWriter writer = new CheckpointWriter(path.resolve(WEIGHTS))) {
+            StoredTensors.weightsOf(parameters).write(writer);
+            writer.commit(meta);
+        }
+        Path tokenizer = dataFolder.resolve(TOKENIZER);
+        if (Files.exists(tokenizer)) {
+            DurableFiles.replace(path.resolve(TOKENIZER), Files.readString(tokenizer));
+        }
+        DurableFiles.replace(path.resolve(CONFIG), Json.writePretty(meta.get("config")));
+    }
+
+    /** The model in {@code path}: a model folder, or a run folder that holds one. */
+    public static ModelFolder open(Path path) throws IOException {
+        Path inRun = path.resolve("model");
+        Path folder = Files.exists(inRun.resolve(CONFIG)) ? inRun : path;
+        if (!Files.exists(folder.resolve(CONFIG))) {
+            throw new ConfigException("model " + path + ": no " + CONFIG + " there; name the folder of a finished run");
+        }
+        TrainConfig config = new TrainConfig().setAll(Json.readObject(folder.resolve(CONFIG), LARGEST_CONFIG));
+        return new ModelFolder(folder, config.resolved());
+    }
+
+    /** Its shape. */
+    public LlamaConfig model() {
+        return Parts.of(config).model();
+    }
+
+    /** How its weights are represented. */
+    public Method method() {
+        return Parts.of(config).method();
+    }
+
+    /** Its tokenizer. */
+    public Tokenizer tokenizer(PreparedData.TokenizerLoader loader) throws IOException {
+        Path file = path.resolve(TOKENIZER);
+        return Files.exists(file) ? loader.load(file) : new ByteTokenizer();
+    }
+
+    /** Fills a model of this shape and method with the weights. */
+    public void read(Llama model) throws IOException {
+        Path file = path.resolve(WEIGHTS);
+        try (CheckpointReader reader = new CheckpointReader(file)) {
+            StoredTensors.weightsOf(model.parameters()).read(reader, file);
+        }
+    }
+}

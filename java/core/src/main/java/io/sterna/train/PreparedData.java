@@ -1,0 +1,108 @@
+package io.sterna.train;
+
+import io.sterna.data.BpeTokenizer;
+import io.sterna.data.BpeTrainer;
+import io.sterna.data.ByteTokenizer;
+import io.sterna.data.Corpus;
+import io.sterna.data.CorpusOptions;
+import io.sterna.data.DataException;
+import io.sterna.data.DataProgress;
+import io.sterna.data.ShardOptions;
+import io.sterna.data.Shards;
+import io.sterna.data.Tokenizer;
+import io.sterna.io.DurableFiles;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * Data ready to train on: a tokenizer, and the corpus as token shards made with it. Both lie in a folder of
+ * the configured cache, named after the corpus and the tokenizer, and are found again there.
+ *
+ * @param folder    where they lie
+ * @param tokenizer the tokenizer
+ * @param result    what preparing took, or that nothing had to be done
+ */
+public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared result) {
+    private static final String TOKENIZER = "tokenizer.json";
+    private static final int NAME_DIGITS = 12;
+
+    /** Reads a given {@code tokenizer.json}; the command line adds tokenizers that the library cannot read. */
+    @FunctionalInterface
+    public interface TokenizerLoader {
+        /** Byte-level BPE alone. */
+        TokenizerLoader BPE = BpeTokenizer::load;
+
+        Tokenizer load(Path tokenizerJson) throws IOException;
+    }
+
+    /**
+     * Prepares the data of a resolved configuration, or finds it prepared.
+     *
+     * @throws DataException when the data cannot be read or holds too little
+     */
+    public static PreparedData prepare(TrainConfig config, TokenizerLoader loader, DataProgress progress)
+            throws IOException {
+        Corpus corpus = corpus(config);
+        Path cache = Path.of(config.cache);
+        return switch (config.tokenizer) {
+            case "train" -> trained(config, corpus, cache, progress);
+            case "bytes" -> given(config, corpus, cache, new ByteTokenizer(), Optional.empty(), progress);
+            default -> {
+                Path file = Path.of(config.tokenizer);
+                if (!Files.isRegularFile(file)) {
+                    throw new ConfigException("tokenizer " + file + ": no such file; expected a tokenizer.json, bytes or train");
+                }
+                yield given(config, corpus, cache, loader.load(file), Optional.of(file), progress);
+            }
+        };
+    }
+
+    private static Corpus corpus(TrainConfig config) throws DataException {
+        CorpusOptions options = CorpusOptions.defaults()
+                .withTextField(config.textField)
+                .withInclude(config.include.toArray(String[]::new))
+                .withHeldOutShare(config.holdout);
+        return config.data.isEmpty()
+                ? Corpus.jdkSources(Path.of(System.getProperty("java.home")), options)
+                : Corpus.open(config.data, options);
+    }
+
+    private static PreparedData trained(TrainConfig config, Corpus corpus, Path cache, DataProgress progress)
+            throws IOException {
+        Path folder = folder(cache, corpus, "bpe" + config.vocab);
+        Path file = folder.resolve(TOKENIZER);
+        BpeTokenizer tokenizer;
+        if (Files.exists(file)) {
+            tokenizer = BpeTokenizer.load(file);
+        } else {
+            tokenizer = BpeTrainer.train(corpus, BpeTrainer.Options.of(config.vocab, config.threads), progress);
+            DurableFiles.replace(file, new String(tokenizer.toJson(), StandardCharsets.UTF_8));
+        }
+        return shards(config, corpus, folder, tokenizer, progress);
+    }
+
+    private static PreparedData given(
+            TrainConfig config, Corpus corpus, Path cache, Tokenizer tokenizer, Optional<Path> file, DataProgress progress)
+            throws IOException {
+        Path folder = folder(cache, corpus, tokenizer.fingerprint().substring(0, NAME_DIGITS));
+        if (file.isPresent()) {
+            DurableFiles.replace(folder.resolve(TOKENIZER), Files.readString(file.get()));
+        }
+        return shards(config, corpus, folder, tokenizer, progress);
+    }
+
+    private static Path folder(Path cache, Corpus corpus, String tokenizer) throws IOException {
+        String name = corpus.fingerprint().substring(0, NAME_DIGITS) + "-" + tokenizer;
+        return Files.createDirectories(cache.resolve(name));
+    }
+
+    private static PreparedData shards(
+            TrainConfig config, Corpus corpus, Path folder, Tokenizer tokenizer, DataProgress progress)
+            throws IOException {
+        return new PreparedData(
+                folder, tokenizer, Shards.prepare(corpus, tokenizer, folder, ShardOptions.of(config.threads), progress));
+    }
+}

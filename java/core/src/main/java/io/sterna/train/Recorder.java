@@ -1,0 +1,94 @@
+package io.sterna.train;
+
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+
+/** Writes what each logged step did to {@code metrics.jsonl} and TensorBoard's events. */
+final class Recorder implements AutoCloseable {
+    private final MetricsFile metrics;
+    private final EventFile events;
+    private final double secondsBefore; // of the run's earlier processes
+    private final long startNanos = System.nanoTime();
+    private long stepNanos; // spent in steps since the last record
+    private long stepTokens;
+
+    /** Goes on after the record of {@code step}. */
+    Recorder(RunFolder folder, long step) throws IOException {
+        this.metrics = new MetricsFile(folder.metrics(), step);
+        List<Map<String, Object>> before = MetricsFile.read(folder.metrics());
+        this.secondsBefore = before.isEmpty() ? 0 : ((Number) before.getLast().get("wall_seconds")).doubleValue();
+        this.events = new EventFile(folder.path(), step, now());
+    }
+
+    /** Counts a step of so many nanoseconds towards the speed of the next record. */
+    void count(long tokens, long nanos) {
+        stepTokens += tokens;
+        stepNanos += nanos;
+    }
+
+    /** Wall-clock seconds of the run, those of earlier processes included. */
+    double wallSeconds() {
+        return secondsBefore + (System.nanoTime() - startNanos) * 1e-9;
+    }
+
+    /** Appends a record of {@code report}. */
+    void record(StepReport report, long tokens, OptionalDouble devLoss) throws IOException {
+        Map<String, Object> record = new LinkedHashMap<>();
+        record.put("step", report.step());
+        record.put("tokens", tokens);
+        record.put("loss", finite(report.loss()));
+        record.put("lr", report.rate());
+        record.put("grad_norm", finite(report.gradNorm()));
+        record.put("flip_rate", report.flipRate());
+        Map<String, Object> rates = new LinkedHashMap<>();
+        report.flipRates().forEach((kind, rate) -> rates.put(kind.toString(), rate));
+        record.put("flip_rates", rates);
+        if (report.nonFinite()) {
+            record.put("non_finite", true);
+        }
+        devLoss.ifPresent(loss -> record.put("dev_loss", finite(loss)));
+        if (stepNanos > 0) {
+            record.put("tokens_per_second", Math.rint(stepTokens / (stepNanos * 1e-9)));
+        }
+        OptionalLong rss = ProcessMemory.rss();
+        rss.ifPresent(bytes -> record.put("rss_bytes", bytes));
+        record.put("wall_seconds", Math.rint(wallSeconds() * 1e3) / 1e3);
+        stepNanos = 0;
+        stepTokens = 0;
+        metrics.append(record);
+        addEvents(record);
+    }
+
+    private static Double finite(double value) {
+        return Double.isFinite(value) ? value : null;
+    }
+
+    private void addEvents(Map<String, Object> record) throws IOException {
+        long step = (Long) record.get("step");
+        double now = now();
+        for (Map.Entry<String, Object> field : record.entrySet()) {
+            if (field.getValue() instanceof Number n && !field.getKey().equals("step")) {
+                events.scalar("train/" + field.getKey(), step, now, n.doubleValue());
+            } else if (field.getValue() instanceof Map<?, ?> map) {
+                for (Map.Entry<?, ?> item : map.entrySet()) {
+                    events.scalar("flip_rate/" + item.getKey(), step, now, ((Number) item.getValue()).doubleValue());
+                }
+            }
+        }
+        events.flush();
+    }
+
+    private static double now() {
+        return System.currentTimeMillis() * 1e-3;
+    }
+
+    @Override
+    public void close() throws IOException {
+        metrics.close();
+        events.close();
+    }
+}

@@ -1,0 +1,59 @@
+package io.sterna.train;
+
+import io.sterna.io.CheckpointException;
+import io.sterna.io.CheckpointReader;
+import io.sterna.io.Json;
+import io.sterna.io.JsonException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What a checkpoint says beside its tensors: the same for every run of the same settings, on any machine
+ * and any number of threads.
+ *
+ * @param step      steps made
+ * @param tokens    tokens learned from
+ * @param nonFinite steps in a row, up to this one, that met a NaN or an infinity
+ * @param config    the resolved settings, without those of this process alone
+ * @param data      the folder of the token shards
+ * @param shards    fingerprint of the shards
+ */
+record RunState(long step, long tokens, int nonFinite, Map<String, Object> config, String data, String shards) {
+    /** Settings that say how a process runs, not what it computes. */
+    static final List<String> PROCESS_SETTINGS = List.of("out", "threads", "stop-after");
+
+    static Map<String, Object> lasting(TrainConfig config) {
+        Map<String, Object> map = new LinkedHashMap<>(config.toMap());
+        PROCESS_SETTINGS.forEach(map::remove);
+        return map;
+    }
+
+    Map<String, Object> toMeta() {
+        Map<String, Object> meta = new LinkedHashMap<>();
+        meta.put("format", "sterna-run");
+        meta.put("step", step);
+        meta.put("tokens", tokens);
+        meta.put("non_finite", nonFinite);
+        meta.put("config", config);
+        meta.put("data", data);
+        meta.put("shards", shards);
+        return meta;
+    }
+
+    static RunState of(CheckpointReader reader, Path file) throws CheckpointException {
+        Map<String, Object> meta = reader.meta();
+        try {
+            return new RunState(
+                    Json.integer(meta, "step"),
+                    Json.integer(meta, "tokens"),
+                    Math.toIntExact(Json.integer(meta, "non_finite")),
+                    Json.object(meta, "config"),
+                    Json.string(meta, "data"),
+                    Json.string(meta, "shards"));
+        } catch (JsonException | ArithmeticException e) {
+            throw new CheckpointException(file, "its description: " + e.getMessage(), "use a checkpoint of a run", e);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+package io.sterna.train;
+
+/** A training that cannot go on. The message names what happened and the remedy. */
+public final class TrainingException extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    public TrainingException(String message) {
+        super(message);
+    }
+}

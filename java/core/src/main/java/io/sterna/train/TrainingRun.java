@@ -1,0 +1,339 @@
+package io.sterna.train;
+
+import io.sterna.data.Batches;
+import io.sterna.data.Shards;
+import io.sterna.data.Windows;
+import io.sterna.io.CheckpointException;
+import io.sterna.io.CheckpointFolder;
+import io.sterna.io.CheckpointReader;
+import io.sterna.io.CheckpointWriter;
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Slices;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+
+/**
+ * A training from data to a run folder, the same that the command line runs:
+ *
+ * <pre>{@code
+ * TrainConfig config = new TrainConfig().set("preset", "nano").set("data", "notes/").set("out", "runs/notes");
+ * TrainListener listener = new TrainListener() {
+ *     @Override
+ *     public void stepped(Progress p) {
+ *         System.out.println(p.report().step() + ": " + p.report().loss());
+ *     }
+ * };
+ * try (TrainingRun run = TrainingRun.open(config, listener)) {
+ *     Thread.ofVirtual().start(() -> {
+ *         waitForTheUser();
+ *         run.stop(); // finishes the step and writes a checkpoint
+ *     });
+ *     RunResult result = run.train();
+ * }
+ * try (TrainingRun run = TrainingRun.resume(Path.of("runs/notes"), Map.of(), listener)) {
+ *     run.train(); // goes on as if it had never been stopped
+ * }
+ * }</pre>
+ *
+ * <p>Memory outside the heap is allocated when a run is opened, stays as it is, and returns with
+ * {@link #close}. Runs in one JVM do not disturb each other. A run belongs to one thread, but for
+ * {@link #stop}.
+ */
+public final class TrainingRun implements AutoCloseable {
+    /** Steps in a row without a finite loss after which a run gives up. */
+    private static final int MAX_NON_FINITE = 20;
+
+    private final TrainConfig config;
+    private final TrainListener listener;
+    private final RunFolder folder;
+    private final String dataFolder;
+    private final Shards shards;
+    private final Slices slices;
+    private final Kernels kernels = Kernels.best();
+    private final Trainer trainer;
+    private final Batches batches;
+    private final Optional<HeldOutLoss> heldOut;
+    private long step;
+    private long tokens;
+    private int nonFinite;
+    private volatile boolean stopped;
+
+    /** Starts a new run: prepares the data, makes the run folder and the model. */
+    public static TrainingRun open(TrainConfig config, TrainListener listener) throws IOException {
+        return open(config, listener, PreparedData.TokenizerLoader.BPE);
+    }
+
+    /**
+     * Starts a new run.
+     *
+     * @param loader reads a {@code tokenizer.json} that the configuration names
+     * @throws ConfigException       for a setting that cannot be, or a run folder that holds something
+     * @throws io.sterna.data.DataException for data that cannot be read or is too little
+     * @throws TrainingException     when the machine has not got the memory
+     */
+    public static TrainingRun open(TrainConfig config, TrainListener listener, PreparedData.TokenizerLoader loader)
+            throws IOException {
+        TrainConfig c = config.resolved();
+        RunFolder.checkFree(c.out);
+        PreparedData data = PreparedData.prepare(c, loader, listener);
+        c.vocab = data.tokenizer().vocabSize();
+        c.cache = Path.of(c.cache).toAbsolutePath().normalize().toString();
+        Shards shards = Shards.open(data.folder(), data.result().reused());
+        try {
+            MemoryCheck.require(plan(c));
+            RunFolder folder = RunFolder.create(c.out, name(c));
+            c.out = folder.path().toString();
+            folder.writeConfig(c);
+            return new TrainingRun(c, listener, folder, data.folder(), shards, null);
+        } catch (IOException | RuntimeException | Error e) {
+            shards.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Goes on with a run from its last checkpoint.
+     *
+     * @param folder  the run folder
+     * @param changes settings of this process: threads, stop-after
+     * @throws CheckpointException when there is no checkpoint, or it is damaged; then the message names the
+     *     one to go on from
+     * @throws io.sterna.data.DataException when the data has gone or is damaged
+     * @throws TrainingException   when the data has changed, or the machine has not got the memory
+     */
+    public static TrainingRun resume(Path folder, Map<String, ?> changes, TrainListener listener) throws IOException {
+        RunFolder run = RunFolder.of(folder);
+        changes.keySet().forEach(TrainingRun::checkChange);
+        CheckpointFolder checkpoints = run.checkpoints();
+        try (CheckpointReader reader = checkpoints.openLast()) {
+            Path file = checkpoints.list().getLast();
+            RunState state = RunState.of(reader, file);
+            requireUnfinished(run, state);
+            TrainConfig c = new TrainConfig().setAll(state.config()).setAll(changes).set("out", folder).resolved();
+            Shards shards = Shards.open(Path.of(state.data()), true);
+            try {
+                checkShards(shards, state);
+                MemoryCheck.require(plan(c));
+                return new TrainingRun(c, listener, run, Path.of(state.data()), shards, new Restore(reader, file, state));
+            } catch (CheckpointException e) {
+                shards.close();
+                throw checkpoints.offerEarlier(file, e);
+            } catch (IOException | RuntimeException | Error e) {
+                shards.close();
+                throw e;
+            }
+        }
+    }
+
+    /** The checkpoint to start from. */
+    private record Restore(CheckpointReader reader, Path file, RunState state) {}
+
+    private TrainingRun(
+            TrainConfig config, TrainListener listener, RunFolder folder, Path dataFolder, Shards shards, Restore from)
+            throws IOException {
+        this.config = config;
+        this.listener = listener;
+        this.folder = folder;
+        this.dataFolder = dataFolder.toAbsolutePath().normalize().toString();
+        this.shards = shards;
+        int sequences = Math.multiplyExact(config.batch, config.accumulate);
+        this.batches = new Batches(new Windows(shards.train(), config.seqLen), sequences, config.seed);
+        this.heldOut = shards.dev().size() > config.seqLen
+                ? Optional.of(new HeldOutLoss(
+                        new Windows(shards.dev(), config.seqLen), config.evalSequences, config.batch, config.seqLen))
+                : Optional.empty();
+        Parts parts = Parts.of(config);
+        this.slices = new Slices(config.threads);
+        try {
+            this.trainer = new Trainer(parts.model(), parts.method(), parts.optimizer(), parts.schedule(), parts.settings(),
+                    kernels, slices);
+        } catch (RuntimeException | Error e) {
+            slices.close();
+            throw e;
+        }
+        if (from != null) {
+            restore(from);
+        }
+    }
+
+    private void restore(Restore from) throws IOException {
+        try {
+            StoredTensors.of(trainer).read(from.reader, from.file);
+        } catch (IOException | RuntimeException | Error e) {
+            trainer.close();
+            slices.close();
+            throw e;
+        }
+        step = from.state.step();
+        tokens = from.state.tokens();
+        nonFinite = from.state.nonFinite();
+    }
+
+    private static void checkChange(String key) {
+        if (!RunState.PROCESS_SETTINGS.contains(Setting.of(key).key()) || key.equals("out")) {
+            throw new ConfigException(key + ": a resumed run keeps its settings; start a new run to change it");
+        }
+    }
+
+    private static void requireUnfinished(RunFolder run, RunState state) {
+        if (Files.exists(run.summary())) {
+            throw new ConfigException("run " + run.path() + ": is finished at step " + state.step() + "; start a new run");
+        }
+    }
+
+    private static void checkShards(Shards shards, RunState state) {
+        String found = shards.manifest().fingerprint();
+        if (!found.equals(state.shards())) {
+            throw new TrainingException("token shards in " + state.data() + " are others than the run began with (fingerprint "
+                    + found + ", not " + state.shards() + "): prepare the same data again");
+        }
+    }
+
+    private static MemoryPlan plan(TrainConfig c) {
+        Parts parts = Parts.of(c);
+        return MemoryPlan.of(parts.model(), parts.method(), parts.optimizer(), parts.settings(), c.threads);
+    }
+
+    /** What a run of {@code config} would take, without data or memory; its vocabulary is the configured one. */
+    public static MemoryPlan planOf(TrainConfig config) {
+        return plan(config.resolved());
+    }
+
+    private static String name(TrainConfig c) {
+        String bits = c.bits == null ? "" : "-" + c.bits;
+        return c.preset + "-" + c.method + bits + (c.forward.equals("ternary") ? "-ternary" : "");
+    }
+
+    /** The run folder. */
+    public RunFolder folder() {
+        return folder;
+    }
+
+    /** The resolved settings; a copy. */
+    public TrainConfig config() {
+        return config.copy();
+    }
+
+    /** The trainer, for reading while no step runs. */
+    public Trainer trainer() {
+        return trainer;
+    }
+
+    /** Asks the run to stop after the step under way; safe from any thread. */
+    public void stop() {
+        stopped = true;
+    }
+
+    /** Trains until the last step, or until it is stopped; both end with a checkpoint. */
+    public RunResult train() throws IOException {
+        listener.ready(RunFacts.of(config, trainer.plan(), kernels, shards.manifest(), step));
+        long end = config.stopAfter == null ? config.steps : Math.min(config.steps, config.stopAfter);
+        try (Recorder recorder = new Recorder(folder, step);
+                Arena arena = Arena.ofShared()) {
+            long ints = (long) batches.batch() * config.seqLen;
+            MemorySegment inputs = arena.allocate(ValueLayout.JAVA_INT, ints);
+            MemorySegment targets = arena.allocate(ValueLayout.JAVA_INT, ints);
+            while (step < end && !stopped) {
+                StepReport report = step(inputs, targets, recorder);
+                OptionalDouble devLoss = evaluate();
+                if (devLoss.isPresent() || step % config.logEvery == 0 || step == 1 || step == config.steps) {
+                    recorder.record(report, tokens, devLoss);
+                }
+                if (config.checkpointEvery > 0 && step % config.checkpointEvery == 0 && step < end) {
+                    checkpoint();
+                }
+            }
+            checkpoint();
+            return step < config.steps ? stoppedResult() : finish(recorder.wallSeconds());
+        }
+    }
+
+    private StepReport step(MemorySegment inputs, MemorySegment targets, Recorder recorder) throws IOException {
+        long start = System.nanoTime();
+        batches.fill(step, inputs, targets); // batches count from 0
+        StepReport report = trainer.step(step + 1, inputs, targets);
+        long nanos = System.nanoTime() - start;
+        step++;
+        tokens += report.tokens();
+        recorder.count(report.tokens(), nanos);
+        nonFinite = report.nonFinite() ? nonFinite + 1 : 0;
+        if (nonFinite >= MAX_NON_FINITE) {
+            throw new TrainingException("step " + step + ": " + nonFinite
+                    + " steps in a row met numbers that are not finite; lower lr (now " + report.rate() + ") or clip gradients");
+        }
+        listener.stepped(new TrainListener.Progress(
+                report, config.steps, report.tokens() / (nanos * 1e-9), ProcessMemory.rss()));
+        return report;
+    }
+
+    private OptionalDouble evaluate() {
+        boolean due = step == config.steps || config.evalEvery > 0 && step % config.evalEvery == 0;
+        if (!due || heldOut.isEmpty()) {
+            return OptionalDouble.empty();
+        }
+        double loss = heldOut.get().of(trainer);
+        listener.evaluated(step, loss);
+        return OptionalDouble.of(loss);
+    }
+
+    /** Writes the checkpoint of this step, unless it is there, and drops those that are too old. */
+    private void checkpoint() throws IOException {
+        CheckpointFolder checkpoints = folder.checkpoints();
+        Path file = checkpoints.file(step);
+        try (CheckpointWriter writer = checkpoints.write(step)) {
+            StoredTensors.of(trainer).write(writer);
+            writer.commit(state().toMeta());
+        }
+        checkpoints.prune(config.keep);
+        listener.checkpointed(step, file);
+    }
+
+    private RunState state() {
+        return new RunState(
+                step, tokens, nonFinite, RunState.lasting(config), dataFolder, shards.manifest().fingerprint());
+    }
+
+    private RunResult stoppedResult() {
+        return new RunResult(false, step, OptionalDouble.empty(), shards.manifest().devUnigramEntropy(), Map.of());
+    }
+
+    private RunResult finish(double wallSeconds) throws IOException {
+        ModelFolder.write(folder.model(), state().toMeta(), trainer.model().parameters(), Path.of(dataFolder));
+        List<Map<String, Object>> metrics = MetricsFile.read(folder.metrics());
+        Map<String, Object> summary =
+                RunSummary.of(config, trainer.plan(), kernels.tier(), shards.manifest(), metrics, wallSeconds);
+        writeReport(summary, metrics, List.of());
+        folder.writeSummary(summary); // last: its presence says that the run is finished
+        OptionalDouble devLoss = summary.get("dev_loss") instanceof Number n
+                ? OptionalDouble.of(n.doubleValue())
+                : OptionalDouble.empty();
+        return new RunResult(true, step, devLoss, shards.manifest().devUnigramEntropy(), summary);
+    }
+
+    /** Writes {@code report.html} of a finished run once more, with texts that the model generated. */
+    public void writeReport(RunResult result, List<String> samples) throws IOException {
+        writeReport(result.summary(), MetricsFile.read(folder.metrics()), samples);
+    }
+
+    private void writeReport(Map<String, Object> summary, List<Map<String, Object>> metrics, List<String> samples)
+            throws IOException {
+        List<Report.Histogram> histograms = CodeHistograms.of(trainer.model().parameters(), kernels);
+        Report.write(folder, summary, config.toMap(), metrics, histograms, samples);
+    }
+
+    /** Ends the threads and returns all memory. */
+    @Override
+    public void close() {
+        trainer.close();
+        slices.close();
+        shards.close();
+    }
+}
