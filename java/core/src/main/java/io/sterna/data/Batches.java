@@ -32,10 +32,12 @@ public final class Batches {
         this.halfBits = Math.max(1, (bits + 1) / 2);
     }
 
+    /** Sequences a step, B. */
     public int batch() {
         return batch;
     }
 
+    /** What the batches are cut from. */
     public Windows windows() {
         return windows;
     }

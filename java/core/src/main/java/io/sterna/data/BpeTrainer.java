@@ -31,7 +31,7 @@ public final class BpeTrainer {
     /**
      * @param vocabSize    tokens, at least 257
      * @param threads      threads used, the caller's included
-     * @param sampleBytes  text counted, at most this and a document: taken evenly from the whole corpus by
+     * @param sampleBytes  text counted, at most this (1 to 2^30) and a document: taken evenly from the whole corpus by
      *                     keeping the share of text taken beside the share of files read
      * @param minFrequency pairs seen less often are not merged
      */
@@ -40,9 +40,12 @@ public final class BpeTrainer {
             if (vocabSize < FIRST_MERGE || vocabSize > 1 << 20) {
                 throw new IllegalArgumentException("vocabulary of " + vocabSize + " tokens, must be 257 to 1,048,576");
             }
-            if (threads < 1 || sampleBytes < 1 || minFrequency < 1) {
-                throw new IllegalArgumentException("threads " + threads + ", sample bytes " + sampleBytes
-                        + ", least frequency " + minFrequency + ": all must be at least 1");
+            if (threads < 1 || minFrequency < 1) {
+                throw new IllegalArgumentException(
+                        "threads " + threads + ", least frequency " + minFrequency + ": both must be at least 1");
+            }
+            if (sampleBytes < 1 || sampleBytes > 1 << 30) {
+                throw new IllegalArgumentException("sample of " + sampleBytes + " bytes, must be 1 to 2^30");
             }
         }
 
@@ -76,7 +79,7 @@ public final class BpeTrainer {
                 OrderedTasks<Void> tasks = new OrderedTasks<>(options.threads, done -> {})) {
             DocumentChunk chunk = new DocumentChunk();
             while (documents.next()) {
-                double read = documents.consumedBytes() / total;
+                double read = Math.min(1, documents.consumedBytes() / total);
                 if (sampled > options.sampleBytes * read || documents.heldOut()) {
                     continue;
                 }
@@ -86,12 +89,13 @@ public final class BpeTrainer {
                     DocumentChunk full = chunk;
                     tasks.submit(() -> count(full, idle));
                     chunk = new DocumentChunk();
-                    progress.update("count words", Math.min(1, read), sampled);
+                    progress.update("count words", read, sampled);
                 }
             }
             DocumentChunk last = chunk;
             tasks.submit(() -> count(last, idle));
             tasks.finish();
+            progress.update("count words", 1, sampled);
         } catch (DataException e) {
             throw e;
         } catch (IOException e) {
@@ -196,6 +200,7 @@ public final class BpeTrainer {
                     progress.update("merge pairs", (tokens.size() - FIRST_MERGE) / all, 0);
                 }
             }
+            progress.update("merge pairs", 1, 0);
             return tokenizer();
         }
 

@@ -93,6 +93,7 @@ public final class Corpus {
         return specs;
     }
 
+    /** How its text is read. */
     public CorpusOptions options() {
         return options;
     }
@@ -180,7 +181,7 @@ public final class Corpus {
             try {
                 Path path = path(spec);
                 if (path != null && Files.isDirectory(path)) {
-                    addAll(path, null);
+                    addAll(Files.isSymbolicLink(path) ? path.toRealPath() : path, null);
                 } else if (path != null && Files.exists(path)) {
                     addFile(path, true, Files.readAttributes(path, BasicFileAttributes.class));
                 } else if (isGlob(spec)) {

@@ -55,27 +55,33 @@ public record CorpusOptions(
         return new CorpusOptions("text", List.of(), Splitting.AUTO, 64 << 20, false, 0.01);
     }
 
+    /** These options with another field of JSON lines. */
     public CorpusOptions withTextField(String field) {
         return new CorpusOptions(field, include, splitting, maxDocumentBytes, replaceInvalid, heldOutShare);
     }
 
+    /** These options with only files that match one of some globs. */
     public CorpusOptions withInclude(String... globs) {
         return new CorpusOptions(
                 textField, List.of(globs), splitting, maxDocumentBytes, replaceInvalid, heldOutShare);
     }
 
+    /** These options with another rule for text files. */
     public CorpusOptions withSplitting(Splitting rule) {
         return new CorpusOptions(textField, include, rule, maxDocumentBytes, replaceInvalid, heldOutShare);
     }
 
+    /** These options with another longest document, 1 KiB to 512 MiB. */
     public CorpusOptions withMaxDocumentBytes(int bytes) {
         return new CorpusOptions(textField, include, splitting, bytes, replaceInvalid, heldOutShare);
     }
 
+    /** These options with malformed UTF-8 replaced or refused. */
     public CorpusOptions withReplaceInvalid(boolean replace) {
         return new CorpusOptions(textField, include, splitting, maxDocumentBytes, replace, heldOutShare);
     }
 
+    /** These options with another share of documents held out. */
     public CorpusOptions withHeldOutShare(double share) {
         return new CorpusOptions(textField, include, splitting, maxDocumentBytes, replaceInvalid, share);
     }

@@ -24,7 +24,7 @@ import java.util.zip.ZipFile;
 /**
  * Streams the documents of a {@link Corpus}: call {@link #next} until it returns false, and look at
  * {@code bytes[from, to)} in between. Documents are valid UTF-8 and not blank; a byte order mark is dropped.
- * Memory is bounded by twice the longest document allowed. Not thread-safe.
+ * Memory is bounded by a few times the longest document allowed. Not thread-safe.
  */
 public final class DocumentReader implements AutoCloseable {
     private static final int NUL_WINDOW = 8 << 10;
@@ -98,10 +98,12 @@ public final class DocumentReader implements AutoCloseable {
         return bytes;
     }
 
+    /** Where the document starts in {@link #bytes}. */
     public int from() {
         return from;
     }
 
+    /** Where it ends, exclusive. */
     public int to() {
         return to;
     }

@@ -39,9 +39,9 @@ public final class Shards implements AutoCloseable {
      * @param seconds  wall time taken
      */
     public record Prepared(ShardManifest manifest, boolean reused, double seconds) {
-        /** Text tokenized a second, in 10^6 bytes. */
+        /** Text tokenized a second, in 10^6 bytes; 0 if the shards were reused. */
         public double megabytesPerSecond() {
-            return (manifest.train().bytes() + manifest.dev().bytes()) / 1e6 / seconds;
+            return reused ? 0 : (manifest.train().bytes() + manifest.dev().bytes()) / 1e6 / seconds;
         }
     }
 
@@ -89,6 +89,7 @@ public final class Shards implements AutoCloseable {
         this.dev = dev;
     }
 
+    /** What the folder holds. */
     public ShardManifest manifest() {
         return manifest;
     }

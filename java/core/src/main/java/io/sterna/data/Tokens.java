@@ -8,6 +8,7 @@ public final class Tokens {
     private int[] ids = new int[256];
     private int size;
 
+    /** Appends one id. */
     public void add(int id) {
         if (size == ids.length) {
             reserve(1);
@@ -30,18 +31,22 @@ public final class Tokens {
         ids = Arrays.copyOf(ids, Math.max(Math.addExact(size, more), 2 * ids.length));
     }
 
+    /** Number of ids. */
     public int size() {
         return size;
     }
 
+    /** The id at {@code i}, in [0, size). */
     public int get(int i) {
         return ids[Objects.checkIndex(i, size)];
     }
 
+    /** Removes all ids and keeps the room. */
     public void clear() {
         size = 0;
     }
 
+    /** A copy of the ids. */
     public int[] toArray() {
         return Arrays.copyOf(ids, size);
     }

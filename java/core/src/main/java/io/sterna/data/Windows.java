@@ -33,6 +33,7 @@ public final class Windows {
         return count;
     }
 
+    /** Inputs of a window, S. */
     public int seqLen() {
         return seqLen;
     }

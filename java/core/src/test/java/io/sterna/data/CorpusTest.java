@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.zip.GZIPOutputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -112,6 +113,23 @@ class CorpusTest {
         write("p/q/c.md", "c");
         assertEquals(List.of("a"), Texts.read(Texts.corpus(Texts.ALL, folder.resolve("p").resolve("*.txt"))));
         assertEquals(List.of("a", "b"), Texts.read(Texts.corpus(Texts.ALL, folder.resolve("p").resolve("**.txt"))));
+    }
+
+    @Test
+    void readsAFolderThroughALink() throws IOException {
+        write("real/a.txt", "a");
+        Path link = folder.resolve("link");
+        Assumptions.assumeTrue(canLink(link, folder.resolve("real")), "this file system has no links");
+        assertEquals(List.of("a"), Texts.read(Texts.corpus(Texts.ALL, link)));
+    }
+
+    private static boolean canLink(Path link, Path target) throws IOException {
+        try {
+            Files.createSymbolicLink(link, target);
+            return true;
+        } catch (UnsupportedOperationException e) {
+            return false;
+        }
     }
 
     @Test
