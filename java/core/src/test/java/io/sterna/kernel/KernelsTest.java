@@ -1,0 +1,167 @@
+package io.sterna.kernel;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.kernel.ffm.sterna_h;
+import io.sterna.kernel.ffm.sterna_matrix;
+import io.sterna.kernel.ffm.sterna_moment;
+import io.sterna.kernel.ffm.sterna_packed;
+import io.sterna.kernel.ffm.sterna_quantized;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.Grid;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Moment;
+import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.QuantizedMatrix;
+import io.sterna.tensor.Scaling;
+import io.sterna.tensor.StateType;
+import io.sterna.tensor.Workspace;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.StructLayout;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+/** What Java refuses before, and what kernels refuse after, a downcall. */
+class KernelsTest {
+    private final Kernels kernels = Kernels.best();
+    private final Slices slices = new Slices(1);
+    private final Workspace workspace = new Workspace();
+    private final Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
+    private final FloatMatrix x = FloatMatrix.allocate(section, FloatType.F32, 4, 80);
+    private final QuantizedMatrix q = QuantizedMatrix.allocate(section, 4, 80);
+    private final PackedMatrix w = PackedMatrix.allocate(section, Grid.TERNARY, Scaling.ROW, 24, 80);
+    private final FloatMatrix y = FloatMatrix.allocate(section, FloatType.F32, 4, 24);
+    private final MemorySegment scratch = section.allocate(Slices.SCRATCH_BYTES);
+
+    @AfterEach
+    void close() {
+        if (workspace.isAlive()) {
+            workspace.close();
+        }
+        slices.close();
+    }
+
+    @Test
+    void descriptorsAreTheNativeStructs() {
+        assertSameFields(sterna_matrix.layout(), FloatMatrix.LAYOUT);
+        assertSameFields(sterna_quantized.layout(), QuantizedMatrix.LAYOUT);
+        assertSameFields(sterna_packed.layout(), PackedMatrix.LAYOUT);
+        assertSameFields(sterna_moment.layout(), Moment.LAYOUT);
+    }
+
+    private static void assertSameFields(MemoryLayout expected, StructLayout actual) {
+        List<MemoryLayout> fields = ((StructLayout) expected).memberLayouts();
+        assertEquals(expected.byteSize(), actual.byteSize());
+        assertEquals(fields.size(), actual.memberLayouts().size());
+        for (int i = 0; i < fields.size(); i++) {
+            MemoryLayout field = actual.memberLayouts().get(i);
+            assertEquals(fields.get(i).name(), field.name());
+            assertEquals(fields.get(i).byteSize(), field.byteSize());
+        }
+    }
+
+    @Test
+    void enumsAreTheNativeConstants() {
+        assertEquals("avx512vnni", Tier.AVX512VNNI.toString());
+        for (Tier tier : Tier.values()) {
+            assertEquals(tier.toString(), sterna_h.sterna_tier_name(tier.code()).getString(0));
+        }
+        for (Grid grid : Grid.values()) {
+            assertEquals(grid.rowBytes(130), sterna_h.sterna_row_bytes(grid.code(), 130));
+        }
+        assertEquals(sterna_h.STERNA_I8(), StateType.INT8.code());
+        assertEquals(sterna_h.STERNA_BF16(), FloatType.BF16.code());
+        assertEquals(sterna_h.STERNA_PER_GROUP(), Scaling.group(64).code());
+        assertEquals(sterna_h.STERNA_NEAREST(), Rounding.NEAREST.code());
+    }
+
+    @Test
+    void unknownTiersAreRefused() {
+        assertEquals(Tier.REFERENCE, Tier.parse("Reference"));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> Tier.parse("avx1024")).getMessage().contains("avx1024"));
+    }
+
+    @Test
+    void wrongShapesAreNamed() {
+        var refusal = assertThrows(IllegalArgumentException.class, () -> kernels.quantize(y, q, 0, 4));
+        assertEquals("q = int8 activations (4, 80): expected shape (4, 24)", refusal.getMessage());
+        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, x, false, 0, 24, scratch));
+        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, y, false, 0, 25, scratch));
+        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, y, false, -1, 24, scratch));
+        assertThrows(IllegalArgumentException.class, () -> kernels.encode(y, w, 0, 24));
+        assertThrows(IllegalArgumentException.class, () -> kernels.copy(x, y, 0, 4));
+    }
+
+    @Test
+    void smallOrForeignMemoryIsRefused() {
+        MemorySegment few = section.allocate(64);
+        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, y, false, 0, 24, few));
+        assertThrows(IllegalArgumentException.class, () -> kernels.gather(x, few.asSlice(0, 8), x, 0, 4));
+        MemorySegment heap = MemorySegment.ofArray(new int[4]);
+        assertThrows(IllegalArgumentException.class, () -> kernels.gather(x, heap, x, 0, 4));
+    }
+
+    @Test
+    void closedMemoryIsRefused() {
+        workspace.close();
+        var refusal = assertThrows(IllegalArgumentException.class, () -> kernels.quantize(x, q, 0, 4));
+        assertEquals("x = f32 (4, 80): its memory has been closed", refusal.getMessage());
+    }
+
+    @Test
+    void kernelsNameWhatTheyRefuse() {
+        x.set(2, 3, Float.NaN);
+        var refusal = assertThrows(KernelException.class, () -> kernels.quantize(x, q, 0, 4));
+        assertEquals(KernelException.Reason.NONFINITE, refusal.reason());
+        assertEquals("quantize: x = f32 (4, 80): holds a NaN or an infinity", refusal.getMessage());
+        MemorySegment ids = section.allocate(16);
+        ids.set(ValueLayout.JAVA_INT, 4, 99);
+        var unknown = assertThrows(KernelException.class, () -> kernels.gather(x, ids, x, 0, 4));
+        assertEquals(KernelException.Reason.BAD_VALUE, unknown.reason());
+    }
+
+    @Test
+    void unsoundTritsAreRefused() {
+        MemorySegment trits = section.allocate(24 * 16);
+        trits.fill((byte) 243);
+        var refusal = assertThrows(KernelException.class, () -> Kernels.unpackTrits(trits, w, 0, 24));
+        assertEquals(KernelException.Reason.BAD_VALUE, refusal.reason());
+        assertTrue(refusal.getMessage().startsWith("trits_unpack: trits"), refusal.getMessage());
+        assertThrows(IllegalArgumentException.class, () -> Kernels.packTrits(w, trits.asSlice(0, 10), 0, 24));
+    }
+
+    @Test
+    void aDeltaThatIsNotFiniteIsAResult() {
+        for (int r = 0; r < 24; r++) {
+            w.scales().setAtIndex(ValueLayout.JAVA_FLOAT, r, 1);
+        }
+        FloatMatrix delta = FloatMatrix.allocate(section, FloatType.F32, 24, 80);
+        MemorySegment flips = section.allocate(8);
+        assertTrue(kernels.updatePacked(w, delta, 1, 7, Rounding.STOCHASTIC, flips, 0, 24));
+        delta.set(1, 1, Float.POSITIVE_INFINITY);
+        assertFalse(kernels.updatePacked(w, delta, 1, 7, Rounding.STOCHASTIC, flips, 0, 24));
+        assertEquals(0, flips.get(ValueLayout.JAVA_LONG, 0));
+    }
+
+    @Test
+    void anAttentionCallChecksItsOperands() {
+        var shape = new AttentionCall.Shape(2, 2, 0, 4, 2, 20);
+        FloatMatrix keys = FloatMatrix.allocate(section, FloatType.F32, 4, 40);
+        FloatMatrix lse = FloatMatrix.allocate(section, FloatType.F32, 4, 4);
+        AttentionCall call = new AttentionCall(section, shape, x, keys, keys, x, lse);
+        kernels.attentionForward(call, 0, call.units(), scratch);
+        assertThrows(IllegalArgumentException.class, () -> kernels.attentionBackward(call, 0, call.units(), scratch));
+        assertThrows(IllegalArgumentException.class, () -> new AttentionCall(section, shape, x, x, keys, x, lse));
+        try (Workspace other = new Workspace()) {
+            FloatMatrix foreign = FloatMatrix.allocate(other.section(MemoryKind.SCRATCH), FloatType.F32, 4, 40);
+            assertThrows(IllegalArgumentException.class, () -> new AttentionCall(section, shape, x, foreign, keys, x, lse));
+        }
+    }
+}

@@ -1,0 +1,372 @@
+package io.sterna.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.kernel.KernelException;
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Rounding;
+import io.sterna.kernel.Slices;
+import io.sterna.kernel.Tier;
+import io.sterna.nn.LayerKind;
+import io.sterna.nn.LlamaConfig;
+import io.sterna.nn.Method;
+import io.sterna.nn.Parameter;
+import io.sterna.nn.ScaleRule;
+import io.sterna.optim.OptimizerConfig;
+import io.sterna.optim.Schedule;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.Grid;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Scaling;
+import io.sterna.tensor.StateType;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class TrainerTest {
+    private static final int STEPS = 200;
+
+    static Stream<Arguments> methods() {
+        return Stream.of(
+                Arguments.of(Method.fp32(), 0.05),
+                Arguments.of(Method.bf16(), 0.05),
+                Arguments.of(Method.bitnet(), 0.05),
+                Arguments.of(Method.dqt(Grid.INT8), 0.05),
+                Arguments.of(Method.dqt(Grid.INT8).withScale(Scaling.ROW, ScaleRule.sigma(3)), 0.05),
+                Arguments.of(Method.dqt(Grid.INT8).withFloatType(FloatType.BF16), 0.05),
+                Arguments.of(Method.dqtTernaryForward(), 0.05),
+                Arguments.of(Method.dqt(Grid.INT4).withScale(Scaling.group(64), ScaleRule.ABSMAX), 0.05),
+                Arguments.of(Method.dqt(Grid.TERNARY), 0.2),
+                Arguments.of(Method.dqt(Grid.BINARY), 0.5));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("methods")
+    void learnsOneBatchByHeart(Method method, double bound) {
+        Trainings training = Trainings.of(method).with(Schedule.cosine(5e-3, 10, STEPS));
+        try (Slices slices = new Slices(2); Trainer trainer = training.start(slices)) {
+            StepReport report = null;
+            for (int step = 1; step <= STEPS; step++) {
+                report = trainer.step(step, training.inputs(1), training.targets(1));
+                assertFalse(report.nonFinite());
+            }
+            assertTrue(report.loss() < bound, "loss " + report.loss());
+        }
+    }
+
+    static Stream<OptimizerConfig> optimizers() {
+        return Stream.of(
+                OptimizerConfig.adamw().withState(StateType.BF16),
+                OptimizerConfig.adamw().withState(StateType.INT8),
+                OptimizerConfig.adafactor(),
+                new OptimizerConfig(OptimizerConfig.Kind.ADAFACTOR, 0.9, 0, 1e-30, 0, 0, 1, StateType.INT8));
+    }
+
+    @ParameterizedTest
+    @MethodSource("optimizers")
+    void everyOptimizerLearns(OptimizerConfig optimizer) {
+        Trainings training = Trainings.of(Method.dqt(Grid.INT8)).with(optimizer).with(Schedule.cosine(5e-3, 10, STEPS));
+        assertTrue(lossAfter(training, STEPS) < 0.1, "loss " + lossAfter(training, STEPS));
+    }
+
+    @Test
+    void plainSgdLearns() {
+        // Its steps follow the gradient's size, so it takes another rate and learns more slowly.
+        Trainings training = Trainings.of(Method.fp32()).with(OptimizerConfig.sgd()).with(Schedule.constant(0.05, 10, STEPS));
+        assertTrue(lossAfter(training, STEPS) < 1, "loss " + lossAfter(training, STEPS));
+    }
+
+    private static double lossAfter(Trainings training, int steps) {
+        try (Slices slices = new Slices(2); Trainer trainer = training.start(slices)) {
+            for (int step = 1; step <= steps; step++) {
+                trainer.step(step, training.inputs(1), training.targets(1));
+            }
+            return trainer.evaluate(training.inputs(1), training.targets(1)).loss();
+        }
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("methods")
+    void threadsDoNotMatter(Method method, double bound) {
+        Trainings training = Trainings.of(method);
+        String one = training.hash(4, 1);
+        assertEquals(one, training.hash(4, 2));
+        assertEquals(one, training.hash(4, 3));
+    }
+
+    @Test
+    void theSeedMatters() {
+        Trainings training = Trainings.ternary();
+        TrainSettings other = TrainSettings.of(Trainings.BATCH, 43);
+        assertNotEquals(training.hash(2, 2), training.with(other).hash(2, 2));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("methods")
+    void recomputationChangesNothing(Method method, double bound) {
+        Trainings kept = Trainings.of(method);
+        Trainings recomputed = kept.with(new TrainSettings(Trainings.BATCH, 1, Clip.NONE, Rounding.STOCHASTIC, true, 42));
+        assertEquals(kept.hash(3, 2), recomputed.hash(3, 2));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("methods")
+    void gradientBuffersChangeNothing(Method method, double bound) {
+        Trainings streaming = Trainings.of(method);
+        // The limits are never reached: what differs is where the gradient waits.
+        assertEquals(streaming.hash(3, 2), streaming.with(Clip.global(1e6)).hash(3, 2));
+        assertEquals(streaming.hash(3, 2), streaming.with(Clip.tensor(1e6)).hash(3, 2));
+    }
+
+    @Test
+    void adafactorKnowsNoDifferenceBetweenItsBuffers() {
+        Trainings shared = Trainings.ternary().with(OptimizerConfig.adafactor());
+        assertEquals(shared.hash(3, 2), shared.with(Clip.global(1e6)).hash(3, 2));
+    }
+
+    @Test
+    void clippingLimitsTheStep() {
+        // Without decay and momentum, an SGD step is the clipped gradient itself.
+        OptimizerConfig sgd = new OptimizerConfig(OptimizerConfig.Kind.SGD, 0, 0, 1e-6, 0, 0, 1, StateType.F32);
+        Trainings training = Trainings.of(Method.fp32()).with(sgd).with(Schedule.constant(1, 0, 10));
+        double free = stepLength(training);
+        assertTrue(free > 0.2, "gradient norm " + free);
+        assertEquals(0.1, stepLength(training.with(Clip.global(0.1))), 1e-5);
+        double parameters = training.config().layers() * 9 + 3.0;
+        double byTensor = stepLength(training.with(Clip.tensor(1e-3)));
+        assertTrue(byTensor > 1e-3 && byTensor < 1e-3 * Math.sqrt(parameters) * 1.001, "step " + byTensor);
+    }
+
+    /** The distance that the first step moves all weights. */
+    private static double stepLength(Trainings training) {
+        try (Slices slices = new Slices(2); Trainer trainer = training.start(slices)) {
+            List<float[]> before = floats(trainer);
+            StepReport report = trainer.step(1, training.inputs(1), training.targets(1));
+            List<float[]> after = floats(trainer);
+            double squares = 0;
+            for (int i = 0; i < before.size(); i++) {
+                for (int j = 0; j < before.get(i).length; j++) {
+                    squares += Math.pow((double) after.get(i)[j] - before.get(i)[j], 2);
+                }
+            }
+            assertTrue(report.gradNorm() >= Math.sqrt(squares) * 0.999, "the norm is taken before clipping");
+            return Math.sqrt(squares);
+        }
+    }
+
+    private static List<float[]> floats(Trainer trainer) {
+        return trainer.tensors().stream().filter(t -> t.role() == NamedTensor.Role.FLOAT_WEIGHT)
+                .map(t -> t.data().toArray(ValueLayout.JAVA_FLOAT)).toList();
+    }
+
+    @Test
+    void accumulationEqualsOneLargeBatch() {
+        Trainings large = Trainings.of(Method.fp32());
+        Trainings accumulated = large.with(new TrainSettings(Trainings.BATCH / 2, 2, Clip.NONE, Rounding.STOCHASTIC, false, 42));
+        double[] norms = new double[2];
+        try (Slices slices = new Slices(2); Trainer one = large.start(slices); Trainer two = accumulated.start(slices)) {
+            norms[0] = one.step(1, large.inputs(1), large.targets(1)).gradNorm();
+            norms[1] = two.step(1, accumulated.inputs(1), accumulated.targets(1)).gradNorm();
+        }
+        assertEquals(norms[0], norms[1], 1e-4 * norms[0]);
+    }
+
+    @Test
+    void tiedEmbeddingsLearnFromBothEnds() {
+        var config = Trainings.of(Method.fp32()).config();
+        var tied = new LlamaConfig(config.hidden(), config.intermediate(), config.layers(), config.heads(),
+                config.kvHeads(), config.vocab(), config.seqLen(), 1e4, 1e-5, true, true);
+        Trainings training = Trainings.of(Method.dqt(Grid.INT8)).with(tied).with(Schedule.cosine(5e-3, 10, STEPS));
+        assertTrue(lossAfter(training, STEPS) < 0.1, "loss " + lossAfter(training, STEPS));
+        assertEquals(training.hash(3, 2), training.with(Clip.global(1e6)).hash(3, 2));
+        assertEquals(0, training.plan().parameters().getOrDefault(LayerKind.HEAD, 0L));
+    }
+
+    @Test
+    void aRestoredTrainerGoesOnAsIfNothingHappened() {
+        Trainings training = Trainings.ternary().with(OptimizerConfig.adamw().withState(StateType.INT8));
+        String uninterrupted = training.hash(6, 2);
+        try (Slices slices = new Slices(3); Trainer first = training.start(slices); Trainer second = training.start(slices)) {
+            for (int step = 1; step <= 3; step++) {
+                first.step(step, training.inputs(step), training.targets(step));
+            }
+            for (int i = 0; i < first.tensors().size(); i++) {
+                second.tensors().get(i).data().copyFrom(first.tensors().get(i).data());
+            }
+            for (int step = 4; step <= 6; step++) {
+                second.step(step, training.inputs(step), training.targets(step));
+            }
+            assertEquals(uninterrupted, Trainings.hash(second));
+        }
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("methods")
+    void thePlanIsWhatIsAllocated(Method method, double bound) {
+        for (Clip clip : List.of(Clip.NONE, Clip.global(1), Clip.tensor(1))) {
+            Trainings training = Trainings.of(method).with(clip);
+            training.run(0, 2, trainer -> assertEquals(training.plan(), trainer.plan()));
+        }
+    }
+
+    @Test
+    void packedWeightsHaveNoGradientBuffer() {
+        assertEquals(0, Trainings.ternary().plan().bytes().get(MemoryKind.GRADIENT_BUFFERS));
+        Trainings clipped = Trainings.ternary().with(Clip.tensor(1));
+        long head = (long) clipped.config().vocab() * clipped.config().hidden() * Float.BYTES;
+        assertEquals(head, clipped.plan().bytes().get(MemoryKind.GRADIENT_BUFFERS));
+    }
+
+    @Test
+    void flipRatesAreSharesOfCodes() {
+        Trainings training = Trainings.ternary();
+        try (Slices slices = new Slices(2); Trainer trainer = training.start(slices)) {
+            Map<String, byte[]> before = codes(trainer);
+            StepReport report = trainer.step(1, training.inputs(1), training.targets(1));
+            Map<String, byte[]> after = codes(trainer);
+            long changed = before.keySet().stream().mapToLong(name -> changedTrits(before.get(name), after.get(name))).sum();
+            long codes = MemoryPlan.packedCodes(trainer.model()).values().stream().mapToLong(Long::longValue).sum();
+            assertTrue(changed > 0);
+            assertEquals((double) changed / codes, report.flipRate(), 1e-12);
+            assertEquals(7, report.flipRates().size());
+        }
+    }
+
+    private static Map<String, byte[]> codes(Trainer trainer) {
+        return trainer.tensors().stream().filter(t -> t.role() == NamedTensor.Role.PACKED_WEIGHT)
+                .collect(Collectors.toMap(NamedTensor::name, t -> t.data().toArray(ValueLayout.JAVA_BYTE)));
+    }
+
+    private static long changedTrits(byte[] a, byte[] b) {
+        long changed = 0;
+        for (int i = 0; i < a.length; i++) {
+            for (int shift = 0; shift < 8; shift += 2) {
+                changed += ((a[i] ^ b[i]) >> shift & 3) != 0 ? 1 : 0;
+            }
+        }
+        return changed;
+    }
+
+    @Test
+    void nearestRoundingStalls() {
+        Trainings training = Trainings.ternary();
+        TrainSettings nearest = new TrainSettings(Trainings.BATCH, 1, Clip.NONE, Rounding.NEAREST, false, 42);
+        try (Slices slices = new Slices(2); Trainer trainer = training.with(nearest).start(slices)) {
+            for (int step = 1; step <= 5; step++) {
+                assertEquals(0, trainer.step(step, training.inputs(step), training.targets(step)).flipRate());
+            }
+        }
+    }
+
+    @Test
+    void aForwardPassThatIsNotFiniteChangesNothing() {
+        Trainings training = Trainings.ternary();
+        try (Slices slices = new Slices(2); Trainer trainer = training.start(slices)) {
+            Parameter.Plain embedding = (Parameter.Plain) trainer.model().parameters().getFirst();
+            embedding.weight().set(0, 0, Float.NaN);
+            String before = Trainings.hash(trainer);
+            StepReport report = trainer.step(1, training.inputs(1), training.targets(1));
+            assertTrue(report.nonFinite());
+            assertTrue(Double.isNaN(report.loss()));
+            assertTrue(Double.isNaN(trainer.evaluate(training.inputs(1), training.targets(1)).loss()));
+            assertEquals(before, Trainings.hash(trainer));
+        }
+    }
+
+    @Test
+    void evaluationChangesNothing() {
+        Trainings training = Trainings.ternary();
+        training.run(2, 2, trainer -> {
+            String before = Trainings.hash(trainer);
+            Evaluation evaluation = trainer.evaluate(training.inputs(9), training.targets(9));
+            assertEquals((long) Trainings.BATCH * training.config().seqLen(), evaluation.tokens());
+            assertEquals(before, Trainings.hash(trainer));
+        });
+    }
+
+    @Test
+    void ignoredTargetsCountNothing() {
+        Trainings training = Trainings.of(Method.fp32());
+        training.run(0, 2, trainer -> {
+            MemorySegment targets = training.targets(1);
+            long half = targets.byteSize() / 2 / Integer.BYTES;
+            Evaluation all = trainer.evaluate(training.inputs(1), targets);
+            for (long t = half; t < 2 * half; t++) {
+                targets.setAtIndex(ValueLayout.JAVA_INT, t, -1);
+            }
+            Evaluation first = trainer.evaluate(training.inputs(1), targets);
+            assertEquals(half, first.tokens());
+            assertTrue(first.lossSum() < all.lossSum());
+            targets.fill((byte) -1);
+            assertThrows(IllegalArgumentException.class, () -> trainer.evaluate(training.inputs(1), targets));
+        });
+    }
+
+    @Test
+    void badTokensAreNamed() {
+        Trainings training = Trainings.ternary();
+        training.run(0, 2, trainer -> {
+            MemorySegment inputs = training.inputs(1);
+            inputs.setAtIndex(ValueLayout.JAVA_INT, 3, training.config().vocab());
+            assertThrows(KernelException.class, () -> trainer.step(1, inputs, training.targets(1)));
+            MemorySegment targets = training.targets(1);
+            targets.setAtIndex(ValueLayout.JAVA_INT, 3, training.config().vocab());
+            var refusal = assertThrows(IllegalArgumentException.class, () -> trainer.step(1, training.inputs(1), targets));
+            assertEquals("target 80 at 3: the vocabulary has 80", refusal.getMessage());
+            MemorySegment few = training.inputs(1).asSlice(0, 8);
+            assertThrows(IllegalArgumentException.class, () -> trainer.step(1, few, training.targets(1)));
+        });
+    }
+
+    @Test
+    void aClosedTrainerIsAnException() {
+        Trainings training = Trainings.ternary();
+        try (Slices slices = new Slices(2)) {
+            Trainer trainer = training.start(slices);
+            List<NamedTensor> tensors = trainer.tensors();
+            trainer.close();
+            trainer.close();
+            assertThrows(IllegalStateException.class, () -> trainer.step(1, training.inputs(1), training.targets(1)));
+            assertThrows(IllegalStateException.class, () -> tensors.getFirst().data().get(ValueLayout.JAVA_BYTE, 0));
+        }
+    }
+
+    @Test
+    void trainingsSideBySideDoNotDisturbEachOther() {
+        Trainings a = Trainings.ternary();
+        Trainings b = Trainings.of(Method.dqt(Grid.INT4));
+        try (Slices one = new Slices(2); Slices two = new Slices(2); Trainer first = a.start(one); Trainer second = b.start(two)) {
+            for (int step = 1; step <= 3; step++) {
+                first.step(step, a.inputs(step), a.targets(step));
+                second.step(step, b.inputs(step), b.targets(step));
+            }
+            assertEquals(a.hash(3, 1), Trainings.hash(first));
+            assertEquals(b.hash(3, 1), Trainings.hash(second));
+        }
+    }
+
+    @Test
+    void theReferenceTierFollowsTheBestOne() {
+        Trainings training = Trainings.of(Method.dqt(Grid.INT8));
+        double[] losses = new double[2];
+        for (int i = 0; i < 2; i++) {
+            Kernels kernels = Kernels.of(i == 0 ? Tier.REFERENCE : Tier.best());
+            try (Slices slices = new Slices(2); Trainer trainer = new Trainer(training.config(), training.method(),
+                    training.optimizer(), training.schedule(), training.settings(), kernels, slices)) {
+                losses[i] = trainer.step(1, training.inputs(1), training.targets(1)).loss();
+            }
+        }
+        assertEquals(losses[0], losses[1], 1e-4);
+    }
+}

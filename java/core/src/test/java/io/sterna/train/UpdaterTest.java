@@ -1,0 +1,126 @@
+package io.sterna.train;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Slices;
+import io.sterna.nn.Engine;
+import io.sterna.nn.GradientSink.Gradient;
+import io.sterna.nn.LayerKind;
+import io.sterna.nn.Parameter;
+import io.sterna.optim.Schedule;
+import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.Workspace;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+/** What becomes of gradients that are not finite, and of the norms that clip. */
+class UpdaterTest {
+    private static final long BAD_ROW = 20;
+
+    private final Slices slices = new Slices(2);
+    private final Workspace workspace = new Workspace();
+
+    @AfterEach
+    void close() {
+        workspace.close();
+        slices.close();
+    }
+
+    private Machinery machinery(Trainings t) {
+        Machinery machinery = Machinery.of(t.config(), t.method(), t.optimizer(), t.schedule(), t.settings(),
+                Kernels.best(), slices, slices.workers(), workspace);
+        machinery.model().initialize(1);
+        return machinery;
+    }
+
+    private static Parameter.Packed gate(Machinery machinery) {
+        return (Parameter.Packed) machinery.model().parameters().stream()
+                .filter(p -> p.kind() == LayerKind.GATE).findFirst().orElseThrow();
+    }
+
+    /** Large numbers, but for a NaN in a row. */
+    private static Gradient gradient(long badRow) {
+        return (dw, accumulate, row0, row1, worker) -> {
+            Random random = new Random(row0);
+            for (long r = row0; r < row1; r++) {
+                for (long c = 0; c < dw.cols(); c++) {
+                    float g = r == badRow && c == 5 ? Float.NaN : (float) random.nextGaussian();
+                    dw.set(r - row0, c, accumulate ? dw.get(r - row0, c) + g : g);
+                }
+            }
+        };
+    }
+
+    private static byte[] codes(PackedMatrix w, long row0, long row1) {
+        long bytes = w.grid().rowBytes(w.cols());
+        return w.codes().asSlice(row0 * bytes, (row1 - row0) * bytes).toArray(ValueLayout.JAVA_BYTE);
+    }
+
+    @Test
+    void aBadTileKeepsItsRowsAndTheOthersLearn() {
+        Machinery machinery = machinery(Trainings.ternary().with(Schedule.constant(0.5, 0, 10)));
+        PackedMatrix w = gate(machinery).weight();
+        byte[] before = codes(w, 0, w.rows());
+        machinery.updater().begin(1);
+        machinery.updater().acceptAll(gate(machinery), gradient(BAD_ROW));
+        machinery.updater().finish();
+        assertFalse(machinery.updater().finite());
+        long tile = Engine.tileRows(w.rows(), w.cols());
+        long first = BAD_ROW / tile * tile;
+        long bytes = w.grid().rowBytes(w.cols());
+        byte[] after = codes(w, 0, w.rows());
+        assertArrayEquals(Arrays.copyOfRange(before, (int) (first * bytes), (int) ((first + tile) * bytes)), codes(w, first, first + tile));
+        for (long other = 0; other < w.rows(); other += tile) {
+            boolean same = Arrays.equals(Arrays.copyOfRange(before, (int) (other * bytes), (int) ((other + tile) * bytes)),
+                    Arrays.copyOfRange(after, (int) (other * bytes), (int) ((other + tile) * bytes)));
+            assertEquals(other == first, same, "tile at row " + other);
+        }
+    }
+
+    @Test
+    void underAGlobalClipABadGradientChangesNothingAndIsForgotten() {
+        Machinery machinery = machinery(Trainings.ternary().with(Clip.global(1)));
+        Updater updater = machinery.updater();
+        PackedMatrix w = gate(machinery).weight();
+        byte[] before = codes(w, 0, w.rows());
+        updater.begin(1);
+        updater.acceptAll(gate(machinery), gradient(BAD_ROW));
+        updater.finish();
+        assertFalse(updater.finite());
+        assertArrayEquals(before, codes(w, 0, w.rows()));
+        updater.begin(2);
+        updater.finish();
+        assertTrue(updater.finite());
+        assertEquals(0, updater.gradientNorm());
+    }
+
+    @Test
+    void theNormIsThatOfTheGradient() {
+        for (Clip clip : new Clip[] {Clip.NONE, Clip.tensor(1), Clip.global(1)}) {
+            Machinery machinery = machinery(Trainings.ternary().with(clip));
+            Parameter.Packed gate = gate(machinery);
+            Gradient constant = (dw, accumulate, row0, row1, worker) -> {
+                for (long r = 0; r < row1 - row0; r++) {
+                    for (long c = 0; c < dw.cols(); c++) {
+                        dw.set(r, c, row0 + r + 1);
+                    }
+                }
+            };
+            double expected = 0;
+            for (long r = 0; r < gate.rows(); r++) {
+                expected += gate.cols() * Math.pow(r + 1.0, 2);
+            }
+            machinery.updater().begin(1);
+            machinery.updater().acceptAll(gate, constant);
+            machinery.updater().finish();
+            assertEquals(Math.sqrt(expected), machinery.updater().gradientNorm(), 1e-9 * Math.sqrt(expected), clip.toString());
+        }
+    }
+}
