@@ -18,6 +18,7 @@ import picocli.CommandLine.Spec;
         name = "prepare",
         mixinStandardHelpOptions = true,
         sortOptions = false,
+        customSynopsis = "sterna data prepare [OPTION...]",
         description = "Trains a tokenizer and writes token shards, which train finds again.")
 final class DataPrepareCommand implements Callable<Integer> {
     @Option(names = "--quiet", description = "Print nothing but the result and errors.")

@@ -1,5 +1,6 @@
 package io.sterna.cli;
 
+import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
@@ -40,7 +41,16 @@ public final class Main {
     private Main() {}
 
     public static void main(String[] args) {
-        int code = commandLine().execute(args);
+        int code;
+        try {
+            code = commandLine().execute(args);
+        } catch (Error e) { // no memory, or no native library: picocli leaves these alone
+            System.err.println("sterna: " + Errors.line(e));
+            if (List.of(args).contains("--stacktrace")) {
+                e.printStackTrace();
+            }
+            code = CommandLine.ExitCode.SOFTWARE;
+        }
         Shutdown.exit(code);
     }
 

@@ -38,14 +38,16 @@ final class SettingOptions {
     }
 
     private static OptionSpec option(Setting setting) {
+        boolean choice = setting.form().contains("|");
+        String text = setting.text() + (choice ? " One of " + setting.form().replace("|", ", ") + "." : "");
         OptionSpec.Builder option = OptionSpec.builder("--" + setting.key())
-                .paramLabel(setting.form().replace('|', ','))
-                .description(setting.text().replace("%", "%%"));
+                .paramLabel(choice ? "NAME" : setting.form())
+                .description(text.replace("%", "%%"));
         if (setting.isList()) {
             return option.type(List.class).auxiliaryTypes(String.class).arity("1..*").build();
         }
         if (setting.isFlag()) {
-            return option.type(String.class).arity("0..1").fallbackValue("true").build();
+            return option.description(setting.text()).paramLabel("true|false").type(String.class).arity("0..1").fallbackValue("true").build();
         }
         return option.type(String.class).arity("1").build();
     }

@@ -13,8 +13,14 @@ final class Shutdown {
 
     private Shutdown() {}
 
-    /** From now on a signal runs {@code stop} and waits for {@link #exit}. Close it when there is nothing to end well. */
-    static AutoCloseable onSignal(Runnable stop) {
+    /** What a signal does, until it is removed. */
+    @FunctionalInterface
+    interface Hook {
+        void remove();
+    }
+
+    /** From now on a signal runs {@code stop} and waits for {@link #exit}, until the hook is removed. */
+    static Hook onSignal(Runnable stop) {
         Thread hook = new Thread(
                 () -> {
                     stop.run();

@@ -27,6 +27,7 @@ import picocli.CommandLine.Spec;
         name = "train",
         mixinStandardHelpOptions = true,
         sortOptions = false,
+        customSynopsis = "sterna train [OPTION...]",
         description = {
             "Trains a LLaMA-structured model in packed low-bit weights.",
             "Without options: a ternary model of Java, from the JDK's own sources, in about five minutes."
@@ -57,15 +58,15 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     @Override
-    public Integer call() throws Exception {
+    public Integer call() throws IOException {
         TrainConfig settings = settings();
         if (dryRun) {
             return printPlan(settings);
         }
         try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
-                TrainingRun run = open(settings, progress);
-                AutoCloseable signals = Shutdown.onSignal(run::stop)) {
-            RunResult result = run.train();
+                TrainingRun run = open(settings, progress)) {
+            System.gc(); // gives back the heap that preparing data took
+            RunResult result = train(run);
             progress.endBar();
             if (result.finished()) {
                 printResult(run, result);
@@ -74,6 +75,14 @@ final class TrainCommand implements Callable<Integer> {
             }
         }
         return 0;
+    }
+
+    /** A signal stops the run after the step under way. */
+    private static RunResult train(TrainingRun run) throws IOException {
+        Shutdown.Hook hook = Shutdown.onSignal(run::stop);
+        RunResult result = run.train();
+        hook.remove();
+        return result;
     }
 
     private TrainConfig settings() throws IOException {

@@ -68,7 +68,10 @@ public final class CheckpointWriter implements AutoCloseable {
 
     /** Writes the header with {@code meta}, syncs the file and gives it its name. */
     public void commit(Map<String, Object> meta) throws CheckpointException {
-        byte[] header = Json.write(Map.of("meta", meta, "tensors", tensors)).getBytes(StandardCharsets.UTF_8);
+        Map<String, Object> root = new LinkedHashMap<>();
+        root.put("meta", meta);
+        root.put("tensors", tensors);
+        byte[] header = Json.write(root).getBytes(StandardCharsets.UTF_8);
         long headerOffset = position;
         write(ByteBuffer.wrap(header));
         long fileBytes = position;

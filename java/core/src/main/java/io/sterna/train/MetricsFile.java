@@ -14,6 +14,7 @@ import java.util.Map;
 
 /** {@code metrics.jsonl}: one JSON object a line, in order of "step". Not thread-safe. */
 final class MetricsFile implements AutoCloseable {
+    private final Path file;
     private final BufferedWriter out;
 
     /** Opens {@code file} to append after the record of {@code step}; later ones, of steps to be run again, go. */
@@ -21,14 +22,20 @@ final class MetricsFile implements AutoCloseable {
         if (Files.exists(file)) {
             keepUpTo(file, step);
         }
+        this.file = file;
         this.out = Files.newBufferedWriter(file, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
     }
 
     /** Appends a record and hands it to the system, so that others can follow the file. */
     void append(Map<String, Object> record) throws IOException {
-        out.write(Json.write(record));
-        out.write('\n');
-        out.flush();
+        try {
+            out.write(Json.write(record));
+            out.write('\n');
+            out.flush();
+        } catch (IOException e) {
+            throw new IOException(file + ": cannot be written (" + e.getMessage()
+                    + "); free some space, then resume the run from its last checkpoint", e);
+        }
     }
 
     @Override

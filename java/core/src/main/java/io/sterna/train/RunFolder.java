@@ -26,13 +26,18 @@ public final class RunFolder {
     }
 
     /**
-     * Makes the folder of a new run: {@code out}, which must be empty if it exists, or else
-     * {@code runs/<name>}, with a number behind it when it is taken.
+     * Where a new run goes: {@code out}, or else {@code runs/<name>}, with a number behind it when that is
+     * taken. Nothing is made yet.
      */
-    static RunFolder create(String out, String name) throws IOException {
+    static RunFolder choose(String out, String name) throws IOException {
         checkFree(out);
-        Path path = out == null ? free(Path.of("runs").resolve(name)) : Path.of(out);
-        return new RunFolder(Files.createDirectories(path));
+        return new RunFolder(out == null ? free(Path.of("runs").resolve(name)) : Path.of(out));
+    }
+
+    /** Makes the folder, with the configuration in it. */
+    void create(TrainConfig config) throws IOException {
+        Files.createDirectories(path);
+        writeConfig(config);
     }
 
     /** Refuses a folder that holds something; null is none. */
@@ -102,7 +107,7 @@ public final class RunFolder {
     }
 
     /** Writes {@code config.yaml}: a key a line; JSON scalars and lists are YAML too. */
-    void writeConfig(TrainConfig config) throws IOException {
+    private void writeConfig(TrainConfig config) throws IOException {
         StringBuilder yaml = new StringBuilder();
         config.toMap().forEach((key, value) -> yaml.append(key).append(": ").append(scalar(value)).append('\n'));
         DurableFiles.replace(config(), yaml.toString());

@@ -18,6 +18,8 @@ import java.util.Map;
  * that {@link #resolved} fills in, which may depend on other settings. Not thread-safe: a run takes a copy.
  */
 public final class TrainConfig {
+    private static final int MAX_THREADS = 1024;
+
     @Describe(group = MODEL, value = "nano|8m|30m|130m|320m|1b", text = "Shape of the model; settings below override it.")
     public String preset;
 
@@ -224,6 +226,9 @@ public final class TrainConfig {
 
     private void checkRanges() {
         atLeast("threads", threads, 1);
+        if (threads > MAX_THREADS) {
+            throw new ConfigException("threads " + threads + ": must be at most " + MAX_THREADS);
+        }
         atLeast("log-every", logEvery, 1);
         atLeast("eval-every", evalEvery, 0);
         atLeast("eval-sequences", evalSequences, 1);

@@ -57,7 +57,7 @@ public final class TrainingRun implements AutoCloseable {
     private final String dataFolder;
     private final Shards shards;
     private final Slices slices;
-    private final Kernels kernels = Kernels.best();
+    private final Kernels kernels;
     private final Trainer trainer;
     private final Batches batches;
     private final Optional<HeldOutLoss> heldOut;
@@ -82,17 +82,18 @@ public final class TrainingRun implements AutoCloseable {
     public static TrainingRun open(TrainConfig config, TrainListener listener, PreparedData.TokenizerLoader loader)
             throws IOException {
         TrainConfig c = config.resolved();
-        RunFolder.checkFree(c.out);
+        RunFolder folder = RunFolder.choose(c.out, name(c));
+        Kernels kernels = Kernels.best(); // before the long preparation, should there be none
         PreparedData data = PreparedData.prepare(c, loader, listener);
         c.vocab = data.tokenizer().vocabSize();
         c.cache = Path.of(c.cache).toAbsolutePath().normalize().toString();
         Shards shards = Shards.open(data.folder(), data.result().reused());
         try {
             MemoryCheck.require(plan(c));
-            RunFolder folder = RunFolder.create(c.out, name(c));
             c.out = folder.path().toString();
-            folder.writeConfig(c);
-            return new TrainingRun(c, listener, folder, data.folder(), shards, null);
+            TrainingRun run = new TrainingRun(c, listener, folder, data.folder(), shards, kernels);
+            folder.create(c);
+            return run;
         } catch (IOException | RuntimeException | Error e) {
             shards.close();
             throw e;
@@ -122,7 +123,9 @@ public final class TrainingRun implements AutoCloseable {
             try {
                 checkShards(shards, state);
                 MemoryCheck.require(plan(c));
-                return new TrainingRun(c, listener, run, Path.of(state.data()), shards, new Restore(reader, file, state));
+                TrainingRun resumed = new TrainingRun(c, listener, run, Path.of(state.data()), shards, Kernels.best());
+                resumed.restore(reader, file, state);
+                return resumed;
             } catch (CheckpointException e) {
                 shards.close();
                 throw checkpoints.offerEarlier(file, e);
@@ -133,17 +136,15 @@ public final class TrainingRun implements AutoCloseable {
         }
     }
 
-    /** The checkpoint to start from. */
-    private record Restore(CheckpointReader reader, Path file, RunState state) {}
-
     private TrainingRun(
-            TrainConfig config, TrainListener listener, RunFolder folder, Path dataFolder, Shards shards, Restore from)
+            TrainConfig config, TrainListener listener, RunFolder folder, Path dataFolder, Shards shards, Kernels kernels)
             throws IOException {
         this.config = config;
         this.listener = listener;
         this.folder = folder;
         this.dataFolder = dataFolder.toAbsolutePath().normalize().toString();
         this.shards = shards;
+        this.kernels = kernels;
         int sequences = Math.multiplyExact(config.batch, config.accumulate);
         this.batches = new Batches(new Windows(shards.train(), config.seqLen), sequences, config.seed);
         this.heldOut = shards.dev().size() > config.seqLen
@@ -159,22 +160,19 @@ public final class TrainingRun implements AutoCloseable {
             slices.close();
             throw e;
         }
-        if (from != null) {
-            restore(from);
-        }
     }
 
-    private void restore(Restore from) throws IOException {
+    private void restore(CheckpointReader reader, Path file, RunState state) throws IOException {
         try {
-            StoredTensors.of(trainer).read(from.reader, from.file);
+            StoredTensors.of(trainer).read(reader, file);
         } catch (IOException | RuntimeException | Error e) {
             trainer.close();
             slices.close();
             throw e;
         }
-        step = from.state.step();
-        tokens = from.state.tokens();
-        nonFinite = from.state.nonFinite();
+        step = state.step();
+        tokens = state.tokens();
+        nonFinite = state.nonFinite();
     }
 
     private static void checkChange(String key) {

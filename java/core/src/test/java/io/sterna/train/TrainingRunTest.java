@@ -1,0 +1,236 @@
+package io.sterna.train;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.data.DataException;
+import io.sterna.io.CheckpointException;
+import io.sterna.io.Json;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class TrainingRunTest {
+    private static final Set<String> TIMES = Set.of("tokens_per_second", "rss_bytes", "wall_seconds");
+    private static final int STEPS = 12;
+
+    @TempDir
+    private Path folder;
+
+    @BeforeEach
+    void corpus() throws IOException {
+        Random random = new Random(1);
+        List<String> words = List.of("sea", "wind", "tern", "wing", "north", "flies", "over", "ice", "egg", "far");
+        for (int file = 0; file < 12; file++) {
+            StringBuilder text = new StringBuilder();
+            for (int i = 0; i < 600; i++) {
+                text.append(words.get((int) Math.abs(random.nextGaussian() * 3) % words.size())).append(' ');
+            }
+            Files.writeString(Files.createDirectories(folder.resolve("data")).resolve(file + ".txt"), text);
+        }
+    }
+
+    @Test
+    void aRunLeavesEverythingInItsFolder() throws IOException {
+        List<Long> heard = new ArrayList<>();
+        TrainListener listener = new TrainListener() {
+            @Override
+            public void stepped(Progress p) {
+                heard.add(p.report().step());
+            }
+        };
+        RunResult result = run(config("a"), listener);
+        assertTrue(result.finished());
+        assertEquals(STEPS, heard.size());
+        assertTrue(result.devLoss().orElseThrow() > 0 && result.unigramEntropy() > 0);
+        Path run = folder.resolve("a");
+        Map<String, Object> summary = Json.readObject(run.resolve("summary.json"), 1 << 20);
+        for (String key : List.of("method", "bits", "parameters", "bytes", "final_loss", "dev_loss", "tokens_per_second",
+                "wall_seconds", "tier", "threads", "seed", "steps")) {
+            assertTrue(summary.get(key) != null, key);
+        }
+        List<Map<String, Object>> metrics = MetricsFile.read(run.resolve("metrics.jsonl"));
+        assertEquals(List.of(1L, 4L, 6L, 8L, 12L), metrics.stream().map(r -> r.get("step")).toList());
+        for (String key : List.of("tokens", "loss", "lr", "grad_norm", "flip_rate", "flip_rates", "tokens_per_second")) {
+            assertTrue(metrics.getFirst().get(key) != null, key);
+        }
+        assertTrue(Files.readString(run.resolve("report.html")).contains("<svg"));
+        assertEquals(2, new io.sterna.io.CheckpointFolder(run.resolve("checkpoints")).list().size(), "the last two are kept");
+        assertTrue(ModelFolder.open(run).model().hidden() == 32);
+        assertTrue(Files.readString(run.resolve("config.yaml")).contains("steps: 12\n"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"dqt, 1.58, adamw, f32", "dqt, 4, adamw, int8", "dqt, 1, adafactor, f32", "bitnet, , sgd, bf16", "bf16, , adamw, bf16"})
+    void aResumedRunEqualsAnUninterruptedOne(String method, String bits, String optimizer, String state) throws IOException {
+        TrainConfig whole = config("whole").set("method", method).set("optimizer", optimizer).set("state", state);
+        if (bits != null) {
+            whole.set("bits", bits);
+        }
+        TrainConfig parts = whole.copy().set("out", folder.resolve("parts")).set("stop-after", 5);
+        assertTrue(run(whole, TrainListener.NONE).finished());
+        RunResult stopped = run(parts, TrainListener.NONE);
+        assertFalse(stopped.finished());
+        assertEquals(5, stopped.step());
+        try (TrainingRun resumed = TrainingRun.resume(folder.resolve("parts"), Map.of("threads", 1), TrainListener.NONE)) {
+            assertTrue(resumed.train().finished());
+        }
+        String last = "checkpoints/step-00000012.sterna";
+        assertArrayEquals(bytes("whole", last), bytes("parts", last));
+        assertArrayEquals(bytes("whole", "model/weights.sterna"), bytes("parts", "model/weights.sterna"));
+        assertEquals(timeless("whole"), timeless("parts"));
+    }
+
+    @Test
+    void stopEndsTheRunAfterTheStepUnderWay() throws IOException {
+        TrainingRun[] run = new TrainingRun[1];
+        TrainListener listener = new TrainListener() {
+            @Override
+            public void stepped(Progress p) {
+                if (p.report().step() == 3) {
+                    run[0].stop();
+                }
+            }
+        };
+        run[0] = TrainingRun.open(config("a"), listener);
+        try (TrainingRun r = run[0]) {
+            RunResult result = r.train();
+            assertFalse(result.finished());
+            assertEquals(3, result.step());
+        }
+        assertTrue(Files.exists(folder.resolve("a/checkpoints/step-00000003.sterna")));
+        assertFalse(Files.exists(folder.resolve("a/summary.json")));
+    }
+
+    @Test
+    void twoRunsSideBySideAreAsTheyAreAlone() throws Exception {
+        run(config("alone"), TrainListener.NONE);
+        Thread[] threads = new Thread[2];
+        for (int i = 0; i < 2; i++) {
+            TrainConfig config = config("beside" + i);
+            threads[i] = Thread.ofPlatform().start(() -> {
+                try {
+                    run(config, TrainListener.NONE);
+                } catch (IOException e) {
+                    throw new AssertionError(e);
+                }
+            });
+        }
+        for (Thread thread : threads) {
+            thread.join();
+        }
+        for (int i = 0; i < 2; i++) {
+            assertArrayEquals(bytes("alone", "model/weights.sterna"), bytes("beside" + i, "model/weights.sterna"));
+        }
+    }
+
+    @Test
+    void aTakenFolderIsLeftAlone() throws IOException {
+        Files.writeString(Files.createDirectories(folder.resolve("a")).resolve("precious.txt"), "mine");
+        assertMessage(ConfigException.class, "holds files already", () -> TrainingRun.open(config("a"), TrainListener.NONE).close());
+        run(config("b"), TrainListener.NONE);
+        assertMessage(ConfigException.class, "is finished",
+                () -> TrainingRun.resume(folder.resolve("b"), Map.of(), TrainListener.NONE).close());
+    }
+
+    @Test
+    void aDamagedCheckpointOffersTheOneBefore() throws IOException {
+        run(config("a").set("stop-after", 10), TrainListener.NONE);
+        Path last = folder.resolve("a/checkpoints/step-00000010.sterna");
+        byte[] whole = Files.readAllBytes(last);
+        byte[] flipped = whole.clone();
+        flipped[whole.length / 2] ^= 1;
+        for (byte[] damaged : List.of(Arrays.copyOf(whole, whole.length - 1), flipped)) {
+            Files.write(last, damaged);
+            assertMessage(CheckpointException.class, "go on from step-00000008.sterna",
+                    () -> TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE).close());
+        }
+        Files.delete(last);
+        try (TrainingRun resumed = TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE)) {
+            assertTrue(resumed.train().finished());
+        }
+    }
+
+    @Test
+    void aResumedRunKeepsItsSettings() throws IOException {
+        run(config("a").set("stop-after", 2), TrainListener.NONE);
+        assertMessage(ConfigException.class, "lr: a resumed run keeps its settings",
+                () -> TrainingRun.resume(folder.resolve("a"), Map.of("lr", 1), TrainListener.NONE).close());
+    }
+
+    @Test
+    void changedDataIsNoticed() throws IOException {
+        run(config("a").set("stop-after", 2), TrainListener.NONE);
+        try (var files = Files.walk(folder.resolve("cache"))) {
+            for (Path shard : files.filter(f -> f.toString().endsWith(".tokens")).toList()) {
+                byte[] bytes = Files.readAllBytes(shard);
+                bytes[bytes.length - 1] ^= 1;
+                Files.write(shard, bytes);
+            }
+        }
+        assertMessage(DataException.class, "damaged",
+                () -> TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE).close());
+    }
+
+    @Test
+    void dataThatCannotBeUsedIsNamed() throws IOException {
+        assertMessage(DataException.class, "no such file or folder: nowhere",
+                () -> TrainingRun.open(config("a").set("data", "nowhere"), TrainListener.NONE).close());
+        Path small = Files.writeString(folder.resolve("small.txt"), "a few words");
+        assertThrows(DataException.class,
+                () -> TrainingRun.open(config("a").set("data", small).set("tokenizer", "bytes"), TrainListener.NONE).close());
+        assertMessage(DataException.class, "vocab",
+                () -> TrainingRun.open(config("a").set("vocab", 60_000), TrainListener.NONE).close());
+        assertFalse(Files.exists(folder.resolve("a")), "a run that cannot start leaves no folder");
+    }
+
+    @Test
+    void tooLargeATrainingIsRefusedBeforeItStarts() {
+        TrainConfig huge = config("a").set("seq-len", 4096).set("batch", 65_536);
+        assertMessage(TrainingException.class, "memory: the training needs", () -> MemoryCheck.require(TrainingRun.planOf(huge)));
+    }
+
+    private TrainConfig config(String out) {
+        return new TrainConfig().setAll(new TreeMap<>(Map.of(
+                "hidden", 32, "intermediate", 64, "layers", 2, "heads", 2, "seq-len", 16, "batch", 4, "steps", STEPS,
+                "vocab", 280, "threads", 2)))
+                .set("data", folder.resolve("data")).set("cache", folder.resolve("cache")).set("out", folder.resolve(out))
+                .set("log-every", 4).set("eval-every", 6).set("checkpoint-every", 4).set("keep", 2).set("holdout", 0.2);
+    }
+
+    private static RunResult run(TrainConfig config, TrainListener listener) throws IOException {
+        try (TrainingRun run = TrainingRun.open(config, listener)) {
+            return run.train();
+        }
+    }
+
+    private byte[] bytes(String run, String file) throws IOException {
+        return Files.readAllBytes(folder.resolve(run).resolve(file));
+    }
+
+    private List<Map<String, Object>> timeless(String run) throws IOException {
+        List<Map<String, Object>> records = MetricsFile.read(folder.resolve(run).resolve("metrics.jsonl"));
+        records.forEach(r -> r.keySet().removeAll(TIMES));
+        return records;
+    }
+
+    private static <E extends Exception> void assertMessage(Class<E> type, String part, org.junit.jupiter.api.function.Executable action) {
+        String message = assertThrows(type, action).getMessage();
+        assertTrue(message.contains(part), message);
+    }
+}
