@@ -37,6 +37,8 @@ class TokenizerAgreementTest {
 
     private static BpeTokenizer ours;
     private static HuggingFaceTokenizer theirs;
+    private static BpeTokenizer oursInNfc; // in the style of GPT-NeoX: NFC, and runs of blanks as added tokens
+    private static HuggingFaceTokenizer theirsInNfc;
 
     @BeforeAll
     static void train() throws IOException {
@@ -52,18 +54,39 @@ class TokenizerAgreementTest {
                 DataProgress.NONE);
         Path json = Files.write(folder.resolve("tokenizer.json"), ours.toJson());
         theirs = HuggingFaceTokenizer.newInstance(json);
+
+        String added = """
+                "added_tokens": [
+                  {"id": 600, "content": "     ", "single_word": false, "lstrip": false, "rstrip": false,
+                   "normalized": true, "special": false},
+                  {"id": 601, "content": "  ", "single_word": false, "lstrip": false, "rstrip": false,
+                   "normalized": true, "special": false},
+                  {"id": 602, "content": "e\u0301", "single_word": false, "lstrip": false, "rstrip": false,
+                   "normalized": true, "special": false},
+                """;
+        String nfc = Files.readString(json)
+                .replace("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}")
+                .replace("\"added_tokens\": [", added);
+        Path nfcJson = Files.writeString(folder.resolve("nfc.json"), nfc);
+        oursInNfc = BpeTokenizer.load(nfcJson);
+        theirsInNfc = HuggingFaceTokenizer.newInstance(nfcJson);
     }
 
     @AfterAll
     static void close() {
         theirs.close();
+        theirsInNfc.close();
     }
 
     private static void assertAgree(String text) {
-        int[] tokens = ours.encode(text);
+        assertAgree(text, ours, theirs);
+        assertAgree(text, oursInNfc, theirsInNfc);
+        assertEquals(text.replace("<|end|>", ""), ours.decode(ours.encode(text)));
+    }
+
+    private static void assertAgree(String text, BpeTokenizer ours, HuggingFaceTokenizer theirs) {
         long[] expected = theirs.encode(text, false, false).getIds();
-        assertArrayEquals(expected, Arrays.stream(tokens).asLongStream().toArray(), () -> text);
-        assertEquals(text.replace("<|end|>", ""), ours.decode(tokens));
+        assertArrayEquals(expected, Arrays.stream(ours.encode(text)).asLongStream().toArray(), () -> text);
     }
 
     @Test

@@ -384,16 +384,17 @@ public final class DocumentReader implements AutoCloseable {
 
     /** Length of the blank line, with its line feed, that starts at {@code start + at}; 0 if it is not blank. */
     private int blankLine(int at) throws IOException {
-        for (int n = 0; input.require(at + n + 1); n++) {
-            byte b = input.buffer[input.start + at + n];
+        int n = 0;
+        while (input.require(at + n + 1)) {
+            byte b = input.buffer[input.start + at + n++];
             if (b == '\n') {
-                return n + 1;
+                return n;
             }
-            if (!isSpace(b) || n >= options.maxDocumentBytes()) {
+            if (!isSpace(b) || n > options.maxDocumentBytes()) {
                 return 0;
             }
         }
-        return 0;
+        return n;
     }
 
     private void skipBlankLines() throws IOException {
@@ -401,9 +402,6 @@ public final class DocumentReader implements AutoCloseable {
         while (n > 0) {
             input.skip(n);
             n = blankLine(0);
-        }
-        if (input.atEnd && isBlank(input.buffer, input.start, input.end)) {
-            input.skip(input.end - input.start);
         }
     }
 

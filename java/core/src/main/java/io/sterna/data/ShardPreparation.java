@@ -60,10 +60,6 @@ final class ShardPreparation {
 
     Shards.Prepared run() throws DataException {
         long start = System.nanoTime();
-        ShardManifest prepared = options.rebuild() ? null : reusable();
-        if (prepared != null) { // needs no lock, so that runs that start together share it
-            return new Shards.Prepared(prepared, true, (System.nanoTime() - start) / 1e9);
-        }
         try {
             Files.createDirectories(folder);
             try (FileChannel lockFile = FileChannel.open(

@@ -178,6 +178,10 @@ class BpeTest {
             int[] bytes = encode(new ByteTokenizer(), false, b);
             assertArrayEquals(b, new ByteTokenizer().decode(bytes, 0, bytes.length));
         }
+        byte[] oneWord = new byte[3 << 19];
+        Arrays.fill(oneWord, (byte) 'a');
+        int[] runs = encode(tokenizer, false, oneWord);
+        assertArrayEquals(oneWord, tokenizer.decode(runs, 0, runs.length));
         String text = Texts.prose(5000, 99);
         assertEquals(text, tokenizer.decode(tokenizer.encode(text)));
     }

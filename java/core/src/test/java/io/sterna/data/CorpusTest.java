@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.sterna.data.CorpusOptions.Splitting;
+import io.sterna.io.Json;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -16,6 +17,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.Random;
 import java.util.zip.GZIPOutputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -157,6 +160,47 @@ class CorpusTest {
         Path file = write("x.txt", "\n \n= A =\nline\n\t\n\r\n= B =\n  \nlast without end");
         CorpusOptions options = Texts.ALL.withSplitting(Splitting.BLANK_LINES);
         assertEquals(List.of("= A =\nline\n", "= B =\n", "last without end"), Texts.read(Texts.corpus(options, file)));
+    }
+
+    @Test
+    void splitsRandomTextAsLineByLineReadingWould() throws IOException {
+        Random random = new Random(5);
+        CorpusOptions options = Texts.ALL.withSplitting(Splitting.BLANK_LINES);
+        for (int round = 0; round < 300; round++) {
+            StringBuilder text = new StringBuilder();
+            for (int i = random.nextInt(round % 10 == 0 ? 200_000 : 60); i >= 0; i--) {
+                text.append(random.nextInt(4) == 0 ? "word" : String.valueOf("\n\n \t\ré".charAt(random.nextInt(6))));
+            }
+            List<String> expected = new ArrayList<>();
+            StringBuilder document = new StringBuilder();
+            for (String line : text.toString().split("(?<=\n)")) {
+                if (!line.replaceAll("[ \t\r\n]", "").isEmpty()) {
+                    document.append(line);
+                } else if (!document.isEmpty()) {
+                    expected.add(document.toString());
+                    document.setLength(0);
+                }
+            }
+            if (!document.isEmpty()) {
+                expected.add(document.toString());
+            }
+            Path file = write("random.txt", text.toString());
+            assertEquals(expected, Texts.read(Texts.corpus(options, file)));
+        }
+    }
+
+    @Test
+    void readsLongAndShortLinesAcrossBuffers() throws IOException {
+        Random random = new Random(6);
+        List<String> texts = new ArrayList<>();
+        StringBuilder lines = new StringBuilder();
+        for (int i = 0; i < 60; i++) {
+            String text = "é€😀\\\"\n".repeat(1 + random.nextInt(i % 7 == 0 ? 60_000 : 300)) + i;
+            texts.add(text);
+            lines.append(Json.write(Map.of("text", text))).append('\n');
+        }
+        Path file = writeBytes("long.jsonl.gz", gzip(lines.toString()));
+        assertEquals(texts, Texts.read(Texts.corpus(Texts.ALL, file)));
     }
 
     @Test
