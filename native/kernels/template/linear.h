@@ -23,170 +23,24 @@
 #ifndef STERNA_LINEAR_H
 #define STERNA_LINEAR_H
 
-#include <string.h>
-
-#include "dispatch/bf16.h"
 #include "dispatch/families.h"
+#include "linear_call.h"
 #include "transpose.h"
-#include "unpack.h"
 
-#define PANEL 16
 #define TOKENS 8
-#define STEP 4
-#define BLOCK_STEPS (STERNA_BLOCK / STEP)
 #define MAX_GROUPS (STERNA_MAX_COLS / STERNA_BLOCK)
 #define MAX_PANEL_BYTES (PANEL * STERNA_MAX_COLS + MAX_GROUPS * PANEL * 4)
 
-typedef struct linear_scratch {
+struct linear_scratch {
     int8_t tokens[TOKENS * STERNA_MAX_COLS];
     int32_t sums[MAX_GROUPS][TOKENS]; /* sum of x over a group's columns */
     uint8_t panels[];
-} linear_scratch;
+};
 
-#define PANELS_BYTES (STERNA_SCRATCH_BYTES - (int64_t)sizeof(linear_scratch))
+#define PANELS_BYTES (STERNA_SCRATCH_BYTES - (int64_t)sizeof(struct linear_scratch))
 _Static_assert(PANELS_BYTES >= MAX_PANEL_BYTES, "a panel of the widest matrix fits in scratch");
 
-/* One call of sterna_linear. */
-typedef struct linear_call {
-    const sterna_quantized *q;
-    const sterna_packed *w;
-    const sterna_matrix *y;
-    int accumulate, bits;
-    int32_t bias;
-    int64_t blocks, groups, group_blocks; /* blocks of a row; groups of a row; blocks of a group */
-    int64_t row_bytes, panel_bytes;
-    linear_scratch *scratch;
-} linear_call;
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-/* Blocks of group g: all alike but the last. */
-static int64_t blocks_of_group(const linear_call *c, int64_t g) {
-    return least(c->group_blocks, c->blocks - g * c->group_blocks);
-}
-
-/* ---------------------------------------------------------------- results */
-
-/* As many rows side by side as a register holds. */
-#define LANES ((int64_t)sizeof(bytes) / 4)
-typedef float floats __attribute__((vector_size(sizeof(bytes))));
-typedef int32_t ints __attribute__((vector_size(sizeof(bytes))));
-typedef uint16_t shorts __attribute__((vector_size(sizeof(bytes) / 2)));
-
-ALWAYS_INLINE floats floats_at(const float *x) {
-    floats v;
-    memcpy(&v, x, sizeof v);
-    return v;
-}
-
-ALWAYS_INLINE floats floats_of_bf16(shorts x) {
-    return (floats)(__builtin_convertvector(x, ints) << 16);
-}
-
-/* As sterna_bf16_of_f32, in every lane. */
-ALWAYS_INLINE shorts bf16_of_floats(floats x) {
-    ints bits = (ints)x, is_nan = (bits & 0x7fffffff) > 0x7f800000;
-    ints nearest = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 0x400000;
-    return __builtin_convertvector((is_nan & quiet) >> 16 | (~is_nan & nearest) >> 16, shorts);
-}
-
-/* y = or += value in the first `count` lanes. */
-ALWAYS_INLINE void store_lanes(const sterna_matrix *y, int64_t at, floats value, int accumulate, int64_t count) {
-    size_t lanes = (size_t)count;
-    if (y->type == STERNA_F32) {
-        float *to = (float *)y->data + at;
-        floats before = {0};
-        if (accumulate) {
-            memcpy(&before, to, lanes * sizeof *to);
-            value = before + value;
-        }
-        memcpy(to, &value, lanes * sizeof *to);
-    } else {
-        uint16_t *to = (uint16_t *)y->data + at;
-        shorts bf16 = {0};
-        if (accumulate) {
-            memcpy(&bf16, to, lanes * sizeof *to);
-            value = floats_of_bf16(bf16) + value;
-        }
-        bf16 = bf16_of_floats(value);
-        memcpy(to, &bf16, lanes * sizeof *to);
-    }
-}
-
-/* total (PANEL, groups added up) of token t and rows n...n+count-1 becomes y. */
-static inline void store_values(const linear_call *c, int64_t t, int64_t n, const float *total, int64_t count) {
-    int64_t at = t * c->y->stride + n;
-    for (int64_t i = 0; i < count; i += LANES) {
-        floats value = floats_at(total + i) * c->q->scales[t];
-        if (count - i >= LANES) store_lanes(c->y, at + i, value, c->accumulate, LANES);
-        else store_lanes(c->y, at + i, value, c->accumulate, count - i);
-    }
-}
-
-/* total = or, from the second group on, += (float)(sum - bias) * scale, for the rows of a panel. */
-ALWAYS_INLINE void add_group(float *total, const int32_t *sum, int32_t bias, const float *scale, int64_t group) {
-    for (int64_t i = 0; i < PANEL; i += LANES) {
-        ints s;
-        memcpy(&s, sum + i, sizeof s);
-        floats part = __builtin_convertvector(s - bias, floats) * floats_at(scale + i);
-        if (group > 0) part = floats_at(total + i) + part;
-        memcpy(total + i, &part, sizeof part);
-    }
-}
-
-/* ---------------------------------------------------------------- GEMM: panels and tokens */
-
-/* Up to 16 rows of one block, as bytes u; missing rows are 0. */
-ALWAYS_INLINE void unpack_rows_of(const uint8_t *block, int64_t row_bytes, int64_t rows, int bits,
-                                  uint8_t out[PANEL][STERNA_BLOCK]) {
-    for (int64_t r = 0; r < rows; r++) {
-        bytes u[BLOCK_VECTORS];
-        unpack_block(block + r * row_bytes, bits, u);
-        memcpy(out[r], u, STERNA_BLOCK);
-    }
-}
-
-static void unpack_rows(const uint8_t *block, int64_t row_bytes, int64_t rows, int bits,
-                        uint8_t out[PANEL][STERNA_BLOCK]) {
-    switch (bits) {
-    case 1: unpack_rows_of(block, row_bytes, rows, 1, out); break;
-    case 2: unpack_rows_of(block, row_bytes, rows, 2, out); break;
-    case 3: unpack_rows_of(block, row_bytes, rows, 3, out); break;
-    case 4: unpack_rows_of(block, row_bytes, rows, 4, out); break;
-    case 5: unpack_rows_of(block, row_bytes, rows, 5, out); break;
-    case 6: unpack_rows_of(block, row_bytes, rows, 6, out); break;
-    case 7: unpack_rows_of(block, row_bytes, rows, 7, out); break;
-    default: unpack_rows_of(block, row_bytes, rows, 8, out); break;
-    }
-}
-
-/* out[step][16 rows][4] from in[16 rows][16 steps][4]. */
-static void interleave_rows(const uint8_t in[PANEL][STERNA_BLOCK], uint8_t *out) {
-    for (int r = 0; r < PANEL; r += 8)
-        for (int s = 0; s < BLOCK_STEPS; s += 8) {
-            __m256i words[8];
-            for (int i = 0; i < 8; i++) words[i] = _mm256_load_si256((const __m256i *)&in[r + i][STEP * s]);
-            transpose_8x8(words);
-            for (int i = 0; i < 8; i++)
-                _mm256_store_si256((__m256i *)(out + (s + i) * PANEL * STEP + r * STEP), words[i]);
-        }
-}
-
-/* Rows n...n+rows-1 of w, at most 16, as a panel. */
-static void unpack_panel(const linear_call *c, int64_t n, int64_t rows, uint8_t *panel) {
-    uint8_t tile[PANEL][STERNA_BLOCK] __attribute__((aligned(64))) = {{0}};
-    const uint8_t *first = sterna_packed_row(c->w, n);
-    for (int64_t b = 0; b < c->blocks; b++) {
-        unpack_rows(first + b * 8 * c->bits, c->row_bytes, rows, c->bits, tile);
-        interleave_rows(tile, panel + b * PANEL * STERNA_BLOCK);
-    }
-    float *scales = (float *)(panel + c->blocks * PANEL * STERNA_BLOCK);
-    for (int64_t g = 0; g < c->groups; g++)
-        for (int64_t r = 0; r < PANEL; r++)
-            scales[g * PANEL + r] = r < rows ? sterna_row_scales(c->w, n + r)[g] : 0;
-}
+/* ---------------------------------------------------------------- GEMM: tokens */
 
 /* 32 columns of a token from column k on, 0 past the end of x. */
 static __m256i load_columns(const linear_call *c, int64_t t, int64_t k) {
@@ -268,7 +122,7 @@ static void compute_tile(const linear_call *c, const uint8_t *panel, int64_t n, 
 /* Rows n0...n0+rows-1, whose panels fit in scratch, and all tokens. */
 static void compute_rows(const linear_call *c, int64_t n0, int64_t rows) {
     for (int64_t n = 0; n < rows; n += PANEL)
-        unpack_panel(c, n0 + n, least(PANEL, rows - n), c->scratch->panels + n / PANEL * c->panel_bytes);
+        make_panel(c, n0 + n, least(PANEL, rows - n), c->scratch->panels + n / PANEL * c->panel_bytes);
     for (int64_t t0 = 0; t0 < c->q->rows; t0 += TOKENS) {
         pack_tokens(c, t0);
         for (int64_t n = 0; n < rows; n += TILE_PANELS * PANEL)
@@ -405,16 +259,8 @@ static void gemv(const linear_call *c, int64_t row0, int64_t row1) {
 
 static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y,
                       int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
-    int bits = sterna_bits(w->grid);
-    linear_call c = {
-        .q = q, .w = w, .y = y, .accumulate = accumulate, .bits = bits,
-        .bias = DOT_SIGNED_8 && bits == 8 ? 0 : code_bias(w->grid),
-        .blocks = sterna_blocks(w->cols), .groups = sterna_groups(w),
-        .group_blocks = sterna_blocks(sterna_group_cols(w)),
-        .row_bytes = sterna_packed_row_bytes(w->grid, w->cols),
-        .scratch = scratch,
-    };
-    c.panel_bytes = c.blocks * PANEL * STERNA_BLOCK + c.groups * PANEL * (int64_t)sizeof(float);
+    linear_call c = make_linear_call(q, w, y, accumulate, scratch);
+    if (DOT_SIGNED_8 && c.bits == 8) c.bias = 0;
     if (q->rows <= GEMV_MAX_TOKENS) gemv(&c, row0, row1);
     else gemm(&c, row0, row1);
     return STERNA_OK;

@@ -21,9 +21,6 @@
 ALWAYS_INLINE bytes multiply_pairs(bytes u, bytes x) {
     return _mm512_maddubs_epi16(u, x);
 }
-ALWAYS_INLINE bytes add_pairs(bytes a, bytes b) {
-    return _mm512_add_epi16(a, b);
-}
 ALWAYS_INLINE bytes add_widened(bytes sum, bytes pairs) {
     return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
@@ -39,9 +36,6 @@ ALWAYS_INLINE bytes multiply_signed_pairs(bytes u, bytes x) {
 ALWAYS_INLINE bytes multiply_pairs(bytes u, bytes x) {
     return _mm256_maddubs_epi16(u, x);
 }
-ALWAYS_INLINE bytes add_pairs(bytes a, bytes b) {
-    return _mm256_add_epi16(a, b);
-}
 ALWAYS_INLINE bytes add_widened(bytes sum, bytes pairs) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
@@ -51,6 +45,12 @@ ALWAYS_INLINE bytes multiply_signed_pairs(bytes u, bytes x) {
 }
 
 #endif
+
+/* The sum stays in its register: gcc 12 copies and spills a tile of the intrinsic's. */
+ALWAYS_INLINE bytes add_int16(bytes sum, bytes pairs) {
+    __asm__("vpaddw %1, %0, %0" : "+v"(sum) : "v"(pairs));
+    return sum;
+}
 
 ALWAYS_INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {
     return add_widened(sum, bits == 8 ? multiply_signed_pairs(u, x) : multiply_pairs(u, x));
@@ -80,7 +80,7 @@ ALWAYS_INLINE void multiply_step(tile_registers sum, const uint8_t *panel, int64
 #pragma GCC unroll 8
             for (int v = 0; v < PANEL_VECTORS; v++)
                 sum[t][p][v] = bits ? dot(sum[t][p][v], u[p][v], word, bits)
-                                    : add_pairs(sum[t][p][v], multiply_pairs(u[p][v], word));
+                                    : add_int16(sum[t][p][v], multiply_pairs(u[p][v], word));
     }
 }
 

@@ -1,0 +1,129 @@
+/*
+ * linear_call.h: one call of sterna_linear, whatever multiplies: its sizes, the panels of its weights, and
+ * how sums become y.
+ */
+#ifndef STERNA_LINEAR_CALL_H
+#define STERNA_LINEAR_CALL_H
+
+#include "dispatch/bf16.h"
+#include "panel.h"
+
+struct linear_scratch;
+
+typedef struct linear_call {
+    const sterna_quantized *q;
+    const sterna_packed *w;
+    const sterna_matrix *y;
+    int accumulate, bits;
+    int32_t bias;                         /* what the sums of u x have too much of, times the sum of x */
+    int64_t blocks, groups, group_blocks; /* blocks of a row; groups of a row; blocks of a group */
+    int64_t row_bytes, panel_bytes;
+    struct linear_scratch *scratch; /* as the one who multiplies lays it out */
+} linear_call;
+
+static inline linear_call make_linear_call(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y,
+                                           int32_t accumulate, void *scratch) {
+    linear_call c = {
+        .q = q, .w = w, .y = y, .accumulate = accumulate, .bits = sterna_bits(w->grid), .bias = code_bias(w->grid),
+        .blocks = sterna_blocks(w->cols), .groups = sterna_groups(w),
+        .group_blocks = sterna_blocks(sterna_group_cols(w)),
+        .row_bytes = sterna_packed_row_bytes(w->grid, w->cols), .scratch = scratch,
+    };
+    c.panel_bytes = c.blocks * PANEL * STERNA_BLOCK + c.groups * PANEL * (int64_t)sizeof(float);
+    return c;
+}
+
+static inline int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* Blocks of group g: all alike but the last. */
+static inline int64_t blocks_of_group(const linear_call *c, int64_t g) {
+    return least(c->group_blocks, c->blocks - g * c->group_blocks);
+}
+
+/* ---------------------------------------------------------------- results */
+
+/* As many rows side by side as a register holds. */
+#define LANES ((int64_t)sizeof(bytes) / 4)
+typedef float floats __attribute__((vector_size(sizeof(bytes))));
+typedef int32_t ints __attribute__((vector_size(sizeof(bytes))));
+typedef uint16_t shorts __attribute__((vector_size(sizeof(bytes) / 2)));
+
+ALWAYS_INLINE floats floats_at(const float *x) {
+    floats v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+ALWAYS_INLINE floats floats_of_bf16(shorts x) {
+    return (floats)(__builtin_convertvector(x, ints) << 16);
+}
+
+/* As sterna_bf16_of_f32, in every lane. */
+ALWAYS_INLINE shorts bf16_of_floats(floats x) {
+    ints bits = (ints)x, is_nan = (bits & 0x7fffffff) > 0x7f800000;
+    ints nearest = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 0x400000;
+    return __builtin_convertvector((is_nan & quiet) >> 16 | (~is_nan & nearest) >> 16, shorts);
+}
+
+/* y = or += value in the first `count` lanes. */
+ALWAYS_INLINE void store_lanes(const sterna_matrix *y, int64_t at, floats value, int accumulate, int64_t count) {
+    size_t lanes = (size_t)count;
+    if (y->type == STERNA_F32) {
+        float *to = (float *)y->data + at;
+        floats before = {0};
+        if (accumulate) {
+            memcpy(&before, to, lanes * sizeof *to);
+            value = before + value;
+        }
+        memcpy(to, &value, lanes * sizeof *to);
+    } else {
+        uint16_t *to = (uint16_t *)y->data + at;
+        shorts bf16 = {0};
+        if (accumulate) {
+            memcpy(&bf16, to, lanes * sizeof *to);
+            value = floats_of_bf16(bf16) + value;
+        }
+        bf16 = bf16_of_floats(value);
+        memcpy(to, &bf16, lanes * sizeof *to);
+    }
+}
+
+/* total (PANEL, groups added up) of token t and rows n...n+count-1 becomes y. */
+static inline void store_values(const linear_call *c, int64_t t, int64_t n, const float *total, int64_t count) {
+    int64_t at = t * c->y->stride + n;
+    for (int64_t i = 0; i < count; i += LANES) {
+        floats value = floats_at(total + i) * c->q->scales[t];
+        if (count - i >= LANES) store_lanes(c->y, at + i, value, c->accumulate, LANES);
+        else store_lanes(c->y, at + i, value, c->accumulate, count - i);
+    }
+}
+
+/* total = or, from the second group on, += (float)(sum - bias) * scale, for the rows of a panel. */
+ALWAYS_INLINE void add_group(float *total, const int32_t *sum, int32_t bias, const float *scale, int64_t group) {
+    for (int64_t i = 0; i < PANEL; i += LANES) {
+        ints s;
+        memcpy(&s, sum + i, sizeof s);
+        floats part = __builtin_convertvector(s - bias, floats) * floats_at(scale + i);
+        if (group > 0) part = floats_at(total + i) + part;
+        memcpy(total + i, &part, sizeof part);
+    }
+}
+
+/* ---------------------------------------------------------------- panels */
+
+/* Rows n...n+rows-1 of w, at most 16, as a panel: codes, then scales[group][16 rows]. Missing rows repeat the
+ * last one. */
+static inline void make_panel(const linear_call *c, int64_t n, int64_t rows, uint8_t *panel) {
+    const uint8_t *first[PANEL];
+    float *scales = (float *)(panel + c->blocks * PANEL * STERNA_BLOCK);
+    for (int64_t r = 0; r < PANEL; r++) {
+        int64_t row = n + least(r, rows - 1);
+        first[r] = sterna_packed_row(c->w, row);
+        for (int64_t g = 0; g < c->groups; g++) scales[g * PANEL + r] = sterna_row_scales(c->w, row)[g];
+    }
+    unpack_panel(first, c->blocks, c->bits, panel);
+}
+
+#endif
