@@ -13,6 +13,8 @@ void sterna_fill_reference(sterna_table *t) {
     sterna_reference_gemm(t);
 }
 
+#if defined(__x86_64__)
+
 void sterna_fill_avx2(sterna_table *t) {
     sterna_avx2_gemm(t);
     sterna_avx2_linear(t);
@@ -46,3 +48,5 @@ void sterna_fill_amx(sterna_table *t) {
     sterna_amx_gemm(t);
     sterna_amx_probe(t);
 }
+
+#endif
