@@ -246,6 +246,17 @@ static void check_sizes(int32_t tier) {
         check_product(tier, any_input_gradient(check_range(1, 20), check_range(65, 300), check_range(1, 300), grid));
 }
 
+/* Few rows of A, whose product reads B where it stands. */
+static void check_few_rows(int32_t tier) {
+    for (int64_t m = 1; m <= 9; m++)
+        for (int i = 0; i < 4; i++) {
+            int64_t n = any_size(), k = any_size();
+            struct product p = {GEMM, m, n, k, STERNA_TRANSPOSE_B | (int32_t)check_range(0, 1), .w = {0}};
+            p.a = any_matrix(m, k, any_type()), p.b = any_matrix(n, k, any_type()), p.c = any_matrix(m, n, any_type());
+            check_product(tier, p);
+        }
+}
+
 /* More rows, columns and depth than one block takes. */
 static void check_large(int32_t tier) {
     if (tier == STERNA_REFERENCE) return;
@@ -365,6 +376,7 @@ static void check(int32_t tier) {
     check_refusals(tier);
     check_empty(tier);
     check_sizes(tier);
+    check_few_rows(tier);
     check_large(tier);
 }
 

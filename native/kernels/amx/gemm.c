@@ -27,6 +27,7 @@ static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, 
                            int64_t stride, int add);
 
 #include "kernels/template/gemm.h"
+#include "kernels/template/gemv.h"
 
 /* Four tiles of c, the right two only when there is a second panel. */
 INLINE void load_sums(float *c, int64_t stride, int panels, int add) {
@@ -88,6 +89,7 @@ static int32_t weight_gradient_amx(const sterna_matrix *dy, const sterna_quantiz
 static int32_t gemm_amx(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
                         int64_t row0, int64_t row1, void *scratch) {
     if (!(flags & STERNA_ALLOW_BF16)) return gemm_avx512(a, b, c, flags, row0, row1, scratch);
+    if (takes_gemv(a, c, flags)) return gemv(a, b, c, flags, row0, row1, scratch);
     tile_begin();
     int32_t status = gemm(a, b, c, flags, row0, row1, scratch);
     tile_end();

@@ -21,6 +21,7 @@ static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, 
                            int64_t stride, int add);
 
 #include "kernels/template/gemm.h"
+#include "kernels/template/gemv.h"
 
 static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, float *c,
                            int64_t stride, int add) {
@@ -46,8 +47,14 @@ static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, 
         }
 }
 
+static int32_t gemm_avx2(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
+                         int64_t row0, int64_t row1, void *scratch) {
+    if (takes_gemv(a, c, flags)) return gemv(a, b, c, flags, row0, row1, scratch);
+    return gemm(a, b, c, flags, row0, row1, scratch);
+}
+
 void sterna_avx2_gemm(sterna_table *t) {
     t->input_gradient = input_gradient;
     t->weight_gradient = weight_gradient;
-    t->gemm = gemm;
+    t->gemm = gemm_avx2;
 }

@@ -22,6 +22,7 @@ static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, 
                            int64_t stride, int add);
 
 #include "kernels/template/gemm.h"
+#include "kernels/template/gemv.h"
 
 /* `panels` is a constant where this is inlined, so that the sums stay in registers. */
 INLINE void multiply_panels(const float *a, const float *b, int64_t steps, int panels, float *c,
@@ -55,6 +56,7 @@ static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, 
 
 int32_t gemm_avx512(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
                     int64_t row0, int64_t row1, void *scratch) {
+    if (takes_gemv(a, c, flags)) return gemv(a, b, c, flags, row0, row1, scratch);
     return gemm(a, b, c, flags, row0, row1, scratch);
 }
 
