@@ -232,6 +232,45 @@ static float *take(float **scratch, int64_t count) {
 
 #define SCRATCH_FLOATS (STERNA_SCRATCH_BYTES / (int64_t)sizeof(float))
 
+/* ---------------------------------------------------------------- softmax of a row of scores */
+
+/* v in lanes below n, `otherwise` in the others. */
+INLINE vfloat keep(vfloat v, int64_t n, float otherwise) {
+    return (vfloat)choose(lane_numbers() < splat_int((int32_t)n), (vint)v, (vint)splat(otherwise));
+}
+
+/* Largest of the first n scores and `start`. */
+INLINE float max_score_to(const float *scores, int64_t n, float start) {
+    vfloat largest = splat(start);
+    for (int64_t j = 0; j < n; j += LANES) {
+        vfloat s = load_whole(scores + j);
+        if (j + LANES > n) s = keep(s, n - j, -INFINITY);
+        largest = max_float(s, largest);
+    }
+    return max_across(largest);
+}
+
+static float max_score(const float *scores, int64_t n, float start) {
+    return n == BLOCK ? max_score_to(scores, BLOCK, start) : max_score_to(scores, n, start);
+}
+
+/* The first n of scores become 2^(score - shift), the others up to `end` 0; returns their sum. A whole
+ * block, as most are, is a straight line of code. */
+INLINE float exponentiate_to(float *scores, int64_t n, int64_t end, float shift) {
+    vfloat sum = splat(0);
+    for (int64_t j = 0; j < end; j += LANES) {
+        vfloat p = exp2_of(load_whole(scores + j) - shift);
+        if (j + LANES > n) p = keep(p, n - j, 0);
+        store_whole(scores + j, p);
+        sum += p;
+    }
+    return sum_across(sum);
+}
+
+static float exponentiate(float *scores, int64_t n, int64_t end, float shift) {
+    return n == BLOCK ? exponentiate_to(scores, BLOCK, BLOCK, shift) : exponentiate_to(scores, n, end, shift);
+}
+
 /* ---------------------------------------------------------------- forward */
 
 /* A block of queries with its running softmax. */
@@ -249,30 +288,6 @@ static forward_state new_forward_state(const unit *u, query_block at, float **sc
     memset(s.sum, 0, BLOCK * sizeof(float));
     for (int i = 0; i < BLOCK; i++) s.max[i] = -INFINITY;
     return s;
-}
-
-/* Largest of the first n scores and `start`. */
-static float max_score(const float *scores, int64_t n, float start) {
-    row in = {(void *)scores, STERNA_F32};
-    vfloat largest = splat(start);
-    for (int64_t j = 0; j < n; j += LANES) largest = max_float(load_or(in, j, n - j, -INFINITY), largest);
-    return max_across(largest);
-}
-
-/* The first n of scores become 2^(score - shift), the others up to `end` 0; returns their sum. */
-static float exponentiate(float *scores, int64_t n, int64_t end, float shift) {
-    row in = {scores, STERNA_F32};
-    vfloat sum = splat(0);
-    for (int64_t j = 0; j < end; j += LANES) {
-        vfloat p = exp2_of(load_whole(scores + j) - shift);
-        if (j + LANES > n) {
-            store_whole(scores + j, p);
-            p = load(in, j, n - j);
-        }
-        store_whole(scores + j, p);
-        sum += p;
-    }
-    return sum_across(sum);
 }
 
 static void scale_row(float *x, int64_t width, float factor) {
@@ -339,41 +354,53 @@ static void forward_unit(const unit *u, float *scratch) {
     }
 }
 
-/* ---------------------------------------------------------------- forward of few queries (decoding) */
+/* ---------------------------------------------------------------- forward of few queries */
 
-#define FEW 8 /* query rows of a unit up to which keys are read in place, once, at the speed of memory */
+#define FEW 8 /* query rows of a unit up to which keys are not worth transposing */
 
-static float dot_row(const float *q, row key, int64_t head_dim) {
-    vfloat sum = splat(0);
-    for (int64_t c = 0; c < head_dim; c += LANES) sum = fused(load_whole(q + c), load(key, c, head_dim - c), sum);
-    return sum_across(sum);
+/* scores[j] = q . keys(j), four keys at a time to hide the latency of their sums */
+static void score_keys(const float *q, const float *keys, float *scores, int64_t count, int64_t width) {
+    for (int64_t j = 0; j < count; j += 4) {
+        vfloat sums[4] = {{0}};
+        for (int64_t c = 0; c < width; c += LANES)
+            for (int i = 0; i < 4; i++)
+                sums[i] = fused(load_whole(q + c), load_whole(keys + (j + i) * width + c), sums[i]);
+        for (int i = 0; i < 4; i++) scores[j + i] = sum_across(sums[i]);
+    }
 }
 
-static void add_scaled_row(float weight, row value, float *out, int64_t head_dim) {
-    for (int64_t c = 0; c < head_dim; c += LANES)
-        store_whole(out + c, fused(splat(weight), load(value, c, head_dim - c), load_whole(out + c)));
+/* out += sum_j weights[j] values(j) */
+static void add_values(const float *weights, const float *values, float *out, int64_t count, int64_t width) {
+    for (int64_t c = 0; c < width; c += LANES) {
+        vfloat sums[4] = {load_whole(out + c)};
+        for (int64_t j = 0; j < count; j += 4)
+            for (int i = 0; i < 4; i++)
+                sums[i] = fused(splat(weights[j + i]), load_whole(values + (j + i) * width + c), sums[i]);
+        store_whole(out + c, (sums[0] + sums[1]) + (sums[2] + sums[3]));
+    }
 }
 
+/* Decoding: every key and value is read once, for all query heads of the unit. A count is rounded up to 4
+ * within the block: scores beyond it are not kept, and weights beyond it are 0. */
 static void forward_few(const unit *u, float *scratch) {
     const sterna_attention *a = u->a;
-    int64_t heads = u->group, positions = a->past + a->length, width = u->width;
+    int64_t positions = a->past + a->length, width = u->width;
     forward_state states[FEW];
-    float *scores = take(&scratch, BLOCK);
-    for (int64_t h = 0; h < heads; h++) states[h] = new_forward_state(u, query_block_of(u, h), &scratch);
+    float *scores = take(&scratch, BLOCK), *keys = take(&scratch, BLOCK * width), *values = take(&scratch, BLOCK * width);
+    for (int64_t h = 0; h < u->group; h++) states[h] = new_forward_state(u, query_block_of(u, h), &scratch);
     for (int64_t key0 = 0; key0 < positions; key0 += BLOCK) {
-        region keys = key_region(u, a->k, key0), values = key_region(u, a->v, key0);
-        for (int64_t h = 0; h < heads; h++)
+        load_block(key_region(u, a->k, key0), 1, keys);
+        load_block(key_region(u, a->v, key0), 1, values);
+        for (int64_t h = 0; h < u->group; h++)
             for (int64_t i = 0; i < a->length; i++) {
-                int64_t seen = clamp(a->past + i + 1 - key0, 0, BLOCK);
+                int64_t seen = clamp(a->past + i + 1 - key0, 0, BLOCK), rounded = round_up(seen, 4);
                 if (seen == 0) continue;
-                for (int64_t j = 0; j < seen; j++)
-                    scores[j] = dot_row(states[h].q + i * width, row_at(a->k, keys.row0 + j, keys.col), a->head_dim);
+                score_keys(states[h].q + i * width, keys, scores, rounded, width);
                 fold_scores(scores, seen, round_up(seen, LANES), &states[h], i, width);
-                for (int64_t j = 0; j < seen; j++)
-                    add_scaled_row(scores[j], row_at(a->v, values.row0 + j, values.col), states[h].out + i * width, a->head_dim);
+                add_values(scores, values, states[h].out + i * width, rounded, width);
             }
     }
-    for (int64_t h = 0; h < heads; h++) finish_forward(u, &states[h]);
+    for (int64_t h = 0; h < u->group; h++) finish_forward(u, &states[h]);
 }
 
 static int32_t attention_forward(const sterna_attention *a, int64_t unit0, int64_t unit1, void *scratch) {
