@@ -6,6 +6,7 @@ function(sterna_test name)
   target_include_directories(${name} PRIVATE include .)
   target_compile_definitions(${name} PRIVATE
     STERNA_TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/../test-data") # the golden files
+  target_compile_options(${name} PRIVATE -O2)   # a test's own code need not be fast to run
   target_link_libraries(${name} PRIVATE sterna_flags m)
   add_test(NAME ${name} COMMAND ${name})
 endfunction()
