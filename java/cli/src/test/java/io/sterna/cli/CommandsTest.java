@@ -1,0 +1,189 @@
+package io.sterna.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
+
+class CommandsTest {
+    private static final List<String> TINY = List.of("--hidden", "32", "--intermediate", "64", "--layers", "1", "--heads", "2",
+            "--seq-len", "16", "--batch", "2", "--vocab", "270", "--holdout", "0.2", "--quiet");
+
+    @TempDir
+    private Path folder;
+
+    /** What a command printed, and its exit code. */
+    private record Outcome(int code, String out, String err) {}
+
+    @BeforeEach
+    void corpus() throws IOException {
+        Random random = new Random(1);
+        Files.createDirectories(folder.resolve("data"));
+        for (int file = 0; file < 10; file++) {
+            StringBuilder text = new StringBuilder();
+            for (int i = 0; i < 500; i++) {
+                text.append("int x").append(random.nextInt(9)).append(" = ").append(random.nextInt(9)).append(";\n");
+            }
+            Files.writeString(folder.resolve("data").resolve(file + ".java"), text);
+        }
+    }
+
+    @Test
+    void trainThenGenerate() throws IOException {
+        Outcome trained = run(train("run", "--steps", "6"));
+        assertEquals(0, trained.code, trained.err);
+        assertTrue(trained.out.contains("held-out loss") && trained.out.contains("unigram entropy"), trained.out);
+        assertEquals("", trained.err);
+        assertTrue(Files.readString(folder.resolve("run/report.html")).contains("<pre>"), "samples are in the report");
+        Outcome generated = run(List.of("generate", folder.resolve("run").toString(), "--prompt", "int x", "--tokens", "5"));
+        assertEquals(0, generated.code, generated.err);
+        assertTrue(generated.out.startsWith("int x"), generated.out);
+        assertEquals(generated.out, run(List.of("generate", folder.resolve("run/model").toString(), "--prompt", "int x",
+                "--tokens", "5")).out, "the same seed gives the same text");
+    }
+
+    @Test
+    void aYamlFileAndOptionsThatOverrideIt() throws IOException {
+        Path yaml = Files.writeString(folder.resolve("c.yaml"), "steps: 3\nseed: 7\nbits: 4\n");
+        Outcome trained = run(train("run", "--config", yaml.toString(), "--steps", "2"));
+        assertEquals(0, trained.code, trained.err);
+        JsonNode summary = new ObjectMapper().readTree(folder.resolve("run/summary.json").toFile());
+        assertEquals(2, summary.get("steps").asInt());
+        assertEquals(7, summary.get("seed").asInt());
+        assertEquals("4", summary.get("bits").asText());
+        assertEquals(YamlConfig.read(folder.resolve("run/config.yaml")).get("steps"), 2, "what is written can be read");
+    }
+
+    @Test
+    void preparedDataIsFoundAgain() {
+        List<String> prepare = List.of("data", "prepare", "--quiet", "--data", folder.resolve("data").toString(), "--vocab", "270",
+                "--cache", folder.resolve("cache").toString(), "--holdout", "0.2");
+        Outcome first = run(prepare);
+        assertEquals(0, first.code, first.err);
+        assertTrue(first.out.contains("tokenized at"), first.out);
+        assertTrue(run(prepare).out.contains("found prepared"));
+    }
+
+    @Test
+    void aDryRunMakesNothing() {
+        Outcome plan = run(train("run", "--dry-run"));
+        assertEquals(0, plan.code, plan.err);
+        assertTrue(plan.out.contains("predicted peak memory") && plan.out.contains("FLOP a token"), plan.out);
+        assertFalse(Files.exists(folder.resolve("run")));
+    }
+
+    @Test
+    void theDoctorFindsThisMachineWell() throws IOException {
+        Outcome doctor = run(List.of("doctor", "--json"));
+        assertEquals(0, doctor.code, doctor.out);
+        JsonNode findings = new ObjectMapper().readTree(doctor.out);
+        for (String key : List.of("system", "jdk", "memory", "sterna", "openblas", "self_test")) {
+            assertTrue(findings.has(key), key);
+        }
+        assertTrue(findings.get("well").asBoolean());
+    }
+
+    @Test
+    void kernelsAreTimedBesideTheCeilings() throws IOException {
+        Path json = folder.resolve("kernels.json");
+        Outcome bench = run(List.of("bench", "kernels", "--tier", "reference", "--bits", "1.58", "--shape", "64x64",
+                "--tokens", "1,16", "--seconds", "0.01", "--threads", "1", "--json", json.toString()));
+        assertEquals(0, bench.code, bench.err);
+        JsonNode rows = new ObjectMapper().readTree(json.toFile()).get("rows");
+        assertEquals(List.of("gemv", "linear", "input_gradient", "weight_gradient", "adamw_update"), rows.findValuesAsText("kernel"));
+        rows.forEach(row -> assertTrue(row.get("share_of_ceiling").asDouble() > 0, row.toString()));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "train --hiden 3                    | 2 | Unknown options: '--hiden', '3'",
+        "train --hidden x                   | 2 | sterna: hidden is \"x\"; it takes N",
+        "train --config nowhere.yaml        | 2 | sterna: config nowhere.yaml: no such file",
+        "train --data nowhere.txt           | 1 | sterna: no such file or folder: nowhere.txt",
+        "train --tokenizer nowhere.json     | 2 | sterna: tokenizer nowhere.json: no such file",
+        "train --resume nowhere             | 2 | sterna: run folder nowhere: no such folder",
+        "train --method dtq                 | 2 | did you mean dqt?",
+        "generate nowhere                   | 2 | sterna: model nowhere: no config.json there",
+        "bench kernels --bits 9             | 2 | sterna: bits \"9\"",
+        "bench kernels --shape 3            | 2 | sterna: shape \"3\"",
+        "trian                              | 2 | Unmatched argument at index 0: 'trian'",
+    })
+    void errorsAreOneLine(String command, int code, String message) {
+        Outcome outcome = run(List.of(command.split(" ")));
+        assertEquals(code, outcome.code, outcome.err);
+        assertTrue(outcome.err.contains(message), outcome.err);
+        assertFalse(outcome.err.contains("\tat "), "no stack trace");
+    }
+
+    @Test
+    void theStackTraceComesOnRequest() {
+        assertTrue(run(List.of("train", "--data", "nowhere.txt", "--stacktrace")).err.contains("\tat "));
+    }
+
+    /** A signal to a process of its own: SIGTERM. */
+    @Test
+    void aSignalEndsTheRunWithACheckpoint() throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElseThrow(),
+                "--enable-native-access=ALL-UNNAMED", "-Xmx256m", "-cp", System.getProperty("java.class.path")));
+        String library = System.getProperty("sterna.library.path");
+        if (library != null) {
+            command.add("-Dsterna.library.path=" + library);
+        }
+        command.add(Main.class.getName());
+        command.addAll(train("run", "--steps", "1000000"));
+        command.remove("--quiet");
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        try (BufferedReader out = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
+            List<String> lines = new ArrayList<>();
+            for (String line = out.readLine(); line != null; line = out.readLine()) {
+                lines.add(line);
+                if (line.startsWith("step 1/")) {
+                    process.toHandle().destroy();
+                }
+            }
+            assertTrue(process.waitFor(60, TimeUnit.SECONDS), "the process ended");
+            assertEquals(0, process.exitValue(), String.join("\n", lines));
+            assertTrue(lines.getLast().endsWith("go on with: sterna train --resume " + folder.resolve("run")), lines.getLast());
+        } finally {
+            process.destroyForcibly();
+        }
+        Outcome resumed = run(List.of("train", "--resume", folder.resolve("run").toString(), "--stop-after", "1", "--quiet"));
+        assertEquals(0, resumed.code, resumed.err);
+    }
+
+    private List<String> train(String out, String... more) {
+        List<String> args = new ArrayList<>(List.of("train", "--data", folder.resolve("data").toString(), "--cache",
+                folder.resolve("cache").toString(), "--out", folder.resolve(out).toString()));
+        args.addAll(TINY);
+        args.addAll(List.of(more));
+        return args;
+    }
+
+    private static Outcome run(List<String> args) {
+        StringWriter out = new StringWriter();
+        StringWriter err = new StringWriter();
+        CommandLine commands = Main.commandLine().setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true));
+        int code = commands.execute(args.toArray(String[]::new));
+        return new Outcome(code, out.toString(), err.toString());
+    }
+}
