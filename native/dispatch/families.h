@@ -42,5 +42,6 @@ void sterna_reference_linear(sterna_table *t);
 void sterna_avx2_linear(sterna_table *t);
 void sterna_avx512_linear(sterna_table *t);
 void sterna_avx512vnni_linear(sterna_table *t);
+void sterna_amx_linear(sterna_table *t);
 
 #endif
