@@ -152,6 +152,19 @@ static void check_edges(int32_t tier) {
     for (int64_t rows = 1; rows <= 100; rows++) run_case(tier, whole(17, rows, 70, STERNA_INT5));
 }
 
+/* Longer than a segment of the cache blocking, wider than its panels, and groups of every kind. */
+static void check_blocks(int32_t tier) {
+    for (int i = 0; i < 24; i++) {
+        struct linear_case c = whole(check_range(1, 70), check_range(1, 200), check_range(1000, 4000),
+                                     (int32_t)check_range(STERNA_BINARY, STERNA_TERNARY));
+        c.group = i % 3 == 0 ? 0 : 64 * check_range(1, i % 3 == 1 ? 8 : 40);
+        c.row0 = i % 2 * check_range(0, c.rows);
+        run_case(tier, c);
+    }
+    run_case(tier, whole(33, 1200, 200, STERNA_INT4));
+    run_case(tier, whole(6, 40, 16384, STERNA_INT8));
+}
+
 /* Sums at the bound of int32, and rows that fill the scratch. */
 static void check_extremes(int32_t tier) {
     static const int32_t GRIDS[] = {STERNA_BINARY, STERNA_TERNARY, STERNA_INT4, STERNA_INT7, STERNA_INT8};
@@ -235,7 +248,9 @@ static void check(int32_t tier) {
     check_arguments(tier);
     check_tails(tier);
     check_edges(tier);
-    if (tier != STERNA_REFERENCE) check_extremes(tier);
+    if (tier == STERNA_REFERENCE) return;
+    check_blocks(tier);
+    check_extremes(tier);
 }
 
 /* ---------------------------------------------------------------- bench */

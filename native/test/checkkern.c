@@ -210,6 +210,15 @@ static const char USAGE[] =
     "usage: checkkern [--bench] [--family NAME] [--tier NAME] [--seed N] [--list]\n"
     "Checks every kernel of every tier that this CPU grants against the reference; --bench times them.\n";
 
+/* STERNA_TIERS when there is no tier of that name. */
+static int32_t tier_of_name(const char *name) {
+    int32_t tier = 0;
+    while (tier < STERNA_TIERS && strcmp(name, sterna_tier_name(tier)) != 0) tier++;
+    return tier;
+}
+
+#define EXIT_SKIPPED 77
+
 static int run_family(const check_family *family, const char *tier_name, int bench, uint64_t seed) {
     for (int32_t tier = 0; tier <= sterna_best_tier(); tier++) {
         if (tier_name && strcmp(tier_name, sterna_tier_name(tier)) != 0) continue;
@@ -243,6 +252,10 @@ int main(int count, char **words) {
         else if (!strcmp(words[i], "--seed") && !last) seed = strtoull(words[++i], NULL, 10);
         else return fputs(USAGE, stderr), 64;
     }
+    if (tier_name && tier_of_name(tier_name) == STERNA_TIERS)
+        return fprintf(stderr, "checkkern: no tier '%s'\n", tier_name), 64;
+    if (tier_name && tier_of_name(tier_name) > sterna_best_tier())
+        return printf("checkkern: skipped, this CPU does not grant tier '%s'\n", tier_name), EXIT_SKIPPED;
     signal(SIGSEGV, on_fault);
     signal(SIGBUS, on_fault);
     signal(SIGILL, on_fault);
