@@ -114,7 +114,9 @@ final class LibraryCache {
     private static List<Path> caches() {
         String xdg = System.getenv("XDG_CACHE_HOME");
         Path home = xdg == null || xdg.isEmpty() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(xdg);
-        return List.of(home.resolve("sterna"), temporary().resolve("sterna-" + System.getProperty("user.name")));
+        Path shared = temporary().resolve("sterna-" + System.getProperty("user.name"));
+        // A user without home has "?" for one, and a relative XDG_CACHE_HOME has no meaning.
+        return home.isAbsolute() ? List.of(home.resolve("sterna"), shared) : List.of(shared);
     }
 
     private static Path temporary() {
@@ -156,7 +158,8 @@ final class LibraryCache {
             }
             String written = sha256(part.toUri().toURL());
             if (!written.equals(file.sha256())) {
-                throw new IOException("the jar's %s has SHA-256 %s instead of %s".formatted(file.name(), written, file.sha256()));
+                throw new IOException("the jar's %s has SHA-256 %s instead of %s"
+                        .formatted(file.name(), written, file.sha256()));
             }
             Files.move(part, target, StandardCopyOption.ATOMIC_MOVE);
         } finally {

@@ -116,16 +116,21 @@ public final class NativeLibrary {
 
     private static String hash(String resource) {
         try (InputStream in = NativeLibrary.class.getResourceAsStream(resource)) {
+            if (in == null) {
+                throw new IOException("there is none");
+            }
             return new String(in.readAllBytes(), StandardCharsets.US_ASCII).strip();
         } catch (IOException e) {
-            throw new NativeLibraryException("cannot read %s from Sterna's jar: %s".formatted(resource, e.getMessage()), e);
+            throw new NativeLibraryException("cannot read %s from Sterna's jar: %s; take the jar from a complete build"
+                    .formatted(resource, e.getMessage()), e);
         }
     }
 
     private static Opened checkAbi(Opened opened) {
         int expected = sterna_h.STERNA_ABI_VERSION();
-        int found = opened.symbols().find("sterna_abi_version").map(NativeLibrary::callInt).orElseThrow(() ->
-                new NativeLibraryException("%s is no Sterna library: it has no sterna_abi_version".formatted(opened.path()), null));
+        MemorySegment version = opened.symbols().find("sterna_abi_version").orElseThrow(() -> new NativeLibraryException(
+                "%s is no Sterna library: it has no sterna_abi_version".formatted(opened.path()), null));
+        int found = callInt(version);
         if (found != expected) {
             throw new NativeLibraryException(("%s has ABI version %d and this Sterna needs %d; "
                     + "use the library of the same release, or unset %s and %s")

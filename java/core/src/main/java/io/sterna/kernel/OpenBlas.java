@@ -84,8 +84,9 @@ public final class OpenBlas {
 
     private static void check(String name, MemorySegment matrix, int rows, int cols, int stride) {
         if (rows < 1 || cols < 1 || stride < cols) {
-            throw new IllegalArgumentException("%s is %d x %d with stride %d; rows and columns must be positive and fit the stride"
-                    .formatted(name, rows, cols, stride));
+            throw new IllegalArgumentException(
+                    "%s is %d x %d with stride %d; rows and columns must be positive and fit the stride"
+                            .formatted(name, rows, cols, stride));
         }
         long bytes = ((rows - 1L) * stride + cols) * FLOAT;
         if (matrix.byteSize() < bytes) {

@@ -122,7 +122,8 @@ class BindingsTest {
                 "Function descriptor for:\\s*\\{@snippet lang=c :(.*?)\\n\\s*\\}")
                 .map(m -> m.group(1) + ";").collect(Collectors.joining("\n"));
         String structs = structNames().stream()
-                .flatMap(name -> matches(read(BINDINGS.resolve(name + ".java")), "\\{@snippet lang=c :\\s*(struct \\w+ \\{.*?\\n\\s*\\})").limit(1))
+                .flatMap(name -> matches(read(BINDINGS.resolve(name + ".java")),
+                        "\\{@snippet lang=c :\\s*(struct \\w+ \\{.*?\\n\\s*\\})").limit(1))
                 .map(m -> m.group(1) + ";").collect(Collectors.joining("\n"));
         return CHeader.parse(declarations + "\n" + structs);
     }
@@ -157,7 +158,7 @@ class BindingsTest {
 
     private static Map<String, Long> constants(Class<?> bindings, String prefix) {
         return Arrays.stream(bindings.getMethods())
-                .filter(m -> Modifier.isStatic(m.getModifiers()) && m.getParameterCount() == 0 && m.getName().startsWith(prefix))
+                .filter(m -> m.getName().startsWith(prefix) && Modifier.isStatic(m.getModifiers()))
                 .collect(Collectors.toMap(Method::getName, m -> ((Number) call(m)).longValue(), (a, b) -> a, TreeMap::new));
     }
 
@@ -196,7 +197,8 @@ class BindingsTest {
 
     private static Map<String, String> layouts(CHeader header) {
         Map<String, String> layouts = new TreeMap<>();
-        header.functions().forEach((name, f) -> layouts.put(name, result(f) + f.parameters().stream().map(p -> kind(layout(p.type()))).toList()));
+        header.functions().forEach((name, f) -> layouts.put(name,
+                result(f) + f.parameters().stream().map(p -> kind(layout(p.type()))).toList()));
         return layouts;
     }
 

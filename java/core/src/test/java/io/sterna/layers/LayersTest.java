@@ -22,52 +22,52 @@ class LayersTest {
     private static final String ROOT = "io.sterna";
     private static final String FIXTURE = "io.sterna.layers.fixture";
 
-    private final JavaClasses core = new ClassFileImporter()
+    private static final JavaClasses CORE = new ClassFileImporter()
             .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS).importPackages(ROOT);
 
-    private final JavaClasses fixture = new ClassFileImporter().importPackages(FIXTURE);
+    private static final JavaClasses BROKEN = new ClassFileImporter().importPackages(FIXTURE);
 
     @Test
     void arrowsPointDown() {
-        layers(ROOT).check(core);
-        assertThrows(AssertionError.class, () -> layers(FIXTURE).check(fixture));
+        layers(ROOT).check(CORE);
+        assertThrows(AssertionError.class, () -> layers(FIXTURE).check(BROKEN));
     }
 
     @Test
     void everyPackageHasALayer() {
         classes().should().resideInAnyPackage(ROOT, ROOT + ".train..", ROOT + ".infer..", ROOT + ".eval..",
                 ROOT + ".data..", ROOT + ".io..", ROOT + ".optim..", ROOT + ".nn..", ROOT + ".kernel..",
-                ROOT + ".tensor..", ROOT + ".rng..").check(core);
+                ROOT + ".tensor..", ROOT + ".rng..").check(CORE);
     }
 
     @Test
     void packagesFormNoCycles() {
-        slices().matching(ROOT + ".(*)..").should().beFreeOfCycles().check(core);
+        slices().matching(ROOT + ".(*)..").should().beFreeOfCycles().check(CORE);
     }
 
     @Test
     void onlyTheKernelPackageCallsNativeCode() {
-        onlyKernelCallsNativeCode(ROOT).check(core);
-        assertThrows(AssertionError.class, () -> onlyKernelCallsNativeCode(FIXTURE).check(fixture));
+        onlyKernelCallsNativeCode(ROOT).check(CORE);
+        assertThrows(AssertionError.class, () -> onlyKernelCallsNativeCode(FIXTURE).check(BROKEN));
     }
 
     @Test
     void onlyTheKernelPackageUsesTheGeneratedBindings() {
         noClasses().that().resideOutsideOfPackage(ROOT + ".kernel..")
-                .should().dependOnClassesThat().resideInAPackage(ROOT + ".kernel.ffm..").check(core);
+                .should().dependOnClassesThat().resideInAPackage(ROOT + ".kernel.ffm..").check(CORE);
     }
 
     @Test
     void theLibraryNeedsTheJdkAlone() {
-        classes().should().onlyDependOnClassesThat().resideInAnyPackage(ROOT + "..", "java..", "jdk..").check(core);
+        classes().should().onlyDependOnClassesThat().resideInAnyPackage(ROOT + "..", "java..", "jdk..").check(CORE);
     }
 
     @Test
     void theLibraryNeitherPrintsNorExits() {
         noClasses().that(resideInAPackage(ROOT + "..")).and().resideOutsideOfPackage(ROOT + ".kernel.ffm..")
                 .should().accessField(System.class, "out").orShould().accessField(System.class, "err")
-                .orShould().callMethod(System.class, "exit", int.class).check(core);
-        assertTrue(core.size() > 20, "the classes were not read");
+                .orShould().callMethod(System.class, "exit", int.class).check(CORE);
+        assertTrue(CORE.size() > 20, "the classes were not read");
     }
 
     private static ArchRule layers(String root) {
