@@ -34,6 +34,7 @@ void sterna_avx512_rows(sterna_table *t);
 void sterna_reference_attention(sterna_table *t);
 void sterna_avx2_attention(sterna_table *t);
 void sterna_avx512_attention(sterna_table *t);
+void sterna_amx_attention(sterna_table *t);
 void sterna_reference_gemm(sterna_table *t);
 void sterna_avx2_gemm(sterna_table *t);
 void sterna_avx512_gemm(sterna_table *t);

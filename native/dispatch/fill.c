@@ -48,6 +48,7 @@ void sterna_fill_amx(sterna_table *t) {
     sterna_amx_linear(t);
     sterna_amx_gemm(t);
     sterna_amx_probe(t);
+    sterna_amx_attention(t);
 }
 
 #endif

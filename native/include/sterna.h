@@ -327,7 +327,8 @@ STERNA_API int32_t sterna_gemm(int32_t tier, const sterna_matrix *a, const stern
  * kv_heads * head_dim); lse (heads, sequences * length): log of the softmax's denominator, kept for
  * the backward. Query i of a sequence sees keys 0...past + i. A unit is (sequence, kv head): unit =
  * sequence * kv_heads + kv_head. Softmax scale 1 / sqrt(head_dim). head_dim is a multiple of 2, at most
- * 256. The backward takes past = 0 only.
+ * 256. The backward takes past = 0 only. Tiers with a bf16 matrix unit round the operands of the products
+ * to bf16, except for a few queries; sums and the softmax are f32.
  */
 typedef struct sterna_attention {
     int64_t sequences, length, past, heads, kv_heads, head_dim;

@@ -1,4 +1,5 @@
 /* attention.c: causal attention in f32, vectors of 16 floats. */
+#include "kernels/template/attention_f32.h"
 #include "kernels/template/attention.h"
 
 #include "dispatch/families.h"

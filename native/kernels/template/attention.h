@@ -1,6 +1,6 @@
 /*
- * attention.h: causal attention in blocks (Dao, FlashAttention-2, 2023), in f32. Included by the
- * attention.c of a tier, which calls fill_attention.
+ * attention.h: causal attention in blocks (Dao, FlashAttention-2, 2023). Included by the attention.c of a
+ * tier, which calls fill_attention.
  *
  * A unit's queries and keys are cut into blocks of BLOCK rows, counted from 0 whatever the slice. Every
  * block in use is copied to scratch as f32 (BLOCK, width), width = head_dim rounded up to LANES, missing
@@ -8,144 +8,24 @@
  *
  * `see` says what a pair of blocks sees: query i sees keys 0...see + i of the block.
  *
- * The three products of a pair of blocks do nearly all the work:
+ * The tier defines the three products of a pair of blocks, which do nearly all the work, before:
  *   block_scores      scores (queries, keys) = rows (queries, width) keys_t (width, keys)
  *   block_values      sums (queries, width) += weights (queries, keys) rows (keys, width)
  *   block_transposed  sums (keys, width) += weights (queries, keys)^T rows (queries, width)
- * They leave out what no query sees, in strips of STRIP rows; weights are 0 there within a strip.
+ * They may leave out what no query of a strip of STRIP rows sees, rounded up to KEY_STEP keys; what they
+ * don't leave out has weight 0 where a query does not see the key, and where a strip's row is no query.
  */
 #include <math.h>
 
 #include "dispatch/table.h"
-#include "kernels/template/row.h"
-#include "kernels/template/transpose.h"
+#include "kernels/template/block.h"
 
-#define BLOCK 64
-#define STRIP 4
-#define STRIP_VECTORS (LANES == 16 ? 4 : 3) /* accumulators of a strip: 16 of 32 registers, or 12 of 16 */
 #define LOG2E 1.44269504f
 #define LN2 0.693147181f
 
-/* ---------------------------------------------------------------- arithmetic */
-
-/* a * b + c, rounded once. */
-INLINE vfloat fused(vfloat a, vfloat b, vfloat c) {
-#if LANES == 16
-    return (vfloat)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#else
-    return (vfloat)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#endif
-}
-
-INLINE vfloat load_whole(const float *p) {
-    return load_floats(p, LANES);
-}
-
-INLINE void store_whole(float *p, vfloat v) {
-    store_floats(p, v, LANES);
-}
-
-INLINE float sum_across(vfloat v) {
-    vfloat lanes[PARTS] = {v};
-    return sum_of_lanes(lanes);
-}
-
-INLINE float max_across(vfloat v) {
-    vfloat lanes[PARTS];
-    for (int p = 0; p < PARTS; p++) lanes[p] = v;
-    return max_of_lanes(lanes);
-}
-
-/* 2^x for x <= 0, within 2e-7 of it; 2^-126 below that, and a NaN stays one. 2^r on |r| <= 1/2 is its
- * Taylor polynomial of degree 6. */
-INLINE vfloat exp2_of(vfloat x) {
-    x = max_float(splat(-126.0f), x);
-    vfloat shifted = x + ROUND_TO_INTEGER, r = x - (shifted - ROUND_TO_INTEGER);
-    vfloat p = fused(r, splat(1.5403530e-4f), splat(1.3333558e-3f));
-    p = fused(p, r, splat(9.6181291e-3f));
-    p = fused(p, r, splat(5.5504109e-2f));
-    p = fused(p, r, splat(2.4022651e-1f));
-    p = fused(p, r, splat(6.9314718e-1f));
-    p = fused(p, r, splat(1.0f));
-    return (vfloat)((vuint)p + ((vuint)shifted << 23));
-}
-
-INLINE float exp2_of_one(float x) {
-    return exp2_of(splat(x))[0];
-}
-
-INLINE int64_t clamp(int64_t x, int64_t low, int64_t high) {
-    return x < low ? low : x > high ? high : x;
-}
-
-INLINE int64_t round_up(int64_t x, int64_t step) {
-    return (x + step - 1) / step * step;
-}
-
-/* ---------------------------------------------------------------- products of blocks */
-
-/* c (STRIP, vectors * LANES) = or += a (STRIP, terms) b (terms, ...); element (r, t) of a is
- * a[r * row_step + t * term_step]. */
-INLINE void multiply_tile(int vectors, const float *a, int64_t row_step, int64_t term_step, const float *b,
-                          int64_t b_step, float *c, int64_t c_step, int64_t terms, int accumulate) {
-    vfloat sum[STRIP][4];
-    for (int r = 0; r < STRIP; r++)
-        for (int v = 0; v < vectors; v++)
-            sum[r][v] = accumulate ? load_whole(c + r * c_step + v * LANES) : splat(0);
-    for (int64_t t = 0; t < terms; t++) {
-        vfloat x[4];
-        for (int v = 0; v < vectors; v++) x[v] = load_whole(b + t * b_step + v * LANES);
-        for (int r = 0; r < STRIP; r++) {
-            vfloat weight = splat(a[r * row_step + t * term_step]);
-            for (int v = 0; v < vectors; v++) sum[r][v] = fused(weight, x[v], sum[r][v]);
-        }
-    }
-    for (int r = 0; r < STRIP; r++)
-        for (int v = 0; v < vectors; v++) store_whole(c + r * c_step + v * LANES, sum[r][v]);
-}
-
-/* The same for `cols` columns, a multiple of LANES. */
-static void multiply_strip(const float *a, int64_t row_step, int64_t term_step, const float *b, int64_t b_step,
-                           float *c, int64_t c_step, int64_t cols, int64_t terms, int accumulate) {
-    for (int64_t j = 0; j < cols;) {
-        int64_t vectors = clamp((cols - j) / LANES, 1, STRIP_VECTORS);
-        switch (vectors) {
-        case 1: multiply_tile(1, a, row_step, term_step, b + j, b_step, c + j, c_step, terms, accumulate); break;
-        case 2: multiply_tile(2, a, row_step, term_step, b + j, b_step, c + j, c_step, terms, accumulate); break;
-        case 3: multiply_tile(3, a, row_step, term_step, b + j, b_step, c + j, c_step, terms, accumulate); break;
-        default: multiply_tile(4, a, row_step, term_step, b + j, b_step, c + j, c_step, terms, accumulate);
-        }
-        j += vectors * LANES;
-    }
-}
-
-/* Keys that some query of the strip at row i sees. */
-INLINE int64_t strip_keys(int64_t see, int64_t i) {
-    return clamp(see + i / STRIP * STRIP + STRIP, 0, BLOCK);
-}
-
-static void block_scores(const float *rows, const float *keys_t, float *scores, int64_t queries, int64_t width,
-                         int64_t see) {
-    for (int64_t i = 0; i < queries; i += STRIP)
-        multiply_strip(rows + i * width, width, 1, keys_t, BLOCK, scores + i * BLOCK, BLOCK,
-                       round_up(strip_keys(see, i), LANES), width, 0);
-}
-
-static void block_values(const float *weights, const float *rows, float *sums, int64_t queries, int64_t width,
-                         int64_t see) {
-    for (int64_t i = 0; i < queries; i += STRIP)
-        multiply_strip(weights + i * BLOCK, BLOCK, 1, rows, width, sums + i * width, width, width,
-                       strip_keys(see, i), 1);
-}
-
-/* A key j is seen by queries from j - see on; see is a multiple of STRIP. */
-static void block_transposed(const float *weights, const float *rows, float *sums, int64_t queries, int64_t keys,
-                             int64_t width, int64_t see) {
-    for (int64_t j = 0; j < keys; j += STRIP) {
-        int64_t from = clamp(j - see, 0, queries);
-        multiply_strip(weights + from * BLOCK + j, 1, BLOCK, rows + from * width, width, sums + j * width, width,
-                       width, queries - from, 1);
-    }
+/* The end of the weights in row i. */
+INLINE int64_t strip_end(int64_t see, int64_t i) {
+    return round_up(keys_seen(see, i, STRIP), KEY_STEP);
 }
 
 /* ---------------------------------------------------------------- blocks in scratch */
@@ -171,17 +51,6 @@ static void store_block(const float *block, float factor, region to) {
         for (int64_t c = 0; c < to.head_dim; c += LANES)
             store(out, c, to.head_dim - c, load_whole(block + r * to.width + c) * factor);
     }
-}
-
-/* block (BLOCK, width) to block_t (width, BLOCK) */
-static void transpose_block(const float *block, int64_t width, float *block_t) {
-    for (int64_t r = 0; r < BLOCK; r += 8)
-        for (int64_t c = 0; c < width; c += 8) {
-            __m256i square[8];
-            for (int i = 0; i < 8; i++) square[i] = _mm256_loadu_si256((const __m256i *)(block + (r + i) * width + c));
-            transpose_8x8(square);
-            for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)(block_t + (c + i) * BLOCK + r), square[i]);
-        }
 }
 
 /* One (sequence, kv head) and its query heads. */
@@ -310,7 +179,7 @@ static void forward_pair(const forward_state *s, const float *keys_t, const floa
                          int64_t see) {
     block_scores(s->q, keys_t, scores, s->at.queries, width, see);
     for (int64_t i = 0; i < s->at.queries; i++) {
-        int64_t seen = clamp(see + i + 1, 0, BLOCK), end = round_up(strip_keys(see, i), LANES);
+        int64_t seen = clamp(see + i + 1, 0, BLOCK), end = strip_end(see, i);
         if (seen > 0) fold_scores(scores + i * BLOCK, seen, end, s, i, width);
         else memset(scores + i * BLOCK, 0, (size_t)end * sizeof *scores);
     }
@@ -473,11 +342,14 @@ static void load_keys(const unit *u, int64_t key0, backward_keys *b) {
 static void score_gradients(const backward_queries *q, const backward_keys *k, int64_t see) {
     for (int64_t i = 0; i < q->at.queries; i++) {
         float *p = k->p + i * BLOCK, *ds = k->ds + i * BLOCK;
-        int64_t end = round_up(strip_keys(see, i), LANES);
+        int64_t end = strip_end(see, i);
         exponentiate(p, clamp(see + i + 1, 0, BLOCK), end, q->lse[i]);
         for (int64_t j = 0; j < end; j += LANES)
             store_whole(ds + j, load_whole(p + j) * (load_whole(ds + j) - q->dot[i]));
     }
+    int64_t empty = (round_up(q->at.queries, STRIP) - q->at.queries) * BLOCK;
+    memset(k->p + q->at.queries * BLOCK, 0, (size_t)empty * sizeof(float));
+    memset(k->ds + q->at.queries * BLOCK, 0, (size_t)empty * sizeof(float));
 }
 
 enum { QUERY_GRADIENT = 1, KEY_GRADIENTS = 2 };

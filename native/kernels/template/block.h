@@ -1,0 +1,80 @@
+/* block.h: square blocks of f32 in scratch, for attention: vectors that are always whole, and exp2. */
+#ifndef STERNA_BLOCK_H
+#define STERNA_BLOCK_H
+
+#include "kernels/template/row.h"
+#include "kernels/template/transpose.h"
+
+#define BLOCK 64
+
+/* a * b + c, rounded once. */
+INLINE vfloat fused(vfloat a, vfloat b, vfloat c) {
+#if LANES == 16
+    return (vfloat)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#else
+    return (vfloat)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#endif
+}
+
+INLINE vfloat load_whole(const float *p) {
+    return load_floats(p, LANES);
+}
+
+INLINE void store_whole(float *p, vfloat v) {
+    store_floats(p, v, LANES);
+}
+
+INLINE float sum_across(vfloat v) {
+    vfloat lanes[PARTS] = {v};
+    return sum_of_lanes(lanes);
+}
+
+INLINE float max_across(vfloat v) {
+    vfloat lanes[PARTS];
+    for (int p = 0; p < PARTS; p++) lanes[p] = v;
+    return max_of_lanes(lanes);
+}
+
+/* 2^x for x <= 0, within 2e-7 of it; 2^-126 below that, and a NaN stays one. 2^r on |r| <= 1/2 is its
+ * Taylor polynomial of degree 6. */
+INLINE vfloat exp2_of(vfloat x) {
+    x = max_float(splat(-126.0f), x);
+    vfloat shifted = x + ROUND_TO_INTEGER, r = x - (shifted - ROUND_TO_INTEGER);
+    vfloat p = fused(r, splat(1.5403530e-4f), splat(1.3333558e-3f));
+    p = fused(p, r, splat(9.6181291e-3f));
+    p = fused(p, r, splat(5.5504109e-2f));
+    p = fused(p, r, splat(2.4022651e-1f));
+    p = fused(p, r, splat(6.9314718e-1f));
+    p = fused(p, r, splat(1.0f));
+    return (vfloat)((vuint)p + ((vuint)shifted << 23));
+}
+
+INLINE float exp2_of_one(float x) {
+    return exp2_of(splat(x))[0];
+}
+
+INLINE int64_t clamp(int64_t x, int64_t low, int64_t high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+INLINE int64_t round_up(int64_t x, int64_t step) {
+    return (x + step - 1) / step * step;
+}
+
+/* Keys that some query of the strip of `strip` rows at row i sees. */
+INLINE int64_t keys_seen(int64_t see, int64_t i, int64_t strip) {
+    return clamp(see + i / strip * strip + strip, 0, BLOCK);
+}
+
+/* block (BLOCK, width) to block_t (width, BLOCK) */
+static void transpose_block(const float *block, int64_t width, float *block_t) {
+    for (int64_t r = 0; r < BLOCK; r += 8)
+        for (int64_t c = 0; c < width; c += 8) {
+            __m256i square[8];
+            for (int i = 0; i < 8; i++) square[i] = _mm256_loadu_si256((const __m256i *)(block + (r + i) * width + c));
+            transpose_8x8(square);
+            for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)(block_t + (c + i) * BLOCK + r), square[i]);
+        }
+}
+
+#endif
