@@ -109,6 +109,19 @@ INLINE vdouble double_of(vfloat x, int half) {
 INLINE vint choose(vint mask, vint a, vint b) {
     return (vint)_mm512_ternarylogic_epi32((__m512i)mask, (__m512i)a, (__m512i)b, 0xca);
 }
+/* x + 1 where a < b, otherwise x. */
+INLINE vint increment_where_less(vint x, vfloat a, vfloat b) {
+    __mmask16 less = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ);
+    return (vint)_mm512_mask_sub_epi32((__m512i)x, less, (__m512i)x, _mm512_set1_epi32(-1));
+}
+/* a | (b & c). */
+INLINE vint or_and(vint a, vint b, vint c) {
+    return (vint)_mm512_ternarylogic_epi32((__m512i)a, (__m512i)b, (__m512i)c, 0xf8);
+}
+/* table[i % LANES] for every lane i of the index. */
+INLINE vfloat look_up(vfloat table, vint index) {
+    return (vfloat)_mm512_permutexvar_ps((__m512i)index, (__m512)table);
+}
 INLINE int count_different(vint a, vint b) {
     return __builtin_popcount(_mm512_cmpneq_epi32_mask((__m512i)a, (__m512i)b));
 }
@@ -227,6 +240,15 @@ INLINE vdouble double_of(vfloat x, int half) {
 }
 INLINE vint choose(vint mask, vint a, vint b) {
     return (vint)_mm256_blendv_epi8((__m256i)b, (__m256i)a, (__m256i)mask);
+}
+INLINE vint increment_where_less(vint x, vfloat a, vfloat b) {
+    return x - (a < b);
+}
+INLINE vint or_and(vint a, vint b, vint c) {
+    return a | (b & c);
+}
+INLINE vfloat look_up(vfloat table, vint index) {
+    return (vfloat)_mm256_permutevar8x32_ps((__m256)table, (__m256i)index);
 }
 INLINE int count_different(vint a, vint b) {
     int equal = _mm256_movemask_ps((__m256)_mm256_cmpeq_epi32((__m256i)a, (__m256i)b));

@@ -94,6 +94,8 @@ INLINE void adamw_block(const sterna_adamw_step *step, const round_keys *keys, f
                         moment_block v) {
     vfloat first[VECTORS], second[VECTORS];
     float rate = step->rate * step->bias1;
+    fetch_ahead(m);
+    fetch_ahead(v);
     load_moment(m, SIGNED, first);
     load_moment(v, SQUARE, second);
 #pragma GCC unroll 8
@@ -135,6 +137,7 @@ typedef struct momentum_rule {
 INLINE void momentum_block(const momentum_rule *rule, float *g, moment_block m, float factor,
                            const float *col_factor) {
     vfloat first[VECTORS];
+    fetch_ahead(m);
     load_moment(m, SIGNED, first);
     for (int i = 0; i < VECTORS; i++) {
         int n = lanes_left(m.count, i * LANES), at = n ? i * LANES : 0;

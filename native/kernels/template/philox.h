@@ -81,6 +81,13 @@ INLINE void last_round(const vlong multiplicand[2], uint32_t multiplier, const v
     *lower = interleave(a, b);
 }
 
+/* The last round of two vectors, the even and the odd counters among LANES: word w of them is words[w * 16 / LANES]. */
+INLINE void finish_words(const round_keys *keys, const philox_state *s, int v, vuint *words) {
+    int last = STERNA_PHILOX_ROUNDS - 1;
+    last_round(s->x2 + v, STERNA_PHILOX_M1, s->x1 + v, keys->first[last], words, words + 16 / LANES);
+    last_round(s->x0 + v, STERNA_PHILOX_M0, s->x3 + v, keys->second[last], words + 32 / LANES, words + 48 / LANES);
+}
+
 /* The words of block `block` of 64 elements in a stream: words[v] belongs to elements v * LANES ... */
 INLINE void block_words(const round_keys *keys, uint32_t stream, int64_t block, vuint words[VECTORS]) {
     for (int begin = 0; begin < 16; begin += LANES) {
@@ -88,11 +95,24 @@ INLINE void block_words(const round_keys *keys, uint32_t stream, int64_t block, 
         vlong even = splat_long((uint64_t)STERNA_PHILOX_M0 * (uint32_t)index) + even_multiples(STERNA_PHILOX_M0);
         vlong products[2] = {even, even + splat_long(STERNA_PHILOX_M0)};
         philox_state s = nine_rounds(keys, 2, products, (uint32_t)(index >> 32), stream, 0);
-        int last = STERNA_PHILOX_ROUNDS - 1, v = begin / LANES;
-        last_round(s.x2, STERNA_PHILOX_M1, s.x1, keys->first[last], &words[v], &words[v + 16 / LANES]);
-        last_round(s.x0, STERNA_PHILOX_M0, s.x3, keys->second[last], &words[v + 32 / LANES],
-                   &words[v + 48 / LANES]);
+        finish_words(keys, &s, 0, words + begin / LANES);
     }
+}
+
+/* The words of blocks `block`, an even number, and `block` + 1: with 16 lanes the four chains of both run together. */
+INLINE void block_pair_words(const round_keys *keys, uint32_t stream, int64_t block, vuint words[2][VECTORS]) {
+#if LANES == 16
+    uint64_t index = (uint64_t)block * 16; /* a multiple of 32: adding lanes and 16 carries nothing */
+    vlong even = splat_long((uint64_t)STERNA_PHILOX_M0 * (uint32_t)index) + even_multiples(STERNA_PHILOX_M0);
+    vlong odd = even + splat_long(STERNA_PHILOX_M0), next = splat_long(16 * (uint64_t)STERNA_PHILOX_M0);
+    vlong products[4] = {even, odd, even + next, odd + next};
+    philox_state s = nine_rounds(keys, 4, products, (uint32_t)(index >> 32), stream, 0);
+    finish_words(keys, &s, 0, words[0]);
+    finish_words(keys, &s, 2, words[1]);
+#else
+    block_words(keys, stream, block, words[0]);
+    block_words(keys, stream, block + 1, words[1]);
+#endif
 }
 
 #endif

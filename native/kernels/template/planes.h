@@ -59,8 +59,9 @@ INLINE void add_bits(packed_planes *p, int bits, int first, vint x) {
         int width = 8 >> plane, slot = first % (8 * width) / LANES;
         if (!(bits & width)) continue;
         below -= width;
-        vint fields = (x >> below & splat_int((1 << width) - 1)) << plane_shifts(width, first);
-        p->planes[plane][slot] = first / LANES == slot ? fields : p->planes[plane][slot] | fields;
+        vint shifts = plane_shifts(width, first), mask = splat_int((1 << width) - 1) << shifts;
+        vint fields = x >> below << shifts;
+        p->planes[plane][slot] = first / LANES == slot ? fields & mask : or_and(p->planes[plane][slot], fields, mask);
     }
 }
 
