@@ -123,7 +123,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
         return chosen;
     }
 
-    private static Map<Probe, Double> ceilings(Tier tier, Slices slices) {
+    static Map<Probe, Double> ceilings(Tier tier, Slices slices) {
         Map<Probe, Double> measured = new EnumMap<>(Probe.class);
         for (Probe probe : Probe.values()) {
             OptionalDouble ceiling = Machine.ceiling(tier, probe, slices);

@@ -111,7 +111,7 @@ final class KernelBench {
     private List<Row> many(Case c, Operands o, Workspace.Section section) {
         List<Row> rows = new ArrayList<>();
         double blas = sgemm(c, o);
-        Probe gradient = ceilings.containsKey(Probe.BF16) ? Probe.BF16 : Probe.F32;
+        Probe gradient = ceilings.getOrDefault(Probe.BF16, 0.0) > ceilings.get(Probe.F32) ? Probe.BF16 : Probe.F32;
         rows.add(product("linear", c, best(() -> forward(o, o.w)), Probe.INT8, blas));
         rows.add(product("input_gradient", c, best(() -> slices.rows(c.tokens, ROWS, (row0, row1, worker) ->
                 kernels.inputGradient(o.y, o.w, o.x, false, row0, row1, worker.scratch()))), gradient, blas));

@@ -62,6 +62,8 @@ public final class Main {
         TrainCommand.addOptions(commands.getSubcommands().get("train").getCommandSpec());
         DataPrepareCommand.addOptions(
                 commands.getSubcommands().get("data").getSubcommands().get("prepare").getCommandSpec());
+        BenchTrainCommand.addOptions(
+                commands.getSubcommands().get("bench").getSubcommands().get("train").getCommandSpec());
         return commands
                 .setExecutionExceptionHandler(errors)
                 .setParameterExceptionHandler(errors)

@@ -7,6 +7,8 @@ import static io.sterna.train.Setting.Group.OPTIMIZER;
 import static io.sterna.train.Setting.Group.OUTPUT;
 import static io.sterna.train.Setting.Group.RUN;
 
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Slices;
 import io.sterna.train.Setting.Describe;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -222,6 +224,12 @@ public final class TrainConfig {
         c.checkRanges();
         Parts.of(c);
         return c;
+    }
+
+    /** A trainer with these settings, which must be resolved; {@code slices} remain the caller's. */
+    public Trainer newTrainer(Kernels kernels, Slices slices) {
+        Parts parts = Parts.of(this);
+        return new Trainer(parts.model(), parts.method(), parts.optimizer(), parts.schedule(), parts.settings(), kernels, slices);
     }
 
     private void checkRanges() {

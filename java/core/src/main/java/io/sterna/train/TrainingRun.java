@@ -151,11 +151,9 @@ public final class TrainingRun implements AutoCloseable {
                 ? Optional.of(new HeldOutLoss(
                         new Windows(shards.dev(), config.seqLen), config.evalSequences, config.batch, config.seqLen))
                 : Optional.empty();
-        Parts parts = Parts.of(config);
         this.slices = new Slices(config.threads);
         try {
-            this.trainer = new Trainer(parts.model(), parts.method(), parts.optimizer(), parts.schedule(), parts.settings(),
-                    kernels, slices);
+            this.trainer = config.newTrainer(kernels, slices);
         } catch (RuntimeException | Error e) {
             slices.close();
             throw e;

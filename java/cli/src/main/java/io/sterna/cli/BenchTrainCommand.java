@@ -1,0 +1,182 @@
+package io.sterna.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Machine;
+import io.sterna.kernel.Machine.Probe;
+import io.sterna.kernel.Slices;
+import io.sterna.train.ConfigException;
+import io.sterna.train.MemoryCheck;
+import io.sterna.train.MemoryPlan;
+import io.sterna.train.ProcessMemory;
+import io.sterna.train.Setting.Group;
+import io.sterna.train.TrainConfig;
+import io.sterna.train.Trainer;
+import io.sterna.train.TrainingRun;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Times whole training steps on random tokens. */
+@Command(
+        name = "train",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        customSynopsis = "sterna bench train [OPTION...]",
+        description = "Times training steps on random tokens: speed, time by kernel, memory beside its prediction.")
+final class BenchTrainCommand implements Callable<Integer> {
+    private static final Set<String> RUN_SETTINGS = Set.of("batch", "accumulate", "recompute", "seed", "threads", "vocab");
+    /** Sequences a step where nothing is said: those of the measurements that others publish. */
+    private static final Map<String, Integer> BATCHES = Map.of("nano", 16, "8m", 16);
+    private static final int OTHER_BATCH = 4;
+
+    @Option(names = "--seconds", paramLabel = "X", defaultValue = "20", description = "Time to measure. Default: ${DEFAULT-VALUE}")
+    private double seconds;
+
+    @Option(names = "--warm-up", paramLabel = "N", defaultValue = "3", description = "Steps before. Default: ${DEFAULT-VALUE}")
+    private int warmUp;
+
+    @Option(names = "--json", paramLabel = "FILE", description = "Write the figures as JSON too.")
+    private Path json;
+
+    @Spec
+    private CommandSpec spec;
+
+    /** The settings of model, method and optimizer as options. */
+    static void addOptions(CommandSpec spec) {
+        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD, Group.OPTIMIZER).contains(setting.group())
+                || RUN_SETTINGS.contains(setting.key()));
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        if (!(seconds > 0) || warmUp < 0) {
+            throw new ConfigException("seconds " + seconds + ", warm-up " + warmUp + ": must be above 0 and at least 0");
+        }
+        TrainConfig config = new TrainConfig();
+        SettingOptions.apply(spec.commandLine().getParseResult(), config);
+        if (config.batch == null) {
+            config.batch = BATCHES.getOrDefault(config.preset == null ? "nano" : config.preset, OTHER_BATCH);
+        }
+        config = config.resolved();
+        MemoryCheck.require(TrainingRun.planOf(config));
+        Map<String, Object> figures = measure(config);
+        if (json != null) {
+            new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(json.toFile(), figures);
+        }
+        return 0;
+    }
+
+    private Map<String, Object> measure(TrainConfig config) throws IOException {
+        Kernels kernels = Kernels.best();
+        try (Slices slices = new Slices(config.threads);
+                Trainer trainer = config.newTrainer(kernels, slices);
+                Arena arena = Arena.ofShared()) {
+            MemorySegment tokens = randomTokens(config, arena);
+            long perStep = tokens.byteSize() / Integer.BYTES - 1;
+            long step = 0;
+            for (int i = 0; i < warmUp; i++) {
+                trainer.step(++step, tokens, tokens.asSlice(Integer.BYTES));
+            }
+            List<Double> times = new ArrayList<>();
+            OperationProfile profile = new OperationProfile(Thread.currentThread());
+            try (profile) {
+                long end = System.nanoTime() + (long) (seconds * 1e9);
+                while (times.isEmpty() || System.nanoTime() < end) {
+                    long start = System.nanoTime();
+                    trainer.step(++step, tokens, tokens.asSlice(Integer.BYTES));
+                    times.add((System.nanoTime() - start) * 1e-9);
+                }
+            }
+            long peak = ProcessMemory.peakRss().orElse(0); // before the ceilings take memory of their own
+            Map<Probe, Double> ceilings = BenchKernelsCommand.ceilings(kernels.tier(), slices);
+            return report(config, trainer.plan(), kernels, perStep, times, profile, peak, ceilings);
+        }
+    }
+
+    /** Inputs, and behind them one more token, so that targets are the inputs shifted by one. */
+    private static MemorySegment randomTokens(TrainConfig config, Arena arena) {
+        long count = (long) config.batch * config.accumulate * config.seqLen + 1;
+        MemorySegment tokens = arena.allocate(ValueLayout.JAVA_INT, count);
+        SplittableRandom random = new SplittableRandom(config.seed);
+        for (long i = 0; i < count; i++) {
+            tokens.setAtIndex(ValueLayout.JAVA_INT, i, random.nextInt(config.vocab));
+        }
+        return tokens;
+    }
+
+    private Map<String, Object> report(TrainConfig config, MemoryPlan plan, Kernels kernels, long tokens, List<Double> times,
+            OperationProfile profile, long peak, Map<Probe, Double> ceilings) {
+        List<Double> sorted = times.stream().sorted().toList();
+        double median = sorted.get(sorted.size() / 2);
+        double best = sorted.getFirst();
+        double flops = plan.flopPerToken() * tokens / median;
+        Probe probe = ceilings.getOrDefault(Probe.BF16, 0.0) > ceilings.get(Probe.F32) ? Probe.BF16 : Probe.F32;
+        double stepMillis = times.stream().mapToDouble(t -> t).average().orElseThrow() * 1e3;
+        Map<String, Object> f = new LinkedHashMap<>();
+        f.put("preset", config.preset);
+        f.put("method", config.method);
+        f.put("bits", config.bits);
+        f.put("optimizer", config.optimizer);
+        f.put("state", config.state);
+        f.put("threads", config.threads);
+        f.put("tier", kernels.tier().toString());
+        f.put("tokens_per_step", tokens);
+        f.put("steps", times.size());
+        f.put("tokens_per_second", tokens / median);
+        f.put("tokens_per_second_best", tokens / best);
+        f.put("flop_per_token", plan.flopPerToken());
+        f.put("flops_per_second", flops);
+        f.put("ceiling", probe.name().toLowerCase(java.util.Locale.ROOT));
+        f.put("ceiling_flops_per_second", ceilings.get(probe));
+        f.put("share_of_ceiling", flops / ceilings.get(probe));
+        f.put("peak_rss_bytes", peak);
+        f.put("predicted_peak_bytes", MemoryCheck.predictedPeak(plan));
+        f.put("ms_per_step", stepMillis);
+        f.put("ms_by_operation", profile.operations(stepMillis));
+        f.put("ms_by_phase", profile.phases(stepMillis));
+        Map<String, Object> bytes = new LinkedHashMap<>();
+        plan.bytes().forEach((kind, n) -> bytes.put(kind.toString(), n));
+        f.put("bytes_by_kind", bytes);
+        print(f);
+        return f;
+    }
+
+    private void print(Map<String, Object> f) {
+        PrintWriter out = spec.commandLine().getOut();
+        out.println(Units.format("%s %s%s, %s with %s state: %d steps of %d tokens, tier %s, %d threads", f.get("preset"), f.get("method"),
+                f.get("bits") == null ? "" : " " + f.get("bits"), f.get("optimizer"), f.get("state"), f.get("steps"),
+                f.get("tokens_per_step"), f.get("tier"), f.get("threads")));
+        out.println(Units.format("speed    %,.0f tokens/s (best %,.0f); %.1f GFLOP/s, %.1f %% of the %s ceiling of %.0f GFLOP/s",
+                f.get("tokens_per_second"), f.get("tokens_per_second_best"), (double) f.get("flops_per_second") / 1e9,
+                100 * (double) f.get("share_of_ceiling"), f.get("ceiling"), (double) f.get("ceiling_flops_per_second") / 1e9));
+        long peak = (long) f.get("peak_rss_bytes");
+        long predicted = (long) f.get("predicted_peak_bytes");
+        out.println(Units.format("memory   %s at the peak, predicted %s (%+.1f %%)", Units.bytes(peak), Units.bytes(predicted),
+                100.0 * (predicted - peak) / peak));
+        table(out, "ms a step by kernel", (Map<?, ?>) f.get("ms_by_operation"), 1);
+        table(out, "ms a step by phase", (Map<?, ?>) f.get("ms_by_phase"), 1);
+        table(out, "MB by kind", (Map<?, ?>) f.get("bytes_by_kind"), 1e-6);
+        out.flush();
+    }
+
+    private static void table(PrintWriter out, String title, Map<?, ?> rows, double unit) {
+        out.println(title);
+        rows.forEach((name, value) -> out.println(Units.format("  %-22s %10.2f", name, ((Number) value).doubleValue() * unit)));
+    }
+}
