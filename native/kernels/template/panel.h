@@ -16,8 +16,10 @@
 
 #if defined(__AVX512BW__)
 
-/* Bytes at...at+15 of every row: word i of lane n of words[i] is dword i of row n. */
-ALWAYS_INLINE void gather_quads(const uint8_t *const rows[PANEL], int64_t at, __m512i words[4]) {
+typedef uint32_t words __attribute__((vector_size(64)));
+
+/* Bytes at...at+15 of every row: lane n of out[i] is dword i of row n. */
+ALWAYS_INLINE void gather_quads(const uint8_t *const rows[PANEL], int64_t at, words out[4]) {
     __m512i v[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
@@ -28,53 +30,55 @@ ALWAYS_INLINE void gather_quads(const uint8_t *const rows[PANEL], int64_t at, __
     }
     __m512i low01 = _mm512_unpacklo_epi32(v[0], v[1]), high01 = _mm512_unpackhi_epi32(v[0], v[1]);
     __m512i low23 = _mm512_unpacklo_epi32(v[2], v[3]), high23 = _mm512_unpackhi_epi32(v[2], v[3]);
-    words[0] = _mm512_unpacklo_epi64(low01, low23);
-    words[1] = _mm512_unpackhi_epi64(low01, low23);
-    words[2] = _mm512_unpacklo_epi64(high01, high23);
-    words[3] = _mm512_unpackhi_epi64(high01, high23);
+    out[0] = (words)_mm512_unpacklo_epi64(low01, low23);
+    out[1] = (words)_mm512_unpackhi_epi64(low01, low23);
+    out[2] = (words)_mm512_unpacklo_epi64(high01, high23);
+    out[3] = (words)_mm512_unpackhi_epi64(high01, high23);
 }
 
 /* The 2 * width dwords of a plane, across the rows. */
-ALWAYS_INLINE void gather_plane(const uint8_t *const rows[PANEL], int64_t at, int width, __m512i *words) {
+ALWAYS_INLINE void gather_plane(const uint8_t *const rows[PANEL], int64_t at, int width, words *out) {
     if (width == 1) {
         int32_t pairs[2][PANEL];
         for (int r = 0; r < PANEL; r++) {
             memcpy(&pairs[0][r], rows[r] + at, 4);
             memcpy(&pairs[1][r], rows[r] + at + 4, 4);
         }
-        words[0] = load_vector(pairs[0]);
-        words[1] = load_vector(pairs[1]);
+        out[0] = (words)load_vector(pairs[0]);
+        out[1] = (words)load_vector(pairs[1]);
     } else {
+        int quads = width / 2;
 #pragma GCC unroll 4
-        for (int i = 0; i < width / 2; i++) gather_quads(rows, at + 16 * i, words + 4 * i);
+        for (int i = 0; i < quads; i++) gather_quads(rows, at + 16 * i, out + 4 * i);
     }
 }
 
 /* One block. Field f of dword d of a plane of `width` bits belongs to step 2 width f + d: what is
  * interleaved are the packed dwords, a few, and not the bytes that they become. */
 ALWAYS_INLINE void unpack_panel_block(const uint8_t *const rows[PANEL], int64_t at, int bits, uint8_t *out) {
-    const int and_xor = 0x6a, or_and = 0xf8; /* (a & b) ^ c and a | (b & c), as tables of vpternlog */
+    enum { and_xor = 0x6a, or_and = 0xf8 }; /* (a & b) ^ c and a | (b & c), as tables of vpternlog */
     int first = first_plane(bits), above = first; /* widths of planes */
     __m512i sign = _mm512_set1_epi8((char)(bits == 1 ? 0 : 1 << (first - 1)));
-    __m512i u[BLOCK_STEPS], words[BLOCK_STEPS];
-    gather_plane(rows, at, first, words);
+    __m512i u[BLOCK_STEPS];
+    words plane[BLOCK_STEPS];
+    gather_plane(rows, at, first, plane);
     __m512i field = _mm512_set1_epi8((char)((1 << first) - 1));
 #pragma GCC unroll 16
     for (int s = 0; s < BLOCK_STEPS; s++) {
-        __m512i shifted = _mm512_srli_epi32(words[s % (2 * first)], first * (s / (2 * first)));
-        u[s] = _mm512_ternarylogic_epi64(shifted, field, sign, and_xor);
+        words shifted = plane[s % (2 * first)] >> (first * (s / (2 * first)));
+        u[s] = _mm512_ternarylogic_epi64((__m512i)shifted, field, sign, and_xor);
     }
 #pragma GCC unroll 4
     for (int width = first / 2; width > 0; width /= 2) {
         if (!(bits & width)) continue;
         at += 8 * above;
         above = width;
-        gather_plane(rows, at, width, words);
+        gather_plane(rows, at, width, plane);
         __m512i low = _mm512_set1_epi8((char)((1 << width) - 1));
 #pragma GCC unroll 16
         for (int s = 0; s < BLOCK_STEPS; s++) {
-            __m512i shifted = _mm512_srli_epi32(words[s % (2 * width)], width * (s / (2 * width)));
-            u[s] = _mm512_ternarylogic_epi64(_mm512_slli_epi32(u[s], width), shifted, low, or_and);
+            words shifted = plane[s % (2 * width)] >> (width * (s / (2 * width)));
+            u[s] = _mm512_ternarylogic_epi64((__m512i)((words)u[s] << width), (__m512i)shifted, low, or_and);
         }
     }
 #pragma GCC unroll 16
