@@ -489,30 +489,36 @@ public final class Kernels {
         Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
     }
 
-    /** squares[r - row0] = sum of g(r) squared, for rows row0 ... row1 - 1 of g. */
-    public boolean rowSquares(FloatMatrix g, MemorySegment squares, long row0, long row1) {
+    /** squares[r - row0] = sum of g(r) squared, for rows row0 ... row1 - 1 of g; not finite where g is not. */
+    public void rowSquares(FloatMatrix g, MemorySegment squares, long row0, long row1) {
         Checks.alive("g", g);
         Checks.slice(row0, row1, g.rows());
         Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
         int status = sterna_row_squares(tier, g.descriptor(), squares, row0, row1);
-        return status == OK || nonFinite(new KernelException("row_squares", status, "g squares row0 row1", g, squares, row0, row1));
+        if (status != OK) {
+            throw new KernelException("row_squares", status, "g squares row0 row1", g, squares, row0, row1);
+        }
     }
 
     /** sums[c] = sum of g squared over the rows of g, in order, for columns col0 ... col1 - 1. */
-    public boolean columnSquares(FloatMatrix g, MemorySegment sums, long col0, long col1) {
+    public void columnSquares(FloatMatrix g, MemorySegment sums, long col0, long col1) {
         Checks.alive("g", g);
         Checks.slice(col0, col1, g.cols());
         Checks.bytes("sums", sums, g.cols() * Double.BYTES);
         int status = sterna_column_squares(tier, g.descriptor(), sums, col0, col1);
-        return status == OK || nonFinite(new KernelException("column_squares", status, "g sums col0 col1", g, sums, col0, col1));
+        if (status != OK) {
+            throw new KernelException("column_squares", status, "g sums col0 col1", g, sums, col0, col1);
+        }
     }
 
     /** squares[r - row0] = sum of u(r) squared, u = g * factor * rowFactor (1, N) * colFactor (1, K); g's first row is row0. */
-    public boolean adafactorSquares(AdafactorStep step, FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, MemorySegment squares, long row0, long row1) {
+    public void adafactorSquares(AdafactorStep step, FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, MemorySegment squares, long row0, long row1) {
         checkFactors(g, rowFactor, colFactor, row0, row1);
         Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
         int status = sterna_adafactor_squares(tier, step.struct(), g.descriptor(), rowFactor.data(), colFactor.data(), squares, row0, row1);
-        return status == OK || nonFinite(new KernelException("adafactor_squares", status, "step g row_factor col_factor squares row0 row1", "step", g, rowFactor, colFactor, squares, row0, row1));
+        if (status != OK) {
+            throw new KernelException("adafactor_squares", status, "step g row_factor col_factor squares row0 row1", "step", g, rowFactor, colFactor, squares, row0, row1);
+        }
     }
 
     /** The gradient g becomes Adafactor's delta in place; its first row is row0. m is null without a first moment. */

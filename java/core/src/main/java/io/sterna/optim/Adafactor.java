@@ -14,7 +14,6 @@ import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Adafactor (Shazeer and Stern 2018) with a given learning rate: the second moment v is kept as the means
@@ -67,26 +66,33 @@ final class Adafactor extends Optimizer {
 
     @Override
     public boolean prepare(State state, TensorStep step, FloatMatrix gradient, Slices slices) {
-        AtomicBoolean finite = new AtomicBoolean(true);
-        slices.rows(gradient.rows(), 16, (r0, r1, worker) ->
-                and(finite, kernels.rowSquares(gradient, rowSums.asSlice(r0 * Double.BYTES), r0, r1)));
-        if (!finite.get()) {
+        slices.rows(gradient.rows(), 16, (r0, r1, worker) -> kernels.rowSquares(gradient, rowSums(r0), r0, r1));
+        double squared = (double) step.factor() * step.factor();
+        if (!Float.isFinite((float) (squared * sum(rowSums, gradient.rows())))) {
             return false;
         }
         slices.rows(gradient.cols(), 64, (c0, c1, worker) -> kernels.columnSquares(gradient, colSums, c0, c1));
-        double squared = (double) step.factor() * step.factor();
-        decay(state.moments().get("r"), rowSums, squared / gradient.cols());
-        decay(state.moments().get("c"), colSums, squared / gradient.rows());
-        factors(state.moments().get("r"), rowFactor, mean(state.moments().get("r")));
-        factors(state.moments().get("c"), colFactor, 1);
+        Moment rows = state.moments().get("r");
+        Moment cols = state.moments().get("c");
+        decay(rows, rowSums, squared / gradient.cols());
+        decay(cols, colSums, squared / gradient.rows());
+        factors(rows, rowFactor, mean(rows));
+        factors(cols, colFactor, 1);
+        struct.set(step.rate(), (float) config.beta1(), step.factor() / clip(step, gradient, slices), step.key());
+        return true;
+    }
+
+    /** max(1, root mean square of the update / clip). */
+    private float clip(TensorStep step, FloatMatrix gradient, Slices slices) {
         struct.set(step.rate(), (float) config.beta1(), step.factor(), step.key());
-        slices.rows(gradient.rows(), 16, (r0, r1, worker) -> {
-            FloatMatrix rows = windows[worker.index()].overRows(gradient, r0, r1);
-            and(finite, kernels.adafactorSquares(struct, rows, rowFactor, colFactor, rowSums.asSlice(r0 * Double.BYTES), r0, r1));
-        });
+        slices.rows(gradient.rows(), 16, (r0, r1, worker) -> kernels.adafactorSquares(struct,
+                windows[worker.index()].overRows(gradient, r0, r1), rowFactor, colFactor, rowSums(r0), r0, r1));
         double rms = Math.sqrt(sum(rowSums, gradient.rows()) / (gradient.rows() * gradient.cols()));
-        struct.set(step.rate(), (float) config.beta1(), (float) (step.factor() / Math.max(1, rms / config.clip())), step.key());
-        return finite.get();
+        return (float) Math.max(1, rms / config.clip());
+    }
+
+    private MemorySegment rowSums(long row0) {
+        return rowSums.asSlice(row0 * Double.BYTES);
     }
 
     /** A moment becomes beta2 * moment + (1 - beta2) * (mean of squares + epsilon). */
@@ -119,12 +125,6 @@ final class Adafactor extends Optimizer {
             sum += values.getAtIndex(ValueLayout.JAVA_DOUBLE, i);
         }
         return sum;
-    }
-
-    private static void and(AtomicBoolean all, boolean one) {
-        if (!one) {
-            all.set(false);
-        }
     }
 
     @Override

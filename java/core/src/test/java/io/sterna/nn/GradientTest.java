@@ -1,0 +1,151 @@
+package io.sterna.nn;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Slices;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.Grid;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Workspace;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Each parameter's gradient against the change of the loss along it, in a whole model. */
+class GradientTest {
+    private static final int SEQUENCES = 2;
+
+    /** Keeps whole gradients. */
+    private static final class Capture implements GradientSink {
+        private final Engine engine;
+        private final Workspace.Section section;
+        private final Map<Parameter, FloatMatrix> gradients = new HashMap<>();
+
+        Capture(Engine engine, Workspace workspace) {
+            this.engine = engine;
+            this.section = workspace.section(MemoryKind.GRADIENT_BUFFERS);
+        }
+
+        @Override
+        public void accept(Parameter p, long row0, long row1, Gradient gradient) {
+            FloatMatrix whole = gradients.computeIfAbsent(p, q -> FloatMatrix.allocate(section, FloatType.F32, q.rows(), q.cols()));
+            engine.slices().tiles(row1 - row0, 16, (r0, r1, worker) ->
+                    gradient.compute(engine.rows(worker, whole, row0 + r0, row0 + r1), true, row0 + r0, row0 + r1, worker));
+        }
+
+        @Override
+        public void complete(Parameter p) {
+            assertTrue(gradients.containsKey(p));
+        }
+    }
+
+    /** A model with its pass, in a workspace of its own. */
+    private static final class Fixture implements AutoCloseable {
+        private final Workspace workspace = new Workspace();
+        private final Slices slices = new Slices(2);
+        private final Llama model;
+        private final LlamaPass pass;
+        private final Capture capture;
+        private final MemorySegment inputs;
+        private final MemorySegment targets;
+
+        Fixture(LlamaConfig config, Method method, FloatType activations, boolean recompute) {
+            int widest = Math.max(config.hidden(), config.intermediate());
+            Engine engine = new Engine(Kernels.best(), slices, 2, workspace, widest);
+            model = new Llama(config, method, engine, workspace);
+            model.initialize(3);
+            pass = new LlamaPass(model, engine, new Batch(SEQUENCES, config.seqLen(), activations), recompute, workspace);
+            capture = new Capture(engine, workspace);
+            int tokens = SEQUENCES * config.seqLen();
+            inputs = MemorySegment.ofArray(new Random(5).ints(tokens, 0, config.vocab()).toArray());
+            targets = MemorySegment.ofArray(new Random(6).ints(tokens, -1, config.vocab()).toArray());
+        }
+
+        double loss() {
+            return pass.forward(inputs, targets);
+        }
+
+        @Override
+        public void close() {
+            workspace.close();
+            slices.close();
+        }
+    }
+
+    static Stream<LlamaConfig> configs() {
+        return Stream.of(
+                new LlamaConfig(48, 80, 2, 4, 2, 70, 20, 1e4, 1e-5, true, false),
+                new LlamaConfig(32, 112, 1, 4, 4, 70, 20, 1e4, 1e-5, false, false),
+                new LlamaConfig(48, 80, 2, 2, 1, 70, 20, 1e4, 1e-5, true, true));
+    }
+
+    @ParameterizedTest
+    @MethodSource("configs")
+    void everyGradientIsTheSlopeOfTheLoss(LlamaConfig config) {
+        try (Fixture f = new Fixture(config, Method.fp32(), FloatType.F32, false)) {
+            f.loss();
+            f.pass.backward(1, f.capture);
+            assertEquals(f.model.parameters().size(), f.capture.gradients.size());
+            for (Parameter p : f.model.parameters()) {
+                FloatMatrix weight = ((Parameter.Plain) p).weight();
+                FloatMatrix gradient = f.capture.gradients.get(p);
+                double norm = norm(gradient);
+                double step = 0.02 * norm(weight) / Math.sqrt(p.rows());
+                double up = lossAt(f, weight, gradient, step / norm);
+                double down = lossAt(f, weight, gradient, -step / norm);
+                assertEquals(norm, (up - down) / (2 * step), 0.01 * norm, p.name());
+            }
+        }
+    }
+
+    /** The loss with weight + scale * direction. */
+    private static double lossAt(Fixture f, FloatMatrix weight, FloatMatrix direction, double scale) {
+        byte[] before = weight.data().toArray(ValueLayout.JAVA_BYTE);
+        for (long r = 0; r < weight.rows(); r++) {
+            for (long c = 0; c < weight.cols(); c++) {
+                weight.set(r, c, (float) (weight.get(r, c) + scale * direction.get(r, c)));
+            }
+        }
+        double loss = f.loss();
+        weight.data().copyFrom(MemorySegment.ofArray(before));
+        return loss;
+    }
+
+    private static double norm(FloatMatrix x) {
+        double squares = 0;
+        for (long r = 0; r < x.rows(); r++) {
+            for (long c = 0; c < x.cols(); c++) {
+                squares += (double) x.get(r, c) * x.get(r, c);
+            }
+        }
+        return Math.sqrt(squares);
+    }
+
+    @Test
+    void bf16ActivationsStayClose() {
+        LlamaConfig config = configs().findFirst().orElseThrow();
+        Method method = Method.dqt(Grid.INT8);
+        try (Fixture exact = new Fixture(config, method, FloatType.F32, false);
+                Fixture rounded = new Fixture(config, method, FloatType.BF16, true)) {
+            double loss = exact.loss();
+            assertEquals(loss, rounded.loss(), 1e-3 * loss);
+            exact.pass.backward(1, exact.capture);
+            rounded.pass.backward(1, rounded.capture);
+            for (Parameter p : exact.model.parameters()) {
+                FloatMatrix a = exact.capture.gradients.get(p);
+                FloatMatrix b = rounded.capture.gradients.entrySet().stream()
+                        .filter(e -> e.getKey().id() == p.id()).findFirst().orElseThrow().getValue();
+                assertEquals(1, norm(b) / norm(a), 0.05, p.name());
+            }
+        }
+    }
+}
