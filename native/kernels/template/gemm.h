@@ -110,11 +110,26 @@ INLINE int64_t lane_index(enum layout layout, int64_t outer, int64_t step) {
     return (outer / PANEL * STEPS + step) * PANEL + outer % PANEL;
 }
 
+/* Numbers that bf16 holds as they are need no rounding. */
+INLINE int is_exact(enum format format, const struct piece *p) {
+    return GEMM_DEPTH == 2 && format != FORMAT_F32 && !p->factors;
+}
+
+/* The same numbers in memory and in lanes: `count` bf16, at most 2 LANES; then zeros. */
+INLINE vuint load_pairs(const uint16_t *from, int64_t count) {
+    uint16_t tail[2 * LANES] = {0};
+    if (count < 2 * LANES) from = memcpy(tail, from, (size_t)(count > 0 ? count : 0) * 2);
+    vuint pairs;
+    memcpy(&pairs, from, sizeof pairs);
+    return pairs;
+}
+
 /* LANES lanes of one outer, from `step` on. */
 INLINE vuint lanes_along(const struct operand *o, enum format format, const struct piece *p,
                                 int64_t outer, int64_t step) {
     int64_t r = step * GEMM_DEPTH, at = (p->outer + outer) * o->stride + p->r + r;
     int64_t count = outer < p->outers ? p->depth - r : 0;
+    if (is_exact(format, p)) return load_pairs((const uint16_t *)o->data + at, count);
     vfloat v[GEMM_DEPTH];
     for (int d = 0; d < GEMM_DEPTH; d++) {
         v[d] = load_row(o, format, at + d * LANES, count - d * LANES);
@@ -132,6 +147,7 @@ INLINE vuint lanes_across(const struct operand *o, enum format format, const str
         v[d] = load_row(o, format, (p->r + r) * o->stride + p->outer + outer, count);
         if (p->factors) v[d] *= p->factors[r];
     }
+    if (is_exact(format, p)) return (vuint)v[0] >> 16 | ((vuint)v[GEMM_DEPTH - 1] & 0xffff0000u);
     return join_across(v[0], v[GEMM_DEPTH - 1]);
 }
 
@@ -258,14 +274,16 @@ static void sum_tile(const struct product *p, int64_t i, int64_t j, const struct
     } while (r < p->depth);
 }
 
-/* bf16 C: its sums over all of r, rounded once. */
-static void round_tile(const struct tile *sums, uint16_t *c, int64_t stride, int accumulate) {
-    for (int64_t i = 0; i < sums->rows; i++)
-        for (int64_t j = 0; j < sums->cols; j++) {
-            uint16_t *at = c + i * stride + j;
-            float sum = sums->data[i * sums->stride + j];
-            *at = sterna_bf16_of_f32(accumulate ? sterna_f32_of_bf16(*at) + sum : sum);
+/* bf16 C from (i, j) on: its sums over all of r, rounded once. */
+static void round_tile(const struct tile *sums, const sterna_matrix *c, int64_t i, int64_t j, int accumulate) {
+    for (int64_t r = 0; r < sums->rows; r++) {
+        row to = {row_at(c, i + r, j).data, STERNA_BF16};
+        for (int64_t k = 0; k < sums->cols; k += LANES) {
+            int64_t left = sums->cols - k;
+            vfloat sum = load_floats(sums->data + r * sums->stride + k, lanes_of(left));
+            store(to, k, left, accumulate ? load(to, k, left) + sum : sum);
         }
+    }
 }
 
 /* Rows row0...row1-1 and columns col0...col1-1 of C. */
@@ -279,7 +297,7 @@ static void multiply(const struct product *p, int64_t row0, int64_t row1, int64_
             struct tile c = direct ? (struct tile){(float *)p->c->data + at, p->c->stride, rows, cols}
                                    : (struct tile){s->c, BLOCK_COLS, rows, cols};
             sum_tile(p, i, j, &c, direct && p->accumulate, s);
-            if (!direct) round_tile(&c, (uint16_t *)p->c->data + at, p->c->stride, p->accumulate);
+            if (!direct) round_tile(&c, p->c, i, j, p->accumulate);
         }
 }
 
