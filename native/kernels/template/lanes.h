@@ -91,6 +91,10 @@ INLINE vdouble max_double(vdouble a, vdouble b) {
 INLINE vint max_int(vint a, vint b) {
     return (vint)_mm512_max_epi32((__m512i)a, (__m512i)b);
 }
+/* The largest lane. */
+INLINE int32_t largest_int(vint x) {
+    return _mm512_reduce_max_epi32((__m512i)x);
+}
 INLINE vint floor_int(vfloat x) {
     return (vint)_mm512_cvt_roundps_epi32((__m512)x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
 }
@@ -225,6 +229,11 @@ INLINE vdouble max_double(vdouble a, vdouble b) {
 INLINE vint max_int(vint a, vint b) {
     return (vint)_mm256_max_epi32((__m256i)a, (__m256i)b);
 }
+INLINE int32_t largest_int(vint x) {
+    __m128i y = _mm_max_epi32(_mm256_castsi256_si128((__m256i)x), _mm256_extracti128_si256((__m256i)x, 1));
+    y = _mm_max_epi32(y, _mm_shuffle_epi32(y, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(y, _mm_shuffle_epi32(y, 0xb1)));
+}
 INLINE vint floor_int(vfloat x) {
     return (vint)_mm256_cvttps_epi32(_mm256_floor_ps((__m256)x));
 }
@@ -291,13 +300,6 @@ INLINE vlong even_multiples(uint64_t x) {
     return multiples;
 }
 
-/* The largest lane. */
-INLINE int32_t largest_int(vint x) {
-    int32_t max = x[0];
-    for (int i = 1; i < LANES; i++) max = x[i] > max ? x[i] : max;
-    return max;
-}
-
 /* The bits of |x|: ordered as the numbers are, infinity above every number and NaN above infinity. */
 INLINE vint magnitude_bits(vfloat x) {
     return (vint)x & splat_int(0x7fffffff);
@@ -328,9 +330,13 @@ INLINE void add_lanes(sum16 *sum, int offset, vdouble low, vdouble high) {
 
 /* Lanes i and i + 8, then + 4, + 2, + 1. */
 INLINE double total(const sum16 *sum) {
-    double lanes[16];
-    memcpy(lanes, sum->lanes, sizeof lanes);
-    for (int half = 8; half > 0; half /= 2)
+    int vectors = 32 / LANES;
+    vdouble folded[32 / LANES / 2];
+#pragma GCC unroll 2
+    for (int i = 0; i < vectors / 2; i++) folded[i] = sum->lanes[i] + sum->lanes[i + vectors / 2];
+    double lanes[8];
+    memcpy(lanes, folded, sizeof lanes);
+    for (int half = 4; half > 0; half /= 2)
         for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
     return lanes[0];
 }
