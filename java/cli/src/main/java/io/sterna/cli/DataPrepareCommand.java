@@ -38,7 +38,7 @@ final class DataPrepareCommand implements Callable<Integer> {
         SettingOptions.apply(spec.commandLine().getParseResult(), config);
         PreparedData data;
         try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet)) {
-            data = PreparedData.prepare(config.resolved(), PreparedData.TokenizerLoader.BPE, progress);
+            data = PreparedData.prepare(config.resolved(), Tokenizers::load, progress);
         }
         print(data);
         return 0;

@@ -3,7 +3,6 @@ package io.sterna.cli;
 import io.sterna.infer.Generator;
 import io.sterna.infer.Sampling;
 import io.sterna.train.ConfigException;
-import io.sterna.train.PreparedData;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
@@ -48,7 +47,7 @@ final class GenerateCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
         Sampling sampling = sampling();
-        try (Generator generator = Generator.open(model, workers, PreparedData.TokenizerLoader.BPE)) {
+        try (Generator generator = Generator.open(model, workers, Tokenizers::load)) {
             spec.commandLine().getOut().println(generator.continueText(prompt, tokens, sampling));
         }
         return 0;

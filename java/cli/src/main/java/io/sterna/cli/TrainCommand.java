@@ -5,7 +5,6 @@ import io.sterna.infer.Sampling;
 import io.sterna.train.ConfigException;
 import io.sterna.train.MemoryCheck;
 import io.sterna.train.MemoryPlan;
-import io.sterna.train.PreparedData;
 import io.sterna.train.RunFacts;
 import io.sterna.train.RunResult;
 import io.sterna.train.TrainConfig;
@@ -96,12 +95,8 @@ final class TrainCommand implements Callable<Integer> {
 
     private TrainingRun open(TrainConfig settings, ConsoleProgress progress) throws IOException {
         return resume == null
-                ? TrainingRun.open(settings, progress, loader())
+                ? TrainingRun.open(settings, progress, Tokenizers::load)
                 : TrainingRun.resume(resume, settings.toMap(), progress);
-    }
-
-    private static PreparedData.TokenizerLoader loader() {
-        return PreparedData.TokenizerLoader.BPE;
     }
 
     private int printPlan(TrainConfig settings) throws IOException {
@@ -143,7 +138,7 @@ final class TrainCommand implements Callable<Integer> {
 
     private static List<String> samples(TrainingRun run) throws IOException {
         String prompt = run.config().data.isEmpty() ? SAMPLE_PROMPT : "";
-        try (Generator generator = Generator.open(run.folder().path(), run.config().threads, loader())) {
+        try (Generator generator = Generator.open(run.folder().path(), run.config().threads, Tokenizers::load)) {
             return IntStream.range(0, SAMPLES)
                     .mapToObj(i -> generator.continueText(prompt, SAMPLE_TOKENS, Sampling.of(run.config().seed + i)))
                     .toList();

@@ -1,0 +1,137 @@
+package io.sterna.cli;
+
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import io.sterna.data.BpeTokenizer;
+import io.sterna.data.Tokenizer;
+import io.sterna.data.TokenizerException;
+import io.sterna.data.Tokens;
+import io.sterna.io.Json;
+import io.sterna.io.JsonException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+
+/** Reads any {@code tokenizer.json}: byte-level BPE with Sterna's own encoder, others with Hugging Face's. */
+final class Tokenizers {
+    private static final List<String> END_TOKENS = List.of(
+            "<|end|>", "<|endoftext|>", "<|end_of_text|>", "</s>", "<|eot_id|>", "<|im_end|>", "<eos>", "[SEP]");
+
+    private Tokenizers() {}
+
+    static Tokenizer load(Path file) throws IOException {
+        try {
+            return BpeTokenizer.load(file);
+        } catch (TokenizerException e) {
+            if (e.unsupportedFeature() == null) {
+                throw e;
+            }
+            return new HuggingFace(file);
+        }
+    }
+
+    /** Any other kind, through the tokenizers library of Hugging Face. */
+    private static final class HuggingFace implements Tokenizer {
+        private final HuggingFaceTokenizer library;
+        private final List<String> special = new ArrayList<>();
+        private final String fingerprint;
+        private final int vocabSize;
+        private final int endToken;
+
+        HuggingFace(Path file) throws IOException {
+            byte[] json = Files.readAllBytes(file);
+            fingerprint = HexFormat.of().formatHex(sha256(json));
+            try {
+                Map<String, Object> root = Json.asObject(Json.parse(json), "the tokenizer");
+                Object vocab = Json.object(root, "model").get("vocab");
+                int size = vocab instanceof Map<?, ?> map ? map.size() : vocab instanceof List<?> list ? list.size() : 0;
+                int end = -1;
+                for (Object item : Json.list(root, "added_tokens")) {
+                    Map<String, Object> token = Json.asObject(item, "added token");
+                    int id = Math.toIntExact(Json.integer(token, "id"));
+                    size = Math.max(size, id + 1);
+                    if (Json.bool(token, "special")) {
+                        special.add(Json.string(token, "content"));
+                        end = END_TOKENS.contains(special.getLast()) ? id : end;
+                    }
+                }
+                if (size == 0 || end < 0) {
+                    throw new JsonException(size == 0 ? "no vocabulary" : "no special token that ends a document, one of " + END_TOKENS, -1);
+                }
+                vocabSize = size;
+                endToken = end;
+            } catch (JsonException e) {
+                throw new IOException("tokenizer " + file + ": " + e.getMessage(), e);
+            }
+            library = HuggingFaceTokenizer.newInstance(file, Map.of("addSpecialTokens", "false", "truncation", "false", "padding", "false"));
+        }
+
+        private static byte[] sha256(byte[] data) {
+            try {
+                return MessageDigest.getInstance("SHA-256").digest(data);
+            } catch (NoSuchAlgorithmException e) {
+                throw new AssertionError("every JDK has SHA-256", e);
+            }
+        }
+
+        @Override
+        public int vocabSize() {
+            return vocabSize;
+        }
+
+        @Override
+        public int endToken() {
+            return endToken;
+        }
+
+        @Override
+        public Encoder encoder(boolean parseSpecial) {
+            return (utf8, from, to, out) -> {
+                String text = new String(utf8, from, to - from, StandardCharsets.UTF_8);
+                for (String part : parseSpecial ? List.of(text) : withoutSpecial(text)) {
+                    encode(part, out);
+                }
+            };
+        }
+
+        private void encode(String text, Tokens out) {
+            for (long id : library.encode(text, false, false).getIds()) {
+                out.add((int) id);
+            }
+        }
+
+        /** The library always reads special tokens; cut in two, they are plain text. */
+        private List<String> withoutSpecial(String text) {
+            List<String> parts = new ArrayList<>();
+            int from = 0;
+            for (int at = nextSpecial(text, 0); at >= 0; at = nextSpecial(text, at + 1)) {
+                parts.add(text.substring(from, at + 1));
+                from = at + 1;
+            }
+            parts.add(text.substring(from));
+            return parts;
+        }
+
+        private int nextSpecial(String text, int from) {
+            return special.stream().mapToInt(s -> text.indexOf(s, from)).filter(at -> at >= 0).min().orElse(-1);
+        }
+
+        /** What a second one adds to the text of a first: with the space that a text's first token lacks. */
+        @Override
+        public byte[] bytes(int token) {
+            String one = library.decode(new long[] {token}, true);
+            return library.decode(new long[] {token, token}, true).substring(one.length()).getBytes(StandardCharsets.UTF_8);
+        }
+
+        @Override
+        public String fingerprint() {
+            return fingerprint;
+        }
+    }
+}

@@ -1,0 +1,81 @@
+package io.sterna.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.data.BpeTokenizer;
+import io.sterna.data.BpeTrainer;
+import io.sterna.data.Corpus;
+import io.sterna.data.CorpusOptions;
+import io.sterna.data.DataProgress;
+import io.sterna.data.Tokenizer;
+import io.sterna.data.Tokens;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TokenizersTest {
+    private static final String WORDS = """
+            {"version": "1.0", "truncation": null, "padding": null,
+             "added_tokens": [%s],
+             "normalizer": {"type": "Lowercase"},
+             "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null,
+             "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": false},
+             "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                       "max_input_chars_per_word": 100,
+                       "vocab": {"[UNK]": 0, "</s>": 1, "the": 2, "tern": 3, "##s": 4, "fly": 5, "<": 6, "##/s>": 7, "/s>": 8}}}
+            """;
+    private static final String END = """
+            {"id": 1, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}
+            """;
+
+    @TempDir
+    private Path folder;
+
+    @Test
+    void otherKindsAreReadByTheLibrary() throws IOException {
+        Tokenizer tokenizer = Tokenizers.load(write(WORDS.formatted(END)));
+        assertEquals(9, tokenizer.vocabSize());
+        assertEquals(1, tokenizer.endToken());
+        assertArrayEquals(new int[] {2, 3, 4, 5}, tokenizer.encode("The terns fly"));
+        assertEquals("the terns fly", tokenizer.decode(new int[] {2, 3, 4, 5}).strip());
+        assertArrayEquals(new byte[0], tokenizer.bytes(1));
+    }
+
+    @Test
+    void specialTokensInACorpusArePlainText() throws IOException {
+        Tokenizer tokenizer = Tokenizers.load(write(WORDS.formatted(END)));
+        byte[] text = "fly </s> fly".getBytes(StandardCharsets.UTF_8);
+        Tokens plain = new Tokens();
+        tokenizer.encoder(false).encode(text, 0, text.length, plain);
+        assertArrayEquals(new int[] {5, 6, 8, 5}, plain.toArray());
+        assertArrayEquals(new int[] {5, 1, 5}, tokenizer.encode("fly </s> fly"));
+    }
+
+    @Test
+    void aTokenizerWithoutAnEndIsRefused() throws IOException {
+        Path file = write(WORDS.formatted(""));
+        String message = assertThrows(IOException.class, () -> Tokenizers.load(file)).getMessage();
+        assertTrue(message.contains("no special token that ends a document"), message);
+    }
+
+    @Test
+    void byteLevelBpeIsReadBySterna() throws IOException {
+        Path text = Files.writeString(folder.resolve("text.txt"), "a tern and a gull and a tern\n".repeat(50));
+        Corpus corpus = Corpus.open(List.of(text.toString()), CorpusOptions.defaults());
+        BpeTokenizer trained = BpeTrainer.train(corpus, BpeTrainer.Options.of(260, 1), DataProgress.NONE);
+        Path file = write(new String(trained.toJson(), StandardCharsets.UTF_8));
+        assertInstanceOf(BpeTokenizer.class, Tokenizers.load(file));
+    }
+
+    private Path write(String json) throws IOException {
+        return Files.writeString(folder.resolve("tokenizer.json"), json);
+    }
+}
