@@ -86,8 +86,13 @@ public final class Engine {
         return Math.min(fits, share);
     }
 
-    /** Runs token rows in slices. */
-    void tokens(long rows, Slices.RowBody body) {
-        slices.rows(rows, 16, body);
+    /** Runs an operation on each token in slices. */
+    void tokens(long tokens, Slices.RowBody body) {
+        slices.rows(tokens, 16, body);
+    }
+
+    /** Runs a product in slices of tokens, each of which unpacks all weights: no shorter than that is worth. */
+    void products(long tokens, Slices.RowBody body) {
+        slices.rows(tokens, 32, body);
     }
 }

@@ -61,7 +61,7 @@ final class Head {
         for (long t = 0; t < x.rows(); t++) {
             tape.max.set(0, t, Float.NEGATIVE_INFINITY);
         }
-        chunks(tape, (vocab0, vocab1) -> engine.tokens(x.rows(), (r0, r1, worker) -> {
+        chunks(tape, (vocab0, vocab1) -> engine.products(x.rows(), (r0, r1, worker) -> {
             engine.kernels().gemm(x, tape.weight, tape.logits, flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
             engine.kernels().crossEntropy(tape.logits, vocab0, targets, tape.max, tape.sum, tape.target, r0, r1);
         }));
@@ -90,7 +90,7 @@ final class Head {
         chunks(tape, (vocab0, vocab1) -> {
             boolean recompute = tape.chunk < parameter.rows();
             int add = vocab0 > 0 ? Kernels.ACCUMULATE : 0;
-            engine.tokens(x.rows(), (r0, r1, worker) -> {
+            engine.products(x.rows(), (r0, r1, worker) -> {
                 if (recompute) {
                     kernels.gemm(x, tape.weight, tape.logits, flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
                 }

@@ -43,14 +43,14 @@ abstract sealed class Linear {
         @Override
         void forward(Input x, FloatMatrix y, boolean accumulate) {
             PackedMatrix w = weight();
-            engine.slices().rows(w.rows(), 32, (r0, r1, worker) ->
+            engine.slices().rows(w.rows(), 16, (r0, r1, worker) ->
                     engine.kernels().linear(x.int8(), w, y, accumulate, r0, r1, worker.scratch()));
         }
 
         @Override
         void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate) {
             PackedMatrix w = weight();
-            engine.tokens(dy.rows(), (r0, r1, worker) ->
+            engine.products(dy.rows(), (r0, r1, worker) ->
                     engine.kernels().inputGradient(dy, w, dx, accumulate, r0, r1, worker.scratch()));
         }
 
@@ -115,7 +115,7 @@ abstract sealed class Linear {
 
         private void gemm(FloatMatrix a, FloatMatrix c, int product, boolean accumulate) {
             int all = product | (accumulate ? Kernels.ACCUMULATE : 0);
-            engine.tokens(a.rows(), (r0, r1, worker) ->
+            engine.products(a.rows(), (r0, r1, worker) ->
                     engine.kernels().gemm(a, weight, c, all, r0, r1, worker.scratch()));
         }
 

@@ -38,6 +38,9 @@ public final class Llama {
         this.packedWeights = workspace.section(MemoryKind.PACKED_WEIGHTS);
         Workspace.Section scratch = workspace.section(MemoryKind.SCRATCH);
         this.ropeTable = FloatMatrix.allocate(scratch, FloatType.F32, config.seqLen(), config.headDim());
+        if (!workspace.isPlanning()) {
+            fillRopeTable();
+        }
         this.narrowGain = FloatMatrix.allocate(scratch, FloatType.F32, 1, config.hidden());
         this.wideGain = FloatMatrix.allocate(scratch, FloatType.F32, 1, config.intermediate());
         this.ternary = method.ternarised()
@@ -107,11 +110,10 @@ public final class Llama {
         return parameter;
     }
 
-    /** Draws the initial weights from a seed and computes the rotary table. */
+    /** Draws the initial weights from a seed. */
     public void initialize(long seed) {
         var initializer = new Initializer(engine, method.scaleRule(), seed);
         parameters.forEach(initializer::fill);
-        fillRopeTable();
     }
 
     /** Row p: cos(p / theta^(2i/d)), i = 0 ... d/2 - 1, then the sines. */

@@ -37,6 +37,11 @@ public final class Workspace implements AutoCloseable {
         return new Workspace(true);
     }
 
+    /** Whether it only counts. */
+    public boolean isPlanning() {
+        return planning;
+    }
+
     /** The part of the workspace for one kind of memory. */
     public Section section(MemoryKind kind) {
         return new Section(this, kind);
