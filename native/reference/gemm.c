@@ -2,48 +2,26 @@
  * gemm.c: the float products in plain C. Sums run in float64 over the whole reduction, 64 columns of a
  * row at a time, and are rounded once.
  */
-#include <string.h>
-
-#include "dispatch/bf16.h"
+#include "dispatch/element.h"
 #include "dispatch/families.h"
 #include "dispatch/grid.h"
 
 #define COLS STERNA_BLOCK
 
-static double load(const sterna_matrix *x, int64_t r, int64_t c) {
-    int64_t at = r * x->stride + c;
-    return x->type == STERNA_F32 ? ((const float *)x->data)[at] : sterna_f32_of_bf16(((const uint16_t *)x->data)[at]);
-}
-
 /* x(r, col0...) = sum, or += sum. */
 static void store(const sterna_matrix *x, int64_t r, int64_t col0, int64_t cols, const double *sum, int accumulate) {
-    for (int64_t j = 0; j < cols; j++) {
-        int64_t at = r * x->stride + col0 + j;
-        float value = (float)(accumulate ? load(x, r, col0 + j) + sum[j] : sum[j]);
-        if (x->type == STERNA_F32) ((float *)x->data)[at] = value;
-        else ((uint16_t *)x->data)[at] = sterna_bf16_of_f32(value);
-    }
+    for (int64_t j = 0; j < cols; j++)
+        sterna_put(x, r, col0 + j, (float)(accumulate ? sterna_get(x, r, col0 + j) + sum[j] : sum[j]));
 }
 
 static int64_t width(int64_t cols, int64_t col0) {
     return cols - col0 < COLS ? cols - col0 : COLS;
 }
 
-/* The block of codes that begins at column col0 of row r; layout in sterna.h. */
+/* The block of codes that begins at column col0 of row r. */
 static void unpack(const sterna_packed *w, int64_t r, int64_t col0, int code[COLS]) {
-    int bits = sterna_bits(w->grid);
-    const uint8_t *plane = sterna_packed_row(w, r) + col0 / COLS * 8 * bits;
-    memset(code, 0, COLS * sizeof *code);
-    for (int field = 8; field; field /= 2) {
-        if (!(bits & field)) continue;
-        for (int j = 0; j < COLS; j++) {
-            int value = plane[j % (8 * field)] >> j / (8 * field) * field;
-            code[j] = code[j] << field | (value & ((1 << field) - 1));
-        }
-        plane += 8 * field;
-    }
-    int sign = 1 << (bits - 1);
-    for (int j = 0; j < COLS; j++) code[j] = w->grid == STERNA_BINARY ? 2 * code[j] - 1 : (code[j] ^ sign) - sign;
+    const uint8_t *block = sterna_packed_row(w, r) + col0 / COLS * 8 * sterna_bits(w->grid);
+    for (int j = 0; j < COLS; j++) code[j] = sterna_get_code(block, w->grid, j);
 }
 
 #define TOKENS 16 /* tokens that share an unpacked block */
@@ -60,7 +38,7 @@ static int32_t input_gradient(const sterna_matrix *dy, const sterna_packed *w, c
                 unpack(w, n, col0, code);
                 double scale = sterna_row_scales(w, n)[col0 / sterna_group_cols(w)];
                 for (int64_t t = 0; t < tokens; t++) {
-                    double factor = load(dy, t0 + t, n) * scale;
+                    double factor = scale * sterna_get(dy, t0 + t, n);
                     for (int j = 0; j < COLS; j++) sum[t][j] += factor * code[j];
                 }
             }
@@ -78,7 +56,7 @@ static int32_t weight_gradient(const sterna_matrix *dy, const sterna_quantized *
             int64_t cols = width(q->cols, col0);
             double sum[COLS] = {0};
             for (int64_t t = 0; t < dy->rows; t++) {
-                double factor = load(dy, t, n) * q->scales[t];
+                double factor = (double)sterna_get(dy, t, n) * q->scales[t];
                 for (int64_t j = 0; j < cols; j++) sum[j] += factor * q->codes[t * q->stride + col0 + j];
             }
             store(dw, n - row0, col0, cols, sum, accumulate);
@@ -96,9 +74,9 @@ static int32_t gemm(const sterna_matrix *a, const sterna_matrix *b, const sterna
             int64_t cols = width(c->cols, col0);
             double sum[COLS] = {0};
             for (int64_t k = 0; k < depth; k++) {
-                double factor = a_transposed ? load(a, k, i) : load(a, i, k);
+                double factor = a_transposed ? sterna_get(a, k, i) : sterna_get(a, i, k);
                 for (int64_t j = 0; j < cols; j++)
-                    sum[j] += factor * (b_transposed ? load(b, col0 + j, k) : load(b, k, col0 + j));
+                    sum[j] += factor * (b_transposed ? sterna_get(b, col0 + j, k) : sterna_get(b, k, col0 + j));
             }
             store(c, i, col0, cols, sum, flags & STERNA_ACCUMULATE);
         }

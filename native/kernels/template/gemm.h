@@ -8,8 +8,8 @@
  * bf16. Row i of the A block is a run of STEPS lanes. The B block is made of panels of 16 columns: lane
  * `step` of column j stands at (j / 16 * STEPS + step) * 16 + j % 16.
  *
- * The same bytes for every cut into slices: r is cut at multiples of STEPS lanes from 0, a block's sum runs
- * along r in one order, and blocks are added to C in order. Which rows share a call changes none of these.
+ * The same bytes for every cut into slices: how r is cut depends on its depth alone, a block's sum runs along
+ * r in one order, and blocks are added to C in order. Which rows share a call changes none of these.
  *
  * The tier's file defines, before it includes this one:
  *   GEMM_DEPTH             reduction steps in a lane, 1 or 2
@@ -257,12 +257,18 @@ static const float *piece_factors(const struct operand *o, int64_t r, int64_t de
     return factors;
 }
 
+/* How deep the blocks are that r is cut into: as few as may be, all alike but for the last. */
+static int64_t even_depth(int64_t depth) {
+    int64_t blocks = depth > DEPTH ? (depth + DEPTH - 1) / DEPTH : 1;
+    return round_up((depth + blocks - 1) / blocks, 16 * GEMM_DEPTH);
+}
+
 /* c = or += rows i... of A times columns j... of B. One packed B block serves all rows. */
 static void sum_tile(const struct product *p, int64_t i, int64_t j, const struct tile *c, int add, struct blocks *s) {
     float factors[DEPTH];
-    int64_t r = 0;
+    int64_t r = 0, even = even_depth(p->depth);
     do {
-        int64_t depth = at_most(p->depth - r, DEPTH), steps = round_up(depth, GEMM_DEPTH) / GEMM_DEPTH;
+        int64_t depth = at_most(p->depth - r, even), steps = round_up(depth, GEMM_DEPTH) / GEMM_DEPTH;
         pack_b(&p->b, &(struct piece){p->b0 + j, c->cols, r, depth, NULL}, s->b);
         const float *piece = piece_factors(&p->a, r, depth, factors);
         for (int64_t i0 = 0; i0 < c->rows; i0 += BLOCK_ROWS) {
@@ -270,7 +276,7 @@ static void sum_tile(const struct product *p, int64_t i, int64_t j, const struct
             pack_a(&p->a, &(struct piece){p->a0 + i + i0, rows.rows, r, depth, piece}, s->a);
             multiply_block(s, steps, &rows, add || r > 0);
         }
-        r += DEPTH;
+        r += even;
     } while (r < p->depth);
 }
 
