@@ -285,10 +285,24 @@ static void expect(int32_t got, int32_t argument, int32_t reason) {
         check_fail("status %d, want argument %d reason %d", got, argument, reason);
 }
 
+static size_t matrix_bytes(const sterna_matrix *x) {
+    return (size_t)((x->rows - 1) * x->stride + x->cols) * (x->type == STERNA_F32 ? 4 : 2);
+}
+
+static void *copy_of(const sterna_matrix *x) {
+    return memcpy(allocate(matrix_bytes(x)), x->data, matrix_bytes(x));
+}
+
+/* No refused call wrote. */
+static void check_untouched(const sterna_matrix *x, void *copy) {
+    check_equal("a refused output", x->data, copy, matrix_bytes(x), 1);
+    free(copy);
+}
+
 static void check_gemm_refusals(int32_t tier) {
     struct product p = {GEMM, 4, 5, 6, 0, .w = {0}};
     p.a = any_matrix(4, 6, STERNA_F32), p.b = any_matrix(6, 5, STERNA_F32), p.c = any_matrix(4, 5, STERNA_F32);
-    void *s = check_scratch();
+    void *s = check_scratch(), *copy = copy_of(&p.c);
     sterna_matrix bad;
     check_case("gemm refuses");
     expect(sterna_gemm(STERNA_TIERS, &p.a, &p.b, &p.c, 0, 0, 4, s), 1, STERNA_BAD_TIER);
@@ -313,12 +327,13 @@ static void check_gemm_refusals(int32_t tier) {
     expect(sterna_gemm(tier, &p.a, &p.b, &p.c, 0, 0, 5, s), 7, STERNA_BAD_RANGE);
     expect(sterna_gemm(tier, &p.a, &p.b, &p.c, 0, 0, 4, NULL), 8, STERNA_BAD_NULL);
     expect(sterna_gemm(tier, &p.a, &p.b, &p.c, 0, 0, 4, (char *)s + 4), 8, STERNA_BAD_ALIGNMENT);
+    check_untouched(&p.c, copy);
 }
 
 static void check_input_gradient_refusals(int32_t tier) {
     sterna_matrix dy = any_matrix(4, 6, STERNA_F32), dx = any_matrix(4, 70, STERNA_BF16), bad;
     sterna_packed w = any_packed(6, 70, STERNA_TERNARY, STERNA_PER_ROW), bad_w;
-    void *s = check_scratch();
+    void *s = check_scratch(), *copy = copy_of(&dx);
     check_case("input_gradient refuses");
     expect(sterna_input_gradient(-1, &dy, &w, &dx, 0, 0, 4, s), 1, STERNA_BAD_TIER);
     expect(sterna_input_gradient(tier, NULL, &w, &dx, 0, 0, 4, s), 2, STERNA_BAD_NULL);
@@ -339,12 +354,13 @@ static void check_input_gradient_refusals(int32_t tier) {
     expect(sterna_input_gradient(tier, &dy, &w, &dx, 0, 5, 5, s), 6, STERNA_BAD_RANGE);
     expect(sterna_input_gradient(tier, &dy, &w, &dx, 0, 0, 5, s), 7, STERNA_BAD_RANGE);
     expect(sterna_input_gradient(tier, &dy, &w, &dx, 0, 0, 4, NULL), 8, STERNA_BAD_NULL);
+    check_untouched(&dx, copy);
 }
 
 static void check_weight_gradient_refusals(int32_t tier) {
     sterna_matrix dy = any_matrix(4, 6, STERNA_F32), dw = any_matrix(3, 9, STERNA_F32), bad;
     sterna_quantized q = any_quantized(4, 9), bad_q;
-    void *s = check_scratch();
+    void *s = check_scratch(), *copy = copy_of(&dw);
     check_case("weight_gradient refuses");
     expect(sterna_weight_gradient(99, &dy, &q, &dw, 0, 0, 3, s), 1, STERNA_BAD_TIER);
     expect(sterna_weight_gradient(tier, NULL, &q, &dw, 0, 0, 3, s), 2, STERNA_BAD_NULL);
@@ -362,9 +378,9 @@ static void check_weight_gradient_refusals(int32_t tier) {
     expect(sterna_weight_gradient(tier, &dy, &q, &dw, 0, 7, 7, s), 6, STERNA_BAD_RANGE);
     expect(sterna_weight_gradient(tier, &dy, &q, &dw, 0, 4, 7, s), 7, STERNA_BAD_RANGE);
     expect(sterna_weight_gradient(tier, &dy, &q, &dw, 0, 0, 3, (char *)s + 32), 8, STERNA_BAD_ALIGNMENT);
+    check_untouched(&dw, copy);
 }
 
-/* No refused call wrote: the outputs still hold what they were filled with. */
 static void check_refusals(int32_t tier) {
     check_gemm_refusals(tier);
     check_input_gradient_refusals(tier);
