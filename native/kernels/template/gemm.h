@@ -15,8 +15,9 @@
  *   GEMM_DEPTH             reduction steps in a lane, 1 or 2
  *   GEMM_ROWS, GEMM_COLS   C rows and columns of a full microkernel call; columns a multiple of 16
  *   GEMM_BLOCK_ROWS        rows of an A block, a multiple of GEMM_ROWS
- *   join_along(x, y)       LANES GEMM_DEPTH numbers that follow each other along r: x, then y
- *   join_across(x, y)      LANES columns: x at step r, y at step r + 1 (both x when GEMM_DEPTH is 1)
+ *   join_along(x, y)       lanes (vuint) of numbers (vfloat) that follow each other along r: x, then y
+ *   join_across(x, y)      lanes of LANES columns: x at step r, y at step r + 1
+ *                          (both take y = x when GEMM_DEPTH is 1; numbers that bf16 holds may go past them)
  *   multiply_lanes(a, b, steps, panels, c, stride, add)
  *                          c (GEMM_ROWS, 16 panels) = or += A B from packed blocks; may read lanes up to the
  *                          next multiple of 16 steps, which are zero
@@ -26,7 +27,6 @@
 
 #include <string.h>
 
-#include "dispatch/bf16.h"
 #include "dispatch/grid.h"
 #include "dispatch/table.h"
 #include "kernels/template/codes.h"
@@ -125,8 +125,8 @@ INLINE vuint load_pairs(const uint16_t *from, int64_t count) {
 }
 
 /* LANES lanes of one outer, from `step` on. */
-INLINE vuint lanes_along(const struct operand *o, enum format format, const struct piece *p,
-                                int64_t outer, int64_t step) {
+INLINE vuint lanes_along(const struct operand *o, enum format format, const struct piece *p, int64_t outer,
+                         int64_t step) {
     int64_t r = step * GEMM_DEPTH, at = (p->outer + outer) * o->stride + p->r + r;
     int64_t count = outer < p->outers ? p->depth - r : 0;
     if (is_exact(format, p)) return load_pairs((const uint16_t *)o->data + at, count);
@@ -139,8 +139,8 @@ INLINE vuint lanes_along(const struct operand *o, enum format format, const stru
 }
 
 /* Lane `step` of LANES outers from `outer` on. */
-INLINE vuint lanes_across(const struct operand *o, enum format format, const struct piece *p,
-                                 int64_t outer, int64_t step) {
+INLINE vuint lanes_across(const struct operand *o, enum format format, const struct piece *p, int64_t outer,
+                          int64_t step) {
     vfloat v[GEMM_DEPTH];
     for (int d = 0; d < GEMM_DEPTH; d++) {
         int64_t r = step * GEMM_DEPTH + d, count = r < p->depth ? p->outers - outer : 0;
@@ -153,7 +153,7 @@ INLINE vuint lanes_across(const struct operand *o, enum format format, const str
 
 /* LANES outers by LANES steps; transposed in registers when memory and layout run different ways. */
 INLINE void pack_square(const struct operand *o, enum format format, int along, const struct piece *p,
-                               enum layout layout, int64_t outer, int64_t step, uint32_t *out) {
+                        enum layout layout, int64_t outer, int64_t step, uint32_t *out) {
     vuint v[LANES];
     for (int x = 0; x < LANES; x++)
         v[x] = along ? lanes_along(o, format, p, outer + x, step) : lanes_across(o, format, p, outer, step + x);
