@@ -28,12 +28,13 @@ INLINE vint bf16_nearest(vfloat x) {
     return choose(nan, (vint)((vuint)bits >> 16) | splat_int(0x40), rounded);
 }
 
-/* Up with the probability of the bits cut off; a finite number stays finite. */
+/* Up with the probability of the bits cut off; a finite number stays finite, an infinity or a NaN what it is. */
 INLINE vint bf16_stochastic(vfloat x, vuint words) {
-    vint finite = magnitude_bits(x) < splat_int(0x7f800000);
+    vint magnitude = magnitude_bits(x), nan = magnitude > splat_int(0x7f800000);
     vint rounded = (vint)(((vuint)x + (words >> 16)) >> 16);
     rounded += (rounded & splat_int(0x7fff)) == splat_int(0x7f80);
-    return choose(finite, rounded, bf16_nearest(x));
+    vint kept = (vint)((vuint)x >> 16) | (nan & splat_int(0x40));
+    return choose(magnitude < splat_int(0x7f800000), rounded, kept);
 }
 
 #endif
