@@ -10,7 +10,8 @@ static int bits_of(int32_t grid) {
 }
 
 static const char *grid_name(int32_t grid) {
-    static const char *const NAMES[] = {"", "binary", "int2", "int3", "int4", "int5", "int6", "int7", "int8", "ternary"};
+    static const char *const NAMES[] = {"",     "binary", "int2", "int3", "int4",
+                                        "int5", "int6",   "int7", "int8", "ternary"};
     return NAMES[grid];
 }
 
@@ -133,7 +134,8 @@ static void check_tails(int32_t tier) {
     for (int32_t grid = STERNA_BINARY; grid <= STERNA_TERNARY; grid++)
         for (int64_t cols = 1; cols <= 200; cols++)
             for (int many = 0; many < 2; many++) {
-                struct linear_case c = whole(many ? check_range(9, 40) : check_range(1, 8), check_range(1, 70), cols, grid);
+                int64_t tokens = many ? check_range(9, 40) : check_range(1, 8);
+                struct linear_case c = whole(tokens, check_range(1, 70), cols, grid);
                 int64_t kind = check_range(0, 3);
                 c.group = kind == 0 ? -1 : kind == 1 ? 64 : kind == 2 ? 128 : 0;
                 c.type = check_range(0, 1) ? STERNA_F32 : STERNA_BF16;
@@ -273,11 +275,13 @@ static void run_bench(void *argument) {
 }
 
 /* `copies` weights of one shape; a call takes the next. */
-static struct bench_call make_bench(int32_t tier, int32_t grid, int64_t tokens, int64_t rows, int64_t cols, int64_t copies) {
+static struct bench_call make_bench(int32_t tier, int32_t grid, int64_t tokens, int64_t rows, int64_t cols,
+                                    int64_t copies) {
     struct bench_call b = {.tier = tier, .copies = copies, .scratch = check_scratch()};
     b.bytes = rows * ((cols + 63) / 64 * 8 * bits_of(grid));
     b.q = (sterna_quantized){malloc((size_t)(tokens * cols)), malloc(4 * (size_t)tokens), tokens, cols, cols};
-    b.w = (sterna_packed){malloc((size_t)(copies * b.bytes)), malloc(4 * (size_t)rows), rows, cols, grid, STERNA_PER_ROW, 0};
+    b.w = (sterna_packed){malloc((size_t)(copies * b.bytes)), malloc(4 * (size_t)rows), rows, cols, grid,
+                          STERNA_PER_ROW, 0};
     b.y = (sterna_matrix){malloc(4 * (size_t)(tokens * rows)), tokens, rows, rows, STERNA_F32, 0};
     memset(b.y.data, 0, 4 * (size_t)(tokens * rows));
     for (int64_t i = 0; i < tokens * cols; i++) b.q.codes[i] = (int8_t)check_range(-127, 127);

@@ -41,8 +41,8 @@ ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, in
         for (int p = 0; p < panels; p++) memcpy(sums->of[t][p], &sum[t][p], sizeof(bytes));
 }
 
-NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x, int64_t steps,
-                          int bits, tile_sums *sums) {
+NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x,
+                                int64_t steps, int bits, tile_sums *sums) {
     (void)bits;
     if (panels == 1) multiply_panels(panel, panel_bytes, 1, x, steps, sums);
     else if (panels == 2) multiply_panels(panel, panel_bytes, 2, x, steps, sums);

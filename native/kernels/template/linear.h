@@ -87,8 +87,8 @@ typedef struct tile_totals {
 } __attribute__((aligned(64))) tile_totals;
 
 /* sums (TILE_TOKENS, panels * 16) = x panel^T over `steps` steps; the tier defines it after this header. */
-NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x, int64_t steps,
-                          int bits, tile_sums *sums);
+NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x,
+                                int64_t steps, int bits, tile_sums *sums);
 
 /* Adds group g to the totals of a tile. */
 static void add_tile(const linear_call *c, const uint8_t *panel, int64_t panels, int64_t g, int token,

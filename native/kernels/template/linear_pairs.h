@@ -134,8 +134,8 @@ ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, in
     else multiply_runs(panel, panel_bytes, panels, x, steps, run, sums);
 }
 
-NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x, int64_t steps,
-                          int bits, tile_sums *sums) {
+NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x,
+                                int64_t steps, int bits, tile_sums *sums) {
     if (panels == TILE_PANELS) multiply_panels(panel, panel_bytes, TILE_PANELS, x, steps, bits, sums);
     else multiply_panels(panel, panel_bytes, 1, x, steps, bits, sums);
 }
