@@ -62,12 +62,14 @@ final class ShardPreparation {
         long start = System.nanoTime();
         try {
             Files.createDirectories(folder);
+            ShardManifest existing = options.rebuild() ? null : reusable();
+            if (existing != null) { // runs that only read do not keep each other out
+                return new Shards.Prepared(existing, true, (System.nanoTime() - start) / 1e9);
+            }
             try (FileChannel lockFile = FileChannel.open(
                     folder.resolve(".lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
                 lock(lockFile);
-                ShardManifest existing = options.rebuild() ? null : reusable();
-                ShardManifest manifest = existing != null ? existing : build();
-                return new Shards.Prepared(manifest, existing != null, (System.nanoTime() - start) / 1e9);
+                return new Shards.Prepared(build(), false, (System.nanoTime() - start) / 1e9);
             }
         } catch (DataException e) {
             throw e;

