@@ -64,8 +64,8 @@ public final class Trainer implements AutoCloseable {
      * @param step    counted from 1
      * @param inputs  int32 (accumulation * batch, seqLen): tokens
      * @param targets off-heap int32, as inputs: the token after each, or -1 for none
-     * @throws IllegalArgumentException when a segment is too small, or no token has a target
-     * @throws KernelException          when a token is not in the vocabulary
+     * @throws IllegalArgumentException when a segment is too small, a token is not in the vocabulary, or none
+     *                                  has a target
      */
     public StepReport step(long step, MemorySegment inputs, MemorySegment targets) {
         long tokens = countTargets(inputs, targets, settings.accumulation());
@@ -142,16 +142,21 @@ public final class Trainer implements AutoCloseable {
         }
         long count = 0;
         for (long t = 0; t < tokens; t++) {
-            int target = targets.getAtIndex(ValueLayout.JAVA_INT, t);
-            if (target >= config.vocab()) {
-                throw new IllegalArgumentException("target " + target + " at " + t + ": the vocabulary has " + config.vocab());
-            }
-            count += target >= 0 ? 1 : 0;
+            checkToken("input", inputs, t, 0);
+            count += checkToken("target", targets, t, -1) >= 0 ? 1 : 0;
         }
         if (count == 0) {
             throw new IllegalArgumentException("targets: none of " + tokens + " tokens has one");
         }
         return count;
+    }
+
+    private int checkToken(String name, MemorySegment tokens, long at, int low) {
+        int token = tokens.getAtIndex(ValueLayout.JAVA_INT, at);
+        if (token < low || token >= config.vocab()) {
+            throw new IllegalArgumentException(name + " " + token + " at " + at + ": the vocabulary has " + config.vocab());
+        }
+        return token;
     }
 
     /** Everything that a checkpoint stores, in the order of the model. */
