@@ -1,15 +1,20 @@
 package io.sterna.cli;
 
+import io.sterna.infer.Generation;
+import io.sterna.infer.GenerationOptions;
 import io.sterna.infer.Generator;
-import io.sterna.infer.Sampling;
-import io.sterna.train.ConfigException;
+import io.sterna.infer.Model;
+import io.sterna.infer.Session;
+import io.sterna.tensor.FloatType;
 import java.io.IOException;
-import java.nio.file.Path;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 /** Continues a text with a trained model. */
@@ -17,47 +22,49 @@ import picocli.CommandLine.Spec;
         name = "generate",
         mixinStandardHelpOptions = true,
         sortOptions = false,
-        description = "Continues a text with a trained model.")
+        description = "Continues a text with a trained model; prints both as the text comes.")
 final class GenerateCommand implements Callable<Integer> {
-    @Parameters(index = "0", paramLabel = "MODEL", description = "A run folder or its model folder.")
-    private Path model;
+    @Mixin
+    private ModelOptions model;
 
-    @Option(names = "--prompt", paramLabel = "TEXT", defaultValue = "", description = "The text to continue; default starts a document.")
+    @Option(names = "--prompt", paramLabel = "TEXT", description = "The text to continue; default standard input. \"\" starts a document.")
     private String prompt;
 
-    @Option(names = "--tokens", paramLabel = "N", defaultValue = "200", description = "Tokens to add at most. Default: ${DEFAULT-VALUE}")
-    private int tokens;
+    @Mixin
+    private SamplingOptions sampling;
 
-    @Option(names = "--temperature", paramLabel = "X", defaultValue = "0.8", description = "0 takes the most likely token. Default: ${DEFAULT-VALUE}")
-    private double temperature;
-
-    @Option(names = "--top-k", paramLabel = "N", defaultValue = "40", description = "Only the N most likely tokens; 0 for all. Default: ${DEFAULT-VALUE}")
-    private int topK;
-
-    @Option(names = "--seed", paramLabel = "N", defaultValue = "42", description = "The same seed gives the same text. Default: ${DEFAULT-VALUE}")
-    private long seed;
-
-    @Option(names = "--threads", paramLabel = "N", description = "Threads; default all processors.")
-    private Integer threads;
+    @Option(names = "--quiet", description = "Print the text alone, no speeds.")
+    private boolean quiet;
 
     @Spec
     private CommandSpec spec;
 
     @Override
     public Integer call() throws IOException {
-        int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
-        Sampling sampling = sampling();
-        try (Generator generator = Generator.open(model, workers, Tokenizers::load)) {
-            spec.commandLine().getOut().println(generator.continueText(prompt, tokens, sampling));
+        GenerationOptions options = sampling.read();
+        PrintWriter out = spec.commandLine().getOut();
+        try (Model loaded = model.load(); Session session = model.session(loaded, FloatType.BF16)) {
+            String text = prompt == null ? new String(System.in.readAllBytes(), StandardCharsets.UTF_8) : prompt;
+            out.print(text);
+            Generation result = new Generator(session, loaded.tokenizer()).generate(text, options, piece -> print(out, piece));
+            out.println();
+            out.flush();
+            if (!quiet) {
+                spec.commandLine().getErr().println(speeds(result));
+            }
         }
         return 0;
     }
 
-    private Sampling sampling() {
-        try {
-            return new Sampling(temperature, topK, seed);
-        } catch (IllegalArgumentException e) {
-            throw new ConfigException(e.getMessage(), e);
-        }
+    static void print(PrintWriter out, String piece) {
+        out.print(piece);
+        out.flush();
+    }
+
+    /** Tokens per second of prompt and generation, and why it ended. */
+    static String speeds(Generation g) {
+        return Units.format("prompt %d tokens, %.1f tokens/s; generation %d tokens, %.1f tokens/s; %s",
+                g.promptTokens(), g.promptTokens() / g.promptSeconds(), g.tokens(), g.tokens() / g.generationSeconds(),
+                g.end().name().toLowerCase(Locale.ROOT).replace('_', ' '));
     }
 }

@@ -18,6 +18,8 @@ import picocli.CommandLine.ScopeType;
         subcommands = {
             TrainCommand.class,
             GenerateCommand.class,
+            ChatCommand.class,
+            EvalCommand.class,
             DataCommand.class,
             BenchCommand.class,
             DoctorCommand.class

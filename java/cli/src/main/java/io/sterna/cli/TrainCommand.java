@@ -1,7 +1,11 @@
 package io.sterna.cli;
 
+import io.sterna.infer.GenerationOptions;
 import io.sterna.infer.Generator;
+import io.sterna.infer.Model;
 import io.sterna.infer.Sampling;
+import io.sterna.infer.Session;
+import io.sterna.infer.SessionOptions;
 import io.sterna.train.ConfigException;
 import io.sterna.train.MemoryCheck;
 import io.sterna.train.MemoryPlan;
@@ -137,12 +141,20 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     private static List<String> samples(TrainingRun run) throws IOException {
-        String prompt = run.config().data.isEmpty() ? SAMPLE_PROMPT : "";
-        try (Generator generator = Generator.open(run.folder().path(), run.config().threads, Tokenizers::load)) {
+        String prompt = run.config().data.isEmpty() && run.config().seqLen >= SAMPLE_TOKENS ? SAMPLE_PROMPT : "";
+        try (Model model = Model.load(run.folder().path(), Tokenizers::load);
+                Session session = model.session(SessionOptions.of(model).withThreads(run.config().threads))) {
+            Generator generator = new Generator(session, model.tokenizer());
             return IntStream.range(0, SAMPLES)
-                    .mapToObj(i -> generator.continueText(prompt, SAMPLE_TOKENS, Sampling.of(run.config().seed + i)))
+                    .mapToObj(i -> sample(session, generator, prompt, Sampling.of(run.config().seed + i)))
                     .toList();
         }
+    }
+
+    private static String sample(Session session, Generator generator, String prompt, Sampling sampling) {
+        session.truncate(0);
+        GenerationOptions options = GenerationOptions.of(SAMPLE_TOKENS).withSampling(sampling);
+        return prompt + generator.generate(prompt, options, piece -> { }).text();
     }
 
     private void print(String line) {

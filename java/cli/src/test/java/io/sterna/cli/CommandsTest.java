@@ -55,11 +55,11 @@ class CommandsTest {
         assertTrue(trained.out.contains("held-out loss") && trained.out.contains("unigram entropy"), trained.out);
         assertEquals("", trained.err);
         assertTrue(Files.readString(folder.resolve("run/report.html")).contains("<pre>"), "samples are in the report");
-        Outcome generated = run(List.of("generate", folder.resolve("run").toString(), "--prompt", "int x", "--tokens", "5"));
+        Outcome generated = run(List.of("generate", "--model", folder.resolve("run").toString(), "--prompt", "int x", "--max-tokens", "5"));
         assertEquals(0, generated.code, generated.err);
         assertTrue(generated.out.startsWith("int x"), generated.out);
-        assertEquals(generated.out, run(List.of("generate", folder.resolve("run/model").toString(), "--prompt", "int x",
-                "--tokens", "5")).out, "the same seed gives the same text");
+        assertEquals(generated.out, run(List.of("generate", "--model", folder.resolve("run/model").toString(), "--prompt", "int x",
+                "--max-tokens", "5")).out, "the same seed gives the same text");
     }
 
     @Test
@@ -123,7 +123,7 @@ class CommandsTest {
         "train --tokenizer nowhere.json     | 2 | sterna: tokenizer nowhere.json: no such file",
         "train --resume nowhere             | 2 | sterna: run folder nowhere: no such folder",
         "train --method dtq                 | 2 | did you mean dqt?",
-        "generate nowhere                   | 2 | sterna: model nowhere: no config.json there",
+        "generate --model nowhere           | 2 | sterna: model nowhere: no config.json there",
         "bench kernels --bits 9             | 2 | sterna: bits \"9\"",
         "bench kernels --shape 3            | 2 | sterna: shape \"3\"",
         "trian                              | 2 | Unmatched argument at index 0: 'trian'",

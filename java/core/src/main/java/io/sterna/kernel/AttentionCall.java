@@ -31,9 +31,11 @@ public final class AttentionCall {
         }
     }
 
-    private final Shape shape;
     private final MemorySegment struct;
     private final boolean backward;
+    private final List<FloatMatrix> tensors;
+    private final FloatMatrix lse;
+    private Shape shape;
 
     /**
      * Operands of the forward pass.
@@ -61,25 +63,37 @@ public final class AttentionCall {
     }
 
     private AttentionCall(Workspace.Section section, Shape shape, boolean backward, List<FloatMatrix> x, FloatMatrix lse) {
-        this.shape = shape;
         this.backward = backward;
+        this.tensors = x;
+        this.lse = lse;
         this.struct = section.descriptor(sterna_attention.layout());
-        for (int i = 0; i < x.size(); i++) {
-            check(i, x.get(i));
+        sterna_attention.q(struct, x.get(0).descriptor());
+        sterna_attention.k(struct, x.get(1).descriptor());
+        sterna_attention.v(struct, x.get(2).descriptor());
+        sterna_attention.out(struct, x.get(3).descriptor());
+        resize(shape);
+    }
+
+    /**
+     * Makes it a call of another shape, that which its tensors have by now. Not while it is under way.
+     *
+     * @return this
+     */
+    public AttentionCall resize(Shape newShape) {
+        shape = newShape;
+        for (int i = 0; i < tensors.size(); i++) {
+            check(i, tensors.get(i));
         }
         Checks.sameWorkspace("lse", struct, lse.descriptor());
         Checks.vector("lse", lse, shape.heads, shape.queries());
+        sterna_attention.lse(struct, lse.data());
         sterna_attention.sequences(struct, shape.sequences);
         sterna_attention.length(struct, shape.length);
         sterna_attention.past(struct, shape.past);
         sterna_attention.heads(struct, shape.heads);
         sterna_attention.kv_heads(struct, shape.kvHeads);
         sterna_attention.head_dim(struct, shape.headDim);
-        sterna_attention.q(struct, x.get(0).descriptor());
-        sterna_attention.k(struct, x.get(1).descriptor());
-        sterna_attention.v(struct, x.get(2).descriptor());
-        sterna_attention.out(struct, x.get(3).descriptor());
-        sterna_attention.lse(struct, lse.data());
+        return this;
     }
 
     /** In both passes k and v, and dk and dv, are shaped as keys; the others as queries. */

@@ -16,6 +16,10 @@ final class Block {
     /** The layers of a block; outputNorm and downNorm are null without SubLN. */
     record Layers(RmsNorm attentionNorm, Linear q, Linear k, Linear v, RmsNorm outputNorm, Linear output,
                   RmsNorm mlpNorm, Linear gate, Linear up, RmsNorm downNorm, Linear down) {
+        Layers on(Engine e) {
+            return new Layers(attentionNorm.on(e), q.on(e), k.on(e), v.on(e), outputNorm == null ? null : outputNorm.on(e),
+                    output.on(e), mlpNorm.on(e), gate.on(e), up.on(e), downNorm == null ? null : downNorm.on(e), down.on(e));
+        }
     }
 
     Block(Engine engine, LlamaConfig config, Layers layers, FloatMatrix ropeTable) {
@@ -25,16 +29,38 @@ final class Block {
         this.ropeTable = ropeTable;
     }
 
+    /** The same block, computing with another engine. */
+    Block on(Engine other) {
+        return new Block(other, config, layers.on(other), ropeTable);
+    }
+
     /** y from x; the tape keeps what the backward pass needs. */
     void forward(FloatMatrix x, FloatMatrix y, BlockTape tape, BlockScratch scratch, int length) {
-        layers.attentionNorm.forward(x, tape.attentionInput, tape.attentionRms);
-        layers.q.forward(tape.attentionInput, tape.q, false);
-        layers.k.forward(tape.attentionInput, tape.k, false);
-        layers.v.forward(tape.attentionInput, tape.v, false);
+        project(x, tape);
         rotate(tape.q, length, true);
         rotate(tape.k, length, true);
         engine.slices().run(tape.attention.units(), (unit, worker) ->
                 engine.kernels().attentionForward(tape.attention, unit, unit + 1, worker.scratch()));
+        mix(x, y, tape, scratch);
+    }
+
+    /** Turns x into y in place, where the tokens follow those of a cache; the tape is all blocks' own. */
+    void decode(FloatMatrix x, BlockTape tape, BlockScratch scratch, CachedAttention attention, int layer) {
+        project(x, tape);
+        attention.attend(layer, ropeTable);
+        mix(x, x, tape, scratch);
+    }
+
+    /** Queries, keys and values of x. */
+    private void project(FloatMatrix x, BlockTape tape) {
+        layers.attentionNorm.forward(x, tape.attentionInput, tape.attentionRms);
+        layers.q.forward(tape.attentionInput, tape.q, false);
+        layers.k.forward(tape.attentionInput, tape.k, false);
+        layers.v.forward(tape.attentionInput, tape.v, false);
+    }
+
+    /** y from x and the attention's result; y may be x. */
+    private void mix(FloatMatrix x, FloatMatrix y, BlockTape tape, BlockScratch scratch) {
         prepare(layers.outputNorm, tape.out, tape.outputInput, tape.outputRms);
         addProduct(x, layers.output, tape.outputInput, tape.middle);
 

@@ -6,6 +6,7 @@ import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.QuantizedMatrix;
 import io.sterna.tensor.Workspace;
+import java.util.List;
 
 /**
  * What the forward pass of a block keeps for its backward pass. T tokens, H hidden, I intermediate,
@@ -32,6 +33,7 @@ final class BlockTape {
     final FloatMatrix outputRms;
     final FloatMatrix mlpRms;
     final FloatMatrix downRms;
+    /** Null where no backward pass follows: queries then meet the keys of a cache. */
     final AttentionCall attention;
 
     BlockTape(LlamaConfig config, Method method, Batch batch, Workspace workspace, BlockScratch scratch) {
@@ -54,9 +56,26 @@ final class BlockTape {
         outputRms = FloatMatrix.allocate(section, FloatType.F32, 1, tokens);
         mlpRms = FloatMatrix.allocate(section, FloatType.F32, 1, tokens);
         downRms = FloatMatrix.allocate(section, FloatType.F32, 1, tokens);
-        FloatMatrix lse = FloatMatrix.allocate(section, FloatType.F32, config.heads(), tokens);
+        attention = scratch.narrow == null ? null : attention(section, config, batch, scratch);
+    }
+
+    private AttentionCall attention(Workspace.Section section, LlamaConfig config, Batch batch, BlockScratch scratch) {
+        FloatMatrix lse = FloatMatrix.allocate(section, FloatType.F32, config.heads(), batch.tokens());
         var shape = new AttentionCall.Shape(batch.sequences(), batch.length(), 0, config.heads(), config.kvHeads(), config.headDim());
-        attention = new AttentionCall(section, shape, q, k, v, out, lse, scratch.narrow, scratch.dq, scratch.dk, scratch.dv);
+        return new AttentionCall(section, shape, q, k, v, out, lse, scratch.narrow, scratch.dq, scratch.dk, scratch.dv);
+    }
+
+    /** Makes room for another number of tokens, at most the batch's; of a forward pass alone. */
+    void resize(long tokens) {
+        for (FloatMatrix x : List.of(middle, q, k, v, out, gate, up)) {
+            x.reshape(tokens, x.cols());
+        }
+        for (FloatMatrix rms : List.of(attentionRms, outputRms, mlpRms, downRms)) {
+            rms.reshape(1, tokens);
+        }
+        for (Input input : List.of(attentionInput, outputInput, mlpInput, downInput)) {
+            input.resize(tokens);
+        }
     }
 
     private static Input input(Workspace.Section section, Method method, long tokens, long width) {

@@ -7,6 +7,7 @@ import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 
 /**
  * Logits (T, vocab) = x (T, H) times the head (vocab, H) transposed, and their cross-entropy, in chunks of
@@ -19,33 +20,60 @@ final class Head {
 
     private final Engine engine;
     private final Parameter.Plain parameter;
+    private final Features features;
     private final int flags;
 
-    Head(Engine engine, Parameter.Plain parameter, boolean allowBf16) {
+    Head(Engine engine, Parameter.Plain parameter, Features features, boolean allowBf16) {
         this.engine = engine;
         this.parameter = parameter;
+        this.features = features;
         this.flags = allowBf16 ? Kernels.ALLOW_BF16 : 0;
     }
 
-    /** Buffers of the head for T tokens. */
+    /** The same head, computing with another engine. */
+    Head on(Engine other) {
+        return new Head(other, parameter, features, flags != 0);
+    }
+
+    /** Buffers of the head for T tokens, and its weights in chunks. */
     static final class Tape {
         private final FloatMatrix memory;
         private final FloatMatrix logits;
-        private final FloatMatrix weight;
+        private final List<FloatMatrix> weights;
         private final FloatMatrix max;
         private final FloatMatrix sum;
         private final FloatMatrix target;
         private final long chunk;
 
-        Tape(LlamaConfig config, long tokens, Workspace workspace) {
+        /** For training: chunks as long as memory allows. The workspace is that of the weights. */
+        static Tape large(Head head, long tokens, Workspace workspace) {
+            FloatMatrix weight = head.parameter.weight();
+            long chunk = Math.min(weight.rows(), Math.max(1, CHUNK / tokens / 64) * 64);
             Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
-            chunk = Math.min(config.vocab(), Math.max(1, CHUNK / tokens / 64) * 64);
+            return new Tape(FloatMatrix.windows(section, weight, chunk), chunk, tokens, section);
+        }
+
+        /** For up to {@code tokens} tokens of a forward pass alone, in any workspace. */
+        static Tape small(Head head, long tokens, Workspace workspace) {
+            long chunk = Math.min(head.parameter.rows(), Features.PART);
+            return new Tape(head.features.parts(), chunk, tokens, workspace.section(MemoryKind.SCRATCH));
+        }
+
+        private Tape(List<FloatMatrix> weights, long chunk, long tokens, Workspace.Section section) {
+            this.weights = weights;
+            this.chunk = chunk;
             memory = FloatMatrix.allocate(section, FloatType.F32, tokens, chunk);
             logits = FloatMatrix.window(section);
-            weight = FloatMatrix.window(section);
             max = FloatMatrix.allocate(section, FloatType.F32, 1, tokens);
             sum = FloatMatrix.allocate(section, FloatType.F32, 1, tokens);
             target = FloatMatrix.allocate(section, FloatType.F32, 1, tokens);
+        }
+
+        void resize(long tokens) {
+            memory.reshape(tokens, chunk);
+            max.reshape(1, tokens);
+            sum.reshape(1, tokens);
+            target.reshape(1, tokens);
         }
     }
 
@@ -61,17 +89,16 @@ final class Head {
         for (long t = 0; t < x.rows(); t++) {
             tape.max.set(0, t, Float.NEGATIVE_INFINITY);
         }
-        chunks(tape, (vocab0, vocab1) -> engine.products(x.rows(), (r0, r1, worker) -> {
-            engine.kernels().gemm(x, tape.weight, tape.logits, flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
+        chunks(tape, (vocab0, vocab1, weight) -> engine.products(x.rows(), (r0, r1, worker) -> {
+            engine.kernels().gemm(x, weight, tape.logits, flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
             engine.kernels().crossEntropy(tape.logits, vocab0, targets, tape.max, tape.sum, tape.target, r0, r1);
         }));
         return sum(targets, tape);
     }
 
-    /** Logits out (1, vocab) of row {@code row} of x. */
-    void logits(FloatMatrix x, long row, FloatMatrix out) {
-        engine.slices().run(1, (i, worker) -> engine.kernels().gemm(engine.rows(worker, x, row, row + 1),
-                parameter.weight(), out, flags | Kernels.TRANSPOSE_B, 0, 1, worker.scratch()));
+    /** Logits (T, vocab) of a few tokens x (T, H). */
+    void logits(FloatMatrix x, FloatMatrix out) {
+        features.product(engine, x, out, flags);
     }
 
     private static double sum(MemorySegment targets, Tape tape) {
@@ -87,31 +114,31 @@ final class Head {
     /** dx (T, H) of factor * loss, after {@link #loss} of the same x and targets; hands rows over, completes nothing. */
     void backward(FloatMatrix x, MemorySegment targets, float factor, FloatMatrix dx, Tape tape, GradientSink sink) {
         Kernels kernels = engine.kernels();
-        chunks(tape, (vocab0, vocab1) -> {
+        chunks(tape, (vocab0, vocab1, weight) -> {
             boolean recompute = tape.chunk < parameter.rows();
             int add = vocab0 > 0 ? Kernels.ACCUMULATE : 0;
             engine.products(x.rows(), (r0, r1, worker) -> {
                 if (recompute) {
-                    kernels.gemm(x, tape.weight, tape.logits, flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
+                    kernels.gemm(x, weight, tape.logits, flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
                 }
                 kernels.crossEntropyGradient(tape.logits, vocab0, targets, tape.max, tape.sum, factor, r0, r1);
-                kernels.gemm(tape.logits, tape.weight, dx, flags | add, r0, r1, worker.scratch());
+                kernels.gemm(tape.logits, weight, dx, flags | add, r0, r1, worker.scratch());
             });
             sink.accept(parameter, vocab0, vocab1, Linear.outerProduct(engine, tape.logits, vocab0, x, flags));
         });
     }
 
     private interface Chunk {
-        void run(long vocab0, long vocab1);
+        void run(long vocab0, long vocab1, FloatMatrix weight);
     }
 
-    /** Lays the windows over each chunk in turn. */
+    /** Takes the chunks of the vocabulary in turn. */
     private void chunks(Tape tape, Chunk body) {
-        for (long v = 0; v < parameter.rows(); v += tape.chunk) {
-            long end = Math.min(parameter.rows(), v + tape.chunk);
-            tape.logits.shaped(tape.memory, tape.memory.rows(), end - v);
-            tape.weight.overRows(parameter.weight(), v, end);
-            body.run(v, end);
+        long vocab0 = 0;
+        for (FloatMatrix weight : tape.weights) {
+            tape.logits.shaped(tape.memory, tape.memory.rows(), weight.rows());
+            body.run(vocab0, vocab0 + weight.rows(), weight);
+            vocab0 += weight.rows();
         }
     }
 }

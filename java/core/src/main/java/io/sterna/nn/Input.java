@@ -13,6 +13,14 @@ public sealed interface Input {
     record Floats(FloatMatrix matrix) implements Input {
     }
 
+    /** Makes room for another number of tokens, at most those it was allocated for. */
+    default void resize(long tokens) {
+        switch (this) {
+            case Int8(var q) -> q.resize(tokens);
+            case Floats(var x) -> x.reshape(tokens, x.cols());
+        }
+    }
+
     /** The int8 matrix; a programming error for floats. */
     default QuantizedMatrix int8() {
         return ((Int8) this).matrix();

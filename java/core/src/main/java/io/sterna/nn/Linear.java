@@ -16,6 +16,9 @@ abstract sealed class Linear {
         this.parameter = parameter;
     }
 
+    /** The same layer, computing with another engine. */
+    abstract Linear on(Engine other);
+
     /** y (T, N) = x w^T, or y += x w^T. */
     abstract void forward(Input x, FloatMatrix y, boolean accumulate);
 
@@ -72,6 +75,11 @@ abstract sealed class Linear {
         }
 
         @Override
+        Linear on(Engine other) {
+            return new Packed(other, (Parameter.Packed) parameter);
+        }
+
+        @Override
         PackedMatrix weight() {
             return weight;
         }
@@ -87,6 +95,11 @@ abstract sealed class Linear {
         }
 
         @Override
+        Linear on(Engine other) {
+            throw new IllegalStateException(parameter.name() + ": its ternary copy belongs to one engine; deploy the model first");
+        }
+
+        @Override
         PackedMatrix weight() {
             return ternary.of(parameter);
         }
@@ -95,17 +108,28 @@ abstract sealed class Linear {
     /** Plain floats. */
     static final class Floats extends Linear {
         private final FloatMatrix weight;
+        private final Features features;
         private final int flags;
 
-        Floats(Engine engine, Parameter.Plain parameter, boolean allowBf16) {
+        Floats(Engine engine, Parameter.Plain parameter, Features features, boolean allowBf16) {
             super(engine, parameter);
             this.weight = parameter.weight();
+            this.features = features;
             this.flags = allowBf16 ? Kernels.ALLOW_BF16 : 0;
         }
 
         @Override
+        Linear on(Engine other) {
+            return new Floats(other, (Parameter.Plain) parameter, features, flags != 0);
+        }
+
+        @Override
         void forward(Input x, FloatMatrix y, boolean accumulate) {
-            gemm(x.floats(), y, flags | Kernels.TRANSPOSE_B, accumulate);
+            if (x.floats().rows() <= Features.FEW_TOKENS) {
+                features.product(engine, x.floats(), y, flags | (accumulate ? Kernels.ACCUMULATE : 0));
+            } else {
+                gemm(x.floats(), y, flags | Kernels.TRANSPOSE_B, accumulate);
+            }
         }
 
         @Override

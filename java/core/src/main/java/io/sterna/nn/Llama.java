@@ -3,7 +3,6 @@ package io.sterna.nn;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
-import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Workspace;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -17,10 +16,9 @@ public final class Llama {
     private final Engine engine;
     private final LlamaConfig config;
     private final Method method;
-    private final Workspace.Section weights;
-    private final Workspace.Section packedWeights;
-    private final List<Parameter> parameters = new ArrayList<>();
-    private final List<Block> blocks = new ArrayList<>();
+    private final Workspace workspace;
+    private final List<Parameter> parameters;
+    private final List<Block> blocks;
     private final Ternary ternary;
     private final FloatMatrix ropeTable;
     private final FloatMatrix narrowGain;
@@ -34,8 +32,9 @@ public final class Llama {
         this.engine = engine;
         this.config = config;
         this.method = method;
-        this.weights = workspace.section(MemoryKind.FLOAT_WEIGHTS);
-        this.packedWeights = workspace.section(MemoryKind.PACKED_WEIGHTS);
+        this.workspace = workspace;
+        this.parameters = new ArrayList<>();
+        this.blocks = new ArrayList<>();
         Workspace.Section scratch = workspace.section(MemoryKind.SCRATCH);
         this.ropeTable = FloatMatrix.allocate(scratch, FloatType.F32, config.seqLen(), config.headDim());
         if (!workspace.isPlanning()) {
@@ -45,14 +44,41 @@ public final class Llama {
         this.wideGain = FloatMatrix.allocate(scratch, FloatType.F32, 1, config.intermediate());
         this.ternary = method.ternarised()
                 ? new Ternary(engine, workspace, Math.max(config.hidden(), config.intermediate())) : null;
-        this.embedding = plain("model.embed_tokens", LayerKind.EMBEDDING, config.vocab(), config.hidden(), method.floatType());
+        this.embedding = plain("model.embed_tokens", LayerKind.EMBEDDING, config.vocab(), config.hidden());
         for (int i = 0; i < config.layers(); i++) {
             blocks.add(new Block(engine, config, layers("model.layers." + i + "."), ropeTable));
         }
         this.finalNorm = norm("model.norm", config.hidden());
         boolean allowBf16 = method.kind() != Method.Kind.FP32;
-        this.head = new Head(engine, config.tied() ? embedding
-                : plain("lm_head", LayerKind.HEAD, config.vocab(), config.hidden(), method.floatType()), allowBf16);
+        Parameter.Plain output = config.tied() ? embedding : plain("lm_head", LayerKind.HEAD, config.vocab(), config.hidden());
+        this.head = new Head(engine, output, features(output), allowBf16);
+    }
+
+    private Llama(Llama model, Engine engine) {
+        this.engine = engine;
+        this.config = model.config;
+        this.method = model.method;
+        this.workspace = model.workspace;
+        this.parameters = model.parameters;
+        this.ropeTable = model.ropeTable;
+        this.narrowGain = model.narrowGain;
+        this.wideGain = model.wideGain;
+        this.ternary = null;
+        this.embedding = model.embedding;
+        this.blocks = model.blocks.stream().map(block -> block.on(engine)).toList();
+        this.finalNorm = model.finalNorm.on(engine);
+        this.head = model.head.on(engine);
+    }
+
+    /**
+     * The same model, weights shared, computing with another engine: forward passes of several may run at the
+     * same time. The model must live as long.
+     *
+     * @throws IllegalStateException for a method that ternarises its weights for each use: see
+     *     {@link Method#deployed}
+     */
+    public Llama on(Engine other) {
+        return new Llama(this, other);
     }
 
     private Block.Layers layers(String prefix) {
@@ -75,20 +101,23 @@ public final class Llama {
     }
 
     private RmsNorm norm(String name, int width) {
-        Parameter.Plain gain = plain(name, LayerKind.NORM, 1, width, method.floatType());
+        Parameter.Plain gain = plain(name, LayerKind.NORM, 1, width);
         return new RmsNorm(engine, gain, (float) config.rmsEpsilon(), width == config.hidden() ? narrowGain : wideGain);
     }
 
     private Linear linear(String name, LayerKind kind, int rows, int cols) {
-        return switch (method.kind()) {
-            case FP32 -> new Linear.Floats(engine, plain(name, kind, rows, cols, FloatType.F32), false);
-            case BF16 -> new Linear.Floats(engine, plain(name, kind, rows, cols, FloatType.BF16), true);
-            case BITNET -> ternarised(plain(name, kind, rows, cols, FloatType.F32));
-            case DQT -> {
-                Parameter.Packed packed = packed(name, kind, rows, cols);
-                yield method.ternaryForward() ? ternarised(packed) : new Linear.Packed(engine, packed);
-            }
+        Parameter parameter = parameter(name, kind, rows, cols);
+        if (method.ternarised()) {
+            return ternarised(parameter);
+        }
+        return switch (parameter) {
+            case Parameter.Packed packed -> new Linear.Packed(engine, packed);
+            case Parameter.Plain plain -> new Linear.Floats(engine, plain, features(plain), method.kind() == Method.Kind.BF16);
         };
+    }
+
+    private Features features(Parameter.Plain parameter) {
+        return new Features(workspace.section(MemoryKind.FLOAT_WEIGHTS), parameter.weight());
     }
 
     private Linear ternarised(Parameter parameter) {
@@ -96,16 +125,12 @@ public final class Llama {
         return new Linear.Ternarised(engine, parameter, ternary);
     }
 
-    private Parameter.Plain plain(String name, LayerKind kind, int rows, int cols, FloatType type) {
-        var parameter = new Parameter.Plain(parameters.size(), name + ".weight", kind,
-                FloatMatrix.allocate(weights, type, rows, cols));
-        parameters.add(parameter);
-        return parameter;
+    private Parameter.Plain plain(String name, LayerKind kind, int rows, int cols) {
+        return (Parameter.Plain) parameter(name, kind, rows, cols);
     }
 
-    private Parameter.Packed packed(String name, LayerKind kind, int rows, int cols) {
-        var parameter = new Parameter.Packed(parameters.size(), name + ".weight", kind,
-                PackedMatrix.allocate(packedWeights, method.grid(), method.scaling(), rows, cols));
+    private Parameter parameter(String name, LayerKind kind, int rows, int cols) {
+        Parameter parameter = method.parameter(parameters.size(), name + ".weight", kind, rows, cols, workspace);
         parameters.add(parameter);
         return parameter;
     }

@@ -25,6 +25,7 @@ public final class LlamaPass {
     private final FloatMatrix finalRms;
     private final FloatMatrix dx;
     private final Head.Tape headTape;
+    private final FloatMatrix lastToken;
     private final MemorySegment inputs;
     private final MemorySegment targets;
 
@@ -37,7 +38,7 @@ public final class LlamaPass {
         this.model = model;
         this.batch = batch;
         this.recompute = recompute;
-        this.scratch = new BlockScratch(config, batch, workspace);
+        this.scratch = new BlockScratch(config, batch, true, workspace);
         for (int i = 0; i <= config.layers(); i++) {
             residual.add(FloatMatrix.allocate(kept, FloatType.F32, tokens, config.hidden()));
         }
@@ -47,7 +48,8 @@ public final class LlamaPass {
         this.headInput = new Input.Floats(FloatMatrix.allocate(kept, FloatType.F32, tokens, config.hidden()));
         this.finalRms = FloatMatrix.allocate(kept, FloatType.F32, 1, tokens);
         this.dx = FloatMatrix.allocate(workspace.section(MemoryKind.SCRATCH), FloatType.F32, tokens, config.hidden());
-        this.headTape = new Head.Tape(config, tokens, workspace);
+        this.headTape = Head.Tape.large(model.head, tokens, workspace);
+        this.lastToken = FloatMatrix.window(kept);
         this.inputs = kept.allocate(tokens * Integer.BYTES);
         this.targets = kept.allocate(tokens * Integer.BYTES);
     }
@@ -71,7 +73,7 @@ public final class LlamaPass {
      */
     public void logits(MemorySegment newInputs, long row, FloatMatrix out) {
         hidden(newInputs);
-        model.head.logits(headInput.matrix(), row, out);
+        model.head.logits(lastToken.overRows(headInput.matrix(), row, row + 1), out);
     }
 
     /** Fills the head's input. */

@@ -2,9 +2,13 @@ package io.sterna.nn;
 
 import java.util.Objects;
 
+import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Scaling;
+import io.sterna.tensor.Workspace;
 
 /**
  * How the weights are represented and used in training.
@@ -94,6 +98,27 @@ public record Method(Kind kind, Grid grid, boolean ternaryForward, Scaling scali
     /** Whether the forward pass uses a ternary copy made from other weights. */
     public boolean ternarised() {
         return kind == Kind.BITNET || ternaryForward;
+    }
+
+    /** How a trained model's weights are represented when it is used: ternarised once and for all. */
+    public Method deployed() {
+        return ternarised() ? dqt(Grid.TERNARY).withFloatType(floatType) : this;
+    }
+
+    /**
+     * A parameter as this method stores it, all zero.
+     *
+     * @param id   position in the model's list
+     * @param name its Hugging Face name
+     */
+    public Parameter parameter(int id, String name, LayerKind kind, long rows, long cols, Workspace workspace) {
+        if (kind.linear() && this.kind == Kind.DQT) {
+            return new Parameter.Packed(id, name, kind,
+                    PackedMatrix.allocate(workspace.section(MemoryKind.PACKED_WEIGHTS), grid, scaling, rows, cols));
+        }
+        FloatType type = kind.linear() && this.kind == Kind.BITNET ? FloatType.F32 : floatType;
+        return new Parameter.Plain(id, name, kind,
+                FloatMatrix.allocate(workspace.section(MemoryKind.FLOAT_WEIGHTS), type, rows, cols));
     }
 
     private static void require(boolean condition, String message) {

@@ -17,6 +17,11 @@ final class RmsNorm {
         this.dgain = dgain;
     }
 
+    /** The same norm, computing with another engine. */
+    RmsNorm on(Engine other) {
+        return new RmsNorm(other, parameter, epsilon, dgain);
+    }
+
     /** y = norm(x), quantized when y is int8; invRms (1, T) is kept for the backward pass. */
     void forward(FloatMatrix x, Input y, FloatMatrix invRms) {
         FloatMatrix gain = parameter.weight();

@@ -15,17 +15,17 @@ import java.util.Map;
 
 /**
  * The ternary weights that BitNet and ternary-forward DQT compute with: gamma * clip(round(w / gamma), -1, 1),
- * gamma = max(mean|w|, 1e-5) of the tensor. One copy for each shape serves all layers: it is made anew
- * for each use, which costs far less than the product it serves and saves 2 bits a weight.
+ * gamma = max(mean|w|, 1e-5) of the tensor. In training one copy for each shape serves all layers: it is
+ * made anew for each use, which costs far less than the product it serves and saves 2 bits a weight.
  */
-final class Ternary {
+public final class Ternary {
     private final Engine engine;
     private final Workspace.Section section;
     private final Map<Long, PackedMatrix> copies = new HashMap<>();
     private final MemorySegment statistics;
 
     /** @param maxRows rows of the tallest weight */
-    Ternary(Engine engine, Workspace workspace, long maxRows) {
+    public Ternary(Engine engine, Workspace workspace, long maxRows) {
         this.engine = engine;
         this.section = workspace.section(MemoryKind.SCRATCH);
         this.statistics = section.allocate(maxRows * Kernels.STATISTICS * Double.BYTES);
@@ -40,11 +40,21 @@ final class Ternary {
     /** The parameter's ternary weights; valid until the next call for a parameter of this shape. */
     PackedMatrix of(Parameter parameter) {
         PackedMatrix copy = copies.get(shape(parameter.rows(), parameter.cols()));
+        write(parameter, copy);
+        return copy;
+    }
+
+    /**
+     * Writes a parameter's ternary weights.
+     *
+     * @param parameter of the engine's workspace
+     * @param copy      ternary, one scale a tensor, of the parameter's shape
+     */
+    public void write(Parameter parameter, PackedMatrix copy) {
         tiles(parameter, (x, r0, r1) -> engine.kernels().statistics(x, 0,
                 statistics.asSlice(r0 * Kernels.STATISTICS * Double.BYTES), 0, r1 - r0));
         copy.scales().set(ValueLayout.JAVA_FLOAT, 0, gamma(parameter));
         tiles(parameter, (x, r0, r1) -> engine.kernels().encode(x, copy, r0, r1));
-        return copy;
     }
 
     private float gamma(Parameter parameter) {

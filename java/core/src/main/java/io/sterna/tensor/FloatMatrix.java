@@ -4,6 +4,8 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.stream.LongStream;
 
 /**
  * A row-major float matrix in off-heap memory, with its native descriptor: element (r, c) lies at
@@ -24,6 +26,7 @@ public final class FloatMatrix {
 
     private final MemorySegment descriptor;
     private final boolean window;
+    private MemorySegment memory;
     private MemorySegment data;
     private FloatType type;
     private long rows;
@@ -43,8 +46,16 @@ public final class FloatMatrix {
     public static FloatMatrix allocate(Workspace.Section section, FloatType type, long rows, long cols) {
         Shapes.positive(rows, cols);
         FloatMatrix matrix = new FloatMatrix(section, false);
-        matrix.describe(section.allocate(rows * cols * type.bytes()), type, rows, cols, cols);
+        matrix.memory = section.allocate(rows * cols * type.bytes());
+        matrix.describe(matrix.memory, type, rows, cols, cols);
         return matrix;
+    }
+
+    /** A matrix cut into windows that never move, of {@code size} rows each, the last one of the rest. */
+    public static List<FloatMatrix> windows(Workspace.Section section, FloatMatrix matrix, long size) {
+        return LongStream.range(0, Math.ceilDiv(matrix.rows, size))
+                .mapToObj(i -> window(section).overRows(matrix, i * size, Math.min(matrix.rows, (i + 1) * size)))
+                .toList();
     }
 
     /** A window, to be laid over a matrix of the same workspace. */
@@ -81,6 +92,26 @@ public final class FloatMatrix {
             throw new IllegalArgumentException("shape (" + newRows + ", " + newCols + "): does not fit " + matrix);
         }
         move(matrix, 0, newRows, newCols, newCols);
+        return this;
+    }
+
+    /**
+     * Gives a matrix that owns its memory another shape, without gaps and no larger than it was allocated;
+     * what its elements are then is undefined. Not while another thread uses it.
+     *
+     * @return this
+     */
+    public FloatMatrix reshape(long newRows, long newCols) {
+        Shapes.positive(newRows, newCols);
+        if (window) {
+            throw new IllegalStateException(this + " is a window: it moves, its memory keeps its shape");
+        }
+        long bytes = newRows * newCols * type.bytes();
+        if (bytes > memory.byteSize()) {
+            throw new IllegalArgumentException("shape (" + newRows + ", " + newCols + "): does not fit the "
+                    + memory.byteSize() + " bytes of a matrix of " + type);
+        }
+        describe(memory.asSlice(0, bytes), type, newRows, newCols, newCols);
         return this;
     }
 

@@ -18,13 +18,15 @@ public final class QuantizedMatrix {
             ValueLayout.JAVA_LONG.withName("cols"),
             ValueLayout.JAVA_LONG.withName("stride")).withName("sterna_quantized");
 
-    private final long rows;
+    private final long capacity;
+    private long rows;
     private final long cols;
     private final long stride;
     private final MemorySegment memory;
     private final MemorySegment descriptor;
 
     private QuantizedMatrix(Workspace.Section section, long rows, long cols) {
+        this.capacity = rows;
         this.rows = rows;
         this.cols = cols;
         // Rows start at cache lines, so that kernels load whole vectors of a row.
@@ -48,6 +50,18 @@ public final class QuantizedMatrix {
         return new QuantizedMatrix(section, rows, cols);
     }
 
+    /**
+     * Makes it a matrix of so many rows, at most those it was allocated with. Not while another thread uses it.
+     *
+     * @return this
+     */
+    public QuantizedMatrix resize(long newRows) {
+        Shapes.range("rows", 0, newRows, capacity);
+        rows = newRows;
+        descriptor.set(ValueLayout.JAVA_LONG, 16, newRows);
+        return this;
+    }
+
     /** Tokens. */
     public long rows() {
         return rows;
@@ -65,7 +79,7 @@ public final class QuantizedMatrix {
 
     /** The scale of row r. */
     public float scale(long r) {
-        return memory.get(ValueLayout.JAVA_FLOAT, rows * stride + Shapes.index(r, 0, rows, 1, 1) * Float.BYTES);
+        return memory.get(ValueLayout.JAVA_FLOAT, capacity * stride + Shapes.index(r, 0, rows, 1, 1) * Float.BYTES);
     }
 
     /** The native descriptor. */

@@ -6,7 +6,6 @@ import io.sterna.io.CheckpointReader;
 import io.sterna.io.CheckpointWriter;
 import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
-import io.sterna.nn.Llama;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
@@ -70,11 +69,11 @@ public record ModelFolder(Path path, TrainConfig config) {
         return Files.exists(file) ? loader.load(file) : new ByteTokenizer();
     }
 
-    /** Fills a model of this shape and method with the weights. */
-    public void read(Llama model) throws IOException {
+    /** Fills parameters of this model, in the form its method stores them, with their weights. */
+    public void read(List<Parameter> parameters) throws IOException {
         Path file = path.resolve(WEIGHTS);
         try (CheckpointReader reader = new CheckpointReader(file)) {
-            StoredTensors.weightsOf(model.parameters()).read(reader, file);
+            StoredTensors.weightsOf(parameters).read(reader, file);
         }
     }
 }

@@ -1,0 +1,91 @@
+package io.sterna.cli;
+
+import io.sterna.infer.ContextException;
+import io.sterna.infer.Generation;
+import io.sterna.infer.GenerationOptions;
+import io.sterna.infer.Generator;
+import io.sterna.infer.Model;
+import io.sterna.infer.Session;
+import io.sterna.tensor.FloatType;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintWriter;
+import java.nio.charset.Charset;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** A conversation with a trained model. */
+@Command(
+        name = "chat",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = {
+            "A conversation with a trained model, line by line. The model sees a transcript:",
+            "each line behind the user's label, each answer behind its own.",
+            "/new forgets the conversation, /quit or the end of input leaves."
+        })
+final class ChatCommand implements Callable<Integer> {
+    @Mixin
+    private ModelOptions model;
+
+    @Option(names = "--user-label", paramLabel = "TEXT", defaultValue = "User:", description = "Before each line. Default: ${DEFAULT-VALUE}")
+    private String userLabel;
+
+    @Option(names = "--model-label", paramLabel = "TEXT", defaultValue = "Model:", description = "Before each answer. Default: ${DEFAULT-VALUE}")
+    private String modelLabel;
+
+    @Mixin
+    private SamplingOptions sampling;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() throws IOException {
+        GenerationOptions options = sampling.read("\n" + userLabel, "\n");
+        PrintWriter out = spec.commandLine().getOut();
+        try (Model loaded = model.load();
+                Session session = model.session(loaded, FloatType.BF16);
+                BufferedReader in = new BufferedReader(new InputStreamReader(System.in, Charset.defaultCharset()))) {
+            Generator generator = new Generator(session, loaded.tokenizer());
+            for (String line = ask(in, out); line != null && !line.equals("/quit"); line = ask(in, out)) {
+                if (line.equals("/new")) {
+                    session.truncate(0);
+                } else {
+                    answer(line, session, generator, options, out);
+                }
+            }
+        }
+        return 0;
+    }
+
+    private String ask(BufferedReader in, PrintWriter out) throws IOException {
+        GenerateCommand.print(out, userLabel + " ");
+        return in.readLine();
+    }
+
+    private void answer(String line, Session session, Generator generator, GenerationOptions options, PrintWriter out) {
+        String turn = (session.length() == 0 ? "" : "\n") + userLabel + " " + line + "\n" + modelLabel;
+        GenerateCommand.print(out, modelLabel);
+        try {
+            Generation result = generator.generate(turn, options, piece -> GenerateCommand.print(out, piece));
+            out.println();
+            if (result.end() == Generation.End.CONTEXT_FULL) {
+                forget(session, out, "the context of " + session.context() + " tokens is full");
+            }
+        } catch (ContextException e) {
+            out.println();
+            forget(session, out, e.getMessage());
+        }
+    }
+
+    private static void forget(Session session, PrintWriter out, String reason) {
+        out.println("(" + reason + "; the conversation begins anew)");
+        session.truncate(0);
+    }
+}

@@ -1,0 +1,37 @@
+package io.sterna.cli;
+
+import io.sterna.infer.Model;
+import io.sterna.infer.Session;
+import io.sterna.infer.SessionOptions;
+import io.sterna.tensor.FloatType;
+import io.sterna.train.ConfigException;
+import java.io.IOException;
+import java.nio.file.Path;
+import picocli.CommandLine.Option;
+
+/** Options of the commands that use a trained model. */
+final class ModelOptions {
+    @Option(names = "--model", paramLabel = "DIR", required = true, description = "A run folder or its model folder.")
+    private Path folder;
+
+    @Option(names = "--context", paramLabel = "N", description = "Tokens of context; default the model's.")
+    private Integer context;
+
+    @Option(names = "--threads", paramLabel = "N", description = "Threads; default all processors.")
+    private Integer threads;
+
+    Model load() throws IOException {
+        return Model.load(folder, Tokenizers::load);
+    }
+
+    /** A session as the options say. */
+    Session session(Model model, FloatType cacheType) {
+        int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
+        int tokens = context == null ? model.config().seqLen() : context;
+        try {
+            return model.session(new SessionOptions(tokens, cacheType, workers));
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
+    }
+}

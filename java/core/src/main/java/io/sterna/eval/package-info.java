@@ -1,0 +1,2 @@
+/** How good a trained model is. */
+package io.sterna.eval;

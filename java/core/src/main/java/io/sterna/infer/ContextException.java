@@ -1,0 +1,10 @@
+package io.sterna.infer;
+
+/** More tokens than a session's context holds. The message says how many of each. */
+public final class ContextException extends IllegalArgumentException {
+    private static final long serialVersionUID = 1;
+
+    ContextException(String message) {
+        super(message);
+    }
+}

@@ -1,0 +1,26 @@
+package io.sterna.infer;
+
+/**
+ * What a generation came to.
+ *
+ * @param text              what was added, without prompt and stop string
+ * @param end               why it ended
+ * @param promptTokens      tokens of the prompt
+ * @param tokens            tokens that were added, the one that ended it included
+ * @param promptSeconds     time until the first token could be chosen
+ * @param generationSeconds time of all that followed
+ */
+public record Generation(String text, End end, int promptTokens, int tokens, double promptSeconds,
+                         double generationSeconds) {
+    /** Why a generation ended. */
+    public enum End {
+        /** The model ended the document. */
+        END_OF_TEXT,
+        /** The tokens asked for were added. */
+        MAX_TOKENS,
+        /** A stop string came. */
+        STOP_STRING,
+        /** The session's context holds no more tokens. */
+        CONTEXT_FULL
+    }
+}

@@ -1,0 +1,177 @@
+package io.sterna.infer;
+
+import io.sterna.data.Tokenizer;
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Slices;
+import io.sterna.nn.Engine;
+import io.sterna.nn.Llama;
+import io.sterna.nn.LlamaConfig;
+import io.sterna.nn.Method;
+import io.sterna.nn.Parameter;
+import io.sterna.nn.Ternary;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Workspace;
+import io.sterna.train.ModelFolder;
+import io.sterna.train.PreparedData;
+import io.sterna.train.ProcessMemory;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+import java.util.Set;
+
+/**
+ * A trained model for reading: weights in memory once, in the packed form they were trained in (those with a
+ * ternary forward pass are ternarised once), and shared by all sessions. Thread-safe.
+ */
+public final class Model implements AutoCloseable {
+    private final Tokenizer tokenizer;
+    private final Kernels kernels;
+    private final Workspace workspace;
+    private final Llama llama;
+    private final Set<Session> sessions = new HashSet<>();
+    private boolean closed;
+
+    /** Loads the model of a run folder or model folder, whose tokenizer is byte-level BPE or bytes. */
+    public static Model load(Path folder) throws IOException {
+        return load(folder, PreparedData.TokenizerLoader.BPE);
+    }
+
+    /**
+     * Loads the model of a run folder or model folder.
+     *
+     * @param loader reads its tokenizer.json
+     * @throws io.sterna.train.ConfigException     when there is no model, or its configuration cannot be
+     * @throws io.sterna.io.CheckpointException    when its weights are missing, damaged or of another shape
+     * @throws io.sterna.data.TokenizerException   when its tokenizer cannot be read
+     * @throws ModelException when its parts do not fit each other, or the machine has not got the memory
+     */
+    public static Model load(Path folder, PreparedData.TokenizerLoader loader) throws IOException {
+        ModelFolder files = ModelFolder.open(folder);
+        Tokenizer tokenizer = files.tokenizer(loader);
+        if (tokenizer.vocabSize() != files.model().vocab()) {
+            throw new ModelException("model " + folder + ": its tokenizer has " + tokenizer.vocabSize()
+                    + " tokens, its configuration " + files.model().vocab() + "; restore the files of the run");
+        }
+        requireMemory(folder, files);
+        return new Model(files, tokenizer);
+    }
+
+    private static void requireMemory(Path folder, ModelFolder files) throws IOException {
+        try (Workspace plan = Workspace.planning()) {
+            new Llama(files.model(), files.method().deployed(), engine(null, null, 0, files.model(), plan), plan);
+            long bytes = plan.bytes().values().stream().mapToLong(Long::longValue).sum();
+            OptionalLong available = ProcessMemory.available();
+            if (available.isPresent() && bytes > available.getAsLong()) {
+                throw new ModelException("model " + folder + ": needs %,d bytes and %,d are available"
+                        .formatted(bytes, available.getAsLong()));
+            }
+        }
+    }
+
+    private Model(ModelFolder files, Tokenizer tokenizer) throws IOException {
+        this.tokenizer = tokenizer;
+        this.kernels = Kernels.best();
+        this.workspace = new Workspace();
+        try (Slices slices = new Slices(Math.min(Runtime.getRuntime().availableProcessors(), 1024))) {
+            Engine engine = engine(kernels, slices, slices.workers(), files.model(), workspace);
+            this.llama = new Llama(files.model(), files.method().deployed(), engine, workspace);
+            read(files, slices);
+        } catch (IOException | RuntimeException | Error e) {
+            workspace.close();
+            throw e;
+        }
+    }
+
+    private void read(ModelFolder files, Slices slices) throws IOException {
+        List<Parameter> asStored = new ArrayList<>();
+        for (Parameter parameter : llama.parameters()) {
+            if (files.method().ternarised() && parameter instanceof Parameter.Packed packed) {
+                readTernarised(files, packed, slices);
+            } else {
+                asStored.add(parameter);
+            }
+        }
+        files.read(asStored);
+    }
+
+    private void readTernarised(ModelFolder files, Parameter.Packed parameter, Slices slices) throws IOException {
+        try (Workspace temporary = new Workspace()) {
+            Engine engine = engine(kernels, slices, slices.workers(), llama.config(), temporary);
+            Parameter stored = files.method().parameter(parameter.id(), parameter.name(), parameter.kind(),
+                    parameter.rows(), parameter.cols(), temporary);
+            files.read(List.of(stored));
+            new Ternary(engine, temporary, parameter.rows()).write(stored, parameter.weight());
+        }
+    }
+
+    private static Engine engine(Kernels kernels, Slices slices, int workers, LlamaConfig config, Workspace workspace) {
+        return new Engine(kernels, slices, workers, workspace, Math.max(config.hidden(), config.intermediate()));
+    }
+
+    /** Shape; {@code seqLen} is the longest context. */
+    public LlamaConfig config() {
+        return llama.config();
+    }
+
+    /** How the weights are represented in memory. */
+    public Method method() {
+        return llama.method();
+    }
+
+    /** The tokenizer. */
+    public Tokenizer tokenizer() {
+        return tokenizer;
+    }
+
+    /** Off-heap bytes of the model by kind; sessions have their own. */
+    public Map<MemoryKind, Long> bytes() {
+        return workspace.bytes();
+    }
+
+    /**
+     * A new, empty sequence.
+     *
+     * @throws IllegalArgumentException for a context longer than the model's, or a number of threads that cannot be
+     * @throws IllegalStateException    when the model is closed
+     */
+    public synchronized Session session(SessionOptions options) {
+        if (closed) {
+            throw new IllegalStateException("model: already closed");
+        }
+        Session session = new Session(this, options);
+        sessions.add(session);
+        return session;
+    }
+
+    Llama llama() {
+        return llama;
+    }
+
+    /** An engine for a session. */
+    Engine engine(Slices slices, Workspace memory) {
+        return engine(kernels, slices, slices.workers(), llama.config(), memory);
+    }
+
+    synchronized void forget(Session session) {
+        sessions.remove(session);
+    }
+
+    /** Closes the sessions, each after the pass that it is in, and returns all memory. */
+    @Override
+    public void close() {
+        List<Session> open;
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            open = List.copyOf(sessions);
+        }
+        open.forEach(Session::close);
+        workspace.close();
+    }
+}

@@ -1,0 +1,36 @@
+package io.sterna.nn;
+
+import io.sterna.kernel.Kernels;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.Workspace;
+import java.util.List;
+
+/**
+ * The output features of a float weight (N, K) in parts: what threads share when there are too few tokens
+ * for each to have some. The parts are windows of the weight's own workspace, so all engines may use them.
+ */
+final class Features {
+    /** Up to so many tokens threads share the features, above it the tokens. */
+    static final long FEW_TOKENS = 16;
+    /** Rows of a part: enough to keep a kernel busy, few enough to even out among threads. */
+    static final long PART = 256;
+
+    private final List<FloatMatrix> parts;
+
+    Features(Workspace.Section section, FloatMatrix weight) {
+        this.parts = FloatMatrix.windows(section, weight, PART);
+    }
+
+    List<FloatMatrix> parts() {
+        return parts;
+    }
+
+    /** y (T, N) = x (T, K) times the weight transposed; flags as those of gemm, which may add. */
+    void product(Engine engine, FloatMatrix x, FloatMatrix y, int flags) {
+        engine.slices().run(parts.size(), (i, worker) -> {
+            FloatMatrix part = parts.get((int) i);
+            FloatMatrix columns = engine.part(worker, y, 0, y.rows(), i * PART, i * PART + part.rows());
+            engine.kernels().gemm(x, part, columns, flags | Kernels.TRANSPOSE_B, 0, y.rows(), worker.scratch());
+        });
+    }
+}

@@ -1,0 +1,282 @@
+package io.sterna.infer;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.io.CheckpointException;
+import io.sterna.nn.Parameter;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.Grid;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.train.ConfigException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Arrays;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class SessionTest {
+    /** Float products of one row and of many may sum in another order; int8 ones may then round another way. */
+    private static final double BOUND = 2e-3;
+
+    @TempDir
+    private static Path folder;
+
+    @ParameterizedTest
+    @ValueSource(strings = {
+        "bits 1", "bits 1.58", "bits 2", "bits 3", "bits 4", "bits 5", "bits 6", "bits 7", "bits 8", "bits 8 forward ternary",
+        "bits 4 scale row", "bits 4 scale group:64", "method bitnet", "method fp32", "method bf16",
+        "method fp32 tie-embeddings true", "bits 1.58 float-type bf16"})
+    void cachedIsUncachedTokenForToken(String settings) throws IOException {
+        Path run = TinyModel.train(folder, settings.split(" "));
+        double bound = settings.contains("bf16") ? 3e-2 : BOUND; // there products may round to bf16, too
+        try (Model model = Model.load(run);
+                Session session = model.session(SessionOptions.of(model).withCacheType(FloatType.F32))) {
+            float[] logits = new float[model.config().vocab()];
+            int[] tokens = {256};
+            session.append(tokens);
+            while (tokens.length < TinyModel.CONTEXT) {
+                session.logits(logits);
+                float[] uncached = TinyModel.trainingLogits(run, tokens)[tokens.length - 1];
+                assertArrayEquals(uncached, logits, (float) (bound * amplitude(uncached)), "after " + tokens.length);
+                int next = argmax(logits);
+                assertEquals(argmax(uncached), next, "after " + tokens.length);
+                tokens = append(tokens, next);
+                session.append(next);
+            }
+            assertArrayEquals(tokens, session.tokens());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"bits 1.58", "bits 4", "method fp32"})
+    void aPromptAtOnceIsAPromptTokenByToken(String settings) throws IOException {
+        int[] prompt = tokens(TinyModel.CONTEXT);
+        try (Model model = Model.load(TinyModel.train(folder, settings.split(" ")));
+                Session one = model.session(SessionOptions.of(model).withThreads(2));
+                Session other = model.session(SessionOptions.of(model))) {
+            one.append(prompt);
+            for (int token : prompt) {
+                other.append(token);
+            }
+            float[] a = logits(model, one);
+            float[] b = logits(model, other);
+            assertArrayEquals(a, b, (float) (5e-3 * amplitude(a)));
+            assertEquals(argmax(a), argmax(b));
+        }
+    }
+
+    @Test
+    void aTernaryForwardModelIsDeployedTernary() throws IOException {
+        try (Model model = Model.load(TinyModel.train(folder, "bits", "8", "forward", "ternary"));
+                Model stored = Model.load(TinyModel.train(folder, "bits", "8"))) {
+            assertEquals(Grid.TERNARY, model.method().grid());
+            assertTrue(model.bytes().get(MemoryKind.PACKED_WEIGHTS) * 3 < stored.bytes().get(MemoryKind.PACKED_WEIGHTS));
+            assertEquals(14, model.llama().parameters().stream().filter(p -> p instanceof Parameter.Packed).count());
+        }
+    }
+
+    @Test
+    void aCacheInBf16TakesHalfAndDiffersLittle() throws IOException {
+        try (Model model = Model.load(TinyModel.train(folder, "bits", "1.58"));
+                Session exact = model.session(SessionOptions.of(model).withCacheType(FloatType.F32));
+                Session half = model.session(SessionOptions.of(model))) {
+            exact.append(tokens(20));
+            half.append(tokens(20));
+            float[] a = logits(model, exact);
+            assertArrayEquals(a, logits(model, half), (float) (5e-2 * amplitude(a)));
+        }
+    }
+
+    @Test
+    void truncateGoesBackInTime() throws IOException {
+        try (Model model = Model.load(TinyModel.train(folder, "bits", "1.58"));
+                Session session = model.session(SessionOptions.of(model))) {
+            session.append(tokens(10));
+            float[] before = logits(model, session);
+            session.append(1, 2, 3);
+            session.truncate(9);
+            assertThrows(IllegalStateException.class, () -> logits(model, session));
+            session.append(tokens(10)[9]);
+            float[] after = logits(model, session);
+            assertArrayEquals(before, after, (float) (5e-3 * amplitude(before)));
+            assertEquals(10, session.length());
+        }
+    }
+
+    @Test
+    void whatDoesNotFitIsRefusedAndChangesNothing() throws IOException {
+        try (Model model = Model.load(TinyModel.train(folder, "bits", "1.58"));
+                Session session = model.session(SessionOptions.of(model).withContext(12))) {
+            session.append(tokens(10));
+            String message = assertThrows(ContextException.class, () -> session.append(1, 2, 3)).getMessage();
+            assertTrue(message.contains("3 tokens behind 10: the context holds 12"), message);
+            assertThrows(IllegalArgumentException.class, () -> session.append(257));
+            assertThrows(IllegalArgumentException.class, session::append);
+            assertThrows(IllegalArgumentException.class, () -> session.truncate(11));
+            assertEquals(10, session.length());
+            session.append(1, 2);
+            assertThrows(IllegalArgumentException.class, () -> model.session(SessionOptions.of(model).withContext(33)));
+            assertThrows(IllegalArgumentException.class, () -> model.session(SessionOptions.of(model).withThreads(0)));
+        }
+    }
+
+    @Test
+    void sessionsOfOneModelWorkSideBySide() throws Exception {
+        try (Model model = Model.load(TinyModel.train(folder, "bits", "1.58"));
+                ExecutorService pool = Executors.newFixedThreadPool(2)) {
+            String alone = generate(model, 1);
+            Future<String> a = pool.submit(() -> generateOften(model, 1));
+            Future<String> b = pool.submit(() -> generateOften(model, 2));
+            assertEquals(alone, a.get(60, TimeUnit.SECONDS));
+            assertEquals(generate(model, 2), b.get(60, TimeUnit.SECONDS));
+        }
+    }
+
+    private static String generateOften(Model model, long seed) {
+        String first = generate(model, seed);
+        for (int i = 0; i < 10; i++) {
+            assertEquals(first, generate(model, seed));
+        }
+        return first;
+    }
+
+    private static String generate(Model model, long seed) {
+        try (Session session = model.session(SessionOptions.of(model))) {
+            return new Generator(session, model.tokenizer())
+                    .generate("the ", GenerationOptions.of(20).withSampling(Sampling.of(seed)), piece -> { }).text();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void closingFromAnotherThreadEndsTheWork(boolean wholeModel) throws Exception {
+        Model model = Model.load(TinyModel.train(folder, "bits", "1.58"));
+        Session session = model.session(SessionOptions.of(model));
+        CountDownLatch working = new CountDownLatch(1);
+        AtomicReference<Throwable> end = new AtomicReference<>();
+        Thread thread = Thread.ofPlatform().start(() -> {
+            try {
+                while (true) {
+                    session.truncate(0);
+                    session.append(tokens(TinyModel.CONTEXT));
+                    working.countDown();
+                }
+            } catch (RuntimeException e) {
+                end.set(e);
+            }
+        });
+        assertTrue(working.await(60, TimeUnit.SECONDS));
+        if (wholeModel) {
+            model.close();
+            assertThrows(IllegalStateException.class, () -> model.session(new SessionOptions(8, FloatType.F32, 1)));
+        }
+        session.close();
+        thread.join(60_000);
+        assertInstanceOf(SessionClosedException.class, end.get());
+        assertThrows(SessionClosedException.class, () -> session.append(1));
+        session.close();
+        model.close();
+    }
+
+    @Test
+    void whatIsNoModelIsNamed() throws IOException {
+        assertMessage(ConfigException.class, "nowhere: no config.json there", folder.resolve("nowhere"));
+        Path whole = TinyModel.train(folder, "bits", "2").resolve("model");
+
+        Path noWeights = copy(whole, "no-weights");
+        Files.delete(noWeights.resolve("weights.sterna"));
+        assertMessage(CheckpointException.class, "weights.sterna: cannot be opened", noWeights);
+
+        Path cut = copy(whole, "cut");
+        byte[] bytes = Files.readAllBytes(cut.resolve("weights.sterna"));
+        Files.write(cut.resolve("weights.sterna"), Arrays.copyOf(bytes, bytes.length - 100));
+        assertMessage(CheckpointException.class, "weights.sterna", cut);
+
+        Path flipped = copy(whole, "flipped");
+        bytes[bytes.length / 2] ^= 1;
+        Files.write(flipped.resolve("weights.sterna"), bytes);
+        assertMessage(CheckpointException.class, "checksum", flipped);
+
+        Path wider = copy(whole, "wider");
+        edit(wider, "\"hidden\": 48", "\"hidden\": 64");
+        assertMessage(CheckpointException.class, "the model's is", wider);
+
+        Path huge = copy(whole, "huge");
+        edit(huge, "\"layers\": 2", "\"layers\": 1000");
+        edit(huge, "\"hidden\": 48", "\"hidden\": 65536");
+        edit(huge, "\"heads\": 4", "\"heads\": 512");
+        assertMessage(ModelException.class, "bytes and", huge);
+
+        Path other = copy(whole, "other");
+        edit(other, "\"vocab\": 257", "\"vocab\": 300");
+        assertMessage(ModelException.class, "its tokenizer has 257 tokens, its configuration 300", other);
+
+        Path garbage = copy(whole, "garbage");
+        Files.writeString(garbage.resolve("tokenizer.json"), "{}");
+        assertMessage(IOException.class, "tokenizer", garbage);
+        Files.writeString(garbage.resolve("config.json"), "[");
+        assertMessage(IOException.class, "config.json", garbage);
+    }
+
+    private static void assertMessage(Class<? extends Exception> type, String part, Path model) {
+        String message = assertThrows(type, () -> Model.load(model).close()).getMessage();
+        assertNotNull(message);
+        assertTrue(message.contains(part), message);
+    }
+
+    private static void edit(Path model, String from, String to) throws IOException {
+        String config = Files.readString(model.resolve("config.json"));
+        assertTrue(config.contains(from), config);
+        Files.writeString(model.resolve("config.json"), config.replace(from, to));
+    }
+
+    private static Path copy(Path model, String name) throws IOException {
+        Path target = Files.createDirectories(folder.resolve(name));
+        try (var files = Files.list(model)) {
+            for (Path file : files.toList()) {
+                Files.copy(file, target.resolve(file.getFileName()), StandardCopyOption.REPLACE_EXISTING);
+            }
+        }
+        return target;
+    }
+
+    private static float[] logits(Model model, Session session) {
+        float[] logits = new float[model.config().vocab()];
+        session.logits(logits);
+        return logits;
+    }
+
+    private static int[] tokens(int count) {
+        return IntStream.range(0, count).map(i -> i == 0 ? 256 : "the tern flies".charAt(i % 14)).toArray();
+    }
+
+    private static int[] append(int[] tokens, int next) {
+        int[] more = Arrays.copyOf(tokens, tokens.length + 1);
+        more[tokens.length] = next;
+        return more;
+    }
+
+    private static int argmax(float[] x) {
+        return IntStream.range(0, x.length).reduce(0, (a, b) -> x[b] > x[a] ? b : a);
+    }
+
+    private static double amplitude(float[] x) {
+        return IntStream.range(0, x.length).mapToDouble(i -> Math.abs(x[i])).max().orElseThrow();
+    }
+}
