@@ -13,7 +13,7 @@ final class Defaults {
 
     private static final Length LONG = new Length(8, 10_000);
     private static final Map<String, Length> LENGTHS = Map.of(
-            "nano", new Length(16, 3_000),
+            "nano", new Length(16, 1_500),
             "8m", new Length(32, 2_000),
             "30m", new Length(16, 5_000));
 

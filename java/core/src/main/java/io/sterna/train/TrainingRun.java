@@ -87,13 +87,23 @@ public final class TrainingRun implements AutoCloseable {
         PreparedData data = PreparedData.prepare(c, loader, listener);
         c.vocab = data.tokenizer().vocabSize();
         c.cache = Path.of(c.cache).toAbsolutePath().normalize().toString();
+        c.out = folder.path().toString();
+        TrainingRun run = ready(c, listener, folder, data, kernels);
+        try {
+            folder.create(c);
+            return run;
+        } catch (IOException | RuntimeException | Error e) {
+            run.close();
+            throw e;
+        }
+    }
+
+    private static TrainingRun ready(
+            TrainConfig c, TrainListener listener, RunFolder folder, PreparedData data, Kernels kernels) throws IOException {
         Shards shards = Shards.open(data.folder(), data.result().reused());
         try {
             MemoryCheck.require(plan(c));
-            c.out = folder.path().toString();
-            TrainingRun run = new TrainingRun(c, listener, folder, data.folder(), shards, kernels);
-            folder.create(c);
-            return run;
+            return new TrainingRun(c, listener, folder, data.folder(), shards, kernels);
         } catch (IOException | RuntimeException | Error e) {
             shards.close();
             throw e;
