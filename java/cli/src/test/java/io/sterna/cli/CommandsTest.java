@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.BufferedReader;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -60,6 +62,50 @@ class CommandsTest {
         assertTrue(generated.out.startsWith("int x"), generated.out);
         assertEquals(generated.out, run(List.of("generate", "--model", folder.resolve("run/model").toString(), "--prompt", "int x",
                 "--max-tokens", "5")).out, "the same seed gives the same text");
+    }
+
+    @Test
+    void generateReadsStandardInputAndSaysHowItWent() {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        List<String> command = List.of("generate", "--model", folder.resolve("run").toString(), "--temperature", "0", "--max-tokens", "4");
+        Outcome generated = runWith("int x", command);
+        assertEquals(0, generated.code, generated.err);
+        assertTrue(generated.out.startsWith("int x"), generated.out);
+        assertTrue(generated.err.matches("prompt \\d+ tokens, [\\d.]+ tokens/s; generation \\d+ tokens, [\\d.]+ tokens/s; [a-z ]+\\s+"), generated.err);
+        List<String> tooLong = new ArrayList<>(command);
+        tooLong.addAll(List.of("--prompt", "int ".repeat(50)));
+        Outcome refused = run(tooLong);
+        assertEquals(1, refused.code);
+        assertTrue(refused.err.contains("the context holds 16; shorten the prompt"), refused.err);
+        assertEquals(2, run(List.of("generate", "--model", folder.resolve("run").toString(), "--prompt", "", "--top-p", "2")).code);
+    }
+
+    @Test
+    void aConversationGoesOnUntilTheEndOfInput() {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        Outcome chat = runWith("int\n/new\nint\nx\n/quit\nnever read", List.of("chat", "--model", folder.resolve("run").toString(),
+                "--max-tokens", "3", "--user-label", "U", "--model-label", "M"));
+        assertEquals(0, chat.code, chat.err);
+        assertEquals(5, chat.out.split("U ", -1).length - 1, chat.out);
+        assertFalse(chat.out.contains("never"), chat.out);
+    }
+
+    @Test
+    void perplexityComesAsTextAndAsJson() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        String text = folder.resolve("data/0.java").toString();
+        List<String> command = List.of("eval", "--model", folder.resolve("run").toString(), "--data", text, "--stride", "16");
+        Outcome printed = run(command);
+        assertEquals(0, printed.code, printed.err);
+        assertTrue(printed.out.contains("token perplexity") && printed.out.contains("bits per byte"), printed.out);
+        List<String> asJson = new ArrayList<>(command);
+        asJson.add("--json");
+        JsonNode figures = new ObjectMapper().readTree(run(asJson).out);
+        assertEquals(Files.size(Path.of(text)), figures.get("bytes").asLong());
+        assertEquals(4 * 500, figures.get("words").asLong());
+        double nats = figures.get("nats_per_token").asDouble();
+        assertTrue(nats > 0 && nats < Math.log(270) * 1.1, "no worse than chance: " + nats);
+        assertEquals(Math.exp(nats), figures.get("token_perplexity").asDouble(), 1e-6 * Math.exp(nats));
     }
 
     @Test
@@ -123,6 +169,9 @@ class CommandsTest {
         "train --tokenizer nowhere.json     | 2 | sterna: tokenizer nowhere.json: no such file",
         "train --resume nowhere             | 2 | sterna: run folder nowhere: no such folder",
         "train --method dtq                 | 2 | did you mean dqt?",
+        "generate                           | 2 | Missing required option: '--model=DIR'",
+        "eval --model nowhere --data no.txt | 1 | sterna: no.txt: no such file",
+        "chat --model nowhere               | 2 | sterna: model nowhere: no config.json there",
         "generate --model nowhere           | 2 | sterna: model nowhere: no config.json there",
         "bench kernels --bits 9             | 2 | sterna: bits \"9\"",
         "bench kernels --shape 3            | 2 | sterna: shape \"3\"",
@@ -177,6 +226,17 @@ class CommandsTest {
         args.addAll(TINY);
         args.addAll(List.of(more));
         return args;
+    }
+
+    /** A command that reads standard input. */
+    private static Outcome runWith(String input, List<String> args) {
+        InputStream before = System.in;
+        System.setIn(new ByteArrayInputStream(input.getBytes(StandardCharsets.UTF_8)));
+        try {
+            return run(args);
+        } finally {
+            System.setIn(before);
+        }
     }
 
     private static Outcome run(List<String> args) {
