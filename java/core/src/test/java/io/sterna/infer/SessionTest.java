@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.sterna.io.CheckpointException;
+import io.sterna.kernel.Tier;
 import io.sterna.nn.Parameter;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
@@ -31,8 +32,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class SessionTest {
-    /** Float products of one row and of many may sum in another order; int8 ones may then round another way. */
-    private static final double BOUND = 2e-3;
+    /**
+     * Of the largest logit: float sums of one row and of many go in another order. AMX rounds products of many
+     * rows to bf16. Positions that are wrong by one make a hundred times more.
+     */
+    private static final double BOUND = Tier.best() == Tier.AMX ? 3e-2 : 5e-6;
 
     @TempDir
     private static Path folder;
@@ -44,7 +48,6 @@ class SessionTest {
         "method fp32 tie-embeddings true", "bits 1.58 float-type bf16"})
     void cachedIsUncachedTokenForToken(String settings) throws IOException {
         Path run = TinyModel.train(folder, settings.split(" "));
-        double bound = settings.contains("bf16") ? 3e-2 : BOUND; // there products may round to bf16, too
         try (Model model = Model.load(run);
                 Session session = model.session(SessionOptions.of(model).withCacheType(FloatType.F32))) {
             float[] logits = new float[model.config().vocab()];
@@ -53,7 +56,7 @@ class SessionTest {
             while (tokens.length < TinyModel.CONTEXT) {
                 session.logits(logits);
                 float[] uncached = TinyModel.trainingLogits(run, tokens)[tokens.length - 1];
-                assertArrayEquals(uncached, logits, (float) (bound * amplitude(uncached)), "after " + tokens.length);
+                assertArrayEquals(uncached, logits, (float) (BOUND * amplitude(uncached)), "after " + tokens.length);
                 int next = argmax(logits);
                 assertEquals(argmax(uncached), next, "after " + tokens.length);
                 tokens = append(tokens, next);
@@ -76,7 +79,7 @@ class SessionTest {
             }
             float[] a = logits(model, one);
             float[] b = logits(model, other);
-            assertArrayEquals(a, b, (float) (5e-3 * amplitude(a)));
+            assertArrayEquals(a, b, (float) (BOUND * amplitude(a)));
             assertEquals(argmax(a), argmax(b));
         }
     }
@@ -114,7 +117,7 @@ class SessionTest {
             assertThrows(IllegalStateException.class, () -> logits(model, session));
             session.append(tokens(10)[9]);
             float[] after = logits(model, session);
-            assertArrayEquals(before, after, (float) (5e-3 * amplitude(before)));
+            assertArrayEquals(before, after, (float) (BOUND * amplitude(before)));
             assertEquals(10, session.length());
         }
     }

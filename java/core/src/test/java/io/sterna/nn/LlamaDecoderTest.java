@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Slices;
+import io.sterna.kernel.Tier;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
@@ -120,6 +121,6 @@ class LlamaDecoderTest {
     }
 
     private static void assertClose(float[] expected, float[] actual) {
-        assertArrayEquals(expected, actual, 2e-3f);
+        assertArrayEquals(expected, actual, Tier.best() == Tier.AMX ? 2e-2f : 2e-6f);
     }
 }
