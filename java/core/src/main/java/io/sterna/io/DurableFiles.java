@@ -13,25 +13,31 @@ import java.nio.file.StandardOpenOption;
 public final class DurableFiles {
     private DurableFiles() {}
 
-    /** Replaces {@code file} by one that holds {@code text} in UTF-8. */
+    /**
+     * Replaces {@code file} by one that holds {@code text} in UTF-8.
+     *
+     * @throws IOException that names the file; what it held before is untouched
+     */
     public static void replace(Path file, String text) throws IOException {
         Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
+        try {
+            write(temporary, ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8)));
+            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
+            syncFolder(file.toAbsolutePath().getParent());
+        } catch (IOException e) {
+            Files.deleteIfExists(temporary);
+            throw new IOException(file + ": cannot be written (" + e.getMessage() + "); free some space, or choose another folder", e);
+        }
+    }
+
+    private static void write(Path file, ByteBuffer bytes) throws IOException {
         try (FileChannel channel = FileChannel.open(
-                temporary,
-                StandardOpenOption.CREATE,
-                StandardOpenOption.TRUNCATE_EXISTING,
-                StandardOpenOption.WRITE)) {
-            ByteBuffer bytes = ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8));
+                file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
             while (bytes.hasRemaining()) {
                 channel.write(bytes);
             }
             channel.force(true);
-        } catch (IOException e) {
-            Files.deleteIfExists(temporary);
-            throw e;
         }
-        Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
-        syncFolder(file.toAbsolutePath().getParent());
     }
 
     /** Makes renames in a folder last; Windows syncs them by itself and refuses to open a folder. */

@@ -64,6 +64,8 @@ final class Defaults {
         c.data = or(c.data, List.of());
         c.include = or(c.include, List.of());
         c.textField = or(c.textField, "text");
+        c.split = or(c.split, "auto");
+        c.replaceInvalid = or(c.replaceInvalid, false);
         c.holdout = or(c.holdout, 0.01);
         c.tokenizer = or(c.tokenizer, "train");
         c.cache = or(c.cache, "runs/data");

@@ -30,11 +30,12 @@ public final class EventFile implements AutoCloseable {
     private static final int STATUS = 1 << 3;
     private static final int STATUS_START = 1;
 
+    private final Path file;
     private final OutputStream out;
 
     /** Opens a new event file in {@code folder} for steps from {@code step} on; later ones of older files are void. */
     public EventFile(Path folder, long step, double wallSeconds) throws IOException {
-        Path file = folder.resolve("events.out.tfevents.%010d.%d.sterna".formatted((long) wallSeconds, step));
+        this.file = folder.resolve("events.out.tfevents.%010d.%d.sterna".formatted((long) wallSeconds, step));
         this.out = new BufferedOutputStream(
                 Files.newOutputStream(file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING));
         write(new Message().fixed64(WALL_TIME, wallSeconds).text(FILE_VERSION, "brain.Event:2"));
@@ -50,7 +51,11 @@ public final class EventFile implements AutoCloseable {
 
     /** Hands what was written to the system. */
     public void flush() throws IOException {
-        out.flush();
+        try {
+            out.flush();
+        } catch (IOException e) {
+            throw new IOException(file + ": cannot be written (" + e.getMessage() + "); free some space, then resume the run", e);
+        }
     }
 
     @Override

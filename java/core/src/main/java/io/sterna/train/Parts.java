@@ -1,5 +1,6 @@
 package io.sterna.train;
 
+import io.sterna.data.CorpusOptions;
 import io.sterna.kernel.Rounding;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
@@ -20,6 +21,7 @@ import java.util.function.Supplier;
  */
 record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedule schedule, TrainSettings settings) {
     static Parts of(TrainConfig c) {
+        choice("split", c.split, List.of(CorpusOptions.Splitting.values()));
         return checked(() -> new Parts(model(c), method(c), optimizer(c), schedule(c), settings(c)));
     }
 
@@ -96,7 +98,7 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
         return new TrainSettings(c.batch, c.accumulate, Clip.parse(c.clip), rounding, c.recompute, c.seed);
     }
 
-    private static <E extends Enum<E>> E choice(String setting, String text, List<E> values) {
+    static <E extends Enum<E>> E choice(String setting, String text, List<E> values) {
         List<String> names = values.stream().map(Parts::name).toList();
         int at = names.indexOf(option(setting, text, names.toArray(String[]::new)));
         return values.get(at);

@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -64,6 +65,8 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
         CorpusOptions options = CorpusOptions.defaults()
                 .withTextField(config.textField)
                 .withInclude(config.include.toArray(String[]::new))
+                .withSplitting(Parts.choice("split", config.split, List.of(CorpusOptions.Splitting.values())))
+                .withReplaceInvalid(config.replaceInvalid)
                 .withHeldOutShare(config.holdout);
         return config.data.isEmpty()
                 ? Corpus.jdkSources(Path.of(System.getProperty("java.home")), options)

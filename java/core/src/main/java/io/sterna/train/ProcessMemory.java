@@ -10,6 +10,7 @@ import java.util.regex.Pattern;
 /** Memory of this process and of the machine, in bytes, where the system says it (Linux). Thread-safe. */
 public final class ProcessMemory {
     private static final Path STATUS = Path.of("/proc/self/status");
+    private static final Path CGROUP = Path.of("/sys/fs/cgroup");
     private static final Path MEMORY = Path.of("/proc/meminfo");
 
     private ProcessMemory() {}
@@ -24,9 +25,25 @@ public final class ProcessMemory {
         return kilobytes(STATUS, "VmHWM");
     }
 
-    /** What a new process could take without swapping. */
+    /** What could be taken without swapping, within the limit of this process's control group. */
     public static OptionalLong available() throws IOException {
-        return kilobytes(MEMORY, "MemAvailable");
+        OptionalLong machine = kilobytes(MEMORY, "MemAvailable");
+        OptionalLong limit = number(CGROUP.resolve("memory.max"));
+        OptionalLong used = number(CGROUP.resolve("memory.current"));
+        if (limit.isEmpty() || used.isEmpty()) {
+            return machine;
+        }
+        long left = Math.max(0, limit.getAsLong() - used.getAsLong());
+        return OptionalLong.of(Math.min(left, machine.orElse(left)));
+    }
+
+    /** The number in a file; empty without the file, or for a limit of "max". */
+    private static OptionalLong number(Path file) throws IOException {
+        if (!Files.isReadable(file)) {
+            return OptionalLong.empty();
+        }
+        String text = Files.readString(file).strip();
+        return text.matches("\\d{1,18}") ? OptionalLong.of(Long.parseLong(text)) : OptionalLong.empty();
     }
 
     /** The machine's memory. */

@@ -127,6 +127,12 @@ public final class TrainConfig {
     @Describe(group = DATA, value = "NAME", text = "Field of a JSON line that holds the text.")
     public String textField;
 
+    @Describe(group = DATA, value = "auto|file|blank-lines", text = "How a text file becomes documents; auto cuts only long ones.")
+    public String split;
+
+    @Describe(group = DATA, value = "true|false", text = "Replace bytes that are not UTF-8; otherwise they are an error.")
+    public Boolean replaceInvalid;
+
     @Describe(group = DATA, value = "X", text = "Share of documents held out for evaluation.")
     public Double holdout;
 

@@ -84,6 +84,7 @@ public final class TrainingRun implements AutoCloseable {
         TrainConfig c = config.resolved();
         RunFolder folder = RunFolder.choose(c.out, name(c));
         Kernels kernels = Kernels.best(); // before the long preparation, should there be none
+        MemoryCheck.require(plan(c)); // the same; once more when the tokenizer has said its vocabulary
         PreparedData data = PreparedData.prepare(c, loader, listener);
         c.vocab = data.tokenizer().vocabSize();
         c.cache = Path.of(c.cache).toAbsolutePath().normalize().toString();

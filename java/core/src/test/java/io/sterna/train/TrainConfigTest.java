@@ -35,6 +35,7 @@ class TrainConfigTest {
         "layers       | 0         | layers 0: must lie between 1 and 1000",
         "heads        | 5         | hidden 192: must be a multiple of heads 5",
         "method       | dtq       | method \"dtq\": expected one of dqt, bitnet, fp32, bf16; did you mean dqt?",
+        "split        | lines     | split \"lines\": expected one of auto, file, blank-lines",
         "bits         | 9         | bits \"9\": expected 1, 1.58, 2",
         "scale        | rows      | scale \"rows\": expected tensor, row or group:N",
         "scale        | group:63  | must be a positive multiple of 64",
