@@ -20,6 +20,7 @@ import picocli.CommandLine.ScopeType;
             GenerateCommand.class,
             ChatCommand.class,
             EvalCommand.class,
+            ExportCommand.class,
             DataCommand.class,
             BenchCommand.class,
             DoctorCommand.class

@@ -91,6 +91,21 @@ class CommandsTest {
     }
 
     @Test
+    void aModelGoesToHuggingFace() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "2")).code);
+        Path out = folder.resolve("hf");
+        List<String> command = List.of("export", "--model", folder.resolve("run").toString(), "--format", "hf", "--out", out.toString());
+        Outcome exported = run(command);
+        assertEquals(0, exported.code, exported.err);
+        for (String file : List.of("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")) {
+            assertTrue(Files.size(out.resolve(file)) > 0, file);
+        }
+        Outcome again = run(command);
+        assertEquals(1, again.code);
+        assertTrue(again.err.contains("holds files already; choose another folder"), again.err);
+    }
+
+    @Test
     void perplexityComesAsTextAndAsJson() throws IOException {
         assertEquals(0, run(train("run", "--steps", "6")).code);
         String text = folder.resolve("data/0.java").toString();
@@ -169,6 +184,7 @@ class CommandsTest {
         "train --tokenizer nowhere.json     | 2 | sterna: tokenizer nowhere.json: no such file",
         "train --resume nowhere             | 2 | sterna: run folder nowhere: no such folder",
         "train --method dtq                 | 2 | did you mean dqt?",
+        "export --model m --format x --out o | 2 | sterna: format \"x\": expected hf",
         "generate                           | 2 | Missing required option: '--model=DIR'",
         "eval --model nowhere --data no.txt | 1 | sterna: no.txt: no such file",
         "chat --model nowhere               | 2 | sterna: model nowhere: no config.json there",

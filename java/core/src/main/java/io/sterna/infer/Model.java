@@ -151,6 +151,10 @@ public final class Model implements AutoCloseable {
         return llama;
     }
 
+    Kernels kernels() {
+        return kernels;
+    }
+
     /** An engine for a session. */
     Engine engine(Slices slices, Workspace memory) {
         return engine(kernels, slices, slices.workers(), llama.config(), memory);

@@ -1,0 +1,59 @@
+package io.sterna.cli;
+
+import io.sterna.infer.HuggingFaceExport;
+import io.sterna.infer.Model;
+import io.sterna.tensor.FloatType;
+import io.sterna.train.ConfigException;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Writes a model in a format of others. */
+@Command(
+        name = "export",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = {
+            "Writes a model in another format. hf: the folder that Hugging Face's transformers reads,",
+            "weights in float. Quantized models see inputs in int8 here and exact ones there."
+        })
+final class ExportCommand implements Callable<Integer> {
+    @Option(names = "--model", paramLabel = "DIR", required = true, description = "A run folder or its model folder.")
+    private Path model;
+
+    @Option(names = "--format", paramLabel = "hf", required = true, description = "The format.")
+    private String format;
+
+    @Option(names = "--type", paramLabel = "f32|bf16", defaultValue = "f32", description = "Type of the weights. Default: ${DEFAULT-VALUE}")
+    private String type;
+
+    @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new folder.")
+    private Path out;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() throws IOException {
+        if (!format.equals("hf")) {
+            throw new ConfigException("format \"" + format + "\": expected hf");
+        }
+        try (Model loaded = Model.load(model, Tokenizers::load)) {
+            HuggingFaceExport.write(model, loaded, floatType(), out);
+        }
+        spec.commandLine().getOut().println("model " + out);
+        return 0;
+    }
+
+    private FloatType floatType() {
+        try {
+            return FloatType.parse(type);
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
+    }
+}

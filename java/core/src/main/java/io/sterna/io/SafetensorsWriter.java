@@ -1,0 +1,102 @@
+package io.sterna.io;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Writes a safetensors file: the bytes of a JSON header as u64, the header, the tensors without gaps, all
+ * little-endian. The file is there as a whole or not at all. Not thread-safe.
+ */
+public final class SafetensorsWriter implements AutoCloseable {
+    private static final int ALIGNMENT = 8;
+
+    private final Path file;
+    private final Path temporary;
+    private final FileChannel channel;
+    private final long end;
+    private boolean committed;
+
+    /**
+     * A tensor to be written.
+     *
+     * @param dtype as the format names it: F32, BF16, U8, ...
+     */
+    public record Entry(String name, String dtype, List<Long> shape, long bytes) {}
+
+    /** Starts a file of these tensors, whose bytes are to be written in this order. */
+    public SafetensorsWriter(Path file, List<Entry> entries) throws IOException {
+        Map<String, Object> header = new LinkedHashMap<>();
+        header.put("__metadata__", Map.of("format", "pt"));
+        long offset = 0;
+        for (Entry entry : entries) {
+            Map<String, Object> tensor = new LinkedHashMap<>();
+            tensor.put("dtype", entry.dtype());
+            tensor.put("shape", entry.shape());
+            tensor.put("data_offsets", List.of(offset, offset + entry.bytes()));
+            if (header.put(entry.name(), tensor) != null) {
+                throw new IllegalArgumentException("tensor " + entry.name() + ": is there twice");
+            }
+            offset += entry.bytes();
+        }
+        byte[] json = Json.write(header).getBytes(StandardCharsets.UTF_8);
+        int padded = Math.ceilDiv(json.length, ALIGNMENT) * ALIGNMENT;
+        this.file = file;
+        this.temporary = file.resolveSibling(file.getFileName() + ".tmp");
+        this.end = Long.BYTES + padded + offset;
+        this.channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
+                StandardOpenOption.WRITE);
+        ByteBuffer start = ByteBuffer.allocate(Long.BYTES + padded).order(ByteOrder.LITTLE_ENDIAN);
+        start.putLong(padded).put(json);
+        while (start.hasRemaining()) {
+            start.put((byte) ' ');
+        }
+        write(start.flip());
+    }
+
+    /** Appends bytes of the tensors, any number at a time. */
+    public void write(MemorySegment bytes) throws IOException {
+        for (long at = 0; at < bytes.byteSize(); ) {
+            ByteBuffer chunk = CheckpointFormat.chunk(bytes, at);
+            at += chunk.remaining();
+            write(chunk);
+        }
+    }
+
+    private void write(ByteBuffer bytes) throws IOException {
+        while (bytes.hasRemaining()) {
+            channel.write(bytes);
+        }
+    }
+
+    /** Ends the file; it is there from now on. */
+    public void commit() throws IOException {
+        if (channel.position() != end) {
+            throw new IllegalStateException(file + ": " + channel.position() + " bytes written of " + end);
+        }
+        channel.force(true);
+        channel.close();
+        Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
+        DurableFiles.syncFolder(file.toAbsolutePath().getParent());
+        committed = true;
+    }
+
+    /** Removes what was written, unless it was committed. */
+    @Override
+    public void close() throws IOException {
+        channel.close();
+        if (!committed) {
+            Files.deleteIfExists(temporary);
+        }
+    }
+}
