@@ -36,7 +36,7 @@ import picocli.CommandLine.Spec;
             "Without options: a ternary model of Java, from the JDK's own sources, in about five minutes."
         })
 final class TrainCommand implements Callable<Integer> {
-    private static final String SAMPLE_PROMPT = "/**\n * Returns the";
+    private static final String SAMPLE_PROMPT = "package java.util;\n\npublic class ";
     private static final int SAMPLE_TOKENS = 120;
     private static final int SAMPLES = 3;
 
