@@ -21,6 +21,7 @@ import picocli.CommandLine.ScopeType;
             ChatCommand.class,
             EvalCommand.class,
             ExportCommand.class,
+            ImportCommand.class,
             DataCommand.class,
             BenchCommand.class,
             DoctorCommand.class

@@ -91,7 +91,7 @@ class CommandsTest {
     }
 
     @Test
-    void aModelGoesToHuggingFace() throws IOException {
+    void aModelGoesToHuggingFaceAndBack() throws IOException {
         assertEquals(0, run(train("run", "--steps", "2")).code);
         Path out = folder.resolve("hf");
         List<String> command = List.of("export", "--model", folder.resolve("run").toString(), "--format", "hf", "--out", out.toString());
@@ -103,6 +103,9 @@ class CommandsTest {
         Outcome again = run(command);
         assertEquals(1, again.code);
         assertTrue(again.err.contains("holds files already; choose another folder"), again.err);
+        Outcome imported = run(List.of("import", out.toString(), "--out", folder.resolve("back").toString()));
+        assertEquals(0, imported.code, imported.err);
+        assertEquals(0, run(List.of("generate", "--model", folder.resolve("back").toString(), "--prompt", "x", "--max-tokens", "2")).code);
     }
 
     @Test
@@ -185,6 +188,7 @@ class CommandsTest {
         "train --resume nowhere             | 2 | sterna: run folder nowhere: no such folder",
         "train --method dtq                 | 2 | did you mean dqt?",
         "export --model m --format x --out o | 2 | sterna: format \"x\": expected hf",
+        "import nowhere --out o             | 1 | sterna: nowhere/config.json: no such file",
         "generate                           | 2 | Missing required option: '--model=DIR'",
         "eval --model nowhere --data no.txt | 1 | sterna: no.txt: no such file",
         "chat --model nowhere               | 2 | sterna: model nowhere: no config.json there",

@@ -42,6 +42,25 @@ public record ModelFolder(Path path, TrainConfig config) {
         DurableFiles.replace(path.resolve(CONFIG), Json.writePretty(meta.get("config")));
     }
 
+    /**
+     * A model that is not written yet.
+     *
+     * @throws ConfigException for a setting that cannot be
+     */
+    public static ModelFolder of(Path path, TrainConfig config) {
+        return new ModelFolder(path, config.resolved());
+    }
+
+    /**
+     * Writes a model of weights that come from elsewhere, with the tokenizer of another folder if that has one.
+     *
+     * @throws ConfigException when the folder holds something
+     */
+    public void write(List<Parameter> parameters, Path tokenizerFolder) throws IOException {
+        RunFolder.checkFree(path.toString());
+        write(path, Map.of("config", RunState.lasting(config)), parameters, tokenizerFolder);
+    }
+
     /** The model in {@code path}: a model folder, or a run folder that holds one. */
     public static ModelFolder open(Path path) throws IOException {
         Path inRun = path.resolve("model");

@@ -1,0 +1,150 @@
+package io.sterna.io;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Reads a safetensors file and trusts nothing in it: sizes, shapes and offsets are checked before anything is
+ * allocated for them, and tensors must fill the file without gap or overlap. Not thread-safe.
+ */
+public final class SafetensorsReader implements AutoCloseable {
+    /** Larger headers are refused unread, as the format's own reader does. */
+    private static final long MAX_HEADER_BYTES = 100_000_000;
+    private static final Map<String, Integer> DTYPES = Map.ofEntries(
+            Map.entry("BOOL", 1), Map.entry("U8", 1), Map.entry("I8", 1), Map.entry("F8_E4M3", 1), Map.entry("F8_E5M2", 1),
+            Map.entry("U16", 2), Map.entry("I16", 2), Map.entry("F16", 2), Map.entry("BF16", 2),
+            Map.entry("U32", 4), Map.entry("I32", 4), Map.entry("F32", 4),
+            Map.entry("U64", 8), Map.entry("I64", 8), Map.entry("F64", 8));
+
+    private final Path file;
+    private final FileChannel channel;
+    private final Map<String, Tensor> tensors = new LinkedHashMap<>();
+
+    /** A tensor: its bytes lie from {@code offset} of the file on. */
+    public record Tensor(String name, String dtype, List<Long> shape, long offset, long bytes) {}
+
+    /**
+     * Opens a file and checks its header.
+     *
+     * @throws SafetensorsException when anything in it is not as the format says
+     */
+    public SafetensorsReader(Path file) throws IOException {
+        this.file = file;
+        this.channel = FileChannel.open(file, StandardOpenOption.READ);
+        try {
+            readHeader();
+        } catch (JsonException e) {
+            channel.close();
+            throw new SafetensorsException(file, "header: " + e.getMessage(), e);
+        } catch (IOException | RuntimeException | Error e) {
+            channel.close();
+            throw e;
+        }
+    }
+
+    /** The tensors by name. */
+    public Map<String, Tensor> tensors() {
+        return Collections.unmodifiableMap(tensors);
+    }
+
+    /**
+     * Reads bytes of a tensor.
+     *
+     * @param from   first byte, within the tensor
+     * @param target receives as many bytes as it has, which the tensor must hold
+     */
+    public void read(Tensor tensor, long from, MemorySegment target) throws IOException {
+        if (from < 0 || target.byteSize() > tensor.bytes - from) {
+            throw new IllegalArgumentException("tensor " + tensor.name + ": bytes " + from + " to " + (from + target.byteSize())
+                    + " are not within its " + tensor.bytes);
+        }
+        for (long at = 0; at < target.byteSize(); ) {
+            ByteBuffer chunk = CheckpointFormat.chunk(target, at);
+            int bytes = chunk.remaining();
+            readFully(chunk, tensor.offset + from + at);
+            at += bytes;
+        }
+    }
+
+    private void readHeader() throws IOException {
+        long size = channel.size();
+        check(size >= Long.BYTES, "size " + size + " is less than a header's");
+        ByteBuffer start = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        readFully(start, 0);
+        long headerBytes = start.getLong(0);
+        check(headerBytes >= 2 && headerBytes <= Math.min(MAX_HEADER_BYTES, size - Long.BYTES), "header bytes " + headerBytes);
+        byte[] header = new byte[(int) headerBytes];
+        readFully(ByteBuffer.wrap(header), Long.BYTES);
+        List<Tensor> list = new ArrayList<>();
+        for (Map.Entry<String, Object> entry : Json.asObject(Json.parse(header), "the header").entrySet()) {
+            if (!entry.getKey().equals("__metadata__")) {
+                list.add(tensor(entry.getKey(), Json.asObject(entry.getValue(), entry.getKey()), Long.BYTES + headerBytes, size));
+            }
+        }
+        list.sort(Comparator.comparingLong(Tensor::offset).thenComparingLong(Tensor::bytes));
+        long end = Long.BYTES + headerBytes;
+        for (Tensor tensor : list) {
+            check(tensor.offset == end, "tensor " + tensor.name + ": starts at " + tensor.offset + ", the one before ends at " + end);
+            end += tensor.bytes;
+            tensors.put(tensor.name, tensor);
+        }
+        check(end == size, "tensors end at " + end + ", the file at " + size);
+    }
+
+    private Tensor tensor(String name, Map<String, Object> fields, long start, long size) throws IOException {
+        String dtype = Json.string(fields, "dtype");
+        Integer width = DTYPES.get(dtype);
+        check(width != null, "tensor " + name + ": dtype " + dtype);
+        List<Object> shape = Json.list(fields, "shape");
+        List<Object> offsets = Json.list(fields, "data_offsets");
+        check(offsets.size() == 2 && offsets.get(0) instanceof Long && offsets.get(1) instanceof Long,
+                "tensor " + name + ": data_offsets " + offsets);
+        long begin = (Long) offsets.get(0);
+        long end = (Long) offsets.get(1);
+        check(0 <= begin && begin <= end && end <= size - start, "tensor " + name + ": data_offsets " + offsets);
+        long bytes = width;
+        List<Long> dimensions = new ArrayList<>();
+        for (Object dimension : shape) {
+            check(dimension instanceof Long d && d >= 0 && (d == 0 || bytes <= Long.MAX_VALUE / d), "tensor " + name + ": shape " + shape);
+            bytes *= (Long) dimension;
+            dimensions.add((Long) dimension);
+        }
+        check(bytes == end - begin, "tensor " + name + ": shape " + shape + " of " + dtype + " takes " + bytes
+                + " bytes, data_offsets " + offsets);
+        return new Tensor(name, dtype, List.copyOf(dimensions), start + begin, bytes);
+    }
+
+    private void check(boolean condition, String fault) throws SafetensorsException {
+        if (!condition) {
+            throw new SafetensorsException(file, fault, null);
+        }
+    }
+
+    private void readFully(ByteBuffer target, long at) throws IOException {
+        long position = at;
+        while (target.hasRemaining()) {
+            int n = channel.read(target, position);
+            if (n < 0) {
+                throw new EOFException(file + ": ends at byte " + position);
+            }
+            position += n;
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        channel.close();
+    }
+}
