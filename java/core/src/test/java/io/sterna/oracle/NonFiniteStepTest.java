@@ -1,6 +1,7 @@
 package io.sterna.oracle;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -75,7 +76,7 @@ class NonFiniteStepTest {
     }
 
     private static void assertSame(Map<String, byte[]> expected, Map<String, byte[]> actual) {
-        assertTrue(expected.keySet().equals(actual.keySet()));
+        assertEquals(expected.keySet(), actual.keySet());
         expected.forEach((name, bytes) -> assertArrayEquals(bytes, actual.get(name), name));
     }
 
@@ -89,14 +90,15 @@ class NonFiniteStepTest {
 
     @Test
     void underAGlobalClipItChangesNothingAndLeavesNoTrace() {
-        try (Slices slices = new Slices(2); Trainer trainer = trainer(Clip.global(1), slices); Trainer other = trainer(Clip.global(1), slices)) {
+        try (Slices slices = new Slices(2); Trainer trainer = trainer(Clip.global(1), slices);
+                Trainer other = trainer(Clip.global(1), slices)) {
             Map<String, byte[]> initial = bytes(trainer, tensor -> true);
             provoke(trainer, huge(slices));
             Map<String, byte[]> before = bytes(trainer, tensor -> true);
             StepReport report = step(trainer);
             assertTrue(report.nonFinite());
             assertTrue(report.loss() > 1e15 && Double.isFinite(report.loss()), "loss " + report.loss());
-            assertTrue(report.flipRate() == 0);
+            assertEquals(0, report.flipRate());
             assertSame(before, bytes(trainer, tensor -> true));
 
             trainer.tensors().forEach(tensor -> tensor.data().copyFrom(MemorySegment.ofArray(initial.get(tensor.name()))));
@@ -117,7 +119,7 @@ class NonFiniteStepTest {
             Map<String, byte[]> before = bytes(trainer, quantized);
             StepReport report = step(trainer);
             assertTrue(report.nonFinite());
-            assertTrue(report.flipRate() == 0);
+            assertEquals(0, report.flipRate());
             assertSame(before, bytes(trainer, quantized));
         }
     }
