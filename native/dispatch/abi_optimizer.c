@@ -30,8 +30,8 @@ static int32_t check_squares(const double *squares) {
     return squares ? sterna_check_pointer(squares, 8) : 0;
 }
 
-static int32_t check_same_shape(const sterna_moment *v, const sterna_moment *m) {
-    return v->rows == m->rows && v->cols == m->cols ? 0 : STERNA_BAD_SHAPE;
+static int32_t check_same_shape(const sterna_moment *v, int64_t rows, int64_t cols) {
+    return v->rows == rows && v->cols == cols ? 0 : STERNA_BAD_SHAPE;
 }
 
 int32_t sterna_adamw(int32_t tier, const sterna_adamw_step *step, const sterna_matrix *g, const sterna_moment *m,
@@ -41,12 +41,41 @@ int32_t sterna_adamw(int32_t tier, const sterna_adamw_step *step, const sterna_m
     STERNA_CHECK(3, sterna_check_matrix(g, STERNA_ONLY_F32));
     STERNA_CHECK(4, sterna_check_moment(m));
     STERNA_CHECK(5, sterna_check_moment(v));
-    STERNA_CHECK(5, check_same_shape(v, m));
+    STERNA_CHECK(5, check_same_shape(v, m->rows, m->cols));
     STERNA_CHECK(6, check_squares(squares));
     STERNA_CHECK(7, row0 >= 0 ? 0 : STERNA_BAD_RANGE);
     STERNA_CHECK(8, sterna_check_slice(row0, row1, m->rows));
     STERNA_CHECK(3, sterna_check_tile(g, row1 - row0, m->cols));
     return t->adamw(step, g, m, v, squares, row0, row1);
+}
+
+/* From one block on, a row of codes fits into its row of gradients. */
+static int one_pass(const sterna_table *t, const sterna_moment *m, const sterna_moment *v, const sterna_packed *w) {
+    return t->adamw_packed && m->type == STERNA_F32 && v->type == STERNA_F32 && w->cols >= STERNA_BLOCK;
+}
+
+int32_t sterna_adamw_packed(int32_t tier, const sterna_adamw_step *step, const sterna_matrix *g,
+                            const sterna_moment *m, const sterna_moment *v, double *squares, const sterna_packed *w,
+                            float keep, int32_t rounding, int64_t *flips, int64_t row0, int64_t row1) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, check_adamw_step(step));
+    STERNA_CHECK(3, sterna_check_matrix(g, STERNA_ONLY_F32));
+    STERNA_CHECK(4, sterna_check_moment(m));
+    STERNA_CHECK(5, sterna_check_moment(v));
+    STERNA_CHECK(6, check_squares(squares));
+    STERNA_CHECK(7, sterna_check_packed(w));
+    STERNA_CHECK(4, check_same_shape(m, w->rows, w->cols));
+    STERNA_CHECK(5, check_same_shape(v, w->rows, w->cols));
+    STERNA_CHECK(8, sterna_check_range(keep, 0, 1));
+    STERNA_CHECK(9, sterna_check_rounding(rounding));
+    STERNA_CHECK(10, sterna_check_pointer(flips, 8));
+    STERNA_CHECK(11, row0 >= 0 ? 0 : STERNA_BAD_RANGE);
+    STERNA_CHECK(12, sterna_check_slice(row0, row1, w->rows));
+    STERNA_CHECK(3, sterna_check_tile(g, row1 - row0, w->cols));
+    STERNA_CHECK(7, sterna_check_divisors(w, row0, row1));
+    if (one_pass(t, m, v, w)) return t->adamw_packed(step, g, m, v, squares, w, keep, rounding, flips, row0, row1);
+    int32_t status = t->adamw(step, g, m, v, squares, row0, row1);
+    return status ? status : t->update_packed(w, g, keep, step->key, rounding, flips, row0, row1);
 }
 
 int32_t sterna_sgd(int32_t tier, const sterna_sgd_step *step, const sterna_matrix *g, const sterna_moment *m,

@@ -22,6 +22,7 @@ void sterna_fill_avx2(sterna_table *t) {
     sterna_avx2_grid(t);
     sterna_avx2_update(t);
     sterna_avx2_optimizer(t);
+    sterna_avx2_adamw_packed(t);
     sterna_avx2_rows(t);
     sterna_avx2_attention(t);
     sterna_avx2_probe(t);
@@ -34,6 +35,7 @@ void sterna_fill_avx512(sterna_table *t) {
     sterna_avx512_grid(t);
     sterna_avx512_update(t);
     sterna_avx512_optimizer(t);
+    sterna_avx512_adamw_packed(t);
     sterna_avx512_rows(t);
     sterna_avx512_attention(t);
     sterna_avx512_probe(t);

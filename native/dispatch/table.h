@@ -24,6 +24,8 @@ typedef struct sterna_table {
     int32_t (*update_packed)(const sterna_packed *w, const sterna_matrix *delta, float keep, uint64_t key, int32_t rounding, int64_t *flips, int64_t row0, int64_t row1);
     int32_t (*update_float)(const sterna_matrix *w, const sterna_matrix *delta, float keep, uint64_t key, int32_t rounding, int64_t row0, int64_t row1);
     int32_t (*adamw)(const sterna_adamw_step *step, const sterna_matrix *g, const sterna_moment *m, const sterna_moment *v, double *squares, int64_t row0, int64_t row1);
+    /* f32 moments and at least STERNA_BLOCK columns; null in a tier that does better in two passes */
+    int32_t (*adamw_packed)(const sterna_adamw_step *step, const sterna_matrix *g, const sterna_moment *m, const sterna_moment *v, double *squares, const sterna_packed *w, float keep, int32_t rounding, int64_t *flips, int64_t row0, int64_t row1);
     int32_t (*sgd)(const sterna_sgd_step *step, const sterna_matrix *g, const sterna_moment *m, double *squares, int64_t row0, int64_t row1);
     int32_t (*row_squares)(const sterna_matrix *g, double *squares, int64_t row0, int64_t row1);
     int32_t (*column_squares)(const sterna_matrix *g, double *sums, int64_t col0, int64_t col1);

@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a prototype, a constant, a struct or a meaning below changes. */
-#define STERNA_ABI_VERSION 1
+#define STERNA_ABI_VERSION 2
 
 /* ---------------------------------------------------------------- status */
 
@@ -383,6 +383,15 @@ typedef struct sterna_adamw_step {
 STERNA_API int32_t sterna_adamw(int32_t tier, const sterna_adamw_step *step, const sterna_matrix *g,
                                 const sterna_moment *m, const sterna_moment *v, double *squares,
                                 int64_t row0, int64_t row1);
+
+/* sterna_adamw, then sterna_update_packed with its delta and step's key, in one pass over the state: the same
+ * squares, moments, codes and flips. g is used up: what it holds afterwards has no meaning. On NONFINITE
+ * codes and flips are unchanged; moments too, unless a finite gradient met moments or a step that make its
+ * delta infinite or a NaN. m and v have the shape of w. */
+STERNA_API int32_t sterna_adamw_packed(int32_t tier, const sterna_adamw_step *step, const sterna_matrix *g,
+                                       const sterna_moment *m, const sterna_moment *v, double *squares,
+                                       const sterna_packed *w, float keep, int32_t rounding, int64_t *flips,
+                                       int64_t row0, int64_t row1);
 
 /* m = momentum m + g; delta = rate * m (m null: delta = rate * g). */
 typedef struct sterna_sgd_step {

@@ -118,6 +118,22 @@ INLINE vint increment_where_less(vint x, vfloat a, vfloat b) {
     __mmask16 less = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ);
     return (vint)_mm512_mask_sub_epi32((__m512i)x, less, (__m512i)x, _mm512_set1_epi32(-1));
 }
+/* x | bits where a < b, otherwise x; and the same where not. */
+INLINE vint or_where_less(vint x, vfloat a, vfloat b, vint bits) {
+    __mmask16 less = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ);
+    return (vint)_mm512_mask_or_epi32((__m512i)x, less, (__m512i)x, (__m512i)bits);
+}
+INLINE vint or_where_not_less(vint x, vfloat a, vfloat b, vint bits) {
+    __mmask16 not_less = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLT_UQ);
+    return (vint)_mm512_mask_or_epi32((__m512i)x, not_less, (__m512i)x, (__m512i)bits);
+}
+/* a * b + c, rounded once: only where that makes no difference. */
+INLINE vfloat fused_add(vfloat a, vfloat b, vfloat c) {
+    return (vfloat)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+INLINE vdouble fused_add_double(vdouble a, vdouble b, vdouble c) {
+    return (vdouble)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+}
 /* a | (b & c). */
 INLINE vint or_and(vint a, vint b, vint c) {
     return (vint)_mm512_ternarylogic_epi32((__m512i)a, (__m512i)b, (__m512i)c, 0xf8);
@@ -253,6 +269,18 @@ INLINE vint choose(vint mask, vint a, vint b) {
 INLINE vint increment_where_less(vint x, vfloat a, vfloat b) {
     return x - (a < b);
 }
+INLINE vint or_where_less(vint x, vfloat a, vfloat b, vint bits) {
+    return x | ((a < b) & bits);
+}
+INLINE vint or_where_not_less(vint x, vfloat a, vfloat b, vint bits) {
+    return x | (~(a < b) & bits);
+}
+INLINE vfloat fused_add(vfloat a, vfloat b, vfloat c) {
+    return (vfloat)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+INLINE vdouble fused_add_double(vdouble a, vdouble b, vdouble c) {
+    return (vdouble)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+}
 INLINE vint or_and(vint a, vint b, vint c) {
     return a | (b & c);
 }
@@ -326,6 +354,13 @@ INLINE void add_lanes(sum16 *sum, int offset, vdouble low, vdouble high) {
     int at = offset % 16 / LANES * 2;
     sum->lanes[at] += low;
     sum->lanes[at + 1] += high;
+}
+
+/* Adds the squares of numbers that came from f32: they are exact in float64, so that one rounding does. */
+INLINE void add_squares(sum16 *sum, int offset, vdouble low, vdouble high) {
+    int at = offset % 16 / LANES * 2;
+    sum->lanes[at] = fused_add_double(low, low, sum->lanes[at]);
+    sum->lanes[at + 1] = fused_add_double(high, high, sum->lanes[at + 1]);
 }
 
 /* Lanes i and i + 8, then + 4, + 2, + 1. */

@@ -1,59 +1,10 @@
 /* optimizer.h: optimizers of a tier. Includer defines TIER(op), the tier's name of an operation. */
 #include "dispatch/families.h"
-#include "kernels/template/moment.h"
-
-/* ---------------------------------------------------------------- sums of squares */
-
-/* The gradient scaled by a row's factor and, for Adafactor, by a factor a column (or null). */
-INLINE vfloat scaled_gradient(const float *row, int64_t c, int n, float factor, const float *col_factor) {
-    vfloat g = load_floats(row + c, n) * splat(factor);
-    return col_factor ? g * load_floats(col_factor + c, n) : g;
-}
-
-/* Sum of squares of a row, in 16 lanes by column; `max` rises to the largest magnitude's bits. */
-INLINE double row_sum(const float *row, int64_t cols, float factor, const float *col_factor, vint *max) {
-    sum16 sum = {0};
-    for (int64_t c = 0; c < cols; c += 16)
-#pragma GCC unroll 2
-        for (int offset = 0; offset < 16; offset += LANES) {
-            int n = cols - c >= 16 ? LANES : lanes_left((int)(cols - c), offset);
-            vfloat x = scaled_gradient(row, n ? c + offset : c, n, factor, col_factor);
-            vdouble low = double_of(x, 0), high = double_of(x, 1);
-            *max = max_int(*max, magnitude_bits(x));
-            add_lanes(&sum, offset, low * low, high * high);
-        }
-    return total(&sum);
-}
-
-/* The largest magnitude's bits of a row, without its sum. */
-INLINE vint row_max(const float *row, int64_t cols, float factor, const float *col_factor, vint max) {
-    int64_t c = 0;
-    for (; c + LANES <= cols; c += LANES)
-        max = max_int(max, magnitude_bits(scaled_gradient(row, c, LANES, factor, col_factor)));
-    if (c == cols) return max;
-    return max_int(max, magnitude_bits(scaled_gradient(row, c, (int)(cols - c), factor, col_factor)));
-}
-
-/* A gradient enters a state only while its square is finite in f32; rounding is monotonic, so the largest
- * magnitude decides for all. */
-static int square_is_finite(vint max, float factor) {
-    float largest = float_of_bits(largest_int(max)) * factor;
-    return (magnitude_bits(splat(largest * largest))[0]) < 0x7f800000;
-}
-
-/* Writes the squares of a tile's rows (unless null); tells whether the scaled gradients may enter a state. */
-static int32_t scan_tile(const sterna_matrix *g, float factor, double *squares, int64_t rows) {
-    vint max = splat_int(0);
-    for (int64_t r = 0; r < rows; r++) {
-        if (squares) squares[r] = row_sum(tile_row(g, r), g->cols, 1, 0, &max);
-        else max = row_max(tile_row(g, r), g->cols, 1, 0, max);
-    }
-    return square_is_finite(max, factor) ? STERNA_OK : STERNA_STATUS(3, STERNA_NONFINITE);
-}
+#include "kernels/template/adamw.h"
+#include "kernels/template/squares.h"
 
 static int32_t TIER(row_squares)(const sterna_matrix *g, double *squares, int64_t row0, int64_t row1) {
-    vint max = splat_int(0);
-    for (int64_t r = row0; r < row1; r++) squares[r - row0] = row_sum(tile_row(g, r), g->cols, 1, 0, &max);
+    for (int64_t r = row0; r < row1; r++) squares[r - row0] = row_sum(tile_row(g, r), g->cols, 1, 0);
     return STERNA_OK;
 }
 
@@ -82,47 +33,36 @@ static int32_t TIER(column_squares)(const sterna_matrix *g, double *sums, int64_
 static int32_t TIER(adafactor_squares)(const sterna_adafactor_step *step, const sterna_matrix *g,
                                        const float *row_factor, const float *col_factor, double *squares,
                                        int64_t row0, int64_t row1) {
-    vint max = splat_int(0);
     for (int64_t r = row0; r < row1; r++)
-        squares[r - row0] = row_sum(tile_row(g, r - row0), g->cols, step->factor * row_factor[r], col_factor, &max);
+        squares[r - row0] = row_sum(tile_row(g, r - row0), g->cols, step->factor * row_factor[r], col_factor);
     return STERNA_OK;
 }
 
 /* ---------------------------------------------------------------- AdamW */
 
-INLINE void adamw_block(const sterna_adamw_step *step, const round_keys *keys, float *g, moment_block m,
-                        moment_block v) {
-    vfloat first[VECTORS], second[VECTORS];
-    float rate = step->rate * step->bias1;
-    fetch_ahead(m);
-    fetch_ahead(v);
-    load_moment(m, SIGNED, first);
-    load_moment(v, SQUARE, second);
+/* Up to 64 columns from c on of a row: gradients become deltas. */
+INLINE void adamw_columns(const adamw_rule *rule, float *row, moment_block m, moment_block v) {
+    vfloat delta[VECTORS];
+    adamw_block(rule, row, m, v, delta);
 #pragma GCC unroll 8
     for (int i = 0; i < VECTORS; i++) {
-        int n = lanes_left(m.count, i * LANES), at = n ? i * LANES : 0;
-        vfloat gradient = load_floats(g + at, n) * splat(step->factor);
-        first[i] = splat(step->beta1) * first[i] + splat(1 - step->beta1) * gradient;
-        second[i] = splat(step->beta2) * second[i] + splat(1 - step->beta2) * (gradient * gradient);
-        vfloat root = square_root(second[i] * splat(step->bias2)) + splat(step->epsilon);
-        store_floats(g + at, splat(rate) * first[i] / root, n);
+        int n = lanes_left(m.count, i * LANES);
+        store_floats(row + (n ? i * LANES : 0), delta[i], n);
     }
-    store_moment(m, SIGNED, first, keys);
-    store_moment(v, SQUARE, second, keys);
 }
 
 static int32_t TIER(adamw)(const sterna_adamw_step *step, const sterna_matrix *g, const sterna_moment *m,
                            const sterna_moment *v, double *squares, int64_t row0, int64_t row1) {
     int32_t status = scan_tile(g, step->factor, squares, row1 - row0);
     if (status) return status;
-    round_keys keys = expand_key((uint32_t)step->key, (uint32_t)(step->key >> 32));
+    adamw_rule rule = make_adamw_rule(step);
     for (int64_t r = row0; r < row1; r++) {
         float *row = tile_row(g, r - row0);
         int64_t c = 0;
         for (; c + STERNA_BLOCK <= m->cols; c += STERNA_BLOCK)
-            adamw_block(step, &keys, row + c, block_of(m, r, c, STERNA_BLOCK), block_of(v, r, c, STERNA_BLOCK));
+            adamw_columns(&rule, row + c, block_of(m, r, c, STERNA_BLOCK), block_of(v, r, c, STERNA_BLOCK));
         int left = (int)(m->cols - c);
-        if (left) adamw_block(step, &keys, row + c, block_of(m, r, c, left), block_of(v, r, c, left));
+        if (left) adamw_columns(&rule, row + c, block_of(m, r, c, left), block_of(v, r, c, left));
     }
     return STERNA_OK;
 }

@@ -60,6 +60,11 @@ public final class Kernels {
         return of(Tier.best());
     }
 
+    /** The same, or those of the highest tier below whose products of floats are all in f32. */
+    public Kernels inF32() {
+        return name == Tier.AMX ? new Kernels(Tier.AVX512VNNI) : this;
+    }
+
     /** The tier. */
     public Tier tier() {
         return name;
@@ -471,6 +476,24 @@ public final class Kernels {
         Checks.moment("v", v, row1, g.cols());
         int status = sterna_adamw(tier, step.struct(), g.descriptor(), m.descriptor(), v.descriptor(), squares, row0, row1);
         return status == OK || nonFinite(new KernelException("adamw", status, "step g m v squares row0 row1", "step", g, m, v, squares, row0, row1));
+    }
+
+    /**
+     * {@link #adamw}, then {@link #updatePacked} with its delta and the step's key, in one pass: the same bytes.
+     * The gradient g is used up; its first row is row0 of the weights and the moments.
+     *
+     * @param squares double (row1 - row0): receives the sum of g squared of each row
+     * @return false when g, or a delta, is not finite; codes and flips are unchanged then
+     */
+    public boolean adamwPacked(AdamWStep step, FloatMatrix g, Moment m, Moment v, MemorySegment squares, PackedMatrix w, float keep, Rounding rounding, MemorySegment flips, long row0, long row1) {
+        checkTile(g, squares, row0, row1);
+        Checks.moment("m", m, row1, g.cols());
+        Checks.moment("v", v, row1, g.cols());
+        Checks.packed("w", w, w.rows(), g.cols());
+        Checks.slice(row0, row1, w.rows());
+        Checks.bytes("flips", flips, Long.BYTES);
+        int status = sterna_adamw_packed(tier, step.struct(), g.descriptor(), m.descriptor(), v.descriptor(), squares, w.descriptor(), keep, rounding.code(), flips, row0, row1);
+        return status == OK || nonFinite(new KernelException("adamw_packed", status, "step g m v squares w keep rounding flips row0 row1", "step", g, m, v, squares, w, keep, rounding, flips, row0, row1));
     }
 
     /** As {@link #adamw}, for SGD; {@code m} is null without momentum. */

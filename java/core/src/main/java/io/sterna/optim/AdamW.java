@@ -2,10 +2,12 @@ package io.sterna.optim;
 
 import io.sterna.kernel.AdamWStep;
 import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Rounding;
 import io.sterna.kernel.Slices;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Moment;
+import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
@@ -47,5 +49,13 @@ final class AdamW extends Optimizer {
     @Override
     public boolean delta(State state, FloatMatrix tile, MemorySegment squares, long row0, long row1) {
         return kernels.adamw(struct, tile, state.moments().get("m"), state.moments().get("v"), squares, row0, row1);
+    }
+
+    /** The step's struct holds the key already. */
+    @Override
+    public boolean update(State state, FloatMatrix tile, MemorySegment squares, PackedMatrix weight, float keep,
+                          long key, Rounding rounding, MemorySegment flips, long row0, long row1) {
+        return kernels.adamwPacked(struct, tile, state.moments().get("m"), state.moments().get("v"), squares, weight,
+                keep, rounding, flips, row0, row1);
     }
 }

@@ -1,9 +1,11 @@
 package io.sterna.optim;
 
 import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Rounding;
 import io.sterna.kernel.Slices;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.Moment;
+import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
@@ -78,4 +80,19 @@ public abstract sealed class Optimizer permits AdamW, Adafactor, Sgd {
      * @return false when the tile is not finite: state and tile are unchanged then
      */
     public abstract boolean delta(State state, FloatMatrix tile, MemorySegment squares, long row0, long row1);
+
+    /**
+     * A gradient tile changes rows row0 ... row1 - 1 of packed weights: its delta, rounded into the codes.
+     *
+     * @param tile  as for {@link #delta}; used up
+     * @param keep  what a weight is multiplied by before its delta is taken off
+     * @param key   the key given to {@link #prepare}
+     * @param flips one long, to which the codes that changed are added
+     * @return false when the tile or a delta is not finite: the weights are unchanged then
+     */
+    public boolean update(State state, FloatMatrix tile, MemorySegment squares, PackedMatrix weight, float keep,
+                          long key, Rounding rounding, MemorySegment flips, long row0, long row1) {
+        return delta(state, tile, squares, row0, row1)
+                && kernels.updatePacked(weight, tile, keep, key, rounding, flips, row0, row1);
+    }
 }

@@ -219,9 +219,7 @@ final class Updater implements GradientSink {
         }
         tiles(slot, row0, row1, (r0, r1, worker) -> {
             FloatMatrix tile = source.rows(r0, r1, worker);
-            boolean done = optimizer.delta(slot.state(), tile, squaresOf(r0, r1), r0, r1)
-                    && round(parameter, tile, keep, key, r0, r1, worker);
-            if (!done) {
+            if (!updateTile(slot, tile, keep, key, r0, r1, worker)) {
                 finite.set(false);
             }
         });
@@ -231,13 +229,13 @@ final class Updater implements GradientSink {
     }
 
     /** weight = weight * keep - delta, rounded to what the weight can hold. */
-    private boolean round(Parameter parameter, FloatMatrix delta, float keep, long key, long r0, long r1, Worker worker) {
+    private boolean updateTile(Slot slot, FloatMatrix tile, float keep, long key, long r0, long r1, Worker worker) {
         Rounding rounding = settings.rounding();
-        return switch (parameter) {
-            case Parameter.Packed packed ->
-                    engine.kernels().updatePacked(packed.weight(), delta, keep, key, rounding, flipsOf(worker), r0, r1);
-            case Parameter.Plain plain ->
-                    engine.kernels().updateFloat(plain.weight(), delta, keep, key, rounding, r0, r1);
+        return switch (slot.parameter()) {
+            case Parameter.Packed packed -> optimizer.update(slot.state(), tile, squaresOf(r0, r1), packed.weight(),
+                    keep, key, rounding, flipsOf(worker), r0, r1);
+            case Parameter.Plain plain -> optimizer.delta(slot.state(), tile, squaresOf(r0, r1), r0, r1)
+                    && engine.kernels().updateFloat(plain.weight(), tile, keep, key, rounding, r0, r1);
         };
     }
 

@@ -22,10 +22,10 @@ public class sterna_h extends sterna_h$shared {
 
     static final SymbolLookup SYMBOL_LOOKUP = io.sterna.kernel.NativeLibrary.symbols();
 
-    private static final int STERNA_ABI_VERSION = (int)1L;
+    private static final int STERNA_ABI_VERSION = (int)2L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_ABI_VERSION 1
+     * #define STERNA_ABI_VERSION 2
      * }
      */
     public static int STERNA_ABI_VERSION() {
@@ -2969,6 +2969,77 @@ public class sterna_h extends sterna_h$shared {
                 traceDowncall("sterna_adamw", tier, step, g, m, v, squares, row0, row1);
             }
             return (int)mh$.invokeExact(tier, step, g, m, v, squares, row0, row1);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class sterna_adamw_packed {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            sterna_h.C_INT,
+            sterna_h.C_INT,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_FLOAT,
+            sterna_h.C_INT,
+            sterna_h.C_POINTER,
+            sterna_h.C_LONG,
+            sterna_h.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("sterna_adamw_packed");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t sterna_adamw_packed(int32_t tier, const sterna_adamw_step *step, const sterna_matrix *g, const sterna_moment *m, const sterna_moment *v, double *squares, const sterna_packed *w, float keep, int32_t rounding, int64_t *flips, int64_t row0, int64_t row1)
+     * }
+     */
+    public static FunctionDescriptor sterna_adamw_packed$descriptor() {
+        return sterna_adamw_packed.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t sterna_adamw_packed(int32_t tier, const sterna_adamw_step *step, const sterna_matrix *g, const sterna_moment *m, const sterna_moment *v, double *squares, const sterna_packed *w, float keep, int32_t rounding, int64_t *flips, int64_t row0, int64_t row1)
+     * }
+     */
+    public static MethodHandle sterna_adamw_packed$handle() {
+        return sterna_adamw_packed.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t sterna_adamw_packed(int32_t tier, const sterna_adamw_step *step, const sterna_matrix *g, const sterna_moment *m, const sterna_moment *v, double *squares, const sterna_packed *w, float keep, int32_t rounding, int64_t *flips, int64_t row0, int64_t row1)
+     * }
+     */
+    public static MemorySegment sterna_adamw_packed$address() {
+        return sterna_adamw_packed.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t sterna_adamw_packed(int32_t tier, const sterna_adamw_step *step, const sterna_matrix *g, const sterna_moment *m, const sterna_moment *v, double *squares, const sterna_packed *w, float keep, int32_t rounding, int64_t *flips, int64_t row0, int64_t row1)
+     * }
+     */
+    public static int sterna_adamw_packed(int tier, MemorySegment step, MemorySegment g, MemorySegment m, MemorySegment v, MemorySegment squares, MemorySegment w, float keep, int rounding, MemorySegment flips, long row0, long row1) {
+        var mh$ = sterna_adamw_packed.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("sterna_adamw_packed", tier, step, g, m, v, squares, w, keep, rounding, flips, row0, row1);
+            }
+            return (int)mh$.invokeExact(tier, step, g, m, v, squares, w, keep, rounding, flips, row0, row1);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
