@@ -110,14 +110,15 @@ typedef struct rounded_row {
     int bits, ternary;
 } rounded_row;
 
-/* Updates block b from its deltas; `count` is a constant in a block that is whole. */
+/* Updates block b from its deltas, and keeps the words of a pair of blocks for the second; `count` is a constant in a block that is whole. */
 INLINE int64_t round_next(rounded_row row, int64_t b, int count, float inverse, delta_source *source,
-                          void *context) {
+                          void *context, vuint pair[2][VECTORS]) {
+    int64_t number = row.number + b;
     uint8_t *block = row.codes + b * 8 * row.bits;
     vfloat delta[VECTORS];
-    vuint words[VECTORS];
     source(context, b, count, delta);
-    block_words(&row.rule->keys, STERNA_STREAM_WEIGHT, row.number + b, words);
+    if (number % 2 == 0 || b == 0) block_pair_words(&row.rule->keys, STERNA_STREAM_WEIGHT, number & ~1, pair);
+    const vuint *words = pair[number & 1];
     if (row.ternary && count == STERNA_BLOCK) return round_ternary_block(row.rule, block, delta, inverse, words);
     return round_block(row.rule, row.bits, block, delta, count, inverse, words);
 }
@@ -129,13 +130,15 @@ INLINE int64_t round_row(const update_rule *rule, int bits, int ternary, const s
     int64_t group = w->scaling == STERNA_PER_GROUP ? w->group / STERNA_BLOCK : blocks;
     const float *scales = sterna_row_scales(w, r);
     rounded_row row = {rule, (uint8_t *)sterna_packed_row(w, r), r * blocks, bits, ternary};
+    vuint words[2][VECTORS];
     for (int64_t begin = 0; begin < full; begin += group) {
         float inverse = 1 / scales[begin / group];
         for (int64_t b = begin; b < begin + group && b < full; b++)
-            flips += round_next(row, b, STERNA_BLOCK, inverse, source, context);
+            flips += round_next(row, b, STERNA_BLOCK, inverse, source, context, words);
     }
     if (full < blocks)
-        flips += round_next(row, full, (int)(w->cols % STERNA_BLOCK), 1 / scales[full / group], source, context);
+        flips += round_next(row, full, (int)(w->cols % STERNA_BLOCK), 1 / scales[full / group], source, context,
+                            words);
     return flips;
 }
 
