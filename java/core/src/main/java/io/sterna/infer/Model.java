@@ -74,7 +74,7 @@ public final class Model implements AutoCloseable {
 
     private Model(ModelFolder files, Tokenizer tokenizer) throws IOException {
         this.tokenizer = tokenizer;
-        this.kernels = Kernels.best();
+        this.kernels = files.method().kernels(Kernels.best());
         this.workspace = new Workspace();
         try (Slices slices = new Slices(Math.min(Runtime.getRuntime().availableProcessors(), 1024))) {
             Engine engine = engine(kernels, slices, slices.workers(), files.model(), workspace);

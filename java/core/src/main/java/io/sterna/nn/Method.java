@@ -3,6 +3,7 @@ package io.sterna.nn;
 import java.util.Objects;
 
 import io.sterna.tensor.FloatMatrix;
+import io.sterna.kernel.Kernels;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.MemoryKind;
@@ -119,6 +120,11 @@ public record Method(Kind kind, Grid grid, boolean ternaryForward, Scaling scali
         FloatType type = kind.linear() && this.kind == Kind.BITNET ? FloatType.F32 : floatType;
         return new Parameter.Plain(id, name, kind,
                 FloatMatrix.allocate(workspace.section(MemoryKind.FLOAT_WEIGHTS), type, rows, cols));
+    }
+
+    /** Those of the kernels that the method computes with: plain fp32 rounds nothing to bf16, in attention neither. */
+    public Kernels kernels(Kernels kernels) {
+        return kind == Kind.FP32 && kernels != null ? kernels.inF32() : kernels; // a plan has none
     }
 
     private static void require(boolean condition, String message) {

@@ -29,7 +29,7 @@ record Machinery(Llama model, LlamaPass pass, Updater updater, MemoryPlan plan) 
     static Machinery of(LlamaConfig config, Method method, OptimizerConfig optimizerConfig, Schedule schedule,
                         TrainSettings settings, Kernels kernels, Slices slices, int workers, Workspace workspace) {
         long widest = Math.max(config.hidden(), config.intermediate());
-        Engine engine = new Engine(kernels, slices, workers, workspace, widest);
+        Engine engine = new Engine(method.kernels(kernels), slices, workers, workspace, widest);
         Llama model = new Llama(config, method, engine, workspace);
         Batch batch = new Batch(settings.batch(), config.seqLen());
         LlamaPass pass = new LlamaPass(model, engine, batch, settings.recompute(), workspace);

@@ -60,7 +60,7 @@ class GradientTest {
 
         Fixture(LlamaConfig config, Method method, FloatType activations, boolean recompute) {
             int widest = Math.max(config.hidden(), config.intermediate());
-            Engine engine = new Engine(Kernels.best(), slices, 2, workspace, widest);
+            Engine engine = new Engine(method.kernels(Kernels.best()), slices, 2, workspace, widest);
             model = new Llama(config, method, engine, workspace);
             model.initialize(3);
             pass = new LlamaPass(model, engine, new Batch(SEQUENCES, config.seqLen(), activations), recompute, workspace);
