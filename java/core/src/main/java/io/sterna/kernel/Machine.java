@@ -13,8 +13,8 @@ public final class Machine {
     private static final int FEATURE_BITS = 64;
     /** Long enough to time, short enough to repeat. */
     private static final double PROBE_SECONDS = 0.02;
-    /** Bytes a thread reads or updates for the memory ceilings: larger than any second-level cache. */
-    public static final long PROBE_BYTES = 64L << 20;
+    /** Bytes a thread reads or updates for the memory ceilings: two threads together exceed any cache of today. */
+    public static final long PROBE_BYTES = 256L << 20;
     private static final int REPEATS = 5;
 
     /** Ceilings that {@link #ceiling} measures. */

@@ -46,7 +46,7 @@ class PerplexityTest {
         }
         try (Model model = Model.load(run); Session session = session(model, context)) {
             Perplexity p = Perplexity.of(session, model.tokenizer(), utf8, stride, share -> { });
-            assertEquals(expected, p.nats(), 1e-5 * expected);
+            assertEquals(expected, p.nats(), 1e-4 * expected); // a prompt may round to bf16 what one token does not
             assertEquals(utf8.length, p.tokens());
             assertEquals(13, p.words());
             assertEquals(Math.exp(p.nats() / utf8.length), p.tokenPerplexity(), 1e-9);
