@@ -8,6 +8,7 @@ import io.sterna.infer.Model;
 import io.sterna.infer.Session;
 import io.sterna.infer.SessionOptions;
 import io.sterna.infer.TinyModel;
+import io.sterna.kernel.Tier;
 import io.sterna.tensor.FloatType;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -46,7 +47,8 @@ class PerplexityTest {
         }
         try (Model model = Model.load(run); Session session = session(model, context)) {
             Perplexity p = Perplexity.of(session, model.tokenizer(), utf8, stride, share -> { });
-            assertEquals(expected, p.nats(), 1e-4 * expected); // a prompt may round to bf16 what one token does not
+            double bound = Tier.best() == Tier.AMX ? 1e-4 : 1e-5; // AMX rounds to bf16 in a prompt, not for one token
+            assertEquals(expected, p.nats(), bound * expected);
             assertEquals(utf8.length, p.tokens());
             assertEquals(13, p.words());
             assertEquals(Math.exp(p.nats() / utf8.length), p.tokenPerplexity(), 1e-9);

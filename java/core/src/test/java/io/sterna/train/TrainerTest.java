@@ -76,7 +76,8 @@ class TrainerTest {
     @MethodSource("optimizers")
     void everyOptimizerLearns(OptimizerConfig optimizer) {
         Trainings training = Trainings.of(Method.dqt(Grid.INT8)).with(optimizer).with(Schedule.cosine(5e-3, 10, STEPS));
-        assertTrue(lossAfter(training, STEPS) < 0.15, "loss " + lossAfter(training, STEPS));
+        double bound = Tier.best() == Tier.AMX ? 0.15 : 0.1; // AMX rounds the gradients' operands to bf16
+        assertTrue(lossAfter(training, STEPS) < bound, "loss " + lossAfter(training, STEPS));
     }
 
     @Test
@@ -367,6 +368,7 @@ class TrainerTest {
                 losses[i] = trainer.step(1, training.inputs(1), training.targets(1)).loss();
             }
         }
-        assertEquals(losses[0], losses[1], 1e-3); // attention may round its operands to bf16
+        double bound = Tier.best() == Tier.AMX ? 1e-3 : 1e-4; // AMX rounds the operands of attention to bf16
+        assertEquals(losses[0], losses[1], bound);
     }
 }
