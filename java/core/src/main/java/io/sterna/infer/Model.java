@@ -32,7 +32,7 @@ public final class Model implements AutoCloseable {
     private final Kernels kernels;
     private final Workspace workspace;
     private final Llama llama;
-    private final Set<Session> sessions = new HashSet<>();
+    private final Set<SessionGroup> groups = new HashSet<>();
     private boolean closed;
 
     /** Loads the model of a run folder or model folder, whose tokenizer is byte-level BPE or bytes. */
@@ -138,13 +138,25 @@ public final class Model implements AutoCloseable {
      * @throws IllegalArgumentException for a context longer than the model's, or a number of threads that cannot be
      * @throws IllegalStateException    when the model is closed
      */
-    public synchronized Session session(SessionOptions options) {
+    public Session session(SessionOptions options) {
+        return new Session(group(options, 1));
+    }
+
+    /**
+     * New, empty sequences side by side.
+     *
+     * @param options   those of each sequence; the threads are all sequences' together
+     * @param sequences 1 ... 65536
+     * @throws IllegalArgumentException as {@link #session}, and for a number of sequences that cannot be
+     * @throws IllegalStateException    when the model is closed
+     */
+    public synchronized SessionGroup group(SessionOptions options, int sequences) {
         if (closed) {
             throw new IllegalStateException("model: already closed");
         }
-        Session session = new Session(this, options);
-        sessions.add(session);
-        return session;
+        SessionGroup group = new SessionGroup(this, options, sequences);
+        groups.add(group);
+        return group;
     }
 
     Llama llama() {
@@ -160,22 +172,22 @@ public final class Model implements AutoCloseable {
         return engine(kernels, slices, slices.workers(), llama.config(), memory);
     }
 
-    synchronized void forget(Session session) {
-        sessions.remove(session);
+    synchronized void forget(SessionGroup group) {
+        groups.remove(group);
     }
 
     /** Closes the sessions, each after the pass that it is in, and returns all memory. */
     @Override
     public void close() {
-        List<Session> open;
+        List<SessionGroup> open;
         synchronized (this) {
             if (closed) {
                 return;
             }
             closed = true;
-            open = List.copyOf(sessions);
+            open = List.copyOf(groups);
         }
-        open.forEach(Session::close);
+        open.forEach(SessionGroup::close);
         workspace.close();
     }
 }

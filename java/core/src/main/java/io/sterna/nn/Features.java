@@ -14,6 +14,8 @@ final class Features {
     static final long FEW_TOKENS = 16;
     /** Rows of a part: enough to keep a kernel busy, few enough to even out among threads. */
     static final long PART = 256;
+    /** Tokens of a product whose sums the kernels compute one by one, in the order of a single token's. */
+    private static final long GEMV_TOKENS = 8;
 
     private final List<FloatMatrix> parts;
 
@@ -25,12 +27,19 @@ final class Features {
         return parts;
     }
 
-    /** y (T, N) = x (T, K) times the weight transposed; flags as those of gemm, which may add. */
+    /**
+     * y (T, N) = x (T, K) times the weight transposed; flags as those of gemm, which may add. A token's numbers do
+     * not depend on the others.
+     */
     void product(Engine engine, FloatMatrix x, FloatMatrix y, int flags) {
         engine.slices().run(parts.size(), (i, worker) -> {
             FloatMatrix part = parts.get((int) i);
-            FloatMatrix columns = engine.part(worker, y, 0, y.rows(), i * PART, i * PART + part.rows());
-            engine.kernels().gemm(x, part, columns, flags | Kernels.TRANSPOSE_B, 0, y.rows(), worker.scratch());
+            for (long t0 = 0; t0 < y.rows(); t0 += GEMV_TOKENS) {
+                long t1 = Math.min(y.rows(), t0 + GEMV_TOKENS);
+                FloatMatrix tokens = engine.rows(worker, x, t0, t1);
+                FloatMatrix columns = engine.part(worker, y, t0, t1, i * PART, i * PART + part.rows());
+                engine.kernels().gemm(tokens, part, columns, flags | Kernels.TRANSPOSE_B, 0, t1 - t0, worker.scratch());
+            }
         });
     }
 }

@@ -84,6 +84,15 @@ final class Head {
 
     /** The sum of the cross-entropies of all tokens whose target is not -1; targets int32 (T). */
     double loss(FloatMatrix x, MemorySegment targets, Tape tape) {
+        double sum = 0;
+        for (double loss : losses(x, targets, tape)) {
+            sum += loss;
+        }
+        return sum;
+    }
+
+    /** The cross-entropy of each token (T), 0 where the target is -1; targets int32 (T). */
+    double[] losses(FloatMatrix x, MemorySegment targets, Tape tape) {
         tape.max.data().fill((byte) 0);
         tape.sum.data().fill((byte) 0);
         for (long t = 0; t < x.rows(); t++) {
@@ -93,7 +102,7 @@ final class Head {
             engine.kernels().gemm(x, weight, tape.logits, flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
             engine.kernels().crossEntropy(tape.logits, vocab0, targets, tape.max, tape.sum, tape.target, r0, r1);
         }));
-        return sum(targets, tape);
+        return losses(targets, tape);
     }
 
     /** Logits (T, vocab) of a few tokens x (T, H). */
@@ -101,14 +110,14 @@ final class Head {
         features.product(engine, x, out, flags);
     }
 
-    private static double sum(MemorySegment targets, Tape tape) {
-        double loss = 0;
-        for (long t = 0; t < tape.max.cols(); t++) {
+    private static double[] losses(MemorySegment targets, Tape tape) {
+        double[] losses = new double[Math.toIntExact(tape.max.cols())];
+        for (int t = 0; t < losses.length; t++) {
             if (targets.getAtIndex(ValueLayout.JAVA_INT, t) >= 0) {
-                loss += tape.max.get(0, t) + StrictMath.log(tape.sum.get(0, t)) - tape.target.get(0, t);
+                losses[t] = tape.max.get(0, t) + StrictMath.log(tape.sum.get(0, t)) - tape.target.get(0, t);
             }
         }
-        return loss;
+        return losses;
     }
 
     /** dx (T, H) of factor * loss, after {@link #loss} of the same x and targets; hands rows over, completes nothing. */

@@ -4,6 +4,7 @@ import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
+import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -55,6 +56,19 @@ public final class KvCache {
             throw new IllegalArgumentException("truncate " + tokens + ": the cache holds " + length + " tokens");
         }
         length = tokens;
+    }
+
+    /** Becomes the first {@code tokens} tokens of another cache of this model, type and workspace. */
+    void copyFrom(KvCache other, int tokens) {
+        for (int layer = 0; layer < keys.size(); layer++) {
+            copy(other.keys.get(layer), keys.get(layer), tokens);
+            copy(other.values.get(layer), values.get(layer), tokens);
+        }
+        length = tokens;
+    }
+
+    private static void copy(FloatMatrix from, FloatMatrix to, long tokens) {
+        MemorySegment.copy(from.data(), 0, to.data(), 0, tokens * from.cols() * from.type().bytes());
     }
 
     void grow(int tokens) {

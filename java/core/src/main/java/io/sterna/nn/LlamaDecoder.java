@@ -27,13 +27,13 @@ public final class LlamaDecoder {
     private final FloatMatrix row;
     private final FloatMatrix lastRow;
     private final FloatMatrix last;
+    private final FloatMatrix chosen;
     private final Input.Floats headInput;
     private final FloatMatrix finalRms;
     private final FloatMatrix logits;
     private final Head.Tape headTape;
     private final MemorySegment ids;
     private final MemorySegment targets;
-    private int[] lengths;
 
     /**
      * What is allocated.
@@ -77,6 +77,7 @@ public final class LlamaDecoder {
         this.row = FloatMatrix.window(section);
         this.lastRow = FloatMatrix.window(section);
         this.last = FloatMatrix.allocate(section, FloatType.F32, size.sequences(), config.hidden());
+        this.chosen = FloatMatrix.allocate(section, FloatType.F32, size.sequences(), config.hidden());
         this.headInput = new Input.Floats(FloatMatrix.allocate(section, FloatType.F32, size.tokens(), config.hidden()));
         this.finalRms = FloatMatrix.allocate(section, FloatType.F32, 1, size.tokens());
         this.logits = FloatMatrix.allocate(section, FloatType.F32, size.sequences(), config.vocab());
@@ -96,6 +97,20 @@ public final class LlamaDecoder {
     }
 
     /**
+     * Makes a sequence the first {@code count} tokens of another one, as if it had been given them.
+     *
+     * @throws IllegalArgumentException for more tokens than the other one holds
+     */
+    public void copy(int from, int to, int count) {
+        if (count < 0 || count > cache(from).length()) {
+            throw new IllegalArgumentException("copy " + count + " tokens: the sequence holds " + cache(from).length());
+        }
+        if (from != to) {
+            cache(to).copyFrom(cache(from), count);
+        }
+    }
+
+    /**
      * Appends tokens to the sequences. After an exception the sequences are as they were before.
      *
      * @param tokens     those of the first sequence, then those of the second, ...
@@ -105,20 +120,30 @@ public final class LlamaDecoder {
      */
     public void forward(int[] tokens, int[] newLengths) {
         check(tokens, newLengths);
-        lengths = newLengths.clone();
         MemorySegment.copy(tokens, 0, ids, ValueLayout.JAVA_INT, 0, tokens.length);
         residual.reshape(tokens.length, residual.cols());
         scratch.resize(tokens.length);
         tape.resize(tokens.length);
-        attention.place(lengths);
+        attention.place(newLengths);
         engine.tokens(tokens.length, (r0, r1, worker) ->
                 engine.kernels().gather(model.embedding.weight(), ids, residual, r0, r1));
         for (int layer = 0; layer < model.blocks().size(); layer++) {
             model.blocks().get(layer).decode(residual, tape, scratch, attention, layer);
         }
-        for (int i = 0; i < lengths.length; i++) {
-            caches.get(i).grow(lengths[i]);
+        long end = 0;
+        for (int i = 0; i < newLengths.length; i++) {
+            end += newLengths[i];
+            if (newLengths[i] > 0) {
+                copyRow(residual, end - 1, last, i);
+            }
+            caches.get(i).grow(newLengths[i]);
         }
+    }
+
+    private void copyRow(FloatMatrix from, long row0, FloatMatrix to, long row1) {
+        row.overRows(from, row0, row0 + 1);
+        lastRow.overRows(to, row1, row1 + 1);
+        engine.kernels().copy(row, lastRow, 0, 1);
     }
 
     private void check(int[] tokens, int[] newLengths) {
@@ -145,42 +170,35 @@ public final class LlamaDecoder {
     }
 
     /**
-     * Logits after the last token of each sequence that had any in the last pass, F32 (such sequences, vocab);
-     * valid until the next call of this decoder.
+     * Logits after the last token that each of some sequences was given, F32 (sequences.length, vocab), whatever
+     * passes of others came since; valid until the next call of this decoder.
+     *
+     * @param sequences one at least, each at most once
      */
-    public FloatMatrix logits() {
-        long count = Arrays.stream(lengths).filter(n -> n > 0).count();
-        last.reshape(count, last.cols());
-        long end = 0;
-        long to = 0;
-        for (int length : lengths) {
-            end += length;
-            if (length > 0) {
-                row.overRows(residual, end - 1, end);
-                lastRow.overRows(last, to, to + 1);
-                engine.kernels().copy(row, lastRow, 0, 1);
-                to++;
-            }
+    public FloatMatrix logits(int... sequences) {
+        chosen.reshape(sequences.length, chosen.cols());
+        for (int i = 0; i < sequences.length; i++) {
+            copyRow(last, sequences[i], chosen, i);
         }
-        normalize(last);
-        logits.reshape(count, logits.cols());
+        normalize(chosen);
+        logits.reshape(sequences.length, logits.cols());
         model.head.logits(headInput.matrix(), logits);
         return logits;
     }
 
     /**
-     * The sum of the cross-entropies, in nats, of the tokens that follow those of the last pass.
+     * The cross-entropies, in nats, of the tokens that follow those of the last pass; 0 where there is none.
      *
      * @param next the token after each of the last pass, or -1 for none
      */
-    public double loss(int[] next) {
+    public double[] losses(int[] next) {
         if (next.length != residual.rows()) {
             throw new IllegalArgumentException(next.length + " targets: the last pass had " + residual.rows() + " tokens");
         }
         MemorySegment.copy(next, 0, targets, ValueLayout.JAVA_INT, 0, next.length);
         normalize(residual);
         headTape.resize(next.length);
-        return model.head.loss(headInput.matrix(), targets, headTape);
+        return model.head.losses(headInput.matrix(), targets, headTape);
     }
 
     /** Fills the head's input. */

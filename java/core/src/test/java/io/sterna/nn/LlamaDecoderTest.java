@@ -40,22 +40,22 @@ class LlamaDecoderTest {
         Llama model = model(method.equals("dqt") ? Method.dqt(Grid.INT4) : Method.fp32());
         LlamaDecoder together = decoder(model, 3);
         together.forward(new int[] {1, 2, 3, 4, 5, 6, 7, 70, 9, 8, 7, 6}, new int[] {7, 1, 4});
-        float[][] prompts = rows(together.logits());
+        float[][] prompts = rows(together.logits(0, 1, 2));
         together.forward(new int[] {10, 11, 12}, new int[] {1, 1, 1});
-        float[][] next = rows(together.logits());
+        float[][] next = rows(together.logits(0, 1, 2));
         together.forward(new int[] {13, 14}, new int[] {0, 2, 0});
-        float[][] last = rows(together.logits());
-        assertEquals(1, last.length, "only one had tokens");
+        float[][] last = rows(together.logits(2, 1, 0));
+        assertArrayEquals(next[2], last[0], "others' passes change nothing");
         for (int i = 0; i < PROMPTS.size(); i++) {
             LlamaDecoder alone = decoder(model, 1);
             alone.forward(PROMPTS.get(i), new int[] {PROMPTS.get(i).length});
-            assertClose(rows(alone.logits())[0], prompts[i]);
+            assertClose(rows(alone.logits(0))[0], prompts[i]);
             alone.forward(new int[] {10 + i}, new int[] {1});
-            assertClose(rows(alone.logits())[0], next[i]);
+            assertClose(rows(alone.logits(0))[0], next[i]);
             assertEquals(PROMPTS.get(i).length + (i == 1 ? 3 : 1), together.cache(i).length());
             if (i == 1) {
                 alone.forward(new int[] {13, 14}, new int[] {2});
-                assertClose(rows(alone.logits())[0], last[0]);
+                assertClose(rows(alone.logits(0))[0], last[1]);
             }
         }
     }
@@ -68,7 +68,7 @@ class LlamaDecoderTest {
         for (int i = 0; i < 3; i++) {
             decoder.cache(0).truncate(0);
             decoder.forward(Arrays.copyOf(tokens, i + 1), new int[] {i + 1});
-            float[] logits = rows(decoder.logits())[0];
+            float[] logits = rows(decoder.logits(0))[0];
             double sum = 0;
             for (float logit : logits) {
                 sum += Math.exp(logit);
@@ -77,8 +77,10 @@ class LlamaDecoderTest {
         }
         decoder.cache(0).truncate(0);
         decoder.forward(Arrays.copyOf(tokens, 3), new int[] {3});
-        assertEquals(expected, decoder.loss(new int[] {6, -1, 8}), 1e-3);
-        assertThrows(IllegalArgumentException.class, () -> decoder.loss(new int[] {6}));
+        double[] losses = decoder.losses(new int[] {6, -1, 8});
+        assertEquals(expected, Arrays.stream(losses).sum(), 1e-3);
+        assertEquals(0, losses[1]);
+        assertThrows(IllegalArgumentException.class, () -> decoder.losses(new int[] {6}));
     }
 
     @Test
