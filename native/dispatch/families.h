@@ -41,6 +41,7 @@ void sterna_reference_gemm(sterna_table *t);
 void sterna_avx2_gemm(sterna_table *t);
 void sterna_avx512_gemm(sterna_table *t);
 void sterna_amx_gemm(sterna_table *t);
+void sterna_reference_gradient(sterna_table *t);
 void sterna_reference_linear(sterna_table *t);
 void sterna_avx2_linear(sterna_table *t);
 void sterna_avx512_linear(sterna_table *t);

@@ -11,6 +11,7 @@ void sterna_fill_reference(sterna_table *t) {
     sterna_reference_attention(t);
     sterna_reference_linear(t);
     sterna_reference_gemm(t);
+    sterna_reference_gradient(t);
 }
 
 #if defined(__x86_64__)

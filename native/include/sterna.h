@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a prototype, a constant, a struct or a meaning below changes. */
-#define STERNA_ABI_VERSION 2
+#define STERNA_ABI_VERSION 3
 
 /* ---------------------------------------------------------------- status */
 
@@ -181,6 +181,7 @@ STERNA_API uint64_t sterna_key(uint64_t seed, uint32_t tensor, uint64_t step);
 #define STERNA_STREAM_MOMENT1 1
 #define STERNA_STREAM_MOMENT2 2
 #define STERNA_STREAM_NORMAL 3
+#define STERNA_STREAM_GRADIENT 4
 /* u = (word >> 8) * 2^-24, uniform in [0, 1). */
 
 /* Normal numbers, mean 0: x(r, c) for rows row0...row1-1 of a tensor with x->cols columns, where x's
@@ -318,6 +319,56 @@ STERNA_API int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy,
 STERNA_API int32_t sterna_gemm(int32_t tier, const sterna_matrix *a, const sterna_matrix *b,
                                const sterna_matrix *c, int32_t flags, int64_t row0, int64_t row1,
                                void *scratch);
+
+/* ---------------------------------------------------------------- int8 gradients (EXACT) */
+
+/* Tokens that share a scale of an output feature's gradient. */
+#define STERNA_GRADIENT_GROUP 256
+
+/* The gradient of a linear layer's output, transposed: what the weight gradient sums for output feature n and
+ * token t, dy(t, n) * x.scales[t], is about codes[n * stride + t] * scales[n * ceil(cols / 256) + t / 256];
+ * codes in -127...127. */
+typedef struct sterna_gradient {
+    int8_t *codes;
+    float *scales;      /* (rows, ceil(cols / 256)) */
+    int64_t rows, cols; /* output features N, tokens T */
+    int64_t stride;     /* bytes from one row to the next, at least cols */
+} sterna_gradient;
+
+/*
+ * Rounds dy to int8 twice, without bias: for the input gradient by token, by_token(t, n) ~ dy(t, n) *
+ * row_scales[n], with a scale a token; for the weight gradient by feature, by_feature(n, t) ~ dy(t, n) *
+ * x_scales[t], with a scale for every group of tokens. Row r of dy and of by_token is token first + r of
+ * by_feature and of x_scales (T), so that dy may be a range of tokens. Either output may be null: then
+ * row_scales or x_scales is not read. row_scales (N) are the scales of weights that have one a row; null: 1.
+ *
+ * v = dy(t, n) * row_scales[n] or dy(t, n) * x_scales[t], in f32; a = max |v| over what shares a scale;
+ * scale = a / 127; z = v * (127 / a * 65536), to the nearest integer, ties to even; code = floor((z + u) /
+ * 65536): its mean is z / 65536. An a below 2^-100 gives scale 0 and codes 0. u is a half of the word of
+ * element (first + r, n) of STREAM_GRADIENT in a tensor with N columns: the upper for by_token, the lower
+ * for by_feature. A slice takes whole groups: first and row0 are multiples of 256; so is row1, unless it is
+ * dy's last row. There by_feature must end too, or a group does. A v that is not finite gives NONFINITE, and
+ * nothing is written.
+ */
+STERNA_API int32_t sterna_quantize_gradient(int32_t tier, const sterna_matrix *dy, const float *row_scales,
+                                            const float *x_scales, const sterna_quantized *by_token,
+                                            const sterna_gradient *by_feature, int64_t first, uint64_t key,
+                                            int64_t row0, int64_t row1);
+
+/* dx(t, k) = (sum_n q(t, n) code(n, k), in int32, times scale) times q.scales[t] for tokens row0...row1-1; adds
+ * when accumulate is 1. scale is w's, PER_TENSOR; PER_ROW it is 1, because q already holds the rows' scales;
+ * PER_GROUP is BAD_TYPE. */
+STERNA_API int32_t sterna_input_gradient_int8(int32_t tier, const sterna_quantized *q, const sterna_packed *w,
+                                              const sterna_matrix *dx, int32_t accumulate, int64_t row0,
+                                              int64_t row1, void *scratch);
+
+/* dw(n - row0, k) = the sum over groups, in order, of (float)sum * g.scales[n, group], where sum is that of
+ * g(n, t) q(t, k) over the group's tokens, in int32; for output rows row0...row1-1. dw is F32 and its first row
+ * is row0. With accumulate 1 the sum begins with dw, so that groups may be added in several calls. Scales of x are
+ * not read: g holds them. */
+STERNA_API int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradient *g, const sterna_quantized *x,
+                                               const sterna_matrix *dw, int32_t accumulate, int64_t row0,
+                                               int64_t row1, void *scratch);
 
 /* ---------------------------------------------------------------- attention (FLOAT) */
 

@@ -4,6 +4,7 @@ import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Moment;
 import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.QuantizedGradient;
 import io.sterna.tensor.QuantizedMatrix;
 import java.lang.foreign.MemorySegment;
 
@@ -38,6 +39,11 @@ final class Checks {
     static void quantized(String name, QuantizedMatrix q, long rows, long cols) {
         alive(name, q, q.descriptor());
         shape(name, q, q.rows() == rows && q.cols() == cols, rows, cols);
+    }
+
+    static void gradient(String name, QuantizedGradient g, long rows, long cols) {
+        alive(name, g, g.descriptor());
+        shape(name, g, g.rows() == rows && g.cols() == cols, rows, cols);
     }
 
     static void packed(String name, PackedMatrix w, long rows, long cols) {

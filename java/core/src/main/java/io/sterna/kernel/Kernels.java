@@ -8,7 +8,9 @@ import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.Moment;
 import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.QuantizedGradient;
 import io.sterna.tensor.QuantizedMatrix;
+import io.sterna.tensor.Scaling;
 import java.lang.foreign.MemorySegment;
 
 /**
@@ -384,6 +386,79 @@ public final class Kernels {
         int status = sterna_weight_gradient(tier, dy.descriptor(), q.descriptor(), dw.descriptor(), flag(accumulate), row0, row1, scratch);
         if (status != OK) {
             throw new KernelException("weight_gradient", status, "dy q dw accumulate row0 row1 scratch", dy, q, dw, accumulate, row0, row1, "scratch");
+        }
+    }
+
+    /**
+     * The gradient dy of a layer's output in int8, by stochastic rounding: by token, scaled by w's row scales, and
+     * by feature, scaled by the token scales of x, the layer's input. Row r of dy and byToken is token first + r
+     * of x and byFeature. A slice is whole groups of {@value QuantizedGradient#GROUP} tokens;
+     * {@link Reason#NONFINITE} for a NaN or an infinity.
+     *
+     * @param dy        (tokens, N), a range of x's tokens
+     * @param w         (N, K), scaled per tensor or per row; not read when byToken is null
+     * @param x         (T, K); not read when byFeature is null
+     * @param byToken   (tokens, N), or null
+     * @param byFeature (N, T), or null
+     * @param first     a multiple of {@value QuantizedGradient#GROUP}
+     */
+    public void quantizeGradient(FloatMatrix dy, PackedMatrix w, QuantizedMatrix x, QuantizedMatrix byToken,
+                                 QuantizedGradient byFeature, long first, long key, long row0, long row1) {
+        Checks.alive("dy", dy);
+        Checks.slice(row0, row1, dy.rows());
+        MemorySegment rowScales = MemorySegment.NULL;
+        MemorySegment tokenScales = MemorySegment.NULL;
+        if (byToken != null) {
+            Checks.quantized("byToken", byToken, dy.rows(), dy.cols());
+            checkScaledByRow(w);
+            Checks.packed("w", w, dy.cols(), w.cols());
+            rowScales = w.scaling().equals(Scaling.ROW) ? w.scales() : rowScales;
+        }
+        if (byFeature != null) {
+            Checks.slice(first, first + dy.rows(), x.rows());
+            Checks.quantized("x", x, x.rows(), x.cols());
+            Checks.gradient("byFeature", byFeature, dy.cols(), x.rows());
+            tokenScales = x.scales();
+        }
+        int status = sterna_quantize_gradient(tier, dy.descriptor(), rowScales, tokenScales,
+                byToken == null ? MemorySegment.NULL : byToken.descriptor(),
+                byFeature == null ? MemorySegment.NULL : byFeature.descriptor(), first, key, row0, row1);
+        if (status != OK) {
+            throw new KernelException("quantize_gradient", status, "dy row_scales x_scales by_token by_feature first key row0 row1",
+                    dy, w, x, byToken, byFeature, first, key, row0, row1);
+        }
+    }
+
+    private static void checkScaledByRow(PackedMatrix w) {
+        if (!w.scaling().equals(Scaling.ROW) && !w.scaling().equals(Scaling.TENSOR)) {
+            throw new IllegalArgumentException("w = " + w + ": int8 gradients take one scale a tensor or one a row");
+        }
+    }
+
+    /** dx (T, K) = dy in int8 (T, N), by token, times w (N, K), for tokens row0 ... row1 - 1. */
+    public void inputGradient(QuantizedMatrix dy, PackedMatrix w, FloatMatrix dx, boolean accumulate, long row0, long row1, MemorySegment scratch) {
+        Checks.quantized("dy", dy, dy.rows(), w.rows());
+        Checks.packed("w", w, w.rows(), w.cols());
+        checkScaledByRow(w);
+        Checks.matrix("dx", dx, dy.rows(), w.cols());
+        Checks.slice(row0, row1, dy.rows());
+        Checks.scratch(scratch);
+        int status = sterna_input_gradient_int8(tier, dy.descriptor(), w.descriptor(), dx.descriptor(), flag(accumulate), row0, row1, scratch);
+        if (status != OK) {
+            throw new KernelException("input_gradient_int8", status, "dy w dx accumulate row0 row1 scratch", dy, w, dx, accumulate, row0, row1, "scratch");
+        }
+    }
+
+    /** dw = dy in int8 (N, T), by feature, times q (T, K), for output features row0 ... row1 - 1; dw's first row is row0. */
+    public void weightGradient(QuantizedGradient dy, QuantizedMatrix q, FloatMatrix dw, boolean accumulate, long row0, long row1, MemorySegment scratch) {
+        Checks.gradient("dy", dy, dy.rows(), q.rows());
+        Checks.quantized("q", q, q.rows(), q.cols());
+        Checks.slice(row0, row1, dy.rows());
+        Checks.tile("dw", dw, row1 - row0, q.cols());
+        Checks.scratch(scratch);
+        int status = sterna_weight_gradient_int8(tier, dy.descriptor(), q.descriptor(), dw.descriptor(), flag(accumulate), row0, row1, scratch);
+        if (status != OK) {
+            throw new KernelException("weight_gradient_int8", status, "dy q dw accumulate row0 row1 scratch", dy, q, dw, accumulate, row0, row1, "scratch");
         }
     }
 

@@ -5,6 +5,7 @@ import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.QuantizedGradient;
 import io.sterna.tensor.QuantizedMatrix;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.Workspace;
@@ -16,7 +17,7 @@ import java.util.List;
 
 /**
  * A quick check, on this machine, that a tier's kernels give the reference's bytes where they must: random
- * numbers, quantization, the int8 product and the update of every grid. Thread-safe.
+ * numbers, quantization, the int8 products and the update of every grid. Thread-safe.
  */
 public final class SelfTest {
     // Odd sizes, so that tails are part of it.
@@ -61,6 +62,13 @@ public final class SelfTest {
         kernels.quantize(x, quantized, 0, TOKENS);
         FloatMatrix y = FloatMatrix.allocate(section, FloatType.F32, TOKENS, ROWS);
         kernels.linear(quantized, packed, y, false, 0, ROWS, scratch);
+        QuantizedMatrix byToken = QuantizedMatrix.allocate(section, TOKENS, ROWS);
+        QuantizedGradient byFeature = QuantizedGradient.allocate(section, ROWS, TOKENS);
+        kernels.quantizeGradient(y, packed, quantized, byToken, byFeature, 0, Kernels.key(SEED, 3, 1), 0, TOKENS);
+        FloatMatrix dx = FloatMatrix.allocate(section, FloatType.F32, TOKENS, COLS);
+        FloatMatrix dw = FloatMatrix.allocate(section, FloatType.F32, ROWS, COLS);
+        kernels.inputGradient(byToken, packed, dx, false, 0, TOKENS, scratch);
+        kernels.weightGradient(byFeature, quantized, dw, false, 0, ROWS, scratch);
         try (Arena arena = Arena.ofConfined()) {
             kernels.updatePacked(packed, weights, 1, Kernels.key(SEED, 2, 1), Rounding.STOCHASTIC,
                     arena.allocate(ValueLayout.JAVA_LONG), 0, ROWS);
@@ -68,6 +76,8 @@ public final class SelfTest {
         return List.of(
                 new Result("normal", weights.data()),
                 new Result("linear", y.data()),
+                new Result("input_gradient_int8", dx.data()),
+                new Result("weight_gradient_int8", dw.data()),
                 new Result("update_packed", packed.codes()));
     }
 

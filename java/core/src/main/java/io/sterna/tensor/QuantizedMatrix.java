@@ -82,6 +82,11 @@ public final class QuantizedMatrix {
         return memory.get(ValueLayout.JAVA_FLOAT, capacity * stride + Shapes.index(r, 0, rows, 1, 1) * Float.BYTES);
     }
 
+    /** The scales, one a row. */
+    public MemorySegment scales() {
+        return memory.asSlice(capacity * stride, rows * Float.BYTES);
+    }
+
     /** The native descriptor. */
     public MemorySegment descriptor() {
         return descriptor;

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.sterna.kernel.ffm.sterna_gradient;
 import io.sterna.kernel.ffm.sterna_h;
 import io.sterna.kernel.ffm.sterna_matrix;
 import io.sterna.kernel.ffm.sterna_moment;
@@ -16,6 +17,7 @@ import io.sterna.tensor.Grid;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Moment;
 import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.QuantizedGradient;
 import io.sterna.tensor.QuantizedMatrix;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.StateType;
@@ -52,6 +54,7 @@ class KernelsTest {
     void descriptorsAreTheNativeStructs() {
         assertSameFields(sterna_matrix.layout(), FloatMatrix.LAYOUT);
         assertSameFields(sterna_quantized.layout(), QuantizedMatrix.LAYOUT);
+        assertSameFields(sterna_gradient.layout(), QuantizedGradient.LAYOUT);
         assertSameFields(sterna_packed.layout(), PackedMatrix.LAYOUT);
         assertSameFields(sterna_moment.layout(), Moment.LAYOUT);
     }
@@ -80,6 +83,7 @@ class KernelsTest {
         assertEquals(sterna_h.STERNA_BF16(), FloatType.BF16.code());
         assertEquals(sterna_h.STERNA_PER_GROUP(), Scaling.group(64).code());
         assertEquals(sterna_h.STERNA_NEAREST(), Rounding.NEAREST.code());
+        assertEquals(sterna_h.STERNA_GRADIENT_GROUP(), QuantizedGradient.GROUP);
     }
 
     @Test

@@ -22,10 +22,10 @@ public class sterna_h extends sterna_h$shared {
 
     static final SymbolLookup SYMBOL_LOOKUP = io.sterna.kernel.NativeLibrary.symbols();
 
-    private static final int STERNA_ABI_VERSION = (int)2L;
+    private static final int STERNA_ABI_VERSION = (int)3L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_ABI_VERSION 2
+     * #define STERNA_ABI_VERSION 3
      * }
      */
     public static int STERNA_ABI_VERSION() {
@@ -364,6 +364,15 @@ public class sterna_h extends sterna_h$shared {
     public static int STERNA_STREAM_NORMAL() {
         return STERNA_STREAM_NORMAL;
     }
+    private static final int STERNA_STREAM_GRADIENT = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * #define STERNA_STREAM_GRADIENT 4
+     * }
+     */
+    public static int STERNA_STREAM_GRADIENT() {
+        return STERNA_STREAM_GRADIENT;
+    }
     private static final int STERNA_ACCUMULATE = (int)1L;
     /**
      * {@snippet lang=c :
@@ -399,6 +408,15 @@ public class sterna_h extends sterna_h$shared {
      */
     public static int STERNA_ALLOW_BF16() {
         return STERNA_ALLOW_BF16;
+    }
+    private static final int STERNA_GRADIENT_GROUP = (int)256L;
+    /**
+     * {@snippet lang=c :
+     * #define STERNA_GRADIENT_GROUP 256
+     * }
+     */
+    public static int STERNA_GRADIENT_GROUP() {
+        return STERNA_GRADIENT_GROUP;
     }
     private static final int STERNA_STOCHASTIC = (int)0L;
     /**
@@ -2639,6 +2657,209 @@ public class sterna_h extends sterna_h$shared {
                 traceDowncall("sterna_gemm", tier, a, b, c, flags, row0, row1, scratch);
             }
             return (int)mh$.invokeExact(tier, a, b, c, flags, row0, row1, scratch);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class sterna_quantize_gradient {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            sterna_h.C_INT,
+            sterna_h.C_INT,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_LONG,
+            sterna_h.C_LONG,
+            sterna_h.C_LONG,
+            sterna_h.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("sterna_quantize_gradient");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t sterna_quantize_gradient(int32_t tier, const sterna_matrix *dy, const float *row_scales, const float *x_scales, const sterna_quantized *by_token, const sterna_gradient *by_feature, int64_t first, uint64_t key, int64_t row0, int64_t row1)
+     * }
+     */
+    public static FunctionDescriptor sterna_quantize_gradient$descriptor() {
+        return sterna_quantize_gradient.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t sterna_quantize_gradient(int32_t tier, const sterna_matrix *dy, const float *row_scales, const float *x_scales, const sterna_quantized *by_token, const sterna_gradient *by_feature, int64_t first, uint64_t key, int64_t row0, int64_t row1)
+     * }
+     */
+    public static MethodHandle sterna_quantize_gradient$handle() {
+        return sterna_quantize_gradient.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t sterna_quantize_gradient(int32_t tier, const sterna_matrix *dy, const float *row_scales, const float *x_scales, const sterna_quantized *by_token, const sterna_gradient *by_feature, int64_t first, uint64_t key, int64_t row0, int64_t row1)
+     * }
+     */
+    public static MemorySegment sterna_quantize_gradient$address() {
+        return sterna_quantize_gradient.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t sterna_quantize_gradient(int32_t tier, const sterna_matrix *dy, const float *row_scales, const float *x_scales, const sterna_quantized *by_token, const sterna_gradient *by_feature, int64_t first, uint64_t key, int64_t row0, int64_t row1)
+     * }
+     */
+    public static int sterna_quantize_gradient(int tier, MemorySegment dy, MemorySegment row_scales, MemorySegment x_scales, MemorySegment by_token, MemorySegment by_feature, long first, long key, long row0, long row1) {
+        var mh$ = sterna_quantize_gradient.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("sterna_quantize_gradient", tier, dy, row_scales, x_scales, by_token, by_feature, first, key, row0, row1);
+            }
+            return (int)mh$.invokeExact(tier, dy, row_scales, x_scales, by_token, by_feature, first, key, row0, row1);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class sterna_input_gradient_int8 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            sterna_h.C_INT,
+            sterna_h.C_INT,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_INT,
+            sterna_h.C_LONG,
+            sterna_h.C_LONG,
+            sterna_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("sterna_input_gradient_int8");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t sterna_input_gradient_int8(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * }
+     */
+    public static FunctionDescriptor sterna_input_gradient_int8$descriptor() {
+        return sterna_input_gradient_int8.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t sterna_input_gradient_int8(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * }
+     */
+    public static MethodHandle sterna_input_gradient_int8$handle() {
+        return sterna_input_gradient_int8.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t sterna_input_gradient_int8(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * }
+     */
+    public static MemorySegment sterna_input_gradient_int8$address() {
+        return sterna_input_gradient_int8.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t sterna_input_gradient_int8(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * }
+     */
+    public static int sterna_input_gradient_int8(int tier, MemorySegment q, MemorySegment w, MemorySegment dx, int accumulate, long row0, long row1, MemorySegment scratch) {
+        var mh$ = sterna_input_gradient_int8.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("sterna_input_gradient_int8", tier, q, w, dx, accumulate, row0, row1, scratch);
+            }
+            return (int)mh$.invokeExact(tier, q, w, dx, accumulate, row0, row1, scratch);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class sterna_weight_gradient_int8 {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            sterna_h.C_INT,
+            sterna_h.C_INT,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_INT,
+            sterna_h.C_LONG,
+            sterna_h.C_LONG,
+            sterna_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("sterna_weight_gradient_int8");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradient *g, const sterna_quantized *x, const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * }
+     */
+    public static FunctionDescriptor sterna_weight_gradient_int8$descriptor() {
+        return sterna_weight_gradient_int8.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradient *g, const sterna_quantized *x, const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * }
+     */
+    public static MethodHandle sterna_weight_gradient_int8$handle() {
+        return sterna_weight_gradient_int8.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradient *g, const sterna_quantized *x, const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * }
+     */
+    public static MemorySegment sterna_weight_gradient_int8$address() {
+        return sterna_weight_gradient_int8.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradient *g, const sterna_quantized *x, const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * }
+     */
+    public static int sterna_weight_gradient_int8(int tier, MemorySegment g, MemorySegment x, MemorySegment dw, int accumulate, long row0, long row1, MemorySegment scratch) {
+        var mh$ = sterna_weight_gradient_int8.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("sterna_weight_gradient_int8", tier, g, x, dw, accumulate, row0, row1, scratch);
+            }
+            return (int)mh$.invokeExact(tier, g, x, dw, accumulate, row0, row1, scratch);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
