@@ -2,7 +2,6 @@ package io.sterna.cli;
 
 import io.sterna.infer.HuggingFaceExport;
 import io.sterna.infer.Model;
-import io.sterna.tensor.FloatType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -18,8 +17,9 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         sortOptions = false,
         description = {
-            "Writes a model in another format. hf: the folder that Hugging Face's transformers reads,",
-            "weights in float. Quantized models see inputs in int8 here and exact ones there."
+            "Writes a model in another format. hf: the folder that Hugging Face's transformers reads.",
+            "f32 and bf16 are floats: quantized models see inputs in int8 here and exact ones there. packed keeps",
+            "ternary codes, in BitNet's packing, and inputs in int8."
         })
 final class ExportCommand implements Callable<Integer> {
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "A run folder or its model folder.")
@@ -28,8 +28,12 @@ final class ExportCommand implements Callable<Integer> {
     @Option(names = "--format", paramLabel = "hf", required = true, description = "The format.")
     private String format;
 
-    @Option(names = "--type", paramLabel = "f32|bf16", defaultValue = "f32", description = "Type of the weights. Default: ${DEFAULT-VALUE}")
+    @Option(names = "--type", paramLabel = "f32|bf16|packed", defaultValue = "f32", description = "Type of the weights. Default: ${DEFAULT-VALUE}")
     private String type;
+
+    @Option(names = "--shard-size", paramLabel = "BYTES", defaultValue = "" + HuggingFaceExport.SHARD_BYTES,
+            description = "Bytes of weights a file holds at most; larger models become several. Default: ${DEFAULT-VALUE}")
+    private long shardSize;
 
     @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new folder.")
     private Path out;
@@ -43,17 +47,18 @@ final class ExportCommand implements Callable<Integer> {
             throw new ConfigException("format \"" + format + "\": expected hf");
         }
         try (Model loaded = Model.load(model, Tokenizers::load)) {
-            HuggingFaceExport.write(model, loaded, floatType(), out);
+            HuggingFaceExport.write(model, loaded, form(), shardSize, out);
         }
         spec.commandLine().getOut().println("model " + out);
         return 0;
     }
 
-    private FloatType floatType() {
-        try {
-            return FloatType.parse(type);
-        } catch (IllegalArgumentException e) {
-            throw new ConfigException(e.getMessage(), e);
-        }
+    private HuggingFaceExport.Form form() {
+        return switch (type) {
+            case "f32" -> HuggingFaceExport.Form.F32;
+            case "bf16" -> HuggingFaceExport.Form.BF16;
+            case "packed" -> HuggingFaceExport.Form.PACKED;
+            default -> throw new ConfigException("type \"" + type + "\": expected f32, bf16 or packed");
+        };
     }
 }

@@ -15,9 +15,12 @@ import picocli.CommandLine.Spec;
         name = "import",
         mixinStandardHelpOptions = true,
         sortOptions = false,
-        description = "Reads a float LLaMA model from a folder of Hugging Face's transformers.")
+        description = {
+            "Reads a LLaMA or BitNet model from a folder of Hugging Face's transformers: floats, or packed ternary weights.",
+            "Use the result with generate, eval and export, or start a training from it: train --init DIR."
+        })
 final class ImportCommand implements Callable<Integer> {
-    @Parameters(paramLabel = "DIR", description = "Holds config.json, model.safetensors and tokenizer.json.")
+    @Parameters(paramLabel = "DIR", description = "Holds config.json, tokenizer.json and model.safetensors, or several with an index.")
     private Path folder;
 
     @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new folder: the model.")

@@ -2,56 +2,95 @@ package io.sterna.infer;
 
 import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
+import io.sterna.io.SafetensorsFolder;
 import io.sterna.io.SafetensorsWriter;
 import io.sterna.kernel.Kernels;
 import io.sterna.nn.LlamaConfig;
+import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
+import io.sterna.tensor.Grid;
 import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.Scaling;
 import io.sterna.tensor.Workspace;
 import io.sterna.train.ModelFolder;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
  * Writes a model as Hugging Face's transformers reads it: {@code config.json}, {@code generation_config.json},
- * {@code model.safetensors} with every weight in float, {@code tokenizer.json} and {@code tokenizer_config.json}.
- * Without SubLN it is a {@code LlamaForCausalLM}, with SubLN a {@code BitNetForCausalLM}, whose structure has
- * those norms. The weights of a quantized model are code * scale, as here; that its linear layers see their
- * inputs in int8 has no place in the format, so there its logits are those of exact inputs.
+ * {@code model.safetensors} (several and an index when they are large), {@code tokenizer.json} and
+ * {@code tokenizer_config.json}. Without SubLN it is a {@code LlamaForCausalLM}, with SubLN a
+ * {@code BitNetForCausalLM}, whose structure has those norms.
+ *
+ * <p>In the float forms the weights of a quantized model are code * scale, as here; that its linear layers see
+ * their inputs in int8 has no place there, so there its logits are those of exact inputs. The packed form
+ * keeps ternary codes and one scale a tensor, and inputs in int8.
  */
 public final class HuggingFaceExport {
+    /** What weights are written as. */
+    public enum Form {
+        F32,
+        BF16,
+        /** Linear layers as BitNet's uint8 of four ternary codes and a {@code weight_scale}, the rest as it is. */
+        PACKED
+    }
+
+    /** Tensor bytes of a file at most, unless told otherwise. */
+    public static final long SHARD_BYTES = 5_000_000_000L;
+
     private static final String TOKENIZER = "tokenizer.json";
     private static final long LARGEST_TOKENIZER = 1 << 28;
     private static final long TILE_ROWS = 256;
 
     private final Model model;
+    private final boolean packed;
     private final FloatType type;
 
-    private HuggingFaceExport(Model model, FloatType type) {
+    private HuggingFaceExport(Model model, Form form) {
         this.model = model;
-        this.type = type;
+        this.packed = form == Form.PACKED;
+        this.type = switch (form) {
+            case F32 -> FloatType.F32;
+            case BF16 -> FloatType.BF16;
+            case PACKED -> model.method().floatType();
+        };
+    }
+
+    /** Exports a model in files of up to {@link #SHARD_BYTES}. */
+    public static void write(Path folder, Model model, Form form, Path out) throws IOException {
+        write(folder, model, form, SHARD_BYTES, out);
     }
 
     /**
      * Exports a model.
      *
-     * @param folder that the model was loaded from
-     * @param type   of all weights
-     * @param out    a folder that is not there, or empty
-     * @throws ModelException for a model whose tokens are bytes, which the format has no tokenizer for, and for a
-     *     folder that holds something
+     * @param folder     that the model was loaded from
+     * @param shardBytes bytes of tensors in a file at most; a larger tensor has a file of its own
+     * @param out        a folder that is not there, or empty
+     * @throws ModelException for a model whose tokens are bytes, which the format has no tokenizer for; for a
+     *     packed form of a model that is not ternary with one scale a tensor; and for a folder that holds something
      */
-    public static void write(Path folder, Model model, FloatType type, Path out) throws IOException {
+    public static void write(Path folder, Model model, Form form, long shardBytes, Path out) throws IOException {
+        if (shardBytes < 1) {
+            throw new ModelException("shard size " + shardBytes + ": must be at least 1 byte");
+        }
         Path tokenizer = ModelFolder.open(folder).path().resolve(TOKENIZER);
         if (!Files.exists(tokenizer)) {
             throw new ModelException("model " + folder + ": its tokens are bytes, which Hugging Face has no tokenizer for;"
                     + " train with one");
+        }
+        if (form == Form.PACKED) {
+            requirePackable(folder, model);
         }
         Files.createDirectories(out);
         try (var files = Files.list(out)) {
@@ -59,22 +98,37 @@ public final class HuggingFaceExport {
                 throw new ModelException("out " + out + ": holds files already; choose another folder");
             }
         }
-        new HuggingFaceExport(model, type).write(tokenizer, out);
+        new HuggingFaceExport(model, form).write(tokenizer, shardBytes, out);
     }
 
-    private void write(Path tokenizer, Path out) throws IOException {
+    private static void requirePackable(Path folder, Model model) throws ModelException {
+        Method method = model.method();
+        if (method.grid() != Grid.TERNARY || !method.scaling().equals(Scaling.TENSOR)) {
+            throw new ModelException("model " + folder + ": its weights are " + (method.grid() == null ? "floats"
+                    : "of " + method.grid().width() + " bits with scale " + method.scaling())
+                    + ", the packed form takes ternary ones with scale tensor; export floats, or convert it first");
+        }
+        for (Parameter p : model.llama().parameters()) {
+            if (p instanceof Parameter.Packed && p.rows() % BitNetPacking.CODES != 0) {
+                throw new ModelException("tensor " + p.name() + " has " + p.rows()
+                        + " rows: the packed form takes multiples of " + BitNetPacking.CODES + "; export floats");
+            }
+        }
+    }
+
+    private void write(Path tokenizer, long shardBytes, Path out) throws IOException {
         int end = model.tokenizer().endToken();
         DurableFiles.replace(out.resolve(TOKENIZER), Files.readString(tokenizer));
         DurableFiles.replace(out.resolve("tokenizer_config.json"), Json.writePretty(tokenizerConfig(tokenizer, end)));
         DurableFiles.replace(out.resolve("config.json"), Json.writePretty(config(end)));
         DurableFiles.replace(out.resolve("generation_config.json"),
                 Json.writePretty(ordered("bos_token_id", end, "eos_token_id", end)));
-        writeWeights(out.resolve("model.safetensors"));
+        writeWeights(shardBytes, out);
     }
 
     private Map<String, Object> config(int end) {
         LlamaConfig c = model.config();
-        return ordered(
+        Map<String, Object> config = ordered(
                 "architectures", List.of(c.subLn() ? "BitNetForCausalLM" : "LlamaForCausalLM"),
                 "model_type", c.subLn() ? "bitnet" : "llama",
                 "hidden_size", c.hidden(),
@@ -94,6 +148,14 @@ public final class HuggingFaceExport {
                 "bos_token_id", end, // documents begin behind the end of another one
                 "eos_token_id", end,
                 "torch_dtype", type == FloatType.F32 ? "float32" : "bfloat16");
+        if (packed) {
+            config.put("quantization_config", ordered(
+                    "quant_method", "bitnet",
+                    "linear_class", "autobitlinear", // weight = code * weight_scale
+                    "quantization_mode", "offline",
+                    "modules_to_not_convert", List.of("lm_head")));
+        }
+        return config;
     }
 
     /** The tokenizer's class and the name of the token that ends documents. */
@@ -117,23 +179,43 @@ public final class HuggingFaceExport {
         return map;
     }
 
-    private void writeWeights(Path file) throws IOException {
-        List<Parameter> parameters = model.llama().parameters();
-        try (SafetensorsWriter writer = new SafetensorsWriter(file, parameters.stream().map(this::entry).toList())) {
-            for (Parameter parameter : parameters) {
-                write(parameter, writer);
+    /** Writes the bytes of a tensor. */
+    private interface Body {
+        void write(SafetensorsWriter writer) throws IOException;
+    }
+
+    private void writeWeights(long shardBytes, Path out) throws IOException {
+        Map<SafetensorsWriter.Entry, Body> tensors = new LinkedHashMap<>();
+        model.llama().parameters().forEach(parameter -> add(parameter, tensors));
+        List<List<SafetensorsWriter.Entry>> shards = SafetensorsFolder.shards(new ArrayList<>(tensors.keySet()), shardBytes);
+        for (int i = 0; i < shards.size(); i++) {
+            Path file = out.resolve(SafetensorsFolder.fileName(i, shards.size()));
+            try (SafetensorsWriter writer = new SafetensorsWriter(file, shards.get(i))) {
+                for (SafetensorsWriter.Entry entry : shards.get(i)) {
+                    tensors.get(entry).write(writer);
+                }
+                writer.commit();
             }
-            writer.commit();
+        }
+        SafetensorsFolder.writeIndex(out, shards);
+    }
+
+    private void add(Parameter parameter, Map<SafetensorsWriter.Entry, Body> tensors) {
+        if (packed && parameter instanceof Parameter.Packed(_, String name, _, PackedMatrix w)) {
+            List<Long> shape = List.of(w.rows() / BitNetPacking.CODES, w.cols());
+            tensors.put(new SafetensorsWriter.Entry(name, "U8", shape, shape.get(0) * shape.get(1)),
+                    writer -> writeCodes(w, writer));
+            tensors.put(new SafetensorsWriter.Entry(name + "_scale", "F32", List.of(1L), Float.BYTES),
+                    writer -> writer.write(w.scales()));
+        } else { // a norm's gain is a vector there
+            List<Long> shape = parameter.rows() == 1 ? List.of(parameter.cols()) : List.of(parameter.rows(), parameter.cols());
+            String dtype = type == FloatType.F32 ? "F32" : "BF16";
+            tensors.put(new SafetensorsWriter.Entry(parameter.name(), dtype, shape, parameter.size() * type.bytes()),
+                    writer -> writeFloats(parameter, writer));
         }
     }
 
-    /** A norm's gain is a vector there. */
-    private SafetensorsWriter.Entry entry(Parameter p) {
-        List<Long> shape = p.rows() == 1 ? List.of(p.cols()) : List.of(p.rows(), p.cols());
-        return new SafetensorsWriter.Entry(p.name(), type == FloatType.F32 ? "F32" : "BF16", shape, p.size() * type.bytes());
-    }
-
-    private void write(Parameter parameter, SafetensorsWriter writer) throws IOException {
+    private void writeFloats(Parameter parameter, SafetensorsWriter writer) throws IOException {
         try (Workspace workspace = new Workspace()) {
             Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
             FloatMatrix floats = FloatMatrix.allocate(section, FloatType.F32, TILE_ROWS, parameter.cols());
@@ -157,6 +239,29 @@ public final class HuggingFaceExport {
                         to.set(r, c, plain.weight().get(row0 + r, c));
                     }
                 }
+            }
+        }
+    }
+
+    private void writeCodes(PackedMatrix w, SafetensorsWriter writer) throws IOException {
+        long packedRows = w.rows() / BitNetPacking.CODES;
+        try (Workspace workspace = new Workspace()) {
+            Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
+            FloatMatrix floats = FloatMatrix.allocate(section, FloatType.F32, TILE_ROWS, w.cols());
+            MemorySegment tile = section.allocate(TILE_ROWS * w.cols());
+            for (long r0 = 0; r0 < packedRows; r0 += TILE_ROWS) {
+                long rows = Math.min(TILE_ROWS, packedRows - r0);
+                MemorySegment bytes = tile.asSlice(0, rows * w.cols()).fill((byte) 0);
+                for (int part = 0; part < BitNetPacking.CODES; part++) {
+                    long row0 = part * packedRows + r0;
+                    model.kernels().decode(w, floats.reshape(rows, w.cols()), row0, row0 + rows);
+                    for (long i = 0; i < bytes.byteSize(); i++) {
+                        int code = (int) Math.signum(floats.data().getAtIndex(ValueLayout.JAVA_FLOAT, i)); // scales are positive
+                        bytes.set(ValueLayout.JAVA_BYTE, i,
+                                (byte) (bytes.get(ValueLayout.JAVA_BYTE, i) | BitNetPacking.bits(code, part)));
+                    }
+                }
+                writer.write(bytes);
             }
         }
     }

@@ -3,7 +3,9 @@ package io.sterna.infer;
 import io.sterna.data.Tokenizer;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
+import io.sterna.io.SafetensorsFolder;
 import io.sterna.io.SafetensorsReader;
+import io.sterna.kernel.KernelException;
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Slices;
 import io.sterna.nn.Engine;
@@ -11,8 +13,11 @@ import io.sterna.nn.Llama;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Parameter;
 import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Workspace;
+import io.sterna.train.ConfigException;
 import io.sterna.train.ModelFolder;
 import io.sterna.train.PreparedData;
 import io.sterna.train.TrainConfig;
@@ -20,147 +25,289 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
- * Reads a float model of the LLaMA family as Hugging Face stores it, {@code llama} or {@code bitnet} in
- * {@code config.json}, and writes it as a model folder: BF16 when all its weights are, else FP32. What Sterna
- * has no place for, such as biases or scaled rotary positions, is refused by name.
+ * Reads a model of the LLaMA family as Hugging Face stores it, {@code llama}, {@code mistral} or {@code bitnet}
+ * in {@code config.json}, and writes it as a model folder. Floats (F32, BF16, F16) become BF16 when all of
+ * them are, else FP32; the packed weights of BitNet become ternary ones. What Sterna has no place for, such as
+ * biases or scaled rotary positions, is refused by name.
  */
 public final class HuggingFaceImport {
     private static final long LARGEST_CONFIG = 1 << 20;
     private static final long TILE_ROWS = 256;
-    private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final List<String> FLOATS = List.of("F32", "BF16", "F16");
+    private static final Map<String, String> ACTIVATIONS = Map.of("llama", "silu", "mistral", "silu", "bitnet", "relu2");
+    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final Path folder;
     private final Map<String, Object> config;
+    private final SafetensorsFolder tensors;
+    private final boolean packed;
+    private boolean inverseScales;
 
-    private HuggingFaceImport(Path folder) throws IOException {
+    private HuggingFaceImport(Path folder, Map<String, Object> config, SafetensorsFolder tensors) {
         this.folder = folder;
-        this.config = Json.readObject(folder.resolve("config.json"), LARGEST_CONFIG);
+        this.config = config;
+        this.tensors = tensors;
+        this.packed = tensors.tensors().values().stream().anyMatch(t -> t.dtype().equals("U8"));
     }
 
     /**
      * Imports a model.
      *
-     * @param folder holds config.json, model.safetensors and tokenizer.json
+     * @param folder holds config.json, model.safetensors (or several and their index) and tokenizer.json
      * @param loader reads the tokenizer
      * @param out    a folder that is not there, or empty: the model folder
-     * @throws ModelException for what has no place here; other faults have the exceptions of the files' readers
+     * @throws ModelException for a config.json that is missing or damaged, and for what has no place here
+     * @throws io.sterna.io.SafetensorsException for weights that are missing or damaged
+     * @throws io.sterna.data.TokenizerException for a tokenizer that is missing, damaged or not supported
      */
     public static void read(Path folder, PreparedData.TokenizerLoader loader, Path out) throws IOException {
-        new HuggingFaceImport(folder).convert(loader, out);
+        Map<String, Object> config;
+        try {
+            config = Json.readObject(folder.resolve("config.json"), LARGEST_CONFIG);
+        } catch (JsonException e) {
+            throw new ModelException("model " + folder + ": " + e.getMessage() + "; expected the configuration of a LLaMA model");
+        } catch (NoSuchFileException e) {
+            throw new ModelException("model " + folder + ": no config.json there; name a folder of Hugging Face's transformers");
+        }
+        try (SafetensorsFolder tensors = new SafetensorsFolder(folder)) {
+            new HuggingFaceImport(folder, config, tensors).convert(loader, out);
+        }
     }
 
     private void convert(PreparedData.TokenizerLoader loader, Path out) throws IOException {
-        if (Files.exists(folder.resolve("model.safetensors.index.json"))) {
-            throw fault("its weights lie in several files", "join them in one model.safetensors");
-        }
+        ModelFolder model = target(out);
         Tokenizer tokenizer = loader.load(folder.resolve("tokenizer.json"));
-        try (SafetensorsReader reader = new SafetensorsReader(folder.resolve("model.safetensors"));
-                Workspace workspace = new Workspace(); Slices slices = new Slices(1)) {
-            TrainConfig settings = checkedSettings(reader);
-            if (tokenizer.vocabSize() != settings.vocab) {
-                throw fault("vocab_size " + settings.vocab + ", the tokenizer has " + tokenizer.vocabSize(), "they must be equal");
-            }
-            ModelFolder model = ModelFolder.of(out, settings);
-            LlamaConfig shape = model.model();
-            requireTensors(shape, model, reader);
+        int vocab = model.model().vocab();
+        if (tokenizer.vocabSize() != vocab) {
+            throw fault("vocab_size " + vocab + ", the tokenizer has " + tokenizer.vocabSize(), "they must be equal");
+        }
+        LlamaConfig shape = model.model().withSeqLen(1); // weights do not depend on the length
+        requireTensors(shape, model);
+        try (Workspace workspace = new Workspace(); Slices slices = new Slices(1)) {
             Engine engine = new Engine(Kernels.best(), slices, 1, workspace, Math.max(shape.hidden(), shape.intermediate()));
             Llama llama = new Llama(shape, model.method(), engine, workspace);
             for (Parameter parameter : llama.parameters()) {
-                fill((Parameter.Plain) parameter, reader);
+                switch (parameter) {
+                    case Parameter.Plain plain -> fill(plain);
+                    case Parameter.Packed ternary -> fill(ternary, engine.kernels());
+                }
             }
             model.write(llama.parameters(), folder);
         }
     }
 
-    private TrainConfig checkedSettings(SafetensorsReader reader) throws IOException {
+    private ModelFolder target(Path out) throws IOException {
         try {
-            return settings(reader);
-        } catch (JsonException e) {
+            return ModelFolder.of(out, settings());
+        } catch (JsonException | ConfigException e) {
             throw fault("config.json: " + e.getMessage(), "expected that of a LLaMA model");
         }
     }
 
-    private TrainConfig settings(SafetensorsReader reader) throws IOException {
+    private TrainConfig settings() throws IOException {
         String type = Json.string(config, "model_type");
-        if (!type.equals("llama") && !type.equals("bitnet")) {
-            throw fault("model_type " + type, "expected llama or bitnet");
+        String activation = ACTIVATIONS.get(type);
+        if (activation == null) {
+            throw fault("model_type " + Json.brief(type), "expected llama, mistral or bitnet");
         }
-        refuse("quantization_config", null);
-        refuse("rope_scaling", null);
-        refuse("attention_bias", false);
-        refuse("mlp_bias", false);
-        if (!"silu".equals(config.getOrDefault("hidden_act", "silu"))) {
-            throw fault("hidden_act " + config.get("hidden_act"), "expected silu");
+        Object found = config.getOrDefault("hidden_act", activation);
+        if (!"silu".equals(found)) {
+            throw fault("hidden_act " + Json.brief(found), "expected silu");
         }
+        for (String field : List.of("attention_bias", "mlp_bias")) {
+            refuseUnless(config, field, false);
+        }
+        refuseUnless(config, "sliding_window", null);
+        boolean bf16 = tensors.tensors().values().stream()
+                .allMatch(t -> t.dtype().equals("BF16") || packed && !FLOATS.contains(t.dtype()) || t.name().endsWith("_scale"));
         long hidden = Json.integer(config, "hidden_size");
         long heads = Json.integer(config, "num_attention_heads");
-        if (config.get("head_dim") instanceof Long dim && dim * heads != hidden) {
-            throw fault("head_dim " + dim, "expected hidden_size / num_attention_heads");
+        if (config.get("head_dim") != null && (heads < 1 || hidden / heads != Json.integer(config, "head_dim"))) {
+            throw fault("head_dim " + Json.brief(config.get("head_dim")), "expected hidden_size / num_attention_heads");
         }
-        boolean bf16 = reader.tensors().values().stream().allMatch(t -> t.dtype().equals("BF16"));
-        return new TrainConfig().set("method", bf16 ? "bf16" : "fp32").set("sub-ln", type.equals("bitnet"))
+        return method(new TrainConfig(), bf16).set("sub-ln", type.equals("bitnet"))
                 .set("hidden", hidden).set("heads", heads)
                 .set("intermediate", Json.integer(config, "intermediate_size"))
                 .set("layers", Json.integer(config, "num_hidden_layers"))
                 .set("kv-heads", config.get("num_key_value_heads") == null ? heads : Json.integer(config, "num_key_value_heads"))
                 .set("vocab", Json.integer(config, "vocab_size"))
                 .set("seq-len", Json.integer(config, "max_position_embeddings"))
-                .set("rope-theta", config.get("rope_theta") == null ? 1e4 : Json.number(config, "rope_theta"))
+                .set("rope-theta", ropeTheta())
                 .set("rms-epsilon", Json.number(config, "rms_norm_eps"))
                 .set("tie-embeddings", config.get("tie_word_embeddings") != null && Json.bool(config, "tie_word_embeddings"));
     }
 
+    /** Floats are a float method, those that are ternarised at each use BitNet's; packed ones exist as codes alone. */
+    private TrainConfig method(TrainConfig settings, boolean bf16) throws IOException {
+        if (config.get("quantization_config") == null) {
+            return settings.set("method", bf16 ? "bf16" : "fp32");
+        }
+        Map<String, Object> quantization = Json.object(config, "quantization_config");
+        refuseUnless(quantization, "quant_method", "bitnet");
+        refuseUnless(quantization, "use_rms_norm", false);
+        Object kept = quantization.get("modules_to_not_convert");
+        if (kept != null && !kept.equals(List.of("lm_head"))) {
+            throw fault("modules_to_not_convert " + Json.brief(kept), "expected lm_head alone");
+        }
+        boolean automatic = "autobitlinear".equals(quantization.get("linear_class"));
+        if (automatic && "online".equals(quantization.get("quantization_mode"))) {
+            return settings.set("method", "bitnet");
+        }
+        if (!automatic) {
+            refuseUnless(quantization, "linear_class", "bitlinear");
+        }
+        refuseUnless(quantization, "quantization_mode", "offline");
+        inverseScales = !automatic; // weight = code / weight_scale there
+        return settings.set("method", "dqt").set("bits", "1.58").set("float-type", bf16 ? "bf16" : "f32");
+    }
+
+    /** The base of the rotary positions: a field of its own, or among others that say how positions are scaled. */
+    private double ropeTheta() throws IOException {
+        double theta = config.get("rope_theta") == null ? 1e4 : Json.number(config, "rope_theta");
+        for (String field : List.of("rope_scaling", "rope_parameters")) {
+            if (config.get(field) == null) {
+                continue;
+            }
+            for (Map.Entry<String, Object> entry : Json.object(config, field).entrySet()) {
+                boolean harmless = switch (entry.getKey()) {
+                    case "rope_theta" -> true;
+                    case "type", "rope_type" -> "default".equals(entry.getValue());
+                    default -> false;
+                };
+                if (!harmless) {
+                    throw fault(field + " " + entry.getKey() + " " + Json.brief(entry.getValue()), "this has no place here");
+                }
+            }
+            theta = Json.object(config, field).containsKey("rope_theta") ? Json.number(Json.object(config, field), "rope_theta") : theta;
+        }
+        return theta;
+    }
+
     /** Refuses a field that is neither absent, null nor {@code allowed}. */
-    private void refuse(String field, Object allowed) throws ModelException {
-        Object value = config.get(field);
+    private void refuseUnless(Map<String, Object> fields, String field, Object allowed) throws ModelException {
+        Object value = fields.get(field);
         if (value != null && !value.equals(allowed)) {
-            throw fault(field + " " + Json.write(value), "this has no place here");
+            throw fault(field + " " + Json.brief(value), "this has no place here");
         }
     }
 
     /** Every tensor of the model, of its shape, and no other; before memory is taken for any. */
-    private void requireTensors(LlamaConfig shape, ModelFolder model, SafetensorsReader reader) throws ModelException {
+    private void requireTensors(LlamaConfig shape, ModelFolder model) throws ModelException {
         try (Workspace plan = Workspace.planning()) {
-            List<Parameter> parameters = new Llama(shape, model.method(), new Engine(null, null, 0, plan, 1), plan).parameters();
-            for (Parameter p : parameters) {
-                SafetensorsReader.Tensor tensor = reader.tensors().get(p.name());
-                List<Long> expected = p.rows() == 1 ? List.of(p.cols()) : List.of(p.rows(), p.cols());
-                if (tensor == null || !tensor.shape().equals(expected) || !List.of("F32", "BF16").contains(tensor.dtype())) {
-                    throw fault("tensor " + p.name() + " is " + (tensor == null ? "missing" : tensor.dtype() + " " + tensor.shape()),
-                            "expected F32 or BF16 " + expected);
+            Set<String> known = new HashSet<>();
+            for (Parameter p : new Llama(shape, model.method(), new Engine(null, null, 0, plan, 1), plan).parameters()) {
+                known.add(p.name());
+                if (p instanceof Parameter.Packed) {
+                    require(p.name(), List.of("U8"), List.of(packedRows(p), p.cols()));
+                    known.add(p.name() + "_scale");
+                    require(p.name() + "_scale", FLOATS, List.of(1L));
+                } else {
+                    require(p.name(), FLOATS, p.rows() == 1 ? List.of(p.cols()) : List.of(p.rows(), p.cols()));
                 }
             }
-            if (reader.tensors().size() != parameters.size()) {
-                List<String> known = parameters.stream().map(Parameter::name).toList();
-                String other = reader.tensors().keySet().stream().filter(name -> !known.contains(name)).findFirst().orElseThrow();
-                throw fault("tensor " + other, "this has no place here");
+            for (String name : tensors.tensors().keySet()) {
+                boolean derived = name.endsWith(".rotary_emb.inv_freq"); // follows from rope_theta; old files store it
+                if (!derived && !known.contains(name)) {
+                    throw fault("tensor " + name, "this has no place here");
+                }
             }
         }
     }
 
-    private static void fill(Parameter.Plain parameter, SafetensorsReader reader) throws IOException {
-        SafetensorsReader.Tensor tensor = reader.tensors().get(parameter.name());
+    private long packedRows(Parameter p) throws ModelException {
+        if (p.rows() % BitNetPacking.CODES != 0) {
+            throw fault("tensor " + p.name() + " has " + p.rows() + " rows", "packed ones have multiples of " + BitNetPacking.CODES);
+        }
+        return p.rows() / BitNetPacking.CODES;
+    }
+
+    private void require(String name, List<String> dtypes, List<Long> shape) throws ModelException {
+        SafetensorsReader.Tensor tensor = tensors.tensors().get(name);
+        if (tensor == null || !tensor.shape().equals(shape) || !dtypes.contains(tensor.dtype())) {
+            throw fault("tensor " + name + " is " + (tensor == null ? "missing" : tensor.dtype() + " " + tensor.shape()),
+                    "expected " + String.join(" or ", dtypes) + " " + shape);
+        }
+    }
+
+    private void fill(Parameter.Plain parameter) throws IOException {
+        SafetensorsReader.Tensor tensor = tensors.tensors().get(parameter.name());
         FloatMatrix weight = parameter.weight();
-        boolean f32 = tensor.dtype().equals("F32");
-        long rowBytes = weight.cols() * (f32 ? Float.BYTES : Short.BYTES);
+        int width = tensor.dtype().equals("F32") ? Float.BYTES : Short.BYTES;
         try (Workspace workspace = new Workspace()) {
-            MemorySegment tile = workspace.section(MemoryKind.SCRATCH).allocate(Math.min(TILE_ROWS, weight.rows()) * rowBytes);
+            MemorySegment tile = workspace.section(MemoryKind.SCRATCH).allocate(Math.min(TILE_ROWS, weight.rows()) * weight.cols() * width);
             for (long r0 = 0; r0 < weight.rows(); r0 += TILE_ROWS) {
                 long rows = Math.min(TILE_ROWS, weight.rows() - r0);
-                reader.read(tensor, r0 * rowBytes, tile.asSlice(0, rows * rowBytes));
+                tensors.read(tensor, r0 * weight.cols() * width, tile.asSlice(0, rows * weight.cols() * width));
                 for (long i = 0; i < rows * weight.cols(); i++) {
-                    int bits = f32 ? tile.get(INT, i * Float.BYTES) : tile.get(SHORT, i * Short.BYTES) << 16;
-                    weight.set(r0 + i / weight.cols(), i % weight.cols(), Float.intBitsToFloat(bits));
+                    float value = number(tile, tensor.dtype(), i);
+                    if (!Float.isFinite(value)) {
+                        throw fault("tensor " + tensor.name() + ": weight " + (r0 * weight.cols() + i) + " is " + value, "expected finite ones");
+                    }
+                    weight.set(r0 + i / weight.cols(), i % weight.cols(), value);
                 }
             }
         }
+    }
+
+    private static float number(MemorySegment data, String dtype, long i) {
+        return switch (dtype) {
+            case "F32" -> data.get(FLOAT, i * Float.BYTES);
+            case "BF16" -> Float.intBitsToFloat(data.get(SHORT, i * Short.BYTES) << 16);
+            case "F16" -> Float.float16ToFloat(data.get(SHORT, i * Short.BYTES));
+            default -> throw new AssertionError(dtype + " was refused");
+        };
+    }
+
+    private void fill(Parameter.Packed parameter, Kernels kernels) throws IOException {
+        SafetensorsReader.Tensor tensor = tensors.tensors().get(parameter.name());
+        PackedMatrix w = parameter.weight();
+        float scale = scale(parameter.name() + "_scale");
+        w.scales().set(ValueLayout.JAVA_FLOAT, 0, scale);
+        try (Workspace workspace = new Workspace()) {
+            Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
+            MemorySegment tile = section.allocate(TILE_ROWS * w.cols());
+            FloatMatrix floats = FloatMatrix.allocate(section, FloatType.F32, TILE_ROWS, w.cols());
+            long packedRows = w.rows() / BitNetPacking.CODES;
+            for (long r0 = 0; r0 < packedRows; r0 += TILE_ROWS) {
+                long rows = Math.min(TILE_ROWS, packedRows - r0);
+                MemorySegment bytes = tile.asSlice(0, rows * w.cols());
+                tensors.read(tensor, r0 * w.cols(), bytes);
+                for (int part = 0; part < BitNetPacking.CODES; part++) {
+                    unpack(bytes, part, scale, floats.reshape(rows, w.cols()), tensor.name());
+                    long row0 = part * packedRows + r0;
+                    kernels.encode(floats, w, row0, row0 + rows);
+                }
+            }
+        } catch (KernelException e) {
+            throw fault("tensor " + parameter.name() + "_scale is " + scale, "expected a scale that is positive, finite and not tiny");
+        }
+    }
+
+    private void unpack(MemorySegment bytes, int part, float scale, FloatMatrix to, String name) throws ModelException {
+        for (long i = 0; i < bytes.byteSize(); i++) {
+            int code = BitNetPacking.code(bytes.get(ValueLayout.JAVA_BYTE, i), part);
+            if (code > 1) {
+                throw fault("tensor " + name + ": a byte is " + (bytes.get(ValueLayout.JAVA_BYTE, i) & 0xff), "its bits 3 are no code");
+            }
+            to.data().setAtIndex(ValueLayout.JAVA_FLOAT, i, code * scale);
+        }
+    }
+
+    private float scale(String name) throws IOException {
+        SafetensorsReader.Tensor tensor = tensors.tensors().get(name);
+        MemorySegment bytes = MemorySegment.ofArray(new byte[(int) tensor.bytes()]);
+        tensors.read(tensor, 0, bytes);
+        float stored = number(bytes, tensor.dtype(), 0);
+        return inverseScales ? 1 / stored : stored;
     }
 
     private ModelException fault(String what, String remedy) {

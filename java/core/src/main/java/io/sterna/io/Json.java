@@ -14,6 +14,8 @@ import java.util.Map;
 public final class Json {
     /** Deepest nesting that is read. */
     public static final int MAX_DEPTH = 64;
+    private static final int LONGEST_BRIEF = 60;
+    private static final int LONGEST_BRIEF_LIST = 8;
 
     private Json() {}
 
@@ -40,8 +42,9 @@ public final class Json {
     }
 
     /** Field {@code name}, which must be an object. */
+    @SuppressWarnings("unchecked") // the reader makes Map<String, Object> only
     public static Map<String, Object> object(Map<String, Object> parent, String name) throws JsonException {
-        return asObject(field(parent, name), name);
+        return (Map<String, Object>) typed(parent, name, Map.class, "an object");
     }
 
     /** Field {@code name}, which must be a list. */
@@ -76,16 +79,28 @@ public final class Json {
         if (value instanceof Map<?, ?> map) {
             return (Map<String, Object>) map;
         }
-        throw new JsonException(what + " is not an object", -1);
+        throw new JsonException(what + " is not an object but " + brief(value), -1);
     }
 
     private static <T> T typed(Map<String, Object> parent, String name, Class<T> type, String kind)
             throws JsonException {
         Object value = field(parent, name);
         if (!type.isInstance(value)) {
-            throw new JsonException("field \"" + name + "\" is not " + kind, -1);
+            throw new JsonException("field \"" + name + "\" is not " + kind + " but " + brief(value), -1);
         }
         return type.cast(value);
+    }
+
+    /** A value for an error: its JSON on one line, cut when that is long. */
+    public static String brief(Object value) {
+        return switch (value) {
+            case Map<?, ?> map -> "an object of " + map.size();
+            case List<?> list when list.size() > LONGEST_BRIEF_LIST -> "a list of " + list.size();
+            case null, default -> {
+                String json = write(value);
+                yield json.length() > LONGEST_BRIEF ? json.substring(0, LONGEST_BRIEF) + "..." : json;
+            }
+        };
     }
 
     private static Object field(Map<String, Object> parent, String name) throws JsonException {

@@ -12,7 +12,17 @@ import java.util.Map;
  * garbage. Not thread-safe.
  */
 public final class JsonReader {
+    /** What the values of a text may take in memory beside its own length. */
+    private static final long ROOM = 48L << 20;
+    // Bytes that values take, with what refers to them; a string also takes its own.
+    private static final int SCALAR_BYTES = 32;
+    private static final int STRING_BYTES = 56;
+    private static final int LIST_BYTES = 48;
+    private static final int OBJECT_BYTES = 72;
+    private static final int FIELD_BYTES = 56;
+
     private byte[] json = {};
+    private long room;
     private int at;
     private int end;
     private int base; // offsets of faults count from here
@@ -22,7 +32,8 @@ public final class JsonReader {
     private int fieldLength;
 
     /**
-     * The one JSON value in {@code [from, to)}: Map (in order), List, String, Long, Double, Boolean or null.
+     * The one JSON value in {@code [from, to)}: Map (in order), List, String, Long, Double, Boolean or null. A text
+     * whose values would take more memory than its length and 48 MiB, as one of countless empty lists, is a fault.
      *
      * @throws JsonException on any fault, with its offset from {@code from}
      */
@@ -32,6 +43,7 @@ public final class JsonReader {
         if (bad >= 0) {
             throw fault("invalid UTF-8 in JSON", bad);
         }
+        room = to - from + ROOM;
         Object value = value(0);
         finish();
         return value;
@@ -111,16 +123,28 @@ public final class JsonReader {
             case '[' -> array(depth);
             case '"' -> {
                 string();
+                take(STRING_BYTES + textLength);
                 yield new String(text, 0, textLength, StandardCharsets.UTF_8);
             }
             case 't' -> literal("true", Boolean.TRUE);
             case 'f' -> literal("false", Boolean.FALSE);
             case 'n' -> literal("null", null);
-            default -> number();
+            default -> {
+                take(SCALAR_BYTES);
+                yield number();
+            }
         };
     }
 
+    private void take(int bytes) throws JsonException {
+        room -= bytes;
+        if (room < 0) {
+            throw fault("JSON of too many small values", at);
+        }
+    }
+
     private Map<String, Object> object(int depth) throws JsonException {
+        take(OBJECT_BYTES);
         Map<String, Object> object = new LinkedHashMap<>();
         expect('{');
         boolean more = next() != '}';
@@ -128,6 +152,7 @@ public final class JsonReader {
             next();
             int keyAt = at;
             string();
+            take(FIELD_BYTES + STRING_BYTES + textLength);
             String key = new String(text, 0, textLength, StandardCharsets.UTF_8);
             expect(':');
             Object value = value(depth + 1);
@@ -142,6 +167,7 @@ public final class JsonReader {
     }
 
     private List<Object> array(int depth) throws JsonException {
+        take(LIST_BYTES);
         List<Object> array = new ArrayList<>();
         expect('[');
         boolean more = next() != ']';

@@ -20,7 +20,7 @@ import java.util.Map;
  * allocated for them, and tensors must fill the file without gap or overlap. Not thread-safe.
  */
 public final class SafetensorsReader implements AutoCloseable {
-    /** Larger headers are refused unread, as the format's own reader does. */
+    /** Larger headers are refused unread, as the format's own reader does; what they become in memory is bounded too. */
     private static final long MAX_HEADER_BYTES = 100_000_000;
     private static final Map<String, Integer> DTYPES = Map.ofEntries(
             Map.entry("BOOL", 1), Map.entry("U8", 1), Map.entry("I8", 1), Map.entry("F8_E4M3", 1), Map.entry("F8_E5M2", 1),

@@ -40,7 +40,7 @@ class HuggingFaceExportTest {
         float[] logits;
         try (Model model = Model.load(run);
                 Session session = model.session(SessionOptions.of(model).withCacheType(FloatType.F32))) {
-            HuggingFaceExport.write(run, model, FloatType.F32, out);
+            HuggingFaceExport.write(run, model, HuggingFaceExport.Form.F32, out);
             session.append(TOKENS);
             logits = new float[model.config().vocab()];
             session.logits(logits);
@@ -63,8 +63,8 @@ class HuggingFaceExportTest {
     void bf16IsEachWeightRounded() throws IOException {
         Path run = train("bits 4");
         try (Model model = Model.load(run)) {
-            HuggingFaceExport.write(run, model, FloatType.F32, folder.resolve("f32"));
-            HuggingFaceExport.write(run, model, FloatType.BF16, folder.resolve("bf16"));
+            HuggingFaceExport.write(run, model, HuggingFaceExport.Form.F32, folder.resolve("f32"));
+            HuggingFaceExport.write(run, model, HuggingFaceExport.Form.BF16, folder.resolve("bf16"));
         }
         Map<String, double[]> exact = Forward.read(folder.resolve("f32/model.safetensors"));
         Map<String, double[]> rounded = Forward.read(folder.resolve("bf16/model.safetensors"));
@@ -82,12 +82,16 @@ class HuggingFaceExportTest {
         Path run = train("bits 4");
         try (Model model = Model.load(bytes); Model other = Model.load(run)) {
             String message = assertThrows(ModelException.class,
-                    () -> HuggingFaceExport.write(bytes, model, FloatType.F32, folder.resolve("none"))).getMessage();
+                    () -> HuggingFaceExport.write(bytes, model, HuggingFaceExport.Form.F32, folder.resolve("none"))).getMessage();
             assertTrue(message.contains("its tokens are bytes"), message);
             assertFalse(Files.exists(folder.resolve("none")));
             message = assertThrows(ModelException.class,
-                    () -> HuggingFaceExport.write(run, other, FloatType.F32, folder)).getMessage();
+                    () -> HuggingFaceExport.write(run, other, HuggingFaceExport.Form.F32, folder)).getMessage();
             assertTrue(message.contains("holds files already"), message);
+            message = assertThrows(ModelException.class,
+                    () -> HuggingFaceExport.write(run, other, HuggingFaceExport.Form.PACKED, folder.resolve("none"))).getMessage();
+            assertTrue(message.contains("of 4 bits with scale tensor"), message);
+            assertFalse(Files.exists(folder.resolve("none")));
         }
     }
 

@@ -5,62 +5,197 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.sterna.infer.HuggingFaceExport.Form;
 import io.sterna.io.SafetensorsException;
+import io.sterna.io.SafetensorsReader;
+import io.sterna.io.SafetensorsWriter;
 import io.sterna.nn.Method;
-import io.sterna.tensor.FloatType;
 import io.sterna.train.ConfigException;
 import io.sterna.train.PreparedData.TokenizerLoader;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 class HuggingFaceImportTest {
     @TempDir
     private static Path folder;
 
     @ParameterizedTest
-    @ValueSource(strings = {"method fp32", "method fp32 tie-embeddings true", "method bf16", "bits 4", "method bitnet"})
-    void exportImportExportIsByteStable(String settings) throws IOException {
-        String name = settings.replace(' ', '-');
+    @CsvSource({"method fp32, F32", "method fp32 tie-embeddings true, F32", "method bf16, BF16", "bits 4, F32", "method bitnet, F32",
+        "bits 1.58, PACKED", "bits 1.58 sub-ln false tie-embeddings true, PACKED", "bits 1.58 float-type bf16, PACKED",
+        "bits 8 forward ternary, PACKED", "method bitnet, PACKED"})
+    void exportImportExportIsByteStable(String settings, Form form) throws IOException {
+        String name = settings.replace(' ', '-') + form;
         Path run = train(settings);
-        FloatType type = settings.contains("bf16") ? FloatType.BF16 : FloatType.F32;
         Path first = folder.resolve("first-" + name);
         Path second = folder.resolve("second-" + name);
         Path imported = folder.resolve("imported-" + name);
         float[] before;
         try (Model model = Model.load(run)) {
-            HuggingFaceExport.write(run, model, type, first);
+            HuggingFaceExport.write(run, model, form, first);
             before = logits(model);
         }
         HuggingFaceImport.read(first, TokenizerLoader.BPE, imported);
         try (Model model = Model.load(imported)) {
-            assertEquals(type == FloatType.BF16 ? Method.Kind.BF16 : Method.Kind.FP32, model.method().kind());
-            HuggingFaceExport.write(imported, model, type, second);
-            if (settings.startsWith("method fp32") || settings.startsWith("method bf16")) {
+            assertEquals(switch (form) {
+                case F32 -> Method.Kind.FP32;
+                case BF16 -> Method.Kind.BF16;
+                case PACKED -> Method.Kind.DQT;
+            }, model.method().kind());
+            HuggingFaceExport.write(imported, model, form, second);
+            if (form == Form.PACKED || settings.startsWith("method fp32") || settings.startsWith("method bf16")) {
                 assertArrayEquals(before, logits(model), "the same weights, the same logits");
             }
         }
-        try (var files = Files.list(first)) {
-            for (Path file : files.toList()) {
-                assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(second.resolve(file.getFileName())), file.toString());
+        assertSameFiles(first, second);
+    }
+
+    @Test
+    void weightsInSeveralFilesAreTheSameWeights() throws IOException {
+        Path run = train("method fp32");
+        Path several = folder.resolve("several");
+        Path again = folder.resolve("several-again");
+        try (Model model = Model.load(run)) {
+            HuggingFaceExport.write(run, model, Form.F32, 30_000, several);
+        }
+        try (var files = Files.list(several)) {
+            List<Path> shards = files.filter(f -> f.toString().endsWith(".safetensors")).sorted().toList();
+            assertTrue(shards.size() > 3, shards.toString());
+            assertEquals("model-00001-of-%05d.safetensors".formatted(shards.size()), shards.getFirst().getFileName().toString());
+            for (Path shard : shards) {
+                try (SafetensorsReader reader = new SafetensorsReader(shard)) {
+                    long bytes = reader.tensors().values().stream().mapToLong(SafetensorsReader.Tensor::bytes).sum();
+                    assertTrue(bytes <= 30_000 || reader.tensors().size() == 1, shard + " " + bytes);
+                }
+            }
+        }
+        HuggingFaceImport.read(several, TokenizerLoader.BPE, folder.resolve("of-several"));
+        HuggingFaceImport.read(exported(), TokenizerLoader.BPE, folder.resolve("of-one"));
+        assertSameFiles(folder.resolve("of-one"), folder.resolve("of-several"));
+        try (Model model = Model.load(folder.resolve("of-several"))) {
+            HuggingFaceExport.write(folder.resolve("of-several"), model, Form.F32, 30_000, again);
+        }
+        assertSameFiles(several, again);
+    }
+
+    @Test
+    void halfPrecisionIsReadExactly() throws IOException {
+        Path half = copy(exported(), "half");
+        Path file = half.resolve("model.safetensors");
+        List<SafetensorsWriter.Entry> entries = new ArrayList<>();
+        List<byte[]> bodies = new ArrayList<>();
+        try (SafetensorsReader reader = new SafetensorsReader(file)) {
+            for (SafetensorsReader.Tensor t : reader.tensors().values()) {
+                ByteBuffer from = read(reader, t);
+                ByteBuffer to = ByteBuffer.allocate((int) t.bytes() / 2).order(ByteOrder.LITTLE_ENDIAN);
+                while (to.hasRemaining()) {
+                    to.putShort(Float.floatToFloat16(from.getFloat()));
+                }
+                entries.add(new SafetensorsWriter.Entry(t.name(), "F16", t.shape(), to.capacity()));
+                bodies.add(to.array());
+            }
+        }
+        try (SafetensorsWriter writer = new SafetensorsWriter(file, entries)) {
+            for (byte[] body : bodies) {
+                writer.write(MemorySegment.ofArray(body));
+            }
+            writer.commit();
+        }
+        Path imported = folder.resolve("of-half");
+        HuggingFaceImport.read(half, TokenizerLoader.BPE, imported);
+        Path back = folder.resolve("of-half-f32");
+        try (Model model = Model.load(imported)) {
+            assertEquals(Method.Kind.FP32, model.method().kind());
+            HuggingFaceExport.write(imported, model, Form.F32, back);
+        }
+        try (SafetensorsReader reader = new SafetensorsReader(back.resolve("model.safetensors"))) {
+            for (int i = 0; i < entries.size(); i++) {
+                ByteBuffer floats = read(reader, reader.tensors().get(entries.get(i).name()));
+                ByteBuffer halves = ByteBuffer.wrap(bodies.get(i)).order(ByteOrder.LITTLE_ENDIAN);
+                while (halves.hasRemaining()) {
+                    assertEquals(Float.float16ToFloat(halves.getShort()), floats.getFloat(), entries.get(i).name());
+                }
             }
         }
     }
 
+    /** The other linear class of transformers divides by its scale. */
+    @Test
+    void bothMeaningsOfAPackedScaleAreFollowed() throws IOException {
+        Path divides = copy(packed(), "divides");
+        replace(divides, "\"linear_class\": \"autobitlinear\"", "\"linear_class\": \"bitlinear\"");
+        Path imported = folder.resolve("of-divides");
+        HuggingFaceImport.read(divides, TokenizerLoader.BPE, imported);
+        Path back = folder.resolve("divides-back");
+        try (Model model = Model.load(imported)) {
+            HuggingFaceExport.write(imported, model, Form.PACKED, back);
+        }
+        String name = "model.layers.0.mlp.up_proj.weight";
+        try (SafetensorsReader before = new SafetensorsReader(divides.resolve("model.safetensors"));
+                SafetensorsReader after = new SafetensorsReader(back.resolve("model.safetensors"))) {
+            assertEquals(1 / read(before, before.tensors().get(name + "_scale")).getFloat(),
+                    read(after, after.tensors().get(name + "_scale")).getFloat());
+            assertEquals(read(before, before.tensors().get(name)), read(after, after.tensors().get(name)));
+        }
+    }
+
+    private static ByteBuffer read(SafetensorsReader reader, SafetensorsReader.Tensor tensor) throws IOException {
+        byte[] bytes = new byte[(int) tensor.bytes()];
+        reader.read(tensor, 0, MemorySegment.ofArray(bytes));
+        return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "\"llama\"                     | \"gpt2\"                        | model_type gpt2",
-        "\"silu\"                      | \"gelu\"                        | hidden_act gelu",
+        "\"quant_method\": \"bitnet\" | \"quant_method\": \"awq\"          | quant_method \"awq\"",
+        "autobitlinear              | biglinear                        | linear_class \"biglinear\"",
+        "\"offline\"                | \"sometimes\"                    | quantization_mode \"sometimes\"",
+        "\"lm_head\"                | \"lm_head\",\"model.layers.0\"    | modules_to_not_convert [\"lm_head\",\"model.layers.0\"]",
+        "\"offline\",               | \"offline\", \"use_rms_norm\": true, | use_rms_norm true",
+        "\"offline\"                | \"online\"                       | q_proj.weight is U8 [12, 48]"})
+    void packedWeightsOfAnotherKindAreRefused(String from, String to, String message) throws IOException {
+        Path hf = copy(packed(), "edited");
+        replace(hf, from, to);
+        assertMessage(ModelException.class, message, hf, folder.resolve("never"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"model.layers.1.mlp.up_proj.weight, 0xff, its bits 3 are no code", "model.layers.1.mlp.up_proj.weight_scale, 0x00, expected a scale",
+        "model.layers.0.self_attn.q_proj.weight_scale, 0xff, expected a scale", "model.norm.weight, 0xff, expected finite ones"})
+    void packedNumbersThatCannotBeAreRefused(String tensor, String value, String message) throws IOException {
+        Path hf = copy(packed(), "edited");
+        Path file = hf.resolve("model.safetensors");
+        byte[] bytes = Files.readAllBytes(file);
+        try (SafetensorsReader reader = new SafetensorsReader(file)) {
+            SafetensorsReader.Tensor t = reader.tensors().get(tensor);
+            Arrays.fill(bytes, (int) t.offset(), (int) (t.offset() + Math.min(4, t.bytes())), Integer.decode(value).byteValue());
+        }
+        Files.write(file, bytes);
+        assertMessage(ModelException.class, message, hf, folder.resolve("never"));
+        assertMessage(ModelException.class, "tensor " + tensor, hf, folder.resolve("never"));
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "\"llama\"                     | \"gpt2\"                        | model_type \"gpt2\"",
+        "\"silu\"                      | \"gelu\"                        | hidden_act \"gelu\"",
         "\"attention_bias\": false     | \"attention_bias\": true        | attention_bias true",
-        "\"mlp_bias\": false           | \"rope_scaling\": {\"factor\": 2} | rope_scaling {\"factor\":2}",
-        "\"mlp_bias\": false           | \"quantization_config\": {}     | quantization_config {}",
+        "\"mlp_bias\": false           | \"rope_scaling\": {\"factor\": 2} | rope_scaling factor 2",
+        "\"mlp_bias\": false           | \"rope_parameters\": {\"rope_type\": \"llama3\"} | rope_parameters rope_type \"llama3\"",
+        "\"mlp_bias\": false           | \"sliding_window\": 4096       | sliding_window 4096",
+        "\"mlp_bias\": false           | \"quantization_config\": {\"quant_method\": \"gptq\"} | quant_method \"gptq\"",
+        "\"mlp_bias\": false           | \"quantization_config\": 1      | field \"quantization_config\" is not an object",
         "\"head_dim\": 12              | \"head_dim\": 16                | head_dim 16",
         "\"hidden_size\": 48           | \"hidden_size\": 40             | head_dim 12",
         "\"hidden_size\": 48           | \"hidden_sizes\": 48            | field \"hidden_size\" is missing",
@@ -72,9 +207,7 @@ class HuggingFaceImportTest {
         "\"tie_word_embeddings\": false | \"tie_word_embeddings\": true  | tensor lm_head.weight"})
     void whatHasNoPlaceIsRefusedByName(String from, String to, String message) throws IOException {
         Path hf = copy(exported(), "edited");
-        String config = Files.readString(hf.resolve("config.json"));
-        assertTrue(config.contains(from), config);
-        Files.writeString(hf.resolve("config.json"), config.replace(from, to));
+        replace(hf, from, to);
         assertMessage(ModelException.class, message, hf, folder.resolve("never"));
     }
 
@@ -98,21 +231,45 @@ class HuggingFaceImportTest {
 
         Path sharded = copy(exported(), "edited");
         Files.writeString(sharded.resolve("model.safetensors.index.json"), "{}");
-        assertMessage(ModelException.class, "several files", sharded, folder.resolve("never"));
+        assertMessage(SafetensorsException.class, "field \"weight_map\" is missing", sharded, folder.resolve("never"));
         Files.delete(sharded.resolve("model.safetensors.index.json"));
 
         assertMessage(ConfigException.class, "holds files already", exported(), sharded);
     }
 
     private static Path exported() throws IOException {
-        Path out = folder.resolve("exported");
+        return exported("method fp32", Form.F32);
+    }
+
+    private static Path packed() throws IOException {
+        return exported("bits 1.58", Form.PACKED);
+    }
+
+    private static Path exported(String settings, Form form) throws IOException {
+        Path out = folder.resolve("exported-" + form);
         if (!Files.exists(out)) {
-            Path run = train("method fp32");
+            Path run = train(settings);
             try (Model model = Model.load(run)) {
-                HuggingFaceExport.write(run, model, FloatType.F32, out);
+                HuggingFaceExport.write(run, model, form, out);
             }
         }
         return out;
+    }
+
+    private static void replace(Path hf, String from, String to) throws IOException {
+        String config = Files.readString(hf.resolve("config.json"));
+        assertTrue(config.contains(from), config);
+        Files.writeString(hf.resolve("config.json"), config.replace(from, to));
+    }
+
+    private static void assertSameFiles(Path first, Path second) throws IOException {
+        try (var files = Files.list(first); var others = Files.list(second)) {
+            List<Path> list = files.toList();
+            assertEquals(list.size(), others.count());
+            for (Path file : list) {
+                assertArrayEquals(Files.readAllBytes(file), Files.readAllBytes(second.resolve(file.getFileName())), file.toString());
+            }
+        }
     }
 
     private static Path copy(Path from, String name) throws IOException {

@@ -115,10 +115,16 @@ class JsonTest {
     void namesTheFieldThatIsMissingOrOfAnotherType(@TempDir Path folder) throws Exception {
         Path file = Files.writeString(folder.resolve("x.json"), "{\"n\": \"12\"}");
         Map<String, Object> object = Json.readObject(file, 100);
-        assertEquals("field \"n\" is not an integer",
+        assertEquals("field \"n\" is not an integer but \"12\"",
                 assertThrows(JsonException.class, () -> Json.integer(object, "n")).getMessage());
         assertEquals("field \"m\" is missing",
                 assertThrows(JsonException.class, () -> Json.string(object, "m")).getMessage());
         assertTrue(assertThrows(JsonException.class, () -> Json.readObject(file, 5)).getMessage().contains("11 bytes"));
+    }
+
+    @Test
+    void memoryOfATextIsBounded() {
+        byte[] lists = ("[" + "[],".repeat(2_000_000) + "[]]").getBytes(StandardCharsets.UTF_8);
+        assertTrue(assertThrows(JsonException.class, () -> Json.parse(lists)).getMessage().contains("too many small values"));
     }
 }
