@@ -2,6 +2,7 @@ package io.sterna.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sterna.eval.Perplexity;
+import io.sterna.eval.TaskResult;
 import io.sterna.infer.Model;
 import io.sterna.infer.Session;
 import io.sterna.tensor.FloatType;
@@ -10,76 +11,125 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.function.DoubleConsumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** Measures how well a model predicts a text. */
+/** Measures how well a model predicts a text, and how many questions of tasks it answers. */
 @Command(
         name = "eval",
         mixinStandardHelpOptions = true,
         sortOptions = false,
         description = {
-            "Measures how well a model predicts a text: perplexity of tokens and words, bits per byte.",
-            "The file is one document, taken as it is; WikiText-2 comes raw or with <unk> for rare words,",
-            "and the two give different figures, so say which one was measured."
+            "Measures how well a model predicts a text, how many questions of tasks it answers, or both.",
+            "",
+            "A text (--data) gives perplexity of tokens and of words, and bits per byte. The file is one document, taken as"
+                + " it is. Word perplexity is exp(nats of all tokens / words), words being what white space separates:"
+                + " WikiText's usual figure, independent of the tokenizer. Line ends are no words; where other figures count an"
+                + " end of each line as one, theirs are lower. WikiText-2 comes raw (wiki.test.raw) or with <unk>"
+                + " for rare words and @-@ within words (wiki.test.tokens), and the two give different figures: say which one was"
+                + " measured. Windows of the context follow each other by --stride, and every token is scored once.",
+            "",
+            "Tasks (--tasks) are multiple-choice questions, scored as lm-evaluation-harness does without examples: acc takes the"
+                + " likeliest answer, acc_norm divides log-likelihoods by the bytes of the answers; winogrande scores what follows"
+                + " each option. DIR holds arc_easy.jsonl and so on, or NAME.requests.jsonl, or one with .gz."
         })
 final class EvalCommand implements Callable<Integer> {
     @Mixin
     private ModelOptions model;
 
-    @Option(names = "--data", paramLabel = "FILE", required = true, description = "A text file in UTF-8.")
+    @Option(names = "--data", paramLabel = "FILE", description = "A text file in UTF-8.")
     private Path data;
 
     @Option(names = "--stride", paramLabel = "N", description = "Tokens from one window to the next; default half the context. Fewer see more before them and take longer.")
     private Integer stride;
 
+    @Option(names = "--tasks", paramLabel = "NAME", split = ",", description = "Tasks, such as arc_easy,arc_challenge,piqa,sciq,winogrande.")
+    private List<String> tasks = List.of();
+
+    @Option(names = "--task-data", paramLabel = "DIR", description = "Folder of the tasks' files.")
+    private Path taskData;
+
+    @Option(names = "--limit", paramLabel = "N", description = "Only the first N questions of a task.")
+    private Integer limit;
+
     @Option(names = "--json", description = "Print the figures as JSON.")
     private boolean json;
+
+    @Option(names = "--quiet", description = "Do not tell on standard error how far it is.")
+    private boolean quiet;
 
     @Spec
     private CommandSpec spec;
 
     @Override
     public Integer call() throws IOException {
-        byte[] text = Files.readAllBytes(data);
-        long start = System.nanoTime();
-        try (Model loaded = model.load(); Session session = model.session(loaded, FloatType.F32)) {
-            int step = stride == null ? Math.max(1, session.context() / 2) : stride;
-            print(measure(loaded, session, text, step), (System.nanoTime() - start) * 1e-9);
+        check();
+        byte[] text = data == null ? null : Files.readAllBytes(data);
+        Map<String, Object> figures = new LinkedHashMap<>();
+        List<String> lines = new ArrayList<>();
+        try (Model loaded = model.load(); ConsoleProgress progress = ConsoleProgress.on(System.err, quiet)) {
+            if (data != null) {
+                measureText(loaded, text, progress, figures, lines);
+            }
+            if (!tasks.isEmpty()) {
+                measureTasks(loaded, progress, figures, lines);
+            }
         }
+        PrintWriter out = spec.commandLine().getOut();
+        if (json) {
+            out.println(new ObjectMapper().writeValueAsString(figures));
+        } else {
+            lines.forEach(out::println);
+        }
+        out.flush();
         return 0;
     }
 
-    private Perplexity measure(Model loaded, Session session, byte[] text, int step) {
+    private void check() {
+        if (data == null && tasks.isEmpty()) {
+            throw new ConfigException("nothing to measure: give a text with --data, or --tasks");
+        }
+        if (!tasks.isEmpty() && taskData == null) {
+            throw new ConfigException("tasks " + String.join(",", tasks) + ": name the folder of their files with --task-data");
+        }
+        if (limit != null && limit < 1) {
+            throw new ConfigException("limit " + limit + ": must be at least 1");
+        }
+    }
+
+    private void measureText(Model loaded, byte[] text, ConsoleProgress progress, Map<String, Object> figures, List<String> lines) {
+        long start = System.nanoTime();
+        try (Session session = model.session(loaded, FloatType.F32)) {
+            int step = stride == null ? Math.max(1, session.context() / 2) : stride;
+            Perplexity p = perplexity(loaded, session, text, step, share -> progress.update("predicting", share, 0));
+            double seconds = (System.nanoTime() - start) * 1e-9;
+            addFigures(p, seconds, figures);
+            lines.add(Units.format("token perplexity  %.4f", p.tokenPerplexity()));
+            lines.add(Units.format("word perplexity   %.4f", p.wordPerplexity()));
+            lines.add(Units.format("bits per byte     %.4f", p.bitsPerByte()));
+            lines.add(Units.format("%d tokens, %d words, %d bytes; windows of %d tokens, %d apart; %.1f tokens/s",
+                    p.tokens(), p.words(), p.bytes(), p.context(), p.stride(), p.tokens() / seconds));
+        }
+    }
+
+    private Perplexity perplexity(Model loaded, Session session, byte[] text, int step, DoubleConsumer progress) {
         try {
-            return Perplexity.of(session, loaded.tokenizer(), text, step, share -> { });
+            return Perplexity.of(session, loaded.tokenizer(), text, step, progress);
         } catch (IllegalArgumentException e) {
             throw new ConfigException(data + ": " + e.getMessage(), e);
         }
     }
 
-    private void print(Perplexity p, double seconds) throws IOException {
-        PrintWriter out = spec.commandLine().getOut();
-        if (json) {
-            out.println(new ObjectMapper().writeValueAsString(figures(p, seconds)));
-        } else {
-            out.println(Units.format("token perplexity  %.4f", p.tokenPerplexity()));
-            out.println(Units.format("word perplexity   %.4f", p.wordPerplexity()));
-            out.println(Units.format("bits per byte     %.4f", p.bitsPerByte()));
-            out.println(Units.format("%d tokens, %d words, %d bytes; windows of %d tokens, %d apart; %.1f tokens/s",
-                    p.tokens(), p.words(), p.bytes(), p.context(), p.stride(), p.tokens() / seconds));
-        }
-        out.flush();
-    }
-
-    private Map<String, Object> figures(Perplexity p, double seconds) {
-        Map<String, Object> figures = new LinkedHashMap<>();
+    private void addFigures(Perplexity p, double seconds, Map<String, Object> figures) {
         figures.put("data", data.toString());
         figures.put("token_perplexity", p.tokenPerplexity());
         figures.put("word_perplexity", p.wordPerplexity());
@@ -91,6 +141,34 @@ final class EvalCommand implements Callable<Integer> {
         figures.put("context", p.context());
         figures.put("stride", p.stride());
         figures.put("seconds", seconds);
-        return figures;
+    }
+
+    private void measureTasks(Model loaded, ConsoleProgress progress, Map<String, Object> figures, List<String> lines) throws IOException {
+        Map<String, Object> results = new LinkedHashMap<>();
+        lines.add(Units.format("%-16s %9s  %8s %8s  %8s %8s", "task", "questions", "acc", "stderr", "acc_norm", "stderr"));
+        for (String task : tasks) {
+            long start = System.nanoTime();
+            TaskResult result = TaskResult.of(loaded, model.options(loaded, FloatType.F32), taskData, task,
+                    limit == null ? Integer.MAX_VALUE : limit, share -> progress.update(task, share, 0));
+            Map<String, Object> row = new LinkedHashMap<>();
+            row.put("questions", result.questions());
+            addScore(row, "acc", result.accuracy());
+            result.normalized().ifPresent(score -> addScore(row, "acc_norm", score));
+            row.put("seconds", (System.nanoTime() - start) * 1e-9);
+            results.put(task, row);
+            lines.add(Units.format("%-16s %9d  %s  %s", task, result.questions(), columns(result.accuracy()),
+                    result.normalized().map(EvalCommand::columns).orElse("")).stripTrailing());
+        }
+        figures.put("tasks", results);
+    }
+
+    /** A single question has no standard error. */
+    private static void addScore(Map<String, Object> row, String name, TaskResult.Score score) {
+        row.put(name, score.value());
+        row.put(name + "_stderr", Double.isNaN(score.standardError()) ? null : score.standardError());
+    }
+
+    private static String columns(TaskResult.Score score) {
+        return Units.format("%8.4f %8.4f", score.value(), score.standardError());
     }
 }

@@ -24,12 +24,17 @@ final class ModelOptions {
         return Model.load(folder, Tokenizers::load);
     }
 
-    /** A session as the options say. */
-    Session session(Model model, FloatType cacheType) {
+    /** What a session may use, as the options say. */
+    SessionOptions options(Model model, FloatType cacheType) {
         int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
         int tokens = context == null ? model.config().seqLen() : context;
+        return new SessionOptions(tokens, cacheType, workers);
+    }
+
+    /** A session as the options say. */
+    Session session(Model model, FloatType cacheType) {
         try {
-            return model.session(new SessionOptions(tokens, cacheType, workers));
+            return model.session(options(model, cacheType));
         } catch (IllegalArgumentException e) {
             throw new ConfigException(e.getMessage(), e);
         }

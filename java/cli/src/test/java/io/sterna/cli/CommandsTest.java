@@ -127,6 +127,25 @@ class CommandsTest {
     }
 
     @Test
+    void tasksComeAsTextAndAsJson() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        Files.writeString(folder.resolve("piqa.jsonl"), "{\"query\": \"Question: x\\n\", \"choices\": [\"= 1\", \"= 2\"], \"gold\": 1}\n".repeat(3));
+        Files.writeString(folder.resolve("winogrande.jsonl"), "{\"context_options\": [\"int x\", \"int y\"], \"continuation\": \"= 2;\", \"gold\": 0}\n");
+        List<String> command = List.of("eval", "--model", folder.resolve("run").toString(), "--tasks", "piqa,winogrande", "--task-data",
+                folder.toString(), "--limit", "2", "--quiet");
+        Outcome printed = run(command);
+        assertEquals(0, printed.code, printed.err);
+        assertTrue(printed.out.lines().anyMatch(l -> l.matches("piqa +2 +[01]\\.0000 +0\\.0000 +[01]\\.0000 +0\\.0000")), printed.out);
+        List<String> asJson = new ArrayList<>(command);
+        asJson.add("--json");
+        JsonNode figures = new ObjectMapper().readTree(run(asJson).out).get("tasks");
+        assertEquals(2, figures.get("piqa").get("questions").asInt());
+        assertTrue(figures.get("piqa").has("acc_norm_stderr"));
+        assertFalse(figures.get("winogrande").has("acc_norm"), "all answers share one continuation");
+        assertTrue(figures.get("winogrande").get("acc_stderr").isNull(), "one question has no standard error");
+    }
+
+    @Test
     void aYamlFileAndOptionsThatOverrideIt() throws IOException {
         Path yaml = Files.writeString(folder.resolve("c.yaml"), "steps: 3\nseed: 7\nbits: 4\n");
         Outcome trained = run(train("run", "--config", yaml.toString(), "--steps", "2"));
@@ -191,6 +210,9 @@ class CommandsTest {
         "import nowhere --out o             | 1 | sterna: nowhere/config.json: no such file",
         "generate                           | 2 | Missing required option: '--model=DIR'",
         "eval --model nowhere --data no.txt | 1 | sterna: no.txt: no such file",
+        "eval --model m                     | 2 | sterna: nothing to measure: give a text with --data, or --tasks",
+        "eval --model m --tasks piqa        | 2 | sterna: tasks piqa: name the folder of their files with --task-data",
+        "eval --model m --tasks a --task-data d --limit 0 | 2 | sterna: limit 0: must be at least 1",
         "chat --model nowhere               | 2 | sterna: model nowhere: no config.json there",
         "generate --model nowhere           | 2 | sterna: model nowhere: no config.json there",
         "bench kernels --bits 9             | 2 | sterna: bits \"9\"",

@@ -1,0 +1,85 @@
+package io.sterna.eval;
+
+import io.sterna.data.Tokenizer;
+import io.sterna.infer.Model;
+import io.sterna.infer.SessionGroup;
+import io.sterna.infer.SessionOptions;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.DoubleConsumer;
+
+/**
+ * How many questions of a task a model answers, scored as lm-evaluation-harness does: the answer it gives is
+ * the likeliest, of equals the first.
+ *
+ * @param task       name
+ * @param questions  questions asked
+ * @param accuracy   share of questions answered rightly
+ * @param normalized the same with log-likelihoods divided by the bytes of the answers ({@code acc_norm}; the harness
+ *                   counts characters, so answers beyond ASCII may differ); empty where all answers share one continuation
+ */
+public record TaskResult(String task, int questions, Score accuracy, Optional<Score> normalized) {
+    /**
+     * A share of the questions.
+     *
+     * @param value         0 ... 1
+     * @param standardError of the mean, from the sample's standard deviation; NaN for a single question
+     */
+    public record Score(double value, double standardError) {
+        static Score of(int right, int questions) {
+            double value = (double) right / questions;
+            return new Score(value, Math.sqrt(value * (1 - value) / (questions - 1)));
+        }
+    }
+
+    /**
+     * Asks a model the questions of a task.
+     *
+     * @param folder   holds the task's file, {@code <task>.jsonl} or {@code <task>.requests.jsonl}, or one with {@code .gz}
+     * @param limit    questions at most, at least 1
+     * @param options  of the sequences; a cache in F32 computes as training does
+     * @param progress is told the share that is done, now and then
+     * @throws TaskException for a task without a file, and for a question that cannot be read or asked
+     */
+    public static TaskResult of(Model model, SessionOptions options, Path folder, String task, int limit, DoubleConsumer progress)
+            throws IOException {
+        if (limit < 1) {
+            throw new IllegalArgumentException("limit " + limit + ": must be at least 1");
+        }
+        List<Question> questions = TaskFile.read(folder, task, limit);
+        int most = questions.stream().mapToInt(q -> q.choices().size()).max().orElseThrow();
+        try (SessionGroup group = model.group(options, most)) {
+            return of(task, questions, group, model.tokenizer(), progress);
+        }
+    }
+
+    private static TaskResult of(String task, List<Question> questions, SessionGroup group, Tokenizer tokenizer, DoubleConsumer progress)
+            throws TaskException {
+        ChoiceScorer scorer = new ChoiceScorer(group, tokenizer);
+        int right = 0;
+        int rightNormalized = 0;
+        for (int q = 0; q < questions.size(); q++) {
+            Question question = questions.get(q);
+            double[] nats = scorer.logLikelihoods(question);
+            right += largest(nats) == question.gold() ? 1 : 0;
+            for (int i = 0; i < nats.length; i++) {
+                nats[i] /= question.choices().get(i).bytes();
+            }
+            rightNormalized += largest(nats) == question.gold() ? 1 : 0;
+            progress.accept((q + 1.0) / questions.size());
+        }
+        boolean normalized = questions.stream().allMatch(Question::normalized);
+        return new TaskResult(task, questions.size(), Score.of(right, questions.size()),
+                normalized ? Optional.of(Score.of(rightNormalized, questions.size())) : Optional.empty());
+    }
+
+    private static int largest(double[] x) {
+        int best = 0;
+        for (int i = 1; i < x.length; i++) {
+            best = x[i] > x[best] ? i : best;
+        }
+        return best;
+    }
+}
