@@ -46,6 +46,7 @@ void sterna_reference_linear(sterna_table *t);
 void sterna_avx2_linear(sterna_table *t);
 void sterna_avx512_linear(sterna_table *t);
 void sterna_avx512vnni_linear(sterna_table *t);
+void sterna_avx512vnni_gradient(sterna_table *t);
 void sterna_amx_linear(sterna_table *t);
 
 #endif

@@ -44,6 +44,7 @@ void sterna_fill_avx512(sterna_table *t) {
 
 void sterna_fill_avx512vnni(sterna_table *t) {
     sterna_avx512vnni_linear(t);
+    sterna_avx512vnni_gradient(t);
     sterna_avx512vnni_probe(t);
 }
 

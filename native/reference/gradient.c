@@ -130,15 +130,12 @@ static int32_t weight_gradient_int8(const sterna_gradient *g, const sterna_quant
     (void)scratch;
     int64_t groups = sterna_gradient_groups(g->cols);
     for (int64_t n = row0; n < row1; n++)
-        for (int64_t k = 0; k < x->cols; k++) {
-            float *to = (float *)dw->data + (n - row0) * dw->stride + k, total = accumulate ? *to : 0;
+        for (int64_t k = 0; k < x->cols; k++)
             for (int64_t i = 0; i < groups; i++) {
                 int64_t t0 = i * STERNA_GRADIENT_GROUP, t1 = t0 + STERNA_GRADIENT_GROUP;
                 int32_t sum = sum_of_group(g, x, n, k, t0, t1 < g->cols ? t1 : g->cols);
-                total += (float)sum * g->scales[n * groups + i];
+                store(dw, n - row0, k, (float)sum * g->scales[n * groups + i], accumulate || i > 0);
             }
-            *to = total;
-        }
     return STERNA_OK;
 }
 

@@ -14,7 +14,8 @@ extern const check_family check_grid;
 extern const check_family check_update;
 extern const check_family check_optimizer;
 extern const check_family check_linear;
+extern const check_family check_gradient;
 
-#define CHECK_FAMILIES &check_tiers, &check_probe, &check_attention, &check_rows, &check_gemm, &check_linear, &check_rng, &check_grid, &check_update, &check_optimizer
+#define CHECK_FAMILIES &check_tiers, &check_probe, &check_attention, &check_rows, &check_gemm, &check_linear, &check_gradient, &check_rng, &check_grid, &check_update, &check_optimizer
 
 #endif

@@ -1,0 +1,206 @@
+/*
+ * product.h: the products of int8 gradients, for a tier from AVX2 up:
+ *
+ *     out(m, k) = or += sum over groups, in order, of (float)(sum over r of left(m, r) right(r, k)) * scales
+ *
+ * left (M, R) are a gradient's codes, right (R, K) those of packed weights or of activations, whose rows lie
+ * along the reduction r. Right becomes panels of 16 columns, for products of unsigned by signed bytes
+ *
+ *     panel[step][16 columns][4]   u = code + bias, of rows 4 step...4 step + 3
+ *
+ * so that sum of left code = sum of left u - bias * sum of left. A tier's file includes this header, defines
+ * `multiply`, which is declared below, and gets `input_gradient_int8` and `weight_gradient_int8`.
+ */
+#ifndef STERNA_PRODUCT_H
+#define STERNA_PRODUCT_H
+
+#include "dispatch/gradient.h"
+#include "dispatch/table.h"
+#include "kernels/template/row.h"
+#include "kernels/template/unpack.h"
+
+enum {
+    PANEL = 16,                 /* columns */
+    STEP = 4,                   /* rows */
+    ROW_BLOCK = STERNA_BLOCK,   /* rows of right come in multiples of this, past the end with any codes */
+    PANELS_OF_BLOCK = STERNA_BLOCK / PANEL
+};
+
+typedef struct product {
+    const int8_t *left; /* (rows, depth) */
+    int64_t left_stride, rows;
+    const sterna_packed *w;    /* right, (depth, cols); null: */
+    const sterna_quantized *x; /* right's codes */
+    int32_t bias;
+    int64_t depth, cols;
+    int64_t group, groups; /* steps of the reduction that share a scale */
+    float scale;           /* of all, and of row m and group g: */
+    const float *row_scales; /* (rows, groups) */
+    const sterna_matrix *out; /* (rows, cols) */
+    int accumulate;
+} product;
+
+/* The whole product. */
+static void multiply(const product *p, void *scratch);
+
+static inline int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static inline int64_t round_up(int64_t x, int64_t unit) {
+    return (x + unit - 1) / unit * unit;
+}
+
+/* ---------------------------------------------------------------- panels */
+
+/* A row of 64 bytes, or four of them. */
+typedef struct byte_row {
+    bytes v[BLOCK_VECTORS];
+} byte_row;
+
+/* Four rows of 64 columns become a step of four panels. The words of each row are brought into the order in
+ * which interleaving, which works within 128 bits, leaves them where they belong. */
+#if defined(__AVX512BW__)
+
+INLINE void interleave_rows(const byte_row rows[STEP], byte_row steps[PANELS_OF_BLOCK]) {
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    __m512i r[STEP];
+    for (int i = 0; i < STEP; i++) r[i] = _mm512_permutexvar_epi32(order, rows[i].v[0]);
+    __m512i low01 = _mm512_unpacklo_epi8(r[0], r[1]), high01 = _mm512_unpackhi_epi8(r[0], r[1]);
+    __m512i low23 = _mm512_unpacklo_epi8(r[2], r[3]), high23 = _mm512_unpackhi_epi8(r[2], r[3]);
+    steps[0].v[0] = _mm512_unpacklo_epi16(low01, low23);
+    steps[1].v[0] = _mm512_unpackhi_epi16(low01, low23);
+    steps[2].v[0] = _mm512_unpacklo_epi16(high01, high23);
+    steps[3].v[0] = _mm512_unpackhi_epi16(high01, high23);
+}
+
+/* The first `count` bytes, then zeros. */
+INLINE byte_row load_bytes_of_row(const int8_t *from, int64_t count) {
+    __mmask64 some = count >= STERNA_BLOCK ? ~0ull : (1ull << count) - 1;
+    return (byte_row){{_mm512_maskz_loadu_epi8(some, from)}};
+}
+
+INLINE byte_row flip_signs(byte_row row) {
+    return (byte_row){{_mm512_xor_si512(row.v[0], _mm512_set1_epi8(-128))}};
+}
+
+#else
+
+INLINE void interleave_half(const byte_row rows[STEP], int half, byte_row steps[2]) {
+    const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+    __m256i r[STEP];
+    for (int i = 0; i < STEP; i++) r[i] = _mm256_permutevar8x32_epi32(rows[i].v[half], order);
+    __m256i low01 = _mm256_unpacklo_epi8(r[0], r[1]), high01 = _mm256_unpackhi_epi8(r[0], r[1]);
+    __m256i low23 = _mm256_unpacklo_epi8(r[2], r[3]), high23 = _mm256_unpackhi_epi8(r[2], r[3]);
+    steps[0].v[0] = _mm256_unpacklo_epi16(low01, low23);
+    steps[0].v[1] = _mm256_unpackhi_epi16(low01, low23);
+    steps[1].v[0] = _mm256_unpacklo_epi16(high01, high23);
+    steps[1].v[1] = _mm256_unpackhi_epi16(high01, high23);
+}
+
+INLINE void interleave_rows(const byte_row rows[STEP], byte_row steps[PANELS_OF_BLOCK]) {
+    interleave_half(rows, 0, steps);
+    interleave_half(rows, 1, steps + 2);
+}
+
+INLINE __m256i load_half(const int8_t *from, int64_t count) {
+    int8_t some[32] __attribute__((aligned(32))) = {0};
+    if (count >= 32) return _mm256_loadu_si256((const __m256i *)from);
+    if (count > 0) memcpy(some, from, (size_t)count);
+    return _mm256_load_si256((const __m256i *)some);
+}
+
+INLINE byte_row load_bytes_of_row(const int8_t *from, int64_t count) {
+    return (byte_row){{load_half(from, count), load_half(from + 32, count - 32)}};
+}
+
+INLINE byte_row flip_signs(byte_row row) {
+    for (int v = 0; v < BLOCK_VECTORS; v++) row.v[v] = _mm256_xor_si256(row.v[v], _mm256_set1_epi8(-128));
+    return row;
+}
+
+#endif
+
+/* u of row r and the 64 columns from col on; `bits` are those of w's grid, or 0 for activations. */
+INLINE byte_row load_right(const product *p, int bits, int64_t r, int64_t col) {
+    byte_row codes;
+    if (!bits) return flip_signs(load_bytes_of_row(p->x->codes + r * p->x->stride + col, p->cols - col));
+    unpack_block(sterna_packed_row(p->w, r) + col / STERNA_BLOCK * 8 * bits, bits, codes.v);
+    return codes;
+}
+
+/* Rows r0...r0+rows-1 and columns col0...; the columns of the blocks that begin or end outside are left out. */
+INLINE void make_panels_of(const product *p, int bits, int64_t r0, int64_t rows, int64_t col0, int64_t panels,
+                           int64_t panel_bytes, uint8_t *out) {
+    for (int64_t col = col0 / STERNA_BLOCK * STERNA_BLOCK; col < least(col0 + panels * PANEL, p->cols); col += STERNA_BLOCK) {
+        int64_t panel = (col - col0) / PANEL; /* of the block's first; negative when the block begins before */
+        for (int64_t r = 0; r < rows; r += STEP) {
+            byte_row right[STEP], steps[PANELS_OF_BLOCK];
+            for (int i = 0; i < STEP; i++) right[i] = load_right(p, bits, least(r0 + r + i, p->depth - 1), col);
+            interleave_rows(right, steps);
+            for (int i = 0; i < PANELS_OF_BLOCK; i++)
+                if (panel + i >= 0 && panel + i < panels)
+                    memcpy(out + (panel + i) * panel_bytes + r * PANEL, &steps[i], sizeof steps[i]);
+        }
+    }
+}
+
+/* One loop for each number of bits, without a choice inside. */
+static void make_panels(const product *p, int64_t r0, int64_t rows, int64_t col0, int64_t panels,
+                        int64_t panel_bytes, uint8_t *out) {
+    switch (p->w ? sterna_bits(p->w->grid) : 0) {
+    case 0: make_panels_of(p, 0, r0, rows, col0, panels, panel_bytes, out); break;
+    case 1: make_panels_of(p, 1, r0, rows, col0, panels, panel_bytes, out); break;
+    case 2: make_panels_of(p, 2, r0, rows, col0, panels, panel_bytes, out); break;
+    case 3: make_panels_of(p, 3, r0, rows, col0, panels, panel_bytes, out); break;
+    case 4: make_panels_of(p, 4, r0, rows, col0, panels, panel_bytes, out); break;
+    case 5: make_panels_of(p, 5, r0, rows, col0, panels, panel_bytes, out); break;
+    case 6: make_panels_of(p, 6, r0, rows, col0, panels, panel_bytes, out); break;
+    case 7: make_panels_of(p, 7, r0, rows, col0, panels, panel_bytes, out); break;
+    default: make_panels_of(p, 8, r0, rows, col0, panels, panel_bytes, out); break;
+    }
+}
+
+/* ---------------------------------------------------------------- results */
+
+/* Row m, the columns of a panel from col on: sums of group g, less `bias`, go to out. */
+INLINE void store_sums(const product *p, int64_t m, int64_t col, int64_t g, const int32_t sums[PANEL], int32_t bias) {
+    row out = row_at(p->out, m, col);
+    int add = p->accumulate || g > 0;
+    vfloat row_scale = splat(p->row_scales[m * p->groups + g]);
+#pragma GCC unroll 2
+    for (int i = 0; i < PANEL; i += LANES) {
+        vint sum;
+        memcpy(&sum, sums + i, sizeof sum);
+        vfloat value = float_of(sum - bias) * splat(p->scale) * row_scale;
+        int64_t left = p->cols - col - i;
+        if (left >= LANES) store(out, i, LANES, add ? load(out, i, LANES) + value : value);
+        else store(out, i, left, add ? load(out, i, left) + value : value);
+    }
+}
+
+/* ---------------------------------------------------------------- the table's entries */
+
+static int32_t input_gradient_int8(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *dx,
+                                   int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
+    sterna_matrix out = *dx;
+    out.data = row_at(dx, row0, 0).data;
+    product p = {.left = q->codes + row0 * q->stride, .left_stride = q->stride, .rows = row1 - row0, .w = w,
+                 .bias = code_bias(w->grid), .depth = q->cols, .cols = w->cols, .group = q->cols, .groups = 1,
+                 .scale = w->scaling == STERNA_PER_TENSOR ? w->scales[0] : 1, .row_scales = q->scales + row0,
+                 .out = &out, .accumulate = accumulate};
+    multiply(&p, scratch);
+    return STERNA_OK;
+}
+
+static int32_t weight_gradient_int8(const sterna_gradient *g, const sterna_quantized *x, const sterna_matrix *dw,
+                                    int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
+    int64_t groups = sterna_gradient_groups(g->cols);
+    product p = {.left = g->codes + row0 * g->stride, .left_stride = g->stride, .rows = row1 - row0, .x = x,
+                 .bias = 128, .depth = g->cols, .cols = x->cols, .group = STERNA_GRADIENT_GROUP, .groups = groups,
+                 .scale = 1, .row_scales = g->scales + row0 * groups, .out = dw, .accumulate = accumulate};
+    multiply(&p, scratch);
+    return STERNA_OK;
+}
+
+#endif
