@@ -17,9 +17,14 @@ INLINE adamw_rule make_adamw_rule(const sterna_adamw_step *step) {
                         step->rate * step->bias1};
 }
 
-/* Deltas of the gradients at g; the moments move on. */
-INLINE void adamw_block(const adamw_rule *rule, const float *g, moment_block m, moment_block v,
-                        vfloat delta[VECTORS]) {
+/* Random words for both moments. */
+typedef struct adamw_words {
+    moment_words m, v;
+} adamw_words;
+
+/* Deltas of the gradients at g; the moments move on. `first_block`: these blocks begin a row. */
+INLINE void adamw_block(const adamw_rule *rule, const float *g, moment_block m, moment_block v, int first_block,
+                        adamw_words *words, vfloat delta[VECTORS]) {
     vfloat first[VECTORS], second[VECTORS];
     fetch_ahead(m);
     fetch_ahead(v);
@@ -34,8 +39,10 @@ INLINE void adamw_block(const adamw_rule *rule, const float *g, moment_block m, 
         vfloat root = square_root(second[i] * splat(rule->bias2)) + splat(rule->epsilon);
         delta[i] = splat(rule->rate) * first[i] / root;
     }
-    store_moment(m, SIGNED, first, &rule->keys);
-    store_moment(v, SQUARE, second, &rule->keys);
+    draw_words(&rule->keys, m, SIGNED, first_block, &words->m);
+    draw_words(&rule->keys, v, SQUARE, first_block, &words->v);
+    store_moment(m, SIGNED, first, &words->m);
+    store_moment(v, SQUARE, second, &words->v);
 }
 
 #endif

@@ -20,8 +20,10 @@ typedef struct adamw_row {
 
 INLINE void delta_of_adamw(void *context, int64_t b, int count, vfloat delta[VECTORS]) {
     adamw_row *row = context;
+    adamw_words none; /* state in f32 is not rounded */
     int64_t c = b * STERNA_BLOCK, bytes = row->block_bytes;
-    adamw_block(row->rule, row->g + c, block_of(&row->m, row->r, c, count), block_of(&row->v, row->r, c, count), delta);
+    adamw_block(row->rule, row->g + c, block_of(&row->m, row->r, c, count), block_of(&row->v, row->r, c, count), b == 0,
+                &none, delta);
     memcpy((uint8_t *)row->g + b * bytes, row->codes + b * bytes, (size_t)bytes);
 #pragma GCC unroll 8
     for (int i = 0; i < VECTORS; i++) row->finite = fused_add(delta[i], splat(0), row->finite);

@@ -67,6 +67,13 @@ INLINE void store_shorts(uint16_t *p, vint x, int n) {
     if (n == LANES) _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16((__m512i)x));
     else _mm512_mask_cvtepi32_storeu_epi16(p, first_lanes(n), (__m512i)x);
 }
+/* The upper halves of the lanes of two vectors, one after the other. */
+INLINE void store_upper_shorts(uint16_t *p, vint a, vint b) {
+    typedef int16_t shorts __attribute__((vector_size(64)));
+    const shorts odd = {1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
+                        33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+    _mm512_storeu_si512(p, _mm512_permutex2var_epi16((__m512i)a, (__m512i)odd, (__m512i)b));
+}
 INLINE vint load_bytes(const uint8_t *p, int n) {
     if (n == LANES) return (vint)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
     return (vint)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first_lanes(n), p));
@@ -74,6 +81,17 @@ INLINE vint load_bytes(const uint8_t *p, int n) {
 INLINE void store_bytes(uint8_t *p, vint x, int n) {
     if (n == LANES) _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)x));
     else _mm512_mask_cvtepi32_storeu_epi8(p, first_lanes(n), (__m512i)x);
+}
+/* A whole block of 64 as bytes; what is outside int8, or uint8 when `is_unsigned`, becomes its nearest end. */
+INLINE void store_block_bytes(uint8_t *p, const vint x[VECTORS], int is_unsigned) {
+    __m512i low = _mm512_packs_epi32((__m512i)x[0], (__m512i)x[1]), high = _mm512_packs_epi32((__m512i)x[2], (__m512i)x[3]);
+    __m512i fours = is_unsigned ? _mm512_packus_epi16(low, high) : _mm512_packs_epi16(low, high);
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi32(order, fours));
+}
+/* LANES floats from memory as float64: the lower and the upper half of a vector. */
+INLINE vdouble load_doubles(const float *p, int half) {
+    return (vdouble)_mm512_cvtps_pd(_mm256_loadu_ps(p + 8 * half));
 }
 INLINE vfloat square_root(vfloat x) {
     return (vfloat)_mm512_sqrt_ps((__m512)x);
@@ -90,6 +108,13 @@ INLINE vdouble max_double(vdouble a, vdouble b) {
 }
 INLINE vint max_int(vint a, vint b) {
     return (vint)_mm512_max_epi32((__m512i)a, (__m512i)b);
+}
+INLINE vint max_unsigned(vint a, vint b) {
+    return (vint)_mm512_max_epu32((__m512i)a, (__m512i)b);
+}
+/* Whether every lane, as an unsigned number, is below the limit. */
+INLINE int all_below(vint x, uint32_t limit) {
+    return _mm512_cmpge_epu32_mask((__m512i)x, _mm512_set1_epi32((int32_t)limit)) == 0;
 }
 /* The largest lane. */
 INLINE int32_t largest_int(vint x) {
@@ -218,6 +243,10 @@ INLINE void store_shorts(uint16_t *p, vint x, int n) {
     _mm_storeu_si128((__m128i *)(n == LANES ? p : copy), y);
     if (n < LANES) memcpy(p, copy, 2 * (size_t)n);
 }
+INLINE void store_upper_shorts(uint16_t *p, vint a, vint b) {
+    __m256i mixed = _mm256_packus_epi32((__m256i)((vuint)a >> 16), (__m256i)((vuint)b >> 16));
+    _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(mixed, 0xd8));
+}
 INLINE vint load_bytes(const uint8_t *p, int n) {
     uint8_t copy[LANES] = {0};
     if (n < LANES) p = memcpy(copy, p, (size_t)n);
@@ -229,6 +258,19 @@ INLINE void store_bytes(uint8_t *p, vint x, int n) {
     uint8_t copy[LANES];
     _mm_storel_epi64((__m128i *)(n == LANES ? p : copy), y);
     if (n < LANES) memcpy(p, copy, (size_t)n);
+}
+INLINE void store_block_bytes(uint8_t *p, const vint x[VECTORS], int is_unsigned) {
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+#pragma GCC unroll 2
+    for (int v = 0; v < VECTORS; v += 4, p += 32) {
+        __m256i low = _mm256_packs_epi32((__m256i)x[v], (__m256i)x[v + 1]);
+        __m256i high = _mm256_packs_epi32((__m256i)x[v + 2], (__m256i)x[v + 3]);
+        __m256i fours = is_unsigned ? _mm256_packus_epi16(low, high) : _mm256_packs_epi16(low, high);
+        _mm256_storeu_si256((__m256i *)p, _mm256_permutevar8x32_epi32(fours, order));
+    }
+}
+INLINE vdouble load_doubles(const float *p, int half) {
+    return (vdouble)_mm256_cvtps_pd(_mm_loadu_ps(p + 4 * half));
 }
 INLINE vfloat square_root(vfloat x) {
     return (vfloat)_mm256_sqrt_ps((__m256)x);
@@ -244,6 +286,13 @@ INLINE vdouble max_double(vdouble a, vdouble b) {
 }
 INLINE vint max_int(vint a, vint b) {
     return (vint)_mm256_max_epi32((__m256i)a, (__m256i)b);
+}
+INLINE vint max_unsigned(vint a, vint b) {
+    return (vint)_mm256_max_epu32((__m256i)a, (__m256i)b);
+}
+INLINE int all_below(vint x, uint32_t limit) {
+    __m256i reached = _mm256_cmpeq_epi32((__m256i)max_unsigned(x, splat_int((int32_t)limit)), (__m256i)x);
+    return _mm256_testz_si256(reached, reached);
 }
 INLINE int32_t largest_int(vint x) {
     __m128i y = _mm_max_epi32(_mm256_castsi256_si128((__m256i)x), _mm256_extracti128_si256((__m256i)x, 1));

@@ -48,25 +48,42 @@ INLINE void load_moment(moment_block b, enum moment_kind kind, vfloat x[VECTORS]
 }
 
 /* The largest magnitude, 0 below 2^-100. */
-INLINE float block_max(const vfloat x[VECTORS]) {
+INLINE float block_max(enum moment_kind kind, const vfloat x[VECTORS]) {
     vfloat max = splat(0);
-    for (int v = 0; v < VECTORS; v++) max = max_float((vfloat)magnitude_bits(x[v]), max);
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; v++) max = max_float(kind == SIGNED ? (vfloat)magnitude_bits(x[v]) : x[v], max);
     float largest = float_of_bits(largest_int((vint)max));
     return largest < 0x1p-100f ? 0 : largest;
 }
 
+/* The lowest code's z: a square that is not zero stays above zero. With no square above zero, every z is 0 or, from
+ * a NaN, the lowest. */
+INLINE float lowest_code(enum moment_kind kind, float max) {
+    if (kind == SIGNED) return -127;
+    return max > 0 ? 1 : -255;
+}
+
 INLINE void store_int8(moment_block b, enum moment_kind kind, vfloat x[VECTORS], const vuint words[VECTORS]) {
     float top = kind == SIGNED ? 127.0f : 255.0f;
+#pragma GCC unroll 8
     for (int v = 0; v < VECTORS && kind == SQUARE; v++) x[v] = square_root(x[v]);
-    float max = block_max(x), inverse = max > 0 ? top / max : 0;
+    float max = block_max(kind, x), inverse = max > 0 ? top / max : 0, lowest = lowest_code(kind, max);
     b.m->scales[b.number] = max / top;
+    vint codes[VECTORS];
+#pragma GCC unroll 8
     for (int v = 0; v < VECTORS; v++) {
-        vfloat z = min_float(max_float(x[v] * splat(inverse), splat(-top)), splat(top));
-        vint low = floor_int(z), code = low - (uniform(words[v]) < z - float_of(low));
-        if (kind == SQUARE && max > 0) code = max_int(code, splat_int(1));
-        int n = lanes_left(b.count, v * LANES);
-        store_bytes((uint8_t *)b.m->data + b.at + (n ? v * LANES : 0), code, n);
+        vfloat z = max_float(x[v] * splat(inverse), splat(lowest)); /* a hair above top at most: the pack clips it */
+        vint low = floor_int(z);
+        codes[v] = increment_where_less(low, uniform(words[v]), z - float_of(low));
     }
+    uint8_t *data = (uint8_t *)b.m->data + b.at;
+    if (b.count == STERNA_BLOCK) {
+        store_block_bytes(data, codes, kind == SQUARE);
+        return;
+    }
+    uint8_t whole[STERNA_BLOCK];
+    store_block_bytes(whole, codes, kind == SQUARE);
+    memcpy(data, whole, (size_t)b.count);
 }
 
 INLINE void store_f32(moment_block b, const vfloat x[VECTORS]) {
@@ -77,22 +94,47 @@ INLINE void store_f32(moment_block b, const vfloat x[VECTORS]) {
     }
 }
 
-/* x is used up. */
-INLINE void store_moment(moment_block b, enum moment_kind kind, vfloat x[VECTORS], const round_keys *keys) {
-    if (b.m->type == STERNA_F32) {
-        store_f32(b, x);
+/* Whether all of x round to a finite bf16, whatever the words are. */
+INLINE int stays_finite(enum moment_kind kind, const vfloat x[VECTORS]) {
+    vint max = splat_int(0);
+#pragma GCC unroll 8
+    for (int v = 0; v < VECTORS; v++) max = max_unsigned(max, kind == SIGNED ? magnitude_bits(x[v]) : (vint)x[v]);
+    return all_below(max, 0x7f7f0000);
+}
+
+INLINE void store_bf16(moment_block b, enum moment_kind kind, const vfloat x[VECTORS], const vuint words[VECTORS]) {
+    uint16_t *data = (uint16_t *)b.m->data + b.at;
+    if (b.count == STERNA_BLOCK && stays_finite(kind, x)) {
+#pragma GCC unroll 8
+        for (int v = 0; v < VECTORS; v += 2)
+            store_upper_shorts(data + v * LANES, (vint)((vuint)x[v] + (words[v] >> 16)),
+                               (vint)((vuint)x[v + 1] + (words[v + 1] >> 16)));
         return;
     }
-    vuint words[VECTORS];
-    block_words(keys, kind == SIGNED ? STERNA_STREAM_MOMENT1 : STERNA_STREAM_MOMENT2, b.number, words);
-    if (b.m->type == STERNA_I8) {
-        store_int8(b, kind, x, words);
-        return;
-    }
+#pragma GCC unroll 8
     for (int v = 0; v < VECTORS; v++) {
         int n = lanes_left(b.count, v * LANES);
-        store_shorts((uint16_t *)b.m->data + b.at + (n ? v * LANES : 0), bf16_stochastic(x[v], words[v]), n);
+        store_shorts(data + (n ? v * LANES : 0), bf16_stochastic(x[v], words[v]), n);
     }
+}
+
+/* Random words of two neighbouring blocks of a moment; nothing for a state in f32, which is not rounded. */
+typedef struct moment_words {
+    vuint pair[2][VECTORS];
+} moment_words;
+
+/* Draws the words when b is the first block of its pair, or of a row. */
+INLINE void draw_words(const round_keys *keys, moment_block b, enum moment_kind kind, int first, moment_words *words) {
+    if (b.m->type == STERNA_F32 || (b.number % 2 && !first)) return;
+    uint32_t stream = kind == SIGNED ? STERNA_STREAM_MOMENT1 : STERNA_STREAM_MOMENT2;
+    block_pair_words(keys, stream, b.number & ~1, words->pair);
+}
+
+/* x is used up. */
+INLINE void store_moment(moment_block b, enum moment_kind kind, vfloat x[VECTORS], const moment_words *words) {
+    if (b.m->type == STERNA_F32) store_f32(b, x);
+    else if (b.m->type == STERNA_I8) store_int8(b, kind, x, words->pair[b.number & 1]);
+    else store_bf16(b, kind, x, words->pair[b.number & 1]);
 }
 
 #endif

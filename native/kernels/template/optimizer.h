@@ -4,7 +4,7 @@
 #include "kernels/template/squares.h"
 
 static int32_t TIER(row_squares)(const sterna_matrix *g, double *squares, int64_t row0, int64_t row1) {
-    for (int64_t r = row0; r < row1; r++) squares[r - row0] = row_sum(tile_row(g, r), g->cols, 1, 0);
+    for (int64_t r = row0; r < row1; r++) squares[r - row0] = plain_row_sum(tile_row(g, r), g->cols);
     return STERNA_OK;
 }
 
@@ -40,10 +40,11 @@ static int32_t TIER(adafactor_squares)(const sterna_adafactor_step *step, const 
 
 /* ---------------------------------------------------------------- AdamW */
 
-/* Up to 64 columns from c on of a row: gradients become deltas. */
-INLINE void adamw_columns(const adamw_rule *rule, float *row, moment_block m, moment_block v) {
+/* Up to 64 columns of a row: gradients become deltas. */
+INLINE void adamw_columns(const adamw_rule *rule, float *row, moment_block m, moment_block v, int first_block,
+                          adamw_words *words) {
     vfloat delta[VECTORS];
-    adamw_block(rule, row, m, v, delta);
+    adamw_block(rule, row, m, v, first_block, words, delta);
 #pragma GCC unroll 8
     for (int i = 0; i < VECTORS; i++) {
         int n = lanes_left(m.count, i * LANES);
@@ -51,19 +52,35 @@ INLINE void adamw_columns(const adamw_rule *rule, float *row, moment_block m, mo
     }
 }
 
+/* Row r. The types of the state are constants where this is inlined, unless they differ from each other. */
+INLINE void adamw_row_of(const adamw_rule *rule, float *row, sterna_moment m, sterna_moment v, int64_t r) {
+    adamw_words words;
+    int64_t c = 0;
+    for (; c + STERNA_BLOCK <= m.cols; c += STERNA_BLOCK)
+        adamw_columns(rule, row + c, block_of(&m, r, c, STERNA_BLOCK), block_of(&v, r, c, STERNA_BLOCK), c == 0, &words);
+    int left = (int)(m.cols - c);
+    if (left) adamw_columns(rule, row + c, block_of(&m, r, c, left), block_of(&v, r, c, left), c == 0, &words);
+}
+
+INLINE void adamw_row_typed(const adamw_rule *rule, float *row, sterna_moment m, sterna_moment v, int64_t r,
+                            int32_t type) {
+    m.type = v.type = type;
+    adamw_row_of(rule, row, m, v, r);
+}
+
+static void adamw_row(const adamw_rule *rule, float *row, const sterna_moment *m, const sterna_moment *v, int64_t r) {
+    if (m->type != v->type) adamw_row_of(rule, row, *m, *v, r);
+    else if (m->type == STERNA_F32) adamw_row_typed(rule, row, *m, *v, r, STERNA_F32);
+    else if (m->type == STERNA_BF16) adamw_row_typed(rule, row, *m, *v, r, STERNA_BF16);
+    else adamw_row_typed(rule, row, *m, *v, r, STERNA_I8);
+}
+
 static int32_t TIER(adamw)(const sterna_adamw_step *step, const sterna_matrix *g, const sterna_moment *m,
                            const sterna_moment *v, double *squares, int64_t row0, int64_t row1) {
     int32_t status = scan_tile(g, step->factor, squares, row1 - row0);
     if (status) return status;
     adamw_rule rule = make_adamw_rule(step);
-    for (int64_t r = row0; r < row1; r++) {
-        float *row = tile_row(g, r - row0);
-        int64_t c = 0;
-        for (; c + STERNA_BLOCK <= m->cols; c += STERNA_BLOCK)
-            adamw_columns(&rule, row + c, block_of(m, r, c, STERNA_BLOCK), block_of(v, r, c, STERNA_BLOCK));
-        int left = (int)(m->cols - c);
-        if (left) adamw_columns(&rule, row + c, block_of(m, r, c, left), block_of(v, r, c, left));
-    }
+    for (int64_t r = row0; r < row1; r++) adamw_row(&rule, tile_row(g, r - row0), m, v, r);
     return STERNA_OK;
 }
 
@@ -75,7 +92,7 @@ typedef struct momentum_rule {
 } momentum_rule;
 
 INLINE void momentum_block(const momentum_rule *rule, float *g, moment_block m, float factor,
-                           const float *col_factor) {
+                           const float *col_factor, int first_block, moment_words *words) {
     vfloat first[VECTORS];
     fetch_ahead(m);
     load_moment(m, SIGNED, first);
@@ -85,7 +102,8 @@ INLINE void momentum_block(const momentum_rule *rule, float *g, moment_block m, 
         first[i] = splat(rule->momentum) * first[i] + splat(rule->share) * gradient;
         store_floats(g + at, splat(rule->rate) * first[i], n);
     }
-    store_moment(m, SIGNED, first, &rule->keys);
+    draw_words(&rule->keys, m, SIGNED, first_block, words);
+    store_moment(m, SIGNED, first, words);
 }
 
 /* Row r of the moment, or no moment at all: delta = rate g. */
@@ -95,9 +113,10 @@ static void momentum_row(const momentum_rule *rule, float *row, int64_t cols, co
         int n = cols - c < LANES ? (int)(cols - c) : LANES;
         store_floats(row + c, scaled_gradient(row, c, n, factor, col_factor) * splat(rule->rate), n);
     }
+    moment_words words;
     for (int64_t c = 0; c < cols && m; c += STERNA_BLOCK) {
         int count = cols - c < STERNA_BLOCK ? (int)(cols - c) : STERNA_BLOCK;
-        momentum_block(rule, row + c, block_of(m, r, c, count), factor, col_factor ? col_factor + c : 0);
+        momentum_block(rule, row + c, block_of(m, r, c, count), factor, col_factor ? col_factor + c : 0, c == 0, &words);
     }
 }
 
