@@ -8,7 +8,6 @@ import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /**
  * The weights a training starts from: N(0, 0.02 squared), and 1 for norms; packed weights are the codes
@@ -70,38 +69,7 @@ final class Initializer {
             MemorySegment statistics = temporary.section(MemoryKind.SCRATCH).allocate(w.rows() * rowBytes);
             tiles(parameter, (x, r0, r1, worker) ->
                     engine.kernels().statistics(x, scaling.group(), statistics.asSlice(r0 * rowBytes), 0, r1 - r0));
-            long sets = scaling.count(w.rows(), w.cols());
-            long runs = w.rows() * groups / sets;
-            for (long i = 0; i < sets; i++) {
-                w.scales().setAtIndex(ValueLayout.JAVA_FLOAT, i, scale(statistics, i * runs, runs, weights(w, i), w.grid().qp()));
-            }
+            rule.setScales(w, statistics);
         }
-    }
-
-    /** Weights that share scale number i. */
-    private static long weights(PackedMatrix w, long i) {
-        return switch (w.scaling().kind()) {
-            case TENSOR -> w.rows() * w.cols();
-            case ROW -> w.cols();
-            case GROUP -> {
-                long group = w.scaling().group();
-                yield Math.min(group, w.cols() - i % w.scaling().groups(w.cols()) * group);
-            }
-        };
-    }
-
-    /** The scale of {@code runs} runs of statistics from number {@code first} on, summed in order. */
-    private float scale(MemorySegment statistics, long first, long runs, long weights, int qp) {
-        double sumAbs = 0;
-        double maxAbs = 0;
-        double sum = 0;
-        double squares = 0;
-        for (long i = first * Kernels.STATISTICS; i < (first + runs) * Kernels.STATISTICS; i += Kernels.STATISTICS) {
-            sumAbs += statistics.getAtIndex(ValueLayout.JAVA_DOUBLE, i);
-            maxAbs = Math.max(maxAbs, statistics.getAtIndex(ValueLayout.JAVA_DOUBLE, i + 1));
-            sum += statistics.getAtIndex(ValueLayout.JAVA_DOUBLE, i + 2);
-            squares += statistics.getAtIndex(ValueLayout.JAVA_DOUBLE, i + 3);
-        }
-        return rule.scale(sumAbs, maxAbs, sum, squares, weights, qp);
     }
 }

@@ -1,5 +1,10 @@
 package io.sterna.nn;
 
+import io.sterna.kernel.Kernels;
+import io.sterna.tensor.PackedMatrix;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
 /**
  * How the scale (the grid step) of packed weights follows from the initial weights that share it; the
  * scale stays fixed during training.
@@ -50,6 +55,48 @@ public record ScaleRule(Kind kind, double sigma) {
             return sigma(Double.parseDouble(text.substring("sigma:".length())));
         }
         throw new IllegalArgumentException("scale rule \"" + text + "\": expected absmean, absmax or sigma:K");
+    }
+
+    /**
+     * Sets the scales of packed weights.
+     *
+     * @param statistics of the weights to be packed, as {@link Kernels#statistics} gives them: a set for each run of
+     *     columns of a row that shares a scale, all rows in order
+     */
+    void setScales(PackedMatrix w, MemorySegment statistics) {
+        long sets = w.scaling().count(w.rows(), w.cols());
+        long runs = w.rows() * w.scaling().groups(w.cols()) / sets;
+        for (long i = 0; i < sets; i++) {
+            float scale = scale(statistics, i * runs, runs, weights(w, i), w.grid().qp());
+            w.scales().setAtIndex(ValueLayout.JAVA_FLOAT, i, scale);
+        }
+    }
+
+    /** Weights that share scale number i. */
+    private static long weights(PackedMatrix w, long i) {
+        return switch (w.scaling().kind()) {
+            case TENSOR -> w.rows() * w.cols();
+            case ROW -> w.cols();
+            case GROUP -> {
+                long group = w.scaling().group();
+                yield Math.min(group, w.cols() - i % w.scaling().groups(w.cols()) * group);
+            }
+        };
+    }
+
+    /** The scale of {@code runs} sets of statistics from number {@code first} on, summed in order. */
+    private float scale(MemorySegment statistics, long first, long runs, long weights, int qp) {
+        double sumAbs = 0;
+        double maxAbs = 0;
+        double sum = 0;
+        double squares = 0;
+        for (long i = first * Kernels.STATISTICS; i < (first + runs) * Kernels.STATISTICS; i += Kernels.STATISTICS) {
+            sumAbs += statistics.getAtIndex(ValueLayout.JAVA_DOUBLE, i);
+            maxAbs = Math.max(maxAbs, statistics.getAtIndex(ValueLayout.JAVA_DOUBLE, i + 1));
+            sum += statistics.getAtIndex(ValueLayout.JAVA_DOUBLE, i + 2);
+            squares += statistics.getAtIndex(ValueLayout.JAVA_DOUBLE, i + 3);
+        }
+        return scale(sumAbs, maxAbs, sum, squares, weights, qp);
     }
 
     /**

@@ -12,6 +12,7 @@ final class Defaults {
     private record Length(int batch, long steps) {}
 
     private static final Length LONG = new Length(8, 10_000);
+    private static final Length TUNING = new Length(8, 1_000);
     private static final Map<String, Length> LENGTHS = Map.of(
             "nano", new Length(16, 1_500),
             "8m", new Length(32, 2_000),
@@ -19,13 +20,18 @@ final class Defaults {
 
     /** Widths below this take a larger learning rate; see {@link #rate}. */
     private static final double REFERENCE_WIDTH = 768;
+    private static final double TUNING_SHARE = 0.2;
 
     private Defaults() {}
 
     /** Fills every setting that is null, as far as those set before tell. */
     static void fill(TrainConfig c) {
-        c.preset = or(c.preset, "nano");
-        model(c, LlamaConfig.preset(c.preset));
+        if (c.init == null) {
+            c.preset = or(c.preset, "nano");
+            model(c, LlamaConfig.preset(c.preset));
+        } else if (!InitialModel.isSettled(c)) {
+            InitialModel.of(c).settle(c);
+        }
         method(c);
         data(c);
         run(c);
@@ -72,7 +78,7 @@ final class Defaults {
     }
 
     private static void run(TrainConfig c) {
-        Length length = LENGTHS.getOrDefault(c.preset, LONG);
+        Length length = c.init == null ? LENGTHS.getOrDefault(c.preset, LONG) : TUNING;
         c.steps = or(c.steps, length.steps);
         c.batch = or(c.batch, length.batch);
         c.accumulate = or(c.accumulate, 1);
@@ -109,11 +115,12 @@ final class Defaults {
 
     /**
      * The peak learning rate: at width 768, 1.5e-3 for BitNet's latent weights and 1e-3 otherwise; narrower
-     * models take more, as one over the root of the width.
+     * models take more, as one over the root of the width. A model that has been trained takes a fifth.
      */
     private static double rate(TrainConfig c) {
         double atReference = c.method.equals("bitnet") ? 1.5e-3 : 1e-3;
-        double scaled = atReference * Math.sqrt(REFERENCE_WIDTH / c.hidden);
+        double share = c.init == null ? 1 : TUNING_SHARE;
+        double scaled = share * atReference * Math.sqrt(REFERENCE_WIDTH / c.hidden);
         return Math.round(scaled * 1e5) / 1e5;
     }
 

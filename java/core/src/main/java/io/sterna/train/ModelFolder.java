@@ -82,9 +82,14 @@ public record ModelFolder(Path path, TrainConfig config) {
         return Parts.of(config).method();
     }
 
+    /** Where its tokenizer is, unless its tokens are bytes. */
+    Path tokenizerFile() {
+        return path.resolve(TOKENIZER);
+    }
+
     /** Its tokenizer. */
     public Tokenizer tokenizer(PreparedData.TokenizerLoader loader) throws IOException {
-        Path file = path.resolve(TOKENIZER);
+        Path file = tokenizerFile();
         return Files.exists(file) ? loader.load(file) : new ByteTokenizer();
     }
 

@@ -29,7 +29,7 @@ public final class RunFacts {
     public static Map<String, String> ofPlan(TrainConfig c, MemoryPlan plan) {
         Map<String, String> facts = new LinkedHashMap<>();
         facts.put("model", format("%s: %d layers of %d, vocabulary %,d, %.2f M parameters, %.1f MFLOP a token",
-                c.preset, c.layers, c.hidden, c.vocab, plan.totalParameters() / 1e6, plan.flopPerToken() / 1e6));
+                c.init == null ? c.preset : "from " + c.init, c.layers, c.hidden, c.vocab, plan.totalParameters() / 1e6, plan.flopPerToken() / 1e6));
         facts.put("method", format("%s%s, %s with %s state, lr %s %s",
                 c.method, c.bits == null ? "" : " " + c.bits + " bits", c.optimizer, c.state, c.lr, c.schedule));
         List<String> parts = new ArrayList<>();

@@ -25,6 +25,9 @@ public final class TrainConfig {
     @Describe(group = MODEL, value = "nano|8m|30m|130m|320m|1b", text = "Shape of the model; settings below override it.")
     public String preset;
 
+    @Describe(group = MODEL, value = "DIR", text = "Start from this model: its weights, shape and tokenizer; floats become 8 bits unless told otherwise.")
+    public String init;
+
     @Describe(group = MODEL, value = "N", text = "Width of the residual stream.")
     public Integer hidden;
 

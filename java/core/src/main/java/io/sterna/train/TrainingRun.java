@@ -75,22 +75,34 @@ public final class TrainingRun implements AutoCloseable {
      * Starts a new run.
      *
      * @param loader reads a {@code tokenizer.json} that the configuration names
-     * @throws ConfigException       for a setting that cannot be, or a run folder that holds something
+     * @throws ConfigException       for a setting that cannot be or contradicts the initial model, or a run folder
+     *     that holds something
      * @throws io.sterna.data.DataException for data that cannot be read or is too little
      * @throws TrainingException     when the machine has not got the memory
      */
     public static TrainingRun open(TrainConfig config, TrainListener listener, PreparedData.TokenizerLoader loader)
             throws IOException {
-        TrainConfig c = config.resolved();
+        TrainConfig given = config.copy();
+        if (given.init != null) {
+            InitialModel.of(given).settle(given);
+        }
+        TrainConfig c = given.resolved();
         RunFolder folder = RunFolder.choose(c.out, name(c));
         Kernels kernels = Kernels.best(); // before the long preparation, should there be none
         MemoryCheck.require(plan(c)); // the same; once more when the tokenizer has said its vocabulary
         PreparedData data = PreparedData.prepare(c, loader, listener);
+        if (c.init != null && data.tokenizer().vocabSize() != c.vocab) {
+            throw new ConfigException("init " + c.init + ": its tokenizer has " + data.tokenizer().vocabSize()
+                    + " tokens, its embeddings " + c.vocab + "; restore the files of the model");
+        }
         c.vocab = data.tokenizer().vocabSize();
         c.cache = Path.of(c.cache).toAbsolutePath().normalize().toString();
         c.out = folder.path().toString();
         TrainingRun run = ready(c, listener, folder, data, kernels);
         try {
+            if (c.init != null) {
+                InitialModel.of(c).write(run.trainer.model(), kernels);
+            }
             folder.create(c);
             return run;
         } catch (IOException | RuntimeException | Error e) {
@@ -216,7 +228,8 @@ public final class TrainingRun implements AutoCloseable {
 
     private static String name(TrainConfig c) {
         String bits = c.bits == null ? "" : "-" + c.bits;
-        return c.preset + "-" + c.method + bits + (c.forward.equals("ternary") ? "-ternary" : "");
+        String model = c.init == null ? c.preset : "tuned";
+        return model + "-" + c.method + bits + (c.forward.equals("ternary") ? "-ternary" : "");
     }
 
     /** The run folder. */
