@@ -1,15 +1,26 @@
 package io.sterna.cli;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.sterna.infer.BatchGenerator;
+import io.sterna.infer.ContextException;
 import io.sterna.infer.Generation;
 import io.sterna.infer.GenerationOptions;
 import io.sterna.infer.Generator;
 import io.sterna.infer.Model;
 import io.sterna.infer.Session;
+import io.sterna.infer.SessionGroup;
 import io.sterna.tensor.FloatType;
+import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -22,13 +33,23 @@ import picocli.CommandLine.Spec;
         name = "generate",
         mixinStandardHelpOptions = true,
         sortOptions = false,
-        description = "Continues a text with a trained model; prints both as the text comes.")
+        description = {
+            "Continues a text with a trained model; prints both as the text comes.",
+            "With --prompts many texts at once, --batch of them side by side, each as it would be alone; prints a line of JSON"
+                + " for each, in the order of the prompts."
+        })
 final class GenerateCommand implements Callable<Integer> {
     @Mixin
     private ModelOptions model;
 
     @Option(names = "--prompt", paramLabel = "TEXT", description = "The text to continue; default standard input. \"\" starts a document.")
     private String prompt;
+
+    @Option(names = "--prompts", paramLabel = "FILE", description = "A text to continue on every line.")
+    private Path prompts;
+
+    @Option(names = "--batch", paramLabel = "N", defaultValue = "8", description = "Texts side by side, with --prompts. Default: ${DEFAULT-VALUE}")
+    private int batch;
 
     @Mixin
     private SamplingOptions sampling;
@@ -42,6 +63,9 @@ final class GenerateCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         GenerationOptions options = sampling.read();
+        if (prompts != null) {
+            return generateMany(options);
+        }
         PrintWriter out = spec.commandLine().getOut();
         try (Model loaded = model.load(); Session session = model.session(loaded, FloatType.BF16)) {
             String text = prompt == null ? new String(System.in.readAllBytes(), StandardCharsets.UTF_8) : prompt;
@@ -56,6 +80,69 @@ final class GenerateCommand implements Callable<Integer> {
         return 0;
     }
 
+    private int generateMany(GenerationOptions options) throws IOException {
+        if (prompt != null) {
+            throw new ConfigException("prompt and prompts: give one of them");
+        }
+        List<String> lines = new String(Files.readAllBytes(prompts), StandardCharsets.UTF_8).lines().toList();
+        try (Model loaded = model.load(); SessionGroup group = model.group(loaded, FloatType.BF16, batch)) {
+            long start = System.nanoTime();
+            long tokens = generateMany(lines, new BatchGenerator(group, loaded.tokenizer()), options);
+            if (!quiet) {
+                spec.commandLine().getErr().println(Units.format("%d texts, %d tokens, %.1f tokens/s", lines.size(), tokens,
+                        tokens * 1e9 / (System.nanoTime() - start)));
+            }
+        }
+        return 0;
+    }
+
+    /** Tokens generated. */
+    private long generateMany(List<String> lines, BatchGenerator generator, GenerationOptions options) throws IOException {
+        Map<Integer, Integer> lineOf = new HashMap<>(); // of a place
+        Map<Integer, Generation> finished = new HashMap<>(); // by line
+        long tokens = 0;
+        int next = 0;
+        int printed = 0;
+        while (printed < lines.size()) {
+            while (next < lines.size() && !generator.isFull()) {
+                lineOf.put(add(generator, lines, next, options), next);
+                next++;
+            }
+            generator.step().forEach((place, generation) -> finished.put(lineOf.get(place), generation));
+            for (Generation g = finished.remove(printed); g != null; g = finished.remove(printed)) {
+                print(lines.get(printed), printed, g);
+                tokens += g.tokens();
+                printed++;
+            }
+        }
+        return tokens;
+    }
+
+    private int add(BatchGenerator generator, List<String> lines, int line, GenerationOptions options) {
+        try {
+            return generator.add(lines.get(line), options, piece -> { });
+        } catch (ContextException e) {
+            throw new ConfigException(prompts + " line " + (line + 1) + ": " + e.getMessage(), e);
+        }
+    }
+
+    private void print(String text, int index, Generation g) throws IOException {
+        Map<String, Object> result = new LinkedHashMap<>();
+        result.put("index", index);
+        result.put("prompt", text);
+        result.put("text", g.text());
+        result.put("end", end(g));
+        result.put("prompt_tokens", g.promptTokens());
+        result.put("tokens", g.tokens());
+        PrintWriter out = spec.commandLine().getOut();
+        out.println(new ObjectMapper().writeValueAsString(result));
+        out.flush();
+    }
+
+    private static String end(Generation g) {
+        return g.end().name().toLowerCase(Locale.ROOT).replace('_', ' ');
+    }
+
     static void print(PrintWriter out, String piece) {
         out.print(piece);
         out.flush();
@@ -65,6 +152,6 @@ final class GenerateCommand implements Callable<Integer> {
     static String speeds(Generation g) {
         return Units.format("prompt %d tokens, %.1f tokens/s; generation %d tokens, %.1f tokens/s; %s",
                 g.promptTokens(), g.promptTokens() / g.promptSeconds(), g.tokens(), g.tokens() / g.generationSeconds(),
-                g.end().name().toLowerCase(Locale.ROOT).replace('_', ' '));
+                end(g));
     }
 }

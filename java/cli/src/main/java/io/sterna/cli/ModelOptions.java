@@ -2,6 +2,7 @@ package io.sterna.cli;
 
 import io.sterna.infer.Model;
 import io.sterna.infer.Session;
+import io.sterna.infer.SessionGroup;
 import io.sterna.infer.SessionOptions;
 import io.sterna.tensor.FloatType;
 import io.sterna.train.ConfigException;
@@ -29,6 +30,15 @@ final class ModelOptions {
         int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
         int tokens = context == null ? model.config().seqLen() : context;
         return new SessionOptions(tokens, cacheType, workers);
+    }
+
+    /** Sessions side by side, each as the options say. */
+    SessionGroup group(Model model, FloatType cacheType, int sequences) {
+        try {
+            return model.group(options(model, cacheType), sequences);
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
     }
 
     /** A session as the options say. */

@@ -81,6 +81,29 @@ class CommandsTest {
     }
 
     @Test
+    void manyPromptsGiveTheTextsOfEach() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        Path prompts = Files.writeString(folder.resolve("prompts.txt"), "int x\n\nint\nx = 3;\nint x\n");
+        List<String> command = List.of("generate", "--model", folder.resolve("run").toString(), "--max-tokens", "5", "--prompts", prompts.toString());
+        List<String> two = new ArrayList<>(command);
+        two.addAll(List.of("--batch", "2", "--quiet"));
+        Outcome many = run(two);
+        assertEquals(0, many.code, many.err);
+        List<JsonNode> texts = new ArrayList<>();
+        for (String line : many.out.lines().toList()) {
+            texts.add(new ObjectMapper().readTree(line));
+        }
+        assertEquals(List.of("int x", "", "int", "x = 3;", "int x"), texts.stream().map(t -> t.get("prompt").asText()).toList());
+        assertEquals(texts.get(0).get("text"), texts.get(4).get("text"));
+        String alone = run(List.of("generate", "--model", folder.resolve("run").toString(), "--max-tokens", "5", "--prompt", "int x")).out;
+        assertEquals(alone.strip(), ("int x" + texts.get(0).get("text").asText()).strip());
+        Files.writeString(prompts, "int\n" + "int ".repeat(50));
+        Outcome refused = run(command);
+        assertEquals(2, refused.code);
+        assertTrue(refused.err.contains("prompts.txt line 2: prompt of") && refused.err.contains("the context holds 16"), refused.err);
+    }
+
+    @Test
     void aConversationGoesOnUntilTheEndOfInput() {
         assertEquals(0, run(train("run", "--steps", "6")).code);
         Outcome chat = runWith("int\n/new\nint\nx\n/quit\nnever read", List.of("chat", "--model", folder.resolve("run").toString(),
@@ -207,13 +230,14 @@ class CommandsTest {
         "train --resume nowhere             | 2 | sterna: run folder nowhere: no such folder",
         "train --method dtq                 | 2 | did you mean dqt?",
         "export --model m --format x --out o | 2 | sterna: format \"x\": expected hf",
-        "import nowhere --out o             | 1 | sterna: nowhere/config.json: no such file",
+        "import nowhere --out o             | 1 | sterna: model nowhere: no config.json there",
         "generate                           | 2 | Missing required option: '--model=DIR'",
         "eval --model nowhere --data no.txt | 1 | sterna: no.txt: no such file",
         "eval --model m                     | 2 | sterna: nothing to measure: give a text with --data, or --tasks",
         "eval --model m --tasks piqa        | 2 | sterna: tasks piqa: name the folder of their files with --task-data",
         "eval --model m --tasks a --task-data d --limit 0 | 2 | sterna: limit 0: must be at least 1",
         "chat --model nowhere               | 2 | sterna: model nowhere: no config.json there",
+        "generate --model m --prompt x --prompts f | 2 | sterna: prompt and prompts: give one of them",
         "generate --model nowhere           | 2 | sterna: model nowhere: no config.json there",
         "bench kernels --bits 9             | 2 | sterna: bits \"9\"",
         "bench kernels --shape 3            | 2 | sterna: shape \"3\"",

@@ -7,4 +7,9 @@ public final class ContextException extends IllegalArgumentException {
     ContextException(String message) {
         super(message);
     }
+
+    static ContextException ofPrompt(int tokens, int behind, int context) {
+        return new ContextException("prompt of " + tokens + " tokens behind " + behind + ": the context holds " + context
+                + "; shorten the prompt");
+    }
 }

@@ -33,19 +33,17 @@ public final class Generator {
     public Generation generate(String prompt, GenerationOptions options, Consumer<String> sink) {
         long start = System.nanoTime();
         int promptTokens = appendPrompt(prompt);
-        long ready = System.nanoTime();
-        TextStream text = new TextStream(options.stops(), sink);
-        Sampler sampler = new Sampler(options.sampling(), tokenizer.vocabSize());
-        Generation.End end = null;
-        int count = 0;
-        while (end == null) {
-            int token = next(sampler);
-            count++;
-            end = accept(token, count, text, options);
+        Continuation text = new Continuation(tokenizer, options, sink, promptTokens, start);
+        while (true) {
+            session.logits(logits);
+            int[] history = session.tokens();
+            int token = text.next(logits, history, history.length == session.context());
+            if (text.hasEnded()) {
+                unseen.add(token); // the session sees it when there is more to say
+                return text.finish();
+            }
+            session.append(token);
         }
-        text.finish();
-        long done = System.nanoTime();
-        return new Generation(text.text(), end, promptTokens, count, (ready - start) * 1e-9, (done - ready) * 1e-9);
     }
 
     private int appendPrompt(String prompt) {
@@ -58,31 +56,10 @@ public final class Generator {
         byte[] utf8 = prompt.getBytes(StandardCharsets.UTF_8);
         tokenizer.encoder(false).encode(utf8, 0, utf8.length, tokens);
         if (tokens.size() > session.context() - session.length()) {
-            throw new ContextException("prompt of " + tokens.size() + " tokens behind " + session.length()
-                    + ": the context holds " + session.context() + "; shorten the prompt");
+            throw ContextException.ofPrompt(tokens.size(), session.length(), session.context());
         }
         session.append(tokens.toArray());
         unseen.clear();
         return tokens.size();
-    }
-
-    private int next(Sampler sampler) {
-        session.logits(logits);
-        return sampler.choose(logits, session.tokens(), session.length());
-    }
-
-    /** Takes a token into text and session; why the text ends with it, or null. */
-    private Generation.End accept(int token, int count, TextStream text, GenerationOptions options) {
-        boolean ended = token == tokenizer.endToken();
-        boolean stopped = !ended && text.append(tokenizer.bytes(token));
-        boolean enough = count == options.maxTokens();
-        boolean full = session.length() == session.context();
-        if (ended || stopped || enough || full) {
-            unseen.add(token); // the session sees it when there is more to say
-            return ended ? Generation.End.END_OF_TEXT : stopped ? Generation.End.STOP_STRING
-                    : enough ? Generation.End.MAX_TOKENS : Generation.End.CONTEXT_FULL;
-        }
-        session.append(token);
-        return null;
     }
 }

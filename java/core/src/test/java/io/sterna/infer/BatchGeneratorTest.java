@@ -1,0 +1,140 @@
+package io.sterna.infer;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class BatchGeneratorTest {
+    private static final List<String> PROMPTS = List.of("the tern", "", "over the sea", "ice", "the", "north over", "and", "s", "t", "fl", "a ");
+
+    @TempDir
+    private static Path folder;
+
+    /** Eleven texts of different lengths and samplings in 1, 3 and 11 places, against a session for each. */
+    @ParameterizedTest
+    @ValueSource(strings = {"bits 1.58", "bits 8", "bits 4 scale row", "method fp32", "method bf16", "bits 1.58 float-type bf16"})
+    void eachTextIsAsAlone(String settings) throws IOException {
+        try (Model model = Model.load(TinyModel.train(folder, settings.split(" ")))) {
+            List<Generation> alone = new ArrayList<>();
+            for (int i = 0; i < PROMPTS.size(); i++) {
+                try (Session session = model.session(SessionOptions.of(model))) {
+                    alone.add(new Generator(session, model.tokenizer()).generate(PROMPTS.get(i), options(i), piece -> { }));
+                }
+            }
+            for (int places : new int[] {1, 3, 11}) {
+                List<Generation> together = generate(model, places);
+                for (int i = 0; i < PROMPTS.size(); i++) {
+                    assertEquals(alone.get(i).text(), together.get(i).text(), i + " of " + places);
+                    assertEquals(alone.get(i).end(), together.get(i).end());
+                    assertEquals(alone.get(i).tokens(), together.get(i).tokens());
+                    assertEquals(alone.get(i).promptTokens(), together.get(i).promptTokens());
+                }
+            }
+        }
+    }
+
+    private static GenerationOptions options(int i) {
+        Sampling sampling = i % 2 == 0 ? Sampling.greedy() : Sampling.of(i).withTemperature(1.3);
+        return GenerationOptions.of(5 + 3 * i).withStops(i == 3 ? "e" : "never").withSampling(sampling);
+    }
+
+    private static List<Generation> generate(Model model, int places) {
+        Generation[] results = new Generation[PROMPTS.size()];
+        Map<Integer, Integer> textOf = new HashMap<>();
+        try (SessionGroup group = model.group(SessionOptions.of(model).withThreads(2), places)) {
+            BatchGenerator generator = new BatchGenerator(group, model.tokenizer());
+            int next = 0;
+            while (next < PROMPTS.size() || generator.active() > 0) {
+                if (next < PROMPTS.size() && !generator.isFull()) { // one a step: some begin while others go on
+                    textOf.put(generator.add(PROMPTS.get(next), options(next), piece -> { }), next);
+                    next++;
+                }
+                generator.step().forEach((place, generation) -> results[textOf.get(place)] = generation);
+            }
+        }
+        return List.of(results);
+    }
+
+    /** Not only the same tokens: for up to eight sequences and more the same bits. */
+    @ParameterizedTest
+    @ValueSource(strings = {"bits 1.58", "method fp32", "method bf16"})
+    void logitsAreThoseOfOneSequence(String settings) throws IOException {
+        int[] sequences = IntStream.range(0, 11).toArray();
+        try (Model model = Model.load(TinyModel.train(folder, settings.split(" ")));
+                SessionGroup group = model.group(SessionOptions.of(model), 11);
+                Session session = model.session(SessionOptions.of(model))) {
+            float[][] together = new float[11][model.config().vocab()];
+            float[] alone = new float[model.config().vocab()];
+            for (int step = 0; step < 6; step++) {
+                int[][] more = new int[11][];
+                for (int i = 0; i < 11; i++) {
+                    more[i] = new int[] {"the tern".charAt((step + i) % 8)};
+                }
+                group.append(more);
+            }
+            group.logits(sequences, together);
+            for (int i = 0; i < 11; i++) {
+                session.truncate(0);
+                for (int step = 0; step < 6; step++) {
+                    session.append("the tern".charAt((step + i) % 8));
+                }
+                session.logits(alone);
+                assertArrayEquals(alone, together[i], "sequence " + i);
+            }
+        }
+    }
+
+    @Test
+    void aPlaceIsFreeWhenItsTextEndsOrIsGivenUp() throws IOException {
+        try (Model model = Model.load(TinyModel.train(folder, "bits", "1.58")); SessionGroup group = model.group(SessionOptions.of(model), 2)) {
+            BatchGenerator generator = new BatchGenerator(group, model.tokenizer());
+            assertTrue(generator.step().isEmpty());
+            int first = generator.add("the", GenerationOptions.of(2), piece -> { });
+            int second = generator.add("tern", GenerationOptions.of(30).withSampling(Sampling.greedy()), piece -> { });
+            assertThrows(IllegalStateException.class, () -> generator.add("x", GenerationOptions.of(1), piece -> { }));
+            assertTrue(generator.step().isEmpty());
+            assertEquals(2, generator.step().get(first).tokens());
+            assertFalse(generator.isFull());
+            generator.cancel(second);
+            assertEquals(0, generator.active());
+            String message = assertThrows(ContextException.class,
+                    () -> generator.add("x".repeat(32), GenerationOptions.of(1), piece -> { })).getMessage();
+            assertTrue(message.contains("prompt of 33 tokens behind 0: the context holds 32"), message);
+            assertEquals(0, generator.active());
+        }
+    }
+
+    @Test
+    void aSequenceBeginsAsAnother() throws IOException {
+        try (Model model = Model.load(TinyModel.train(folder, "bits", "1.58")); SessionGroup group = model.group(SessionOptions.of(model), 3)) {
+            float[][] logits = new float[2][model.config().vocab()];
+            group.append(new int[][] {{256, 't', 'h', 'e', ' '}, {}, {'x'}});
+            group.copy(0, 1, 4);
+            assertArrayEquals(new int[] {256, 't', 'h', 'e'}, group.tokens(1));
+            assertThrows(IllegalStateException.class, () -> group.logits(new int[] {1}, logits));
+            group.append(new int[][] {{}, {' '}, {}});
+            group.append(new int[][] {{'t'}, {'t'}, {}});
+            group.logits(new int[] {0, 1}, logits);
+            assertArrayEquals(logits[0], logits[1], 1e-4f);
+            assertThrows(IllegalArgumentException.class, () -> group.copy(0, 1, 7));
+            assertThrows(IllegalArgumentException.class, () -> group.append(new int[][] {{1}}));
+            assertThrows(IllegalArgumentException.class, () -> group.append(new int[3][0]));
+            assertEquals(1, group.length(2));
+            assertThrows(IllegalArgumentException.class, () -> model.group(SessionOptions.of(model), 0));
+        }
+    }
+}
