@@ -19,6 +19,7 @@ void sterna_fill_reference(sterna_table *t) {
 void sterna_fill_avx2(sterna_table *t) {
     sterna_avx2_gemm(t);
     sterna_avx2_linear(t);
+    sterna_avx2_gradient(t);
     sterna_avx2_rng(t);
     sterna_avx2_grid(t);
     sterna_avx2_update(t);
@@ -31,6 +32,7 @@ void sterna_fill_avx2(sterna_table *t) {
 
 void sterna_fill_avx512(sterna_table *t) {
     sterna_avx512_linear(t);
+    sterna_avx512_gradient(t);
     sterna_avx512_gemm(t);
     sterna_avx512_rng(t);
     sterna_avx512_grid(t);
