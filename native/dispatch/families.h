@@ -50,5 +50,6 @@ void sterna_avx512_gradient(sterna_table *t);
 void sterna_avx512vnni_linear(sterna_table *t);
 void sterna_avx512vnni_gradient(sterna_table *t);
 void sterna_amx_linear(sterna_table *t);
+void sterna_amx_gradient(sterna_table *t);
 
 #endif

@@ -52,6 +52,7 @@ void sterna_fill_avx512vnni(sterna_table *t) {
 
 void sterna_fill_amx(sterna_table *t) {
     sterna_amx_linear(t);
+    sterna_amx_gradient(t);
     sterna_amx_gemm(t);
     sterna_amx_probe(t);
     sterna_amx_attention(t);

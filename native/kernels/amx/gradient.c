@@ -1,0 +1,206 @@
+/*
+ * gradient.c: the products of int8 gradients in tiles of 32 rows by 32 columns: four sums, two tiles of left, two
+ * of right.
+ *
+ * The four products of a step take 64 cycles and read 4 KiB, more than L2 gives. So the 32 rows of left stay in L1,
+ * 16 steps of 64 at a time, and meet every pair of panels, which come from L2. A sum that is longer goes on from
+ * scratch. Finished sums become results a few rows at each step of the next pair: else the tiles would wait.
+ *
+ * Reductions too long for this file's scratch go to AVX-512 VNNI.
+ */
+#include "dispatch/families.h"
+#include "kernels/amx/tile.h"
+#include "kernels/template/product.h"
+
+enum {
+    TILE = 16,           /* rows, or columns, of a tile */
+    PAIR = 2 * TILE,
+    TILE_BYTES = TILE * ROW_BLOCK,
+    L1_BLOCKS = 16,      /* of 64 columns of left: 32 KiB of 32 rows */
+    SEGMENT_BLOCKS = 32, /* of 64 rows of right in scratch at a time, when a scale ends within */
+    SEGMENT_GROUPS = SEGMENT_BLOCKS * ROW_BLOCK / STERNA_GRADIENT_GROUP,
+    MAX_BLOCKS = 256,
+    MAX_PAIRS = 16
+};
+
+typedef int32_t pair_sums[2][2][TILE][TILE]; /* panel, tile of left, row, column */
+
+struct product_scratch {
+    int8_t left[MAX_BLOCKS][2][TILE][ROW_BLOCK]; /* columns past R and rows past M are 0 */
+    int32_t left_sums[SEGMENT_GROUPS][PAIR];     /* over a group's columns */
+    pair_sums sums[MAX_PAIRS];
+    uint8_t panels[];
+};
+
+#define PANELS_BYTES (STERNA_SCRATCH_BYTES - (int64_t)sizeof(struct product_scratch))
+_Static_assert(PANELS_BYTES >= 2 * MAX_BLOCKS * TILE_BYTES, "a pair of panels fits");
+
+/* What panels in scratch hold: rows r0... of right, in blocks of 64, and columns col0...col0+cols-1. */
+typedef struct piece {
+    const product *p;
+    struct product_scratch *s;
+    int64_t r0, blocks, group_blocks, col0, cols, panel_bytes;
+} piece;
+
+/* ---------------------------------------------------------------- left */
+
+/* Four rows of left from m on, in tile t from its row i on: the columns of the piece's group g, and their sums. */
+static void copy_rows(const piece *c, int64_t m, int t, int i, int64_t g) {
+    bytes sums[4] = {zero_bytes(), zero_bytes(), zero_bytes(), zero_bytes()};
+    int64_t first = g * c->group_blocks, end = least(first + c->group_blocks, c->blocks);
+    for (int64_t b = first; b < end; b++) {
+        int64_t r = c->r0 + b * ROW_BLOCK, left = c->p->depth - r;
+        __mmask64 columns = left >= ROW_BLOCK ? ~0ull : (1ull << left) - 1;
+        for (int j = 0; j < 4; j++) {
+            const int8_t *from = c->p->left + (m + j) * c->p->left_stride + r;
+            bytes v = m + j < c->p->rows ? _mm512_maskz_loadu_epi8(columns, from) : zero_bytes();
+            sums[j] = _mm512_dpbusd_epi32(sums[j], _mm512_set1_epi8(1), v);
+            _mm512_store_si512(c->s->left[b][t][i + j], v);
+        }
+    }
+    add_lanes_of_four(sums, &c->s->left_sums[g][t * TILE + i]);
+}
+
+/* Rows m...m+31 become tiles. */
+static void pack_left(const piece *c, int64_t m) {
+    for (int64_t g = 0; g * c->group_blocks < c->blocks; g++)
+        for (int i = 0; i < PAIR; i += 4) copy_rows(c, m + i, i / TILE, i % TILE, g);
+}
+
+/* ---------------------------------------------------------------- results */
+
+/* A pair of panels whose sums of the piece's group `group` are complete, for rows m... */
+struct finished {
+    int64_t pair, group, m, cols; /* cols 0: none */
+};
+
+enum { FINISH_ROWS = 2 * PAIR };
+
+static void finish_row(const piece *c, const struct finished *f, int panel, int t, int i) {
+    int64_t m = f->m + t * TILE + i, g = c->r0 / c->p->group + f->group;
+    if (m < c->p->rows && panel * TILE < f->cols)
+        store_sums(c->p, m, c->col0 + f->pair * PAIR + panel * TILE, g, c->s->sums[f->pair][panel][t][i],
+                   c->p->bias * c->s->left_sums[f->group][t * TILE + i]);
+}
+
+/* Rows begin...end-1 of the pair's 64. */
+static void finish_rows(const piece *c, const struct finished *f, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) finish_row(c, f, (int)(i / PAIR), (int)(i / TILE % 2), (int)(i % TILE));
+}
+
+/* ---------------------------------------------------------------- tiles */
+
+INLINE void load_pair(const pair_sums *sums, int resume) {
+    if (!resume) {
+        tile_zero(0);
+        tile_zero(1);
+        tile_zero(2);
+        tile_zero(3);
+        return;
+    }
+    tile_load(0, (*sums)[0][0], TILE * 4);
+    tile_load(1, (*sums)[1][0], TILE * 4);
+    tile_load(2, (*sums)[0][1], TILE * 4);
+    tile_load(3, (*sums)[1][1], TILE * 4);
+}
+
+INLINE void store_pair(pair_sums *sums) {
+    tile_store(0, (*sums)[0][0], TILE * 4);
+    tile_store(1, (*sums)[1][0], TILE * 4);
+    tile_store(2, (*sums)[0][1], TILE * 4);
+    tile_store(3, (*sums)[1][1], TILE * 4);
+}
+
+/* Blocks first...first+blocks-1 of 32 rows (16, when `tiles` is 1) times a pair of panels, while `f` is finished. */
+INLINE void multiply_pair(const piece *c, int64_t pair, int64_t first, int64_t blocks, int tiles, int resume,
+                          const struct finished *f) {
+    const uint8_t *panel0 = c->s->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES, *panel1 = panel0 + c->panel_bytes;
+    const int8_t *left = c->s->left[first][0][0];
+    int64_t rows_a_step = f->cols ? (FINISH_ROWS + blocks - 1) / blocks : 0;
+    load_pair(&c->s->sums[pair], resume);
+    for (int64_t b = 0; b < blocks; b++) {
+        tile_load(4, left + b * 2 * TILE_BYTES, ROW_BLOCK);
+        tile_load(6, panel0 + b * TILE_BYTES, ROW_BLOCK);
+        tile_dot_s8u8(0, 4, 6);
+        tile_load(7, panel1 + b * TILE_BYTES, ROW_BLOCK);
+        tile_dot_s8u8(1, 4, 7);
+        if (tiles == 2) {
+            tile_load(5, left + b * 2 * TILE_BYTES + TILE_BYTES, ROW_BLOCK);
+            tile_dot_s8u8(2, 5, 6);
+            tile_dot_s8u8(3, 5, 7);
+        }
+        finish_rows(c, f, least(b * rows_a_step, FINISH_ROWS), least((b + 1) * rows_a_step, FINISH_ROWS));
+    }
+    store_pair(&c->s->sums[pair]);
+}
+
+/* Blocks first...first+blocks-1, all of group g, of rows m... and every pair. Returns what is left to finish: nothing
+ * before the group's last blocks. */
+static struct finished multiply_pairs(const piece *c, int64_t m, int64_t g, int64_t first, int64_t blocks,
+                                      struct finished before) {
+    int64_t begin = g * c->group_blocks, end = least(begin + c->group_blocks, c->blocks);
+    for (int64_t pair = 0; pair * PAIR < c->cols; pair++) {
+        if (c->p->rows - m <= TILE) multiply_pair(c, pair, first, blocks, 1, first > begin, &before);
+        else multiply_pair(c, pair, first, blocks, 2, first > begin, &before);
+        before = (struct finished){pair, g, m, first + blocks == end ? least(PAIR, c->cols - pair * PAIR) : 0};
+    }
+    return before;
+}
+
+/* Rows m...m+31. */
+static void multiply_rows(const piece *c, int64_t m) {
+    struct finished f = {0};
+    pack_left(c, m);
+    for (int64_t g = 0; g * c->group_blocks < c->blocks; g++) {
+        int64_t end = least((g + 1) * c->group_blocks, c->blocks);
+        for (int64_t b = g * c->group_blocks; b < end; b += L1_BLOCKS)
+            f = multiply_pairs(c, m, g, b, least(L1_BLOCKS, end - b), f);
+    }
+    finish_rows(c, &f, 0, FINISH_ROWS);
+}
+
+static void multiply_piece(const piece *c) {
+    int64_t panels = (c->cols + TILE - 1) / TILE;
+    make_panels(c->p, c->r0, c->blocks * ROW_BLOCK, c->col0, panels, c->panel_bytes, c->s->panels);
+    if (panels % 2) memset(c->s->panels + panels * c->panel_bytes, 0, (size_t)c->panel_bytes);
+    for (int64_t m = 0; m < c->p->rows; m += PAIR) multiply_rows(c, m);
+}
+
+static void multiply(const product *p, void *scratch) {
+    int64_t all = round_up(p->depth, ROW_BLOCK) / ROW_BLOCK, segment = p->groups > 1 ? SEGMENT_BLOCKS : all;
+    for (int64_t b = 0; b < all; b += segment) {
+        piece c = {.p = p, .s = scratch, .r0 = b * ROW_BLOCK, .blocks = least(segment, all - b),
+                   .group_blocks = round_up(p->group, ROW_BLOCK) / ROW_BLOCK};
+        c.panel_bytes = c.blocks * TILE_BYTES;
+        int64_t cols = least(MAX_PAIRS, PANELS_BYTES / (2 * c.panel_bytes)) * PAIR;
+        for (c.col0 = 0; c.col0 < p->cols; c.col0 += cols) {
+            c.cols = least(cols, p->cols - c.col0);
+            multiply_piece(&c);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- the table's entries */
+
+static int32_t input_gradient_int8_amx(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *dx,
+                                       int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
+    if (q->cols > MAX_BLOCKS * ROW_BLOCK)
+        return sterna_table_of(STERNA_AVX512VNNI)->input_gradient_int8(q, w, dx, accumulate, row0, row1, scratch);
+    tile_begin();
+    int32_t status = input_gradient_int8(q, w, dx, accumulate, row0, row1, scratch);
+    tile_end();
+    return status;
+}
+
+static int32_t weight_gradient_int8_amx(const sterna_gradient *g, const sterna_quantized *x, const sterna_matrix *dw,
+                                        int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
+    tile_begin();
+    int32_t status = weight_gradient_int8(g, x, dw, accumulate, row0, row1, scratch);
+    tile_end();
+    return status;
+}
+
+void sterna_amx_gradient(sterna_table *t) {
+    t->input_gradient_int8 = input_gradient_int8_amx;
+    t->weight_gradient_int8 = weight_gradient_int8_amx;
+}
