@@ -1,7 +1,9 @@
 package io.sterna.cli;
 
+import io.sterna.infer.GgufExport;
 import io.sterna.infer.HuggingFaceExport;
 import io.sterna.infer.Model;
+import io.sterna.io.GgufType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -19,23 +21,26 @@ import picocli.CommandLine.Spec;
         description = {
             "Writes a model in another format. hf: the folder that Hugging Face's transformers reads.",
             "f32 and bf16 are floats: quantized models see inputs in int8 here and exact ones there. packed keeps",
-            "ternary codes, in BitNet's packing, and inputs in int8."
+            "ternary codes, in BitNet's packing, and inputs in int8. gguf: the file that llama.cpp reads; tq1_0 and",
+            "tq2_0 keep ternary codes, and llama.cpp chooses the type of the inputs."
         })
 final class ExportCommand implements Callable<Integer> {
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "A run folder or its model folder.")
     private Path model;
 
-    @Option(names = "--format", paramLabel = "hf", required = true, description = "The format.")
+    @Option(names = "--format", paramLabel = "hf|gguf", required = true, description = "The format.")
     private String format;
 
-    @Option(names = "--type", paramLabel = "f32|bf16|packed", defaultValue = "f32", description = "Type of the weights. Default: ${DEFAULT-VALUE}")
+    @Option(names = "--type", paramLabel = "TYPE", defaultValue = "f32",
+            description = {"Type of the weights. hf: f32, bf16 or packed; gguf: f32, f16, bf16, q8_0, q4_0, tq1_0 or tq2_0.",
+                "Default: ${DEFAULT-VALUE}"})
     private String type;
 
     @Option(names = "--shard-size", paramLabel = "BYTES", defaultValue = "" + HuggingFaceExport.SHARD_BYTES,
-            description = "Bytes of weights a file holds at most; larger models become several. Default: ${DEFAULT-VALUE}")
+            description = "hf: bytes of weights a file holds at most; larger models become several. Default: ${DEFAULT-VALUE}")
     private long shardSize;
 
-    @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new folder.")
+    @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new folder; for gguf a new file.")
     private Path out;
 
     @Spec
@@ -43,14 +48,39 @@ final class ExportCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (!format.equals("hf")) {
-            throw new ConfigException("format \"" + format + "\": expected hf");
-        }
+        Export export = export();
         try (Model loaded = Model.load(model, Tokenizers::load)) {
-            HuggingFaceExport.write(model, loaded, form(), shardSize, out);
+            export.write(loaded);
         }
         spec.commandLine().getOut().println("model " + out);
         return 0;
+    }
+
+    private interface Export {
+        void write(Model loaded) throws IOException;
+    }
+
+    /** What the options ask for; they are checked before the model is loaded. */
+    private Export export() {
+        switch (format) {
+            case "hf" -> {
+                HuggingFaceExport.Form form = form();
+                return loaded -> HuggingFaceExport.write(model, loaded, form, shardSize, out);
+            }
+            case "gguf" -> {
+                GgufType weights = ggufType();
+                return loaded -> GgufExport.write(loaded, weights, out);
+            }
+            default -> throw new ConfigException("format \"" + format + "\": expected hf or gguf");
+        }
+    }
+
+    private GgufType ggufType() {
+        try {
+            return GgufType.parse(type);
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
     }
 
     private HuggingFaceExport.Form form() {

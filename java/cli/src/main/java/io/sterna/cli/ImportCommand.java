@@ -1,7 +1,10 @@
 package io.sterna.cli;
 
+import io.sterna.infer.GgufImport;
 import io.sterna.infer.HuggingFaceImport;
+import io.sterna.train.ConfigException;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -16,12 +19,17 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         sortOptions = false,
         description = {
-            "Reads a LLaMA or BitNet model from a folder of Hugging Face's transformers: floats, or packed ternary weights.",
+            "Reads a LLaMA or BitNet model from a folder of Hugging Face's transformers: floats, or packed ternary weights;",
+            "or from a GGUF file of llama.cpp: f32, f16, bf16, q8_0, q4_0, tq1_0 or tq2_0.",
             "Use the result with generate, eval and export, or start a training from it: train --init DIR."
         })
 final class ImportCommand implements Callable<Integer> {
-    @Parameters(paramLabel = "DIR", description = "Holds config.json, tokenizer.json and model.safetensors, or several with an index.")
-    private Path folder;
+    @Parameters(paramLabel = "DIR|FILE", description = "A folder that holds config.json, tokenizer.json and model.safetensors, or several"
+            + " with an index; or a GGUF file.")
+    private Path source;
+
+    @Option(names = "--tokenizer", paramLabel = "FILE", description = "GGUF: a tokenizer.json to use instead of the file's own.")
+    private Path tokenizer;
 
     @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new folder: the model.")
     private Path out;
@@ -31,7 +39,16 @@ final class ImportCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        HuggingFaceImport.read(folder, Tokenizers::load, out);
+        if (!Files.isRegularFile(source)) {
+            if (tokenizer != null) {
+                throw new ConfigException("tokenizer " + tokenizer + ": is for GGUF files, " + source + " is none; leave it out");
+            }
+            HuggingFaceImport.read(source, Tokenizers::load, out);
+        } else if (tokenizer == null) {
+            GgufImport.read(source, out);
+        } else {
+            GgufImport.read(source, tokenizer, Tokenizers::load, out);
+        }
         spec.commandLine().getOut().println("model " + out);
         return 0;
     }

@@ -99,8 +99,14 @@ public final class BpeTokenizer implements Tokenizer {
         }
     }
 
-    /** The text of a plain byte-level {@code tokenizer.json}. */
-    static byte[] tokenizerJson(Map<String, ?> vocab, List<String> merges, List<?> added) {
+    /**
+     * The text of a plain byte-level {@code tokenizer.json}.
+     *
+     * @param vocab  ids of the tokens, in GPT-2's printable stand-ins for bytes
+     * @param merges pairs of tokens, a space between them, first ones first
+     * @param added  of {@link #addedToken}
+     */
+    public static byte[] tokenizerJson(Map<String, ?> vocab, List<String> merges, List<?> added) {
         Map<String, Object> byteLevel = new LinkedHashMap<>();
         byteLevel.put("type", "ByteLevel");
         byteLevel.put("add_prefix_space", false);
@@ -130,6 +136,15 @@ public final class BpeTokenizer implements Tokenizer {
     }
 
     static Map<String, Object> addedToken(int id, String content) {
+        return addedToken(id, content, true);
+    }
+
+    /**
+     * A token that is looked for in the text itself.
+     *
+     * @param special false: also in a text nobody vouches for
+     */
+    public static Map<String, Object> addedToken(int id, String content, boolean special) {
         Map<String, Object> token = new LinkedHashMap<>();
         token.put("id", id);
         token.put("content", content);
@@ -137,7 +152,7 @@ public final class BpeTokenizer implements Tokenizer {
         token.put("lstrip", false);
         token.put("rstrip", false);
         token.put("normalized", false);
-        token.put("special", true);
+        token.put("special", special);
         return token;
     }
 

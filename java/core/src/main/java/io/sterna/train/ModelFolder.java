@@ -6,9 +6,12 @@ import io.sterna.io.CheckpointReader;
 import io.sterna.io.CheckpointWriter;
 import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
+import io.sterna.nn.Engine;
+import io.sterna.nn.Llama;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
+import io.sterna.tensor.Workspace;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -59,6 +62,45 @@ public record ModelFolder(Path path, TrainConfig config) {
     public void write(List<Parameter> parameters, Path tokenizerFolder) throws IOException {
         RunFolder.checkFree(path.toString());
         write(path, Map.of("config", RunState.lasting(config)), parameters, tokenizerFolder);
+    }
+
+    /** Gives a parameter its weights. */
+    @FunctionalInterface
+    public interface WeightSource {
+        void fill(Parameter parameter) throws IOException;
+    }
+
+    /**
+     * Writes a model of weights that come from elsewhere, each in memory only until it is written.
+     *
+     * @param source    fills parameters that are all zero
+     * @param tokenizer the text of its tokenizer.json
+     * @throws ConfigException when the folder holds something
+     */
+    public void write(WeightSource source, String tokenizer) throws IOException {
+        RunFolder.checkFree(path.toString());
+        Files.createDirectories(path);
+        Map<String, Object> lasting = RunState.lasting(config);
+        try (CheckpointWriter writer = new CheckpointWriter(path.resolve(WEIGHTS))) {
+            for (Parameter planned : parameters()) {
+                try (Workspace workspace = new Workspace()) {
+                    Parameter parameter = method().parameter(planned.id(), planned.name(), planned.kind(),
+                            planned.rows(), planned.cols(), workspace);
+                    source.fill(parameter);
+                    StoredTensors.weightsOf(List.of(parameter)).write(writer);
+                }
+            }
+            writer.commit(Map.of("config", lasting));
+        }
+        DurableFiles.replace(path.resolve(TOKENIZER), tokenizer);
+        DurableFiles.replace(path.resolve(CONFIG), Json.writePretty(lasting));
+    }
+
+    /** The model's parameters, names and shapes alone: they have no memory. */
+    public List<Parameter> parameters() {
+        try (Workspace plan = Workspace.planning()) {
+            return new Llama(model(), method(), new Engine(null, null, 0, plan, 1), plan).parameters();
+        }
     }
 
     /** The model in {@code path}: a model folder, or a run folder that holds one. */

@@ -1,0 +1,159 @@
+package io.sterna.infer;
+
+import io.sterna.data.BpeTokenizer;
+import io.sterna.io.GgufMetadata;
+import io.sterna.io.GgufType;
+import io.sterna.io.GgufWriter;
+import io.sterna.nn.LayerKind;
+import io.sterna.nn.LlamaConfig;
+import io.sterna.nn.Parameter;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Workspace;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Writes a model as llama.cpp runs it: one GGUF file of weights, shape and tokenizer. Without SubLN it is of the
+ * {@code llama} architecture, with SubLN of {@code bitnet}, whose head is always the embedding. Norms are F32. In the
+ * files of few bits embedding and head take more, as in llama.cpp's own: Q8_0 in those of Q4_0, F16 in ternary ones.
+ * The weights of a quantized model are code * scale, as here; that its linear layers see their inputs in int8 has
+ * no place in the format, so there its logits are those of the inputs that llama.cpp gives them.
+ */
+public final class GgufExport {
+    private static final Map<GgufType, Integer> FILE_TYPES = Map.of(GgufType.F32, 0, GgufType.F16, 1, GgufType.Q4_0, 2,
+            GgufType.Q8_0, 7, GgufType.BF16, 32, GgufType.TQ1_0, 36, GgufType.TQ2_0, 37);
+    private static final int QUANTIZATION_VERSION = 2;
+    private static final int TILE_ROWS = 256;
+
+    private final Model model;
+    private final LlamaConfig config;
+    private final GgufType type;
+
+    private GgufExport(Model model, GgufType type) {
+        this.model = model;
+        this.config = model.config();
+        this.type = type;
+    }
+
+    /**
+     * Exports a model.
+     *
+     * @param type of the linear layers; the ternary ones hold ternary weights alone, exactly but for their scale,
+     *     which is rounded to half precision
+     * @param out  a file that is not there
+     * @throws ModelException for a model that the format has no place for, and for a file that is there
+     */
+    public static void write(Model model, GgufType type, Path out) throws IOException {
+        if (Files.exists(out)) {
+            throw new ModelException("out " + out + ": exists already; choose another file");
+        }
+        new GgufExport(model, type).write(out);
+    }
+
+    private void write(Path out) throws IOException {
+        if (config.subLn() && !config.tied()) {
+            throw new ModelException("model: has SubLN and a head of its own; llama.cpp has SubLN in bitnet alone, whose head"
+                    + " is the embedding: train with tie-embeddings true or sub-ln false, or export to hf");
+        }
+        GgufMetadata metadata = metadata();
+        List<Parameter> parameters = model.llama().parameters();
+        List<GgufWriter.Entry> entries = entries();
+        try (GgufWriter writer = new GgufWriter(out, metadata, entries)) {
+            for (int i = 0; i < entries.size(); i++) {
+                write(parameters.get(i), entries.get(i), writer);
+            }
+            writer.commit();
+        }
+    }
+
+    private GgufMetadata metadata() throws IOException {
+        if (!(model.tokenizer() instanceof BpeTokenizer tokenizer)) {
+            throw new ModelException("model: its tokenizer is not byte-level BPE, which is the one that is exported to gguf;"
+                    + " export to hf, or train with another one");
+        }
+        String architecture = GgufNames.architecture(config);
+        GgufMetadata metadata = new GgufMetadata()
+                .string("general.architecture", architecture).string("general.type", "model")
+                .u32("general.file_type", FILE_TYPES.get(type)).u32("general.quantization_version", QUANTIZATION_VERSION)
+                .u32(architecture + ".context_length", config.seqLen())
+                .u32(architecture + ".embedding_length", config.hidden())
+                .u32(architecture + ".block_count", config.layers())
+                .u32(architecture + ".feed_forward_length", config.intermediate())
+                .u32(architecture + ".attention.head_count", config.heads())
+                .u32(architecture + ".attention.head_count_kv", config.kvHeads())
+                .f32(architecture + ".attention.layer_norm_rms_epsilon", (float) config.rmsEpsilon())
+                .u32(architecture + ".rope.dimension_count", config.headDim())
+                .f32(architecture + ".rope.freq_base", (float) config.ropeTheta())
+                .u32(architecture + ".vocab_size", config.vocab());
+        GgufTokenizer.write(tokenizer, metadata);
+        return metadata;
+    }
+
+    private List<GgufWriter.Entry> entries() throws ModelException {
+        List<GgufWriter.Entry> entries = new ArrayList<>();
+        for (Parameter p : model.llama().parameters()) {
+            GgufType stored = type(p.kind());
+            if (p.cols() % stored.block() != 0) {
+                throw new ModelException("tensor " + p.name() + ": rows of " + p.cols() + " weights are not whole blocks of the "
+                        + stored.block() + " of " + stored + "; export another type, or train with hidden and intermediate in"
+                        + " multiples of " + stored.block());
+            }
+            entries.add(new GgufWriter.Entry(GgufNames.of(p), stored, p.rows() == 1 ? List.of(p.cols()) : List.of(p.rows(), p.cols())));
+        }
+        return entries;
+    }
+
+    private GgufType type(LayerKind kind) {
+        return switch (kind) {
+            case NORM -> GgufType.F32;
+            case EMBEDDING, HEAD -> type.ternary() ? GgufType.F16 : type == GgufType.Q4_0 ? GgufType.Q8_0 : type;
+            default -> type;
+        };
+    }
+
+    private void write(Parameter parameter, GgufWriter.Entry entry, GgufWriter writer) throws IOException {
+        int cols = (int) parameter.cols();
+        long tileRows = Math.min(parameter.rows(), Math.ceilDiv(TILE_ROWS, config.headDim()) * config.headDim());
+        float[] row = new float[cols];
+        ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(entry.type().bytes(cols))).order(ByteOrder.LITTLE_ENDIAN);
+        try (Workspace workspace = new Workspace()) {
+            FloatMatrix tile = FloatMatrix.allocate(workspace.section(MemoryKind.SCRATCH), FloatType.F32, tileRows, cols);
+            for (long r0 = 0; r0 < parameter.rows(); r0 += tileRows) {
+                long rows = Math.min(tileRows, parameter.rows() - r0);
+                read(parameter, r0, tile.reshape(rows, cols));
+                for (long r = r0; r < r0 + rows; r++) {
+                    long from = GgufNames.parameterRow(parameter, config, r) - r0; // of the same head, so within the tile
+                    MemorySegment.copy(tile.data(), ValueLayout.JAVA_FLOAT, from * cols * Float.BYTES, row, 0, cols);
+                    entry.type().encode(row, cols, bytes.clear());
+                    writer.write(bytes.flip());
+                }
+            }
+        } catch (IllegalArgumentException e) {
+            throw new ModelException("tensor " + parameter.name() + ": " + e.getMessage() + ", so " + entry.type()
+                    + " does not hold it; export another type");
+        }
+    }
+
+    private void read(Parameter parameter, long row0, FloatMatrix to) {
+        switch (parameter) {
+            case Parameter.Packed packed -> model.kernels().decode(packed.weight(), to, row0, row0 + to.rows());
+            case Parameter.Plain plain -> {
+                for (long r = 0; r < to.rows(); r++) {
+                    for (long c = 0; c < to.cols(); c++) {
+                        to.set(r, c, plain.weight().get(row0 + r, c));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,324 @@
+package io.sterna.infer;
+
+import io.sterna.data.BpeTokenizer;
+import io.sterna.data.Tokenizer;
+import io.sterna.io.GgufReader;
+import io.sterna.io.GgufType;
+import io.sterna.kernel.Kernels;
+import io.sterna.nn.LlamaConfig;
+import io.sterna.nn.Parameter;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.Scaling;
+import io.sterna.tensor.Workspace;
+import io.sterna.train.ConfigException;
+import io.sterna.train.ModelFolder;
+import io.sterna.train.PreparedData;
+import io.sterna.train.TrainConfig;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * Reads a model of llama.cpp, a GGUF file of the {@code llama} or {@code bitnet} architecture, and writes it as a
+ * model folder. Linear layers that are all ternary there become packed ternary weights, with one scale a tensor or
+ * one for each block of 256; a model of BF16 becomes BF16, any other FP32. What Sterna has no place for is refused by
+ * name. One tensor at a time is in memory.
+ */
+public final class GgufImport {
+    /** Keys of an architecture that are read, or whose only value allowed is that of a model without the feature. */
+    private static final Set<String> KEYS = Set.of("context_length", "embedding_length", "block_count", "feed_forward_length",
+            "attention.head_count", "attention.head_count_kv", "attention.layer_norm_rms_epsilon", "rope.dimension_count",
+            "rope.freq_base", "vocab_size", "attention.key_length", "attention.value_length", "rope.scaling.type",
+            "rope.scaling.factor", "rope.scale_linear", "expert_count", "expert_used_count", "hidden_act", "tensor_data_layout",
+            "attention.causal");
+    private static final int TILE_ROWS = 256;
+    private static final int CHUNK = 1 << 16;
+    private static final long LARGEST_TOKENIZER = 1 << 28;
+
+    private final Path file;
+    private final GgufReader reader;
+    private final String architecture;
+
+    private GgufImport(Path file, GgufReader reader) throws IOException {
+        this.file = file;
+        this.reader = reader;
+        this.architecture = reader.string("general.architecture");
+    }
+
+    /**
+     * Imports a model with its own tokenizer, which must be byte-level BPE that cuts text as GPT-2 does.
+     *
+     * @param out a folder that is not there, or empty: the model folder
+     * @throws ModelException for what has no place here; {@link io.sterna.io.GgufException} for a damaged file
+     */
+    public static void read(Path file, Path out) throws IOException {
+        try (GgufReader reader = new GgufReader(file)) {
+            GgufImport model = new GgufImport(file, reader);
+            model.convert(() -> {
+                BpeTokenizer tokenizer = GgufTokenizer.read(reader, file);
+                return new Text(tokenizer, new String(tokenizer.toJson(), StandardCharsets.UTF_8));
+            }, out);
+        }
+    }
+
+    /**
+     * Imports a model with another tokenizer than the file's own.
+     *
+     * @param tokenizer a tokenizer.json with the same tokens
+     * @param loader    reads it
+     */
+    public static void read(Path file, Path tokenizer, PreparedData.TokenizerLoader loader, Path out) throws IOException {
+        try (GgufReader reader = new GgufReader(file)) {
+            new GgufImport(file, reader).convert(() -> {
+                Tokenizer loaded = loader.load(tokenizer);
+                if (Files.size(tokenizer) > LARGEST_TOKENIZER) {
+                    throw new ModelException("tokenizer " + tokenizer + ": larger than " + LARGEST_TOKENIZER + " bytes; expected a tokenizer.json");
+                }
+                return new Text(loaded, Files.readString(tokenizer));
+            }, out);
+        }
+    }
+
+    /** A tokenizer and its tokenizer.json. */
+    private record Text(Tokenizer tokenizer, String json) {}
+
+    private interface TextSource {
+        Text get() throws IOException;
+    }
+
+    private void convert(TextSource source, Path out) throws IOException {
+        if (!architecture.equals(GgufNames.LLAMA) && !architecture.equals(GgufNames.BITNET)) {
+            throw fault("general.architecture " + architecture, "expected llama or bitnet");
+        }
+        checkKeys();
+        ModelFolder model = ModelFolder.of(out, settings());
+        LlamaConfig shape;
+        try {
+            shape = model.model();
+        } catch (ConfigException e) {
+            throw fault(e.getMessage(), "expected a shape that can be built");
+        }
+        requireTensors(model);
+        Text text = source.get();
+        if (text.tokenizer.vocabSize() != shape.vocab()) {
+            throw fault("vocabulary of " + shape.vocab() + ", the tokenizer has " + text.tokenizer.vocabSize(), "they must be equal");
+        }
+        Kernels kernels = Kernels.best();
+        model.write(parameter -> fill(parameter, shape, kernels), text.json);
+    }
+
+    // Settings
+
+    private void checkKeys() throws IOException {
+        String prefix = architecture + ".";
+        for (String key : reader.metadata().keySet()) {
+            if (key.startsWith(prefix) && !KEYS.contains(key.substring(prefix.length()))) {
+                throw noPlace(key);
+            }
+        }
+        refuseUnless("rope.scaling.type", "none", "linear");
+        refuseUnless("rope.scaling.factor", 1f, 0f);
+        refuseUnless("rope.scale_linear", 1f);
+        refuseUnless("expert_count", 0L);
+        refuseUnless("expert_used_count", 0L);
+        refuseUnless("hidden_act", "silu");
+        refuseUnless("attention.causal", true);
+    }
+
+    private void refuseUnless(String key, Object... allowed) throws ModelException {
+        Object value = reader.metadata().get(architecture + "." + key);
+        if (value != null && !List.of(allowed).contains(value)) {
+            throw noPlace(architecture + "." + key);
+        }
+    }
+
+    private ModelException noPlace(String key) {
+        return fault("key " + key + ": " + reader.metadata().get(key), "this has no place here");
+    }
+
+    private TrainConfig settings() throws IOException {
+        long hidden = integer("embedding_length");
+        long heads = integer("attention.head_count");
+        for (String width : List.of("rope.dimension_count", "attention.key_length", "attention.value_length")) {
+            if (has(width) && integer(width) * heads != hidden) {
+                throw fault("key " + architecture + "." + width + ": " + integer(width), "expected embedding_length / attention.head_count");
+            }
+        }
+        GgufReader.Tensor embedding = reader.tensors().get("token_embd.weight");
+        if (embedding == null || has("vocab_size") && integer("vocab_size") != embedding.shape().getFirst()) {
+            throw fault("tensor token_embd.weight is " + (embedding == null ? "missing" : embedding.type() + " " + embedding.shape()),
+                    "expected one row for each token");
+        }
+        TrainConfig config = new TrainConfig().set("sub-ln", architecture.equals(GgufNames.BITNET))
+                .set("hidden", hidden).set("heads", heads).set("intermediate", integer("feed_forward_length"))
+                .set("layers", integer("block_count"))
+                .set("kv-heads", has("attention.head_count_kv") ? integer("attention.head_count_kv") : heads)
+                .set("vocab", embedding.shape().getFirst()).set("seq-len", integer("context_length"))
+                .set("rope-theta", has("rope.freq_base") ? reader.number(architecture + ".rope.freq_base") : 1e4)
+                .set("rms-epsilon", reader.number(architecture + ".attention.layer_norm_rms_epsilon"))
+                .set("tie-embeddings", architecture.equals(GgufNames.BITNET) || !reader.tensors().containsKey("output.weight"));
+        return method(config);
+    }
+
+    private boolean has(String key) {
+        return reader.metadata().containsKey(architecture + "." + key);
+    }
+
+    private long integer(String key) throws IOException {
+        return reader.integer(architecture + "." + key);
+    }
+
+    private TrainConfig method(TrainConfig config) throws IOException {
+        if (matrices(true).stream().allMatch(t -> t.type().ternary())) {
+            return config.set("method", "dqt").set("bits", "1.58").set("scale", oneScaleEach() ? "tensor" : "group:" + GgufType.TQ2_0.block());
+        }
+        boolean bf16 = matrices(false).stream().allMatch(t -> t.type() == GgufType.BF16) && normsAreBf16();
+        return config.set("method", bf16 ? "bf16" : "fp32");
+    }
+
+    /** The tensors of more than one row, all of them or those of the blocks. */
+    private List<GgufReader.Tensor> matrices(boolean inBlocks) {
+        return reader.tensors().values().stream().filter(t -> t.shape().size() > 1 && (!inBlocks || t.name().startsWith("blk."))).toList();
+    }
+
+    /** Norms are F32 in every file; those of a model in BF16 hold no more than that. */
+    private boolean normsAreBf16() throws IOException {
+        for (GgufReader.Tensor tensor : reader.tensors().values()) {
+            if (tensor.shape().size() == 1 && !all(tensor, x -> (Float.floatToRawIntBits(x) & 0xffff) == 0)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private boolean oneScaleEach() throws IOException {
+        for (GgufReader.Tensor tensor : matrices(true)) {
+            float scale = largest(tensor);
+            if (!all(tensor, x -> x == 0 || Math.abs(x) == scale)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private interface Test {
+        boolean of(float x);
+    }
+
+    private boolean all(GgufReader.Tensor tensor, Test test) throws IOException {
+        float[] x = new float[CHUNK];
+        for (long at = 0; at < tensor.size(); at += CHUNK) {
+            int count = (int) Math.min(CHUNK, tensor.size() - at);
+            reader.read(tensor, at, count, x);
+            for (int i = 0; i < count; i++) {
+                if (!test.of(x[i])) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
+    private float largest(GgufReader.Tensor tensor) throws IOException {
+        float[] largest = new float[1];
+        all(tensor, x -> {
+            largest[0] = Math.max(largest[0], Math.abs(x));
+            return true;
+        });
+        return largest[0];
+    }
+
+    // Weights
+
+    /** Every tensor of the model, of its shape, and no other. */
+    private void requireTensors(ModelFolder model) throws ModelException {
+        Set<String> known = new HashSet<>();
+        for (Parameter p : model.parameters()) {
+            String name = GgufNames.of(p);
+            GgufReader.Tensor tensor = reader.tensors().get(name);
+            List<Long> expected = p.rows() == 1 ? List.of(p.cols()) : List.of(p.rows(), p.cols());
+            if (tensor == null || !tensor.shape().equals(expected)) {
+                throw fault("tensor " + name + " is " + (tensor == null ? "missing" : tensor.shape()), "expected " + expected);
+            }
+            known.add(name);
+        }
+        for (String name : reader.tensors().keySet()) {
+            if (!known.contains(name)) {
+                throw fault("tensor " + name, "this has no place here");
+            }
+        }
+    }
+
+    private void fill(Parameter parameter, LlamaConfig config, Kernels kernels) throws IOException {
+        GgufReader.Tensor tensor = reader.tensors().get(GgufNames.of(parameter));
+        int cols = (int) parameter.cols();
+        if (parameter instanceof Parameter.Packed packed && packed.weight().scaling().kind() == Scaling.Kind.TENSOR) {
+            packed.weight().scales().set(ValueLayout.JAVA_FLOAT, 0, scale(largest(tensor)));
+        }
+        long tileRows = Math.min(parameter.rows(), Math.ceilDiv(TILE_ROWS, config.headDim()) * config.headDim());
+        float[] row = new float[cols];
+        try (Workspace workspace = new Workspace()) {
+            FloatMatrix tile = FloatMatrix.allocate(workspace.section(MemoryKind.SCRATCH), FloatType.F32, tileRows, cols);
+            for (long r0 = 0; r0 < parameter.rows(); r0 += tileRows) {
+                tile.reshape(Math.min(tileRows, parameter.rows() - r0), cols);
+                for (long r = r0; r < r0 + tile.rows(); r++) {
+                    reader.read(tensor, r * cols, cols, row);
+                    long to = GgufNames.parameterRow(parameter, config, r) - r0; // of the same head, so within the tile
+                    MemorySegment.copy(row, 0, tile.data(), ValueLayout.JAVA_FLOAT, to * cols * Float.BYTES, cols);
+                }
+                store(tile, parameter, r0, kernels);
+            }
+        }
+    }
+
+    private static void store(FloatMatrix tile, Parameter parameter, long row0, Kernels kernels) {
+        switch (parameter) {
+            case Parameter.Plain plain -> {
+                for (long r = 0; r < tile.rows(); r++) {
+                    for (long c = 0; c < tile.cols(); c++) {
+                        plain.weight().set(row0 + r, c, tile.get(r, c));
+                    }
+                }
+            }
+            case Parameter.Packed packed -> {
+                if (packed.weight().scaling().kind() == Scaling.Kind.GROUP) {
+                    setScales(tile, packed.weight(), row0);
+                }
+                kernels.encode(tile, packed.weight(), row0, row0 + tile.rows());
+            }
+        }
+    }
+
+    /** The scale of each group is the magnitude of its weights. */
+    private static void setScales(FloatMatrix tile, PackedMatrix weight, long row0) {
+        int group = weight.scaling().group();
+        long groups = weight.scaling().groups(weight.cols());
+        for (long r = 0; r < tile.rows(); r++) {
+            for (long g = 0; g < groups; g++) {
+                float largest = 0;
+                for (long c = g * group; c < (g + 1) * group; c++) {
+                    largest = Math.max(largest, Math.abs(tile.get(r, c)));
+                }
+                weight.scales().setAtIndex(ValueLayout.JAVA_FLOAT, (row0 + r) * groups + g, scale(largest));
+            }
+        }
+    }
+
+    /** Any scale will do for weights that are all 0. */
+    private static float scale(float largest) {
+        return largest == 0 ? 1 : largest;
+    }
+
+    private ModelException fault(String what, String remedy) {
+        return new ModelException("model " + file + ": " + what + "; " + remedy);
+    }
+}
