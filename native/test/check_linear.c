@@ -22,6 +22,7 @@ struct linear_case {
     int64_t row0, row1;
     enum check_place place;
     int extremes; /* the most negative codes and the largest activations */
+    int large;    /* of that many activations, one is not small; 0: all may be large */
     sterna_quantized q;
     sterna_packed w;
     sterna_matrix y;
@@ -74,14 +75,19 @@ static void make_packed(struct linear_case *c, size_t offset) {
     fill_floats(c->w.scales, scales);
 }
 
+static int8_t some_activation(const struct linear_case *c, size_t token) {
+    if (c->extremes) return token % 2 ? -127 : 127;
+    int64_t limit = c->large && check_range(1, c->large) > 1 ? 64 : 127;
+    return (int8_t)check_range(-limit, limit);
+}
+
 /* Activations whose stride leaves a gap, but not after the last row. */
 static void make_quantized(struct linear_case *c, size_t offset, int64_t gap) {
     size_t bytes = (size_t)((c->tokens - 1) * (c->cols + gap) + c->cols);
     c->q = (sterna_quantized){.codes = check_buffer(bytes, c->place, offset),
                               .scales = check_buffer(4 * (size_t)c->tokens, c->place, 0),
                               .rows = c->tokens, .cols = c->cols, .stride = c->cols + gap};
-    for (size_t i = 0; i < bytes; i++)
-        c->q.codes[i] = (int8_t)(c->extremes ? (i / (size_t)c->q.stride % 2 ? -127 : 127) : check_range(-127, 127));
+    for (size_t i = 0; i < bytes; i++) c->q.codes[i] = some_activation(c, i / (size_t)c->q.stride);
     fill_floats(c->q.scales, (size_t)c->tokens);
 }
 
@@ -165,6 +171,16 @@ static void check_blocks(int32_t tier) {
     }
     run_case(tier, whole(33, 1200, 200, STERNA_INT4));
     run_case(tier, whole(6, 40, 16384, STERNA_INT8));
+}
+
+/* 8-bit codes and activations of which few are large: none, some, and about as many as may be taken apart. */
+static void check_few_large(int32_t tier) {
+    for (int i = 0; i < 60; i++) {
+        struct linear_case c = whole(check_range(9, 40), check_range(1, 70), check_range(1, 1500), STERNA_INT8);
+        c.large = i % 3 == 0 ? 1000000 : i % 3 == 1 ? 100 : (int)check_range(2, 30);
+        c.group = i % 2 * 64 * check_range(1, 3);
+        run_case(tier, c);
+    }
 }
 
 /* Sums at the bound of int32, and rows that fill the scratch. */
@@ -252,6 +268,7 @@ static void check(int32_t tier) {
     check_edges(tier);
     if (tier == STERNA_REFERENCE) return;
     check_blocks(tier);
+    check_few_large(tier);
     check_extremes(tier);
 }
 

@@ -4,7 +4,8 @@
  *   TILE_TOKENS, TILE_PANELS   the register tile: tokens (a divisor of 8), panels of 16 rows
  *   GEMV_TOKENS                tokens that a row of packed codes meets at a time (2 or 4)
  *   GEMV_MAX_TOKENS            from more tokens on, panels are faster
- *   DOT_SIGNED_8               1 when products of 8-bit codes need no correction by the bias
+ *   DOT_SIGNED_8               1 when `dot` takes 8-bit codes with their sign, so that no bias corrects it, and as u
+ *                              only with small activations, as bits 7 (linear_large.h)
  *   bytes dot(bytes sum, bytes u, bytes x, int bits)
  *                              sum (int32 lanes) += the products of four neighbouring bytes, u unsigned and x
  *                              signed; with DOT_SIGNED_8 and bits 8, of u - 128 and x
@@ -31,10 +32,17 @@
 #define MAX_GROUPS (STERNA_MAX_COLS / STERNA_BLOCK)
 #define MAX_PANEL_BYTES (PANEL * STERNA_MAX_COLS + MAX_GROUPS * PANEL * 4)
 
+#if DOT_SIGNED_8
+#include "linear_large.h"
+#endif
+
 struct linear_scratch {
     int8_t tokens[TOKENS * STERNA_MAX_COLS];
     int32_t sums[MAX_GROUPS][TOKENS]; /* sum of x over a group's columns */
-    uint8_t panels[];
+#if DOT_SIGNED_8
+    large_words large[TOKENS];
+#endif
+    uint8_t panels[] __attribute__((aligned(64)));
 };
 
 #define PANELS_BYTES (STERNA_SCRATCH_BYTES - (int64_t)sizeof(struct linear_scratch))
@@ -90,26 +98,75 @@ typedef struct tile_totals {
 NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x,
                                 int64_t steps, int bits, tile_sums *sums);
 
+/* What eight tokens are multiplied as: codes of so many bits, and the bias to correct; `large` words go apart. */
+typedef struct tile_form {
+    int bits, large;
+    int32_t bias;
+} tile_form;
+
+#if DOT_SIGNED_8
+
+static tile_form form_of_tokens(const linear_call *c) {
+    int64_t steps = c->blocks * BLOCK_STEPS, group_steps = c->group_blocks * BLOCK_STEPS;
+    if (c->bits < 8) return (tile_form){c->bits, 0, c->bias};
+    if (take_large(c->scratch->large, steps, group_steps, (int32_t (*)[TOKENS])c->scratch->tokens, c->scratch->sums))
+        return (tile_form){7, 1, code_bias(c->w->grid)};
+    return (tile_form){8, 0, 0};
+}
+
+/* Adds the products of the large words in steps before `end`, from next[t] on, to the sums of a tile. */
+static void add_large(const linear_call *c, const uint8_t *panel, int64_t panels, int token, int64_t end,
+                      int64_t next[TILE_TOKENS], tile_sums *sums) {
+    for (int t = 0; t < TILE_TOKENS; t++) {
+        const large_words *large = &c->scratch->large[token + t];
+        for (; next[t] < large->count && large->of[next[t]].step < end; next[t]++) {
+            const uint8_t *u = panel + large->of[next[t]].step * PANEL * STEP;
+            bytes x = broadcast_word(&large->of[next[t]].x);
+            for (int64_t p = 0; p < panels; p++)
+                for (int64_t at = 0; at < PANEL * STEP; at += (int64_t)sizeof(bytes)) {
+                    uint8_t *sum = (uint8_t *)sums->of[t][p] + at;
+                    bytes total = dot(load_vector(sum), load_vector(u + p * c->panel_bytes + at), x, 8);
+                    memcpy(sum, &total, sizeof total);
+                }
+        }
+    }
+}
+
+#else
+
+static tile_form form_of_tokens(const linear_call *c) {
+    return (tile_form){c->bits, 0, c->bias};
+}
+
+static void add_large(const linear_call *c, const uint8_t *panel, int64_t panels, int token, int64_t end,
+                      int64_t next[TILE_TOKENS], tile_sums *sums) {
+    (void)c, (void)panel, (void)panels, (void)token, (void)end, (void)next, (void)sums;
+}
+
+#endif
+
 /* Adds group g to the totals of a tile. */
-static void add_tile(const linear_call *c, const uint8_t *panel, int64_t panels, int64_t g, int token,
+static void add_tile(const linear_call *c, int32_t bias, const uint8_t *panel, int64_t panels, int64_t g, int token,
                      const tile_sums *sums, tile_totals *totals) {
     const uint8_t *scales = panel + c->blocks * PANEL * STERNA_BLOCK + g * PANEL * (int64_t)sizeof(float);
     for (int t = 0; t < TILE_TOKENS; t++)
         for (int64_t p = 0; p < panels; p++)
-            add_group(totals->of[t][p], sums->of[t][p], c->bias * c->scratch->sums[g][token + t],
+            add_group(totals->of[t][p], sums->of[t][p], bias * c->scratch->sums[g][token + t],
                       (const float *)(scales + p * c->panel_bytes), g);
 }
 
 /* y of tokens t0 + token...+TILE_TOKENS-1 and the rows of up to TILE_PANELS panels, the first row being n. */
-static void compute_tile(const linear_call *c, const uint8_t *panel, int64_t n, int64_t rows, int64_t t0, int token) {
-    int64_t panels = (rows + PANEL - 1) / PANEL, step = 0;
+static void compute_tile(const linear_call *c, tile_form form, const uint8_t *panel, int64_t n, int64_t rows, int64_t t0,
+                         int token) {
+    int64_t panels = (rows + PANEL - 1) / PANEL, step = 0, next_large[TILE_TOKENS] = {0};
     tile_sums sums;
     tile_totals totals;
     for (int64_t g = 0; g < c->groups; g++) {
         int64_t steps = blocks_of_group(c, g) * BLOCK_STEPS;
         multiply_tile(panel + step * PANEL * STEP, c->panel_bytes, panels,
-                      c->scratch->tokens + step * TOKENS * STEP + token * STEP, steps, c->bits, &sums);
-        add_tile(c, panel, panels, g, token, &sums, &totals);
+                      c->scratch->tokens + step * TOKENS * STEP + token * STEP, steps, form.bits, &sums);
+        if (form.large) add_large(c, panel, panels, token, step + steps, next_large, &sums);
+        add_tile(c, form.bias, panel, panels, g, token, &sums, &totals);
         step += steps;
     }
     for (int64_t t = t0 + token; t < least(t0 + token + TILE_TOKENS, c->q->rows); t++)
@@ -125,9 +182,10 @@ static void compute_rows(const linear_call *c, int64_t n0, int64_t rows) {
         make_panel(c, n0 + n, least(PANEL, rows - n), c->scratch->panels + n / PANEL * c->panel_bytes);
     for (int64_t t0 = 0; t0 < c->q->rows; t0 += TOKENS) {
         pack_tokens(c, t0);
+        tile_form form = form_of_tokens(c);
         for (int64_t n = 0; n < rows; n += TILE_PANELS * PANEL)
             for (int token = 0; token < TOKENS && t0 + token < c->q->rows; token += TILE_TOKENS)
-                compute_tile(c, c->scratch->panels + n / PANEL * c->panel_bytes, n0 + n,
+                compute_tile(c, form, c->scratch->panels + n / PANEL * c->panel_bytes, n0 + n,
                              least(rows - n, TILE_PANELS * PANEL), t0, token);
     }
 }

@@ -4,7 +4,8 @@
  * TILE_PANELS of linear.h; it gives `linear`.
  *
  * A pair never saturates: |u0 x0 + u1 x1| <= 2 * 127 * u, which is 32,258 for u = 127 (7 bits). 8-bit codes
- * go as |code| times x with the code's sign: at most 2 * 127 * 128 = 32,512. Narrow codes leave room to add
+ * go as |code| times x with the code's sign, at most 2 * 127 * 128 = 32,512; or as 7 bits, where the pairs of x
+ * are small (linear_large.h). Narrow codes leave room to add
  * several pairs in int16 before they are widened, a run of 32,767 / (254 u) steps: 43 for ternary (u <= 3).
  */
 #ifndef STERNA_LINEAR_PAIRS_H
