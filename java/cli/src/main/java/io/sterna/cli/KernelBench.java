@@ -14,6 +14,7 @@ import io.sterna.tensor.Grid;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Moment;
 import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.QuantizedGradient;
 import io.sterna.tensor.QuantizedMatrix;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.StateType;
@@ -56,7 +57,7 @@ final class KernelBench {
     /** A figure: {@code rate} operations or bytes a second; {@code sgemm} is 0 where it has no meaning. */
     record Row(String kernel, Case c, Tier tier, double rate, String unit, double share, double sgemm) {
         static final String HEADER =
-                Units.format("%-16s %5s %18s %12s %10s %7s %12s", "kernel", "bits", "tokens x out x in", "tier", "", "ceiling", "sgemm");
+                Units.format("%-20s %5s %18s %12s %10s %7s %12s", "kernel", "bits", "tokens x out x in", "tier", "", "ceiling", "sgemm");
 
         Map<String, Object> toMap() {
             Map<String, Object> m = new LinkedHashMap<>();
@@ -78,7 +79,7 @@ final class KernelBench {
         public String toString() {
             String shape = c.tokens + "x" + c.out + "x" + c.in;
             String blas = sgemm > 0 ? Units.format("%7.0f GOP/s", sgemm / 1e9) : "";
-            return Units.format("%-16s %5s %18s %12s %8.1f %s %6.1f%% %12s",
+            return Units.format("%-20s %5s %18s %12s %8.1f %s %6.1f%% %12s",
                     kernel, c.grid.width(), shape, tier, rate / 1e9, unit, 100 * share, blas);
         }
     }
@@ -120,8 +121,27 @@ final class KernelBench {
         rows.add(product("weight_gradient", c, best(() -> slices.tiles(c.out, ROWS, (row0, row1, worker) ->
                 kernels.weightGradient(o.y, o.q, windows[worker.index()].overRows(tiles[worker.index()], 0, row1 - row0),
                         false, row0, row1, worker.scratch()))), gradient, blas));
+        rows.addAll(int8Gradients(c, o, section, tiles, windows));
         rows.add(update(c, o, section));
         return rows;
+    }
+
+    /** Rounding of y's gradient, one group of tokens a slice, and the two products that take it. */
+    private List<Row> int8Gradients(Case c, Operands o, Workspace.Section section, FloatMatrix[] tiles, FloatMatrix[] windows) {
+        QuantizedMatrix byToken = QuantizedMatrix.allocate(section, c.tokens, c.out);
+        QuantizedGradient byFeature = QuantizedGradient.allocate(section, c.out, c.tokens);
+        long key = Kernels.key(1, 5, 0);
+        double rounding = best(() -> slices.tiles(c.tokens, QuantizedGradient.GROUP, (row0, row1, worker) ->
+                kernels.quantizeGradient(o.y, o.w, o.q, byToken, byFeature, 0, key, row0, row1)));
+        double input = best(() -> slices.tiles(c.tokens, QuantizedGradient.GROUP, (row0, row1, worker) ->
+                kernels.inputGradient(byToken, o.w, o.x, false, row0, row1, worker.scratch())));
+        double weight = best(() -> slices.tiles(c.out, ROWS, (row0, row1, worker) ->
+                kernels.weightGradient(byFeature, o.q, windows[worker.index()].overRows(tiles[worker.index()], 0, row1 - row0),
+                        false, row0, row1, worker.scratch())));
+        return List.of(
+                memory("quantize_gradient", c, c.tokens * c.out * (Float.BYTES + 2), rounding, Probe.UPDATE),
+                product("input_gradient_int8", c, input, Probe.INT8, 0),
+                product("weight_gradient_int8", c, weight, Probe.INT8, 0));
     }
 
     private void forward(Operands o, PackedMatrix w) {

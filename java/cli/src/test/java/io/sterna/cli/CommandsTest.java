@@ -216,7 +216,8 @@ class CommandsTest {
                 "--tokens", "1,16", "--seconds", "0.01", "--threads", "1", "--json", json.toString()));
         assertEquals(0, bench.code, bench.err);
         JsonNode rows = new ObjectMapper().readTree(json.toFile()).get("rows");
-        assertEquals(List.of("gemv", "linear", "input_gradient", "weight_gradient", "adamw_update"), rows.findValuesAsText("kernel"));
+        assertEquals(List.of("gemv", "linear", "input_gradient", "weight_gradient", "quantize_gradient",
+                "input_gradient_int8", "weight_gradient_int8", "adamw_update"), rows.findValuesAsText("kernel"));
         rows.forEach(row -> assertTrue(row.get("share_of_ceiling").asDouble() > 0, row.toString()));
     }
 
