@@ -4,20 +4,20 @@
  *   tile_begin()                  configures all eight for the calling thread and zeroes them
  *   tile_zero(t)                  t = 0
  *   tile_load(t, base, stride)    row r of t is the 64 bytes at base + r * stride (stride in bytes)
- *   tile_stream(t, base, stride)  the same, for data that is not read again soon
  *   tile_store(t, base, stride)
  *   tile_dot_s8u8(c, a, b)        c[m][n] += sum over k < 64 of a[m][k] * b[k / 4][4 n + k % 4], a int8, b uint8
  *   tile_dot_u8s8(c, a, b)        the same, a uint8, b int8
  *   tile_dot_bf16(c, a, b)        c[m][n] += sum over k < 32 of a[m][k] * b[k / 2][2 n + k % 2], c f32
  *   tile_end()                    gives the registers back: a kernel that leaves them in use makes every
- *                                 context switch save 8 KiB and keeps the core from its deeper sleep states
+ *                                 context switch save 8 KiB and keeps the core from its deeper sleep states;
+ *                                 so begin and end come in pairs that do not nest
  *
  * c holds 16 x 16 of 32 bits. Tile numbers are literals 0...7, since they are part of the instruction; the
  * three of a dot differ. A tail is a full tile whose missing rows and columns were zeroed in memory: other
  * configurations cost another ldtilecfg, which empties all tiles.
  *
  * With STERNA_AMX_EMULATED the same names are plain C on memory, so that kernels can be tested where there
- * is no AMX; what real tiles refuse traps there too.
+ * is no AMX; what real tiles refuse traps there too, and so does a kernel that left them in use.
  */
 #ifndef STERNA_TILE_H
 #define STERNA_TILE_H
@@ -58,12 +58,6 @@ static inline void tile_end(void) {
         _tile_loadd(t, base, stride);                                                                      \
         TILE_BARRIER();                                                                                    \
     } while (0)
-#define tile_stream(t, base, stride)                                                                       \
-    do {                                                                                                   \
-        TILE_BARRIER();                                                                                    \
-        _tile_stream_loadd(t, base, stride);                                                               \
-        TILE_BARRIER();                                                                                    \
-    } while (0)
 #define tile_store(t, base, stride)                                                                        \
     do {                                                                                                   \
         TILE_BARRIER();                                                                                    \
@@ -87,7 +81,7 @@ static _Thread_local struct {
     uint8_t bytes[8][16][64];
 } tile_registers;
 
-/* Where real tiles raise #UD or #GP. */
+/* Where real tiles raise #UD or #GP, or a kernel breaks the rule of begin and end. */
 static inline void tile_require(int condition) {
     if (!condition) __builtin_trap();
 }
@@ -108,10 +102,12 @@ static inline void tile_load_config(const struct tile_config *config) {
 static inline void tile_begin(void) {
     static const struct tile_config full = {
         .palette = 1, .row_bytes = TILE_FULL_ROW_BYTES, .rows = TILE_FULL_ROWS};
+    tile_require(!tile_registers.configured);
     tile_load_config(&full);
 }
 
 static inline void tile_end(void) {
+    tile_require(tile_registers.configured);
     memset(&tile_registers, 0, sizeof tile_registers);
 }
 
@@ -134,10 +130,6 @@ static inline void tile_load(int t, const void *base, int64_t stride) {
     tile_zero(t);
     for (int r = 0; r < tile_rows(t); r++)
         memcpy(tile_registers.bytes[t][r], (const uint8_t *)base + r * stride, (size_t)tile_row_bytes(t));
-}
-
-static inline void tile_stream(int t, const void *base, int64_t stride) {
-    tile_load(t, base, stride);
 }
 
 static inline void tile_store(int t, void *base, int64_t stride) {
