@@ -1,4 +1,5 @@
 /* check_probe.c: the probes count what they say, stay inside their buffer, and refuse bad arguments. */
+#include <math.h>
 #include <string.h>
 
 #include "check.h"
@@ -38,8 +39,24 @@ static void check_work(int32_t tier, int32_t kind, int64_t bytes) {
     check_release();
 }
 
+/* A round of products does the operations of some whole number of the tier's instructions, at least four. */
+static void check_products(int32_t tier) {
+    static const double INT8[STERNA_TIERS] = {2, 64, 128, 128, 2 * 16 * 16 * 64};
+    static const double BF16[STERNA_TIERS] = {0, 0, 0, 64, 2 * 16 * 16 * 32};
+    check_case("probe, tier %d: products", tier);
+    void *buffer = check_buffer(64, AGAINST_END, 0);
+    for (int32_t kind = STERNA_PROBE_INT8; kind <= STERNA_PROBE_BF16; kind++) {
+        double work = 0, instruction = kind == STERNA_PROBE_INT8 ? INT8[tier] : BF16[tier];
+        if (instruction == 0) continue;
+        CHECK(sterna_probe(tier, kind, buffer, 64, 1, &work) == STERNA_OK);
+        CHECK(work >= 4 * instruction && fmod(work, instruction) == 0);
+    }
+    check_release();
+}
+
 static void check(int32_t tier) {
     check_errors(tier);
+    check_products(tier);
     for (int32_t kind = STERNA_PROBE_INT8; kind <= STERNA_PROBE_UPDATE; kind++)
         for (int64_t bytes = 64; bytes <= 4096; bytes *= 4) check_work(tier, kind, bytes);
 }

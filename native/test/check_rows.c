@@ -690,12 +690,15 @@ static void run_bench(void *argument) {
     }
 }
 
-/* Bytes read and written once, by kernel: what the memory must carry at least. */
-static double moved_bytes(const struct kernel *k, double elements) {
+/* Bytes read and written once, by kernel: what the memory must carry at least, all being f32. */
+static double moved_bytes(const struct kernel *k, const struct rows_case *c) {
+    double elements = (double)(c->x.rows * c->x.cols), table = (double)(VOCAB * c->x.cols);
+    if (k->run == gather) return 4 * elements + 4 * table;
+    if (k->run == scatter_add) return 4 * elements + 8 * table;
     if (k->run == quantize || k->run == rmsnorm_quantize) return 5 * elements;
     if (k->run == rmsnorm_gain_gradient) return 8 * elements;
     if (k->run == cross_entropy) return 4 * elements;
-    if (k->run == rmsnorm || k->run == copy || k->run == gather || k->run == rope || k->run == cross_entropy_gradient)
+    if (k->run == rmsnorm || k->run == copy || k->run == rope || k->run == cross_entropy_gradient)
         return 8 * elements;
     if (k->run == swiglu_backward || k->run == swiglu_backward_in_place) return 20 * elements;
     return 12 * elements; /* two in, one out */
@@ -713,7 +716,7 @@ static void bench(int32_t tier) {
             fill_case(&c, check_normal);
             struct bench b = {&KERNELS[k], &c, tier};
             double seconds = check_time(run_bench, &b, 0.05);
-            check_row(KERNELS[k].name, "f32", shape, tier, moved_bytes(&KERNELS[k], (double)(c.x.rows * c.x.cols)), seconds, "GB/s", 0);
+            check_row(KERNELS[k].name, "f32", shape, tier, moved_bytes(&KERNELS[k], &c), seconds, "GB/s", 0);
         }
         check_release();
     }

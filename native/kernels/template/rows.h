@@ -168,7 +168,7 @@ INLINE void projection_step(vfloat lanes[PARTS], const norm_gradient *n, int64_t
 }
 
 /* mean(g * xhat) */
-static float mean_projection(const norm_gradient *n, int64_t cols) {
+INLINE float mean_projection(const norm_gradient *n, int64_t cols) {
     vfloat lanes[PARTS] = {{0}};
     int64_t c = 0;
     for (; c + 16 <= cols; c += 16) projection_step(lanes, n, c, 16);
@@ -182,34 +182,74 @@ INLINE void norm_gradient_step(const norm_gradient *n, int64_t c, int64_t left) 
     store(n->dx, c, left, n->accumulate ? load(n->dx, c, left) + d : d);
 }
 
+/* The row of rmsnorm_backward; the types are constants where this is inlined, unless they differ. */
+INLINE void backward_row(norm_gradient n, int64_t cols) {
+    n.mean = mean_projection(&n, cols);
+    int64_t c = 0;
+    for (; c + LANES <= cols; c += LANES) norm_gradient_step(&n, c, LANES);
+    if (c < cols) norm_gradient_step(&n, c, cols - c);
+}
+
+static int all_f32(const norm_gradient *n) {
+    return n->x.type == STERNA_F32 && n->gain.type == STERNA_F32 && n->dy.type == STERNA_F32 && n->dx.type == STERNA_F32;
+}
+
+static void backward_row_f32(norm_gradient n, int64_t cols) {
+    n.x.type = n.gain.type = n.dy.type = n.dx.type = STERNA_F32;
+    backward_row(n, cols);
+}
+
 static int32_t rmsnorm_backward(const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms,
                                 const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate,
                                 int64_t row0, int64_t row1) {
     for (int64_t r = row0; r < row1; r++) {
         norm_gradient n = {row_at(x, r, 0), row_at(gain, 0, 0), row_at(dy, r, 0), row_at(dx, r, 0), inv_rms[r], 0, accumulate};
-        n.mean = mean_projection(&n, x->cols);
-        int64_t c = 0;
-        for (; c + LANES <= x->cols; c += LANES) norm_gradient_step(&n, c, LANES);
-        if (c < x->cols) norm_gradient_step(&n, c, x->cols - c);
+        if (all_f32(&n)) backward_row_f32(n, x->cols);
+        else backward_row(n, x->cols);
     }
     return STERNA_OK;
 }
 
-INLINE void gain_gradient_step(row sums, row x, row dy, float inv_rms, int64_t c, int64_t left) {
-    store(sums, c, left, load(sums, c, left) + load(dy, c, left) * load(x, c, left) * inv_rms);
+enum { GAIN_TOKENS = 4 };
+
+/* Columns c... of `tokens` tokens from row r on, in order. */
+INLINE void gain_gradient_step(row sums, const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy,
+                               int64_t r, int tokens, int64_t c, int64_t left) {
+    vfloat sum = load(sums, c, left);
+#pragma GCC unroll 4
+    for (int i = 0; i < tokens; i++)
+        sum += load(row_at(dy, r + i, 0), c, left) * load(row_at(x, r + i, 0), c, left) * inv_rms[r + i];
+    store(sums, c, left, sum);
 }
 
-/* Token by token, so that memory is read in order; the sums stay in the cache. */
+INLINE void gain_gradient_rows(row sums, const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy,
+                               int64_t r, int tokens, int64_t col0, int64_t col1) {
+    int64_t c = col0;
+    for (; c + LANES <= col1; c += LANES) gain_gradient_step(sums, x, inv_rms, dy, r, tokens, c, LANES);
+    if (c < col1) gain_gradient_step(sums, x, inv_rms, dy, r, tokens, c, col1 - c);
+}
+
+/* Some tokens at a time, so that memory is read nearly in order and the sums pass less often. */
+INLINE void add_gain_gradient(sterna_matrix x, const float *inv_rms, sterna_matrix dy, float *dgain, int64_t col0,
+                              int64_t col1) {
+    row sums = {dgain, STERNA_F32};
+    int64_t r = 0;
+    for (; r + GAIN_TOKENS <= x.rows; r += GAIN_TOKENS)
+        gain_gradient_rows(sums, &x, inv_rms, &dy, r, GAIN_TOKENS, col0, col1);
+    for (; r < x.rows; r++) gain_gradient_rows(sums, &x, inv_rms, &dy, r, 1, col0, col1);
+}
+
+static void add_gain_gradient_f32(sterna_matrix x, const float *inv_rms, sterna_matrix dy, float *dgain, int64_t col0,
+                                  int64_t col1) {
+    x.type = dy.type = STERNA_F32;
+    add_gain_gradient(x, inv_rms, dy, dgain, col0, col1);
+}
+
 static int32_t rmsnorm_gain_gradient(const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy,
                                      float *dgain, int64_t col0, int64_t col1) {
-    row sums = {dgain, STERNA_F32};
     memset(dgain + col0, 0, (size_t)(col1 - col0) * sizeof *dgain);
-    for (int64_t r = 0; r < x->rows; r++) {
-        row in = row_at(x, r, 0), dout = row_at(dy, r, 0);
-        int64_t c = col0;
-        for (; c + LANES <= col1; c += LANES) gain_gradient_step(sums, in, dout, inv_rms[r], c, LANES);
-        if (c < col1) gain_gradient_step(sums, in, dout, inv_rms[r], c, col1 - c);
-    }
+    if (x->type == STERNA_F32 && dy->type == STERNA_F32) add_gain_gradient_f32(*x, inv_rms, *dy, dgain, col0, col1);
+    else add_gain_gradient(*x, inv_rms, *dy, dgain, col0, col1);
     return STERNA_OK;
 }
 
