@@ -100,13 +100,8 @@ public final class GgufImport {
             throw fault("general.architecture " + architecture, "expected llama or bitnet");
         }
         checkKeys();
-        ModelFolder model = ModelFolder.of(out, settings());
-        LlamaConfig shape;
-        try {
-            shape = model.model();
-        } catch (ConfigException e) {
-            throw fault(e.getMessage(), "expected a shape that can be built");
-        }
+        ModelFolder model = folder(out);
+        LlamaConfig shape = model.model();
         requireTensors(model);
         Text text = source.get();
         if (text.tokenizer.vocabSize() != shape.vocab()) {
@@ -117,6 +112,14 @@ public final class GgufImport {
     }
 
     // Settings
+
+    private ModelFolder folder(Path out) throws IOException {
+        try {
+            return ModelFolder.of(out, settings());
+        } catch (ConfigException e) {
+            throw fault(e.getMessage(), "expected a shape that can be built");
+        }
+    }
 
     private void checkKeys() throws IOException {
         String prefix = architecture + ".";

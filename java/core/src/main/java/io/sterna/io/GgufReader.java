@@ -28,6 +28,9 @@ public final class GgufReader implements AutoCloseable {
     private static final int MAX_COUNT = 1 << 16;
     private static final int MAX_KEY = 65535;
     private static final int MAX_TEXT = 1 << 20;
+    /** What the texts of an array may take in memory beside the file's own length, and what each takes. */
+    private static final long ROOM = 48L << 20;
+    private static final int TEXT_BYTES = 200;
     private static final int MAX_DEPTH = 4;
     private static final int MAX_DIMENSIONS = 4;
     private static final int MAX_ALIGNMENT = 1 << 20;
@@ -110,6 +113,7 @@ public final class GgufReader implements AutoCloseable {
     public List<String> strings(String key) throws IOException {
         Array array = array(key, GgufMetadata.STRING, "texts");
         Cursor cursor = new Cursor(array.offset);
+        check(array.count <= (cursor.end + ROOM) / TEXT_BYTES, "key " + key + ": " + array.count + " texts take too much memory");
         List<String> list = new ArrayList<>();
         for (long i = 0; i < array.count; i++) {
             list.add(cursor.text("key " + key, MAX_TEXT));

@@ -1,0 +1,358 @@
+package io.sterna.infer;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.data.BpeTokenizer;
+import io.sterna.io.GgufException;
+import io.sterna.io.GgufMetadata;
+import io.sterna.io.GgufReader;
+import io.sterna.io.GgufType;
+import io.sterna.io.GgufWriter;
+import io.sterna.nn.Method;
+import io.sterna.nn.Parameter;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.Grid;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Workspace;
+import io.sterna.train.PreparedData.TokenizerLoader;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class GgufExchangeTest {
+    /** Rows of every type's blocks. */
+    private static final String WIDE = " hidden 256 intermediate 256 layers 1";
+    private static final String[] TEXTS = {"", "the tern flies", "it's  two  spaces \n\n and\ttabs ", "\u00e9\u4e2d\ud83d\ude00 42", "<|end|>the"};
+
+    @TempDir
+    private static Path folder;
+
+    @ParameterizedTest
+    @CsvSource({
+        "method fp32,                                      F32, FP32",
+        "method fp32 tie-embeddings true,                  F32, FP32",
+        "method fp32 sub-ln true tie-embeddings true,      F32, FP32",
+        "method bf16 sub-ln false,                         BF16, BF16",
+        "bits 4 sub-ln false,                              F32, FP32",
+        "method fp32 hidden 64 intermediate 96,            F16, FP32",
+        "method fp32 hidden 64 intermediate 96,            Q8_0, FP32",
+        "method fp32 hidden 64 intermediate 96,            Q4_0, FP32",
+        "bits 1.58 tie-embeddings true" + WIDE + ",        TQ1_0, DQT",
+        "bits 1.58 scale row sub-ln false" + WIDE + ",     TQ2_0, DQT",
+        "method bitnet sub-ln false" + WIDE + ",           TQ2_0, DQT"})
+    void exportImportExportIsByteStable(String settings, GgufType type, Method.Kind kind) throws IOException {
+        String name = settings.replace(' ', '-').replace(':', '-') + "-" + type;
+        Path first = folder.resolve("first-" + name + ".gguf");
+        Path second = folder.resolve("second-" + name + ".gguf");
+        Path imported = folder.resolve("imported-" + name);
+        float[] before;
+        try (Model model = Model.load(train(settings))) {
+            GgufExport.write(model, type, first);
+            before = logits(model);
+        }
+        GgufImport.read(first, imported);
+        try (Model model = Model.load(imported)) {
+            assertEquals(kind, model.method().kind());
+            GgufExport.write(model, type, second);
+            float[] after = logits(model);
+            if (type == GgufType.F32 && settings.contains("fp32") || type == GgufType.BF16) {
+                assertArrayEquals(before, after, "the same weights, the same logits");
+            }
+            if (type.ternary()) {
+                assertEquals(Grid.TERNARY, model.method().grid());
+                assertArrayEquals(before, after, 0.02f, "scales in half precision; an int8 input may move by a step");
+            }
+        }
+        assertEquals(-1, Files.mismatch(first, second));
+    }
+
+    /** Queries and keys as Hugging Face's (heads, 2, half) becomes (heads, half, 2) in llama, and as they are in bitnet. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void rotatedRowsAreInterleavedInLlamaAlone(boolean subLn) throws IOException {
+        Path file = folder.resolve("rows-" + subLn + ".gguf");
+        try (Model model = Model.load(train("method fp32 tie-embeddings true sub-ln " + subLn))) {
+            GgufExport.write(model, GgufType.F32, file);
+            try (GgufReader reader = new GgufReader(file)) {
+                assertEquals(subLn ? "bitnet" : "llama", reader.string("general.architecture"));
+                assertEquals(model.config().kvHeads(), reader.integer(reader.string("general.architecture") + ".attention.head_count_kv"));
+                assertEquals(subLn, reader.tensors().containsKey("blk.1.ffn_sub_norm.weight"));
+                assertFalse(reader.tensors().containsKey("output.weight"));
+                for (String[] names : new String[][] {{"blk.1.attn_q", "self_attn.q_proj"}, {"blk.1.attn_k", "self_attn.k_proj"},
+                    {"blk.1.attn_v", "self_attn.v_proj"}}) {
+                    float[][] ours = rows(model, "model.layers.1." + names[1] + ".weight");
+                    boolean rotated = !subLn && !names[0].endsWith("v");
+                    assertArrayEquals(rotated ? interleaved(ours, model.config().headDim()) : ours, rows(reader, names[0] + ".weight"));
+                }
+            }
+        }
+    }
+
+    private static float[][] interleaved(float[][] rows, int headDim) {
+        float[][] out = new float[rows.length][];
+        for (int head = 0; head < rows.length / headDim; head++) {
+            for (int part = 0; part < 2; part++) {
+                for (int i = 0; i < headDim / 2; i++) {
+                    out[head * headDim + 2 * i + part] = rows[head * headDim + part * headDim / 2 + i];
+                }
+            }
+        }
+        return out;
+    }
+
+    private static float[][] rows(Model model, String name) {
+        Parameter.Plain parameter = (Parameter.Plain) model.llama().parameters().stream().filter(p -> p.name().equals(name)).findAny().orElseThrow();
+        float[][] rows = new float[(int) parameter.rows()][(int) parameter.cols()];
+        for (int r = 0; r < rows.length; r++) {
+            for (int c = 0; c < rows[r].length; c++) {
+                rows[r][c] = parameter.weight().get(r, c);
+            }
+        }
+        return rows;
+    }
+
+    private static float[][] rows(GgufReader reader, String name) throws IOException {
+        GgufReader.Tensor tensor = reader.tensors().get(name);
+        float[][] rows = new float[tensor.shape().getFirst().intValue()][tensor.shape().getLast().intValue()];
+        for (int r = 0; r < rows.length; r++) {
+            reader.read(tensor, (long) r * rows[r].length, rows[r].length, rows[r]);
+        }
+        return rows;
+    }
+
+    @Test
+    void ternaryWeightsKeepTheirCodes() throws IOException {
+        for (GgufType type : new GgufType[] {GgufType.TQ1_0, GgufType.TQ2_0}) {
+            Path file = folder.resolve("codes-" + type + ".gguf");
+            Path imported = folder.resolve("codes-" + type);
+            try (Model model = Model.load(train("bits 1.58 tie-embeddings true" + WIDE))) {
+                GgufExport.write(model, type, file);
+                GgufImport.read(file, imported);
+                try (Model back = Model.load(imported)) {
+                    for (int i = 0; i < model.llama().parameters().size(); i++) {
+                        if (model.llama().parameters().get(i) instanceof Parameter.Packed p) {
+                            assertArrayEquals(signs(model, p), signs(back, (Parameter.Packed) back.llama().parameters().get(i)), p.name());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private static int[] signs(Model model, Parameter.Packed parameter) {
+        try (Workspace workspace = new Workspace()) {
+            FloatMatrix x = FloatMatrix.allocate(workspace.section(MemoryKind.SCRATCH), FloatType.F32, parameter.rows(), parameter.cols());
+            model.kernels().decode(parameter.weight(), x, 0, parameter.rows());
+            int[] signs = new int[(int) parameter.size()];
+            for (int i = 0; i < signs.length; i++) {
+                signs[i] = (int) Math.signum(x.get(i / parameter.cols(), i % parameter.cols()));
+            }
+            return signs;
+        }
+    }
+
+    @Test
+    void theTokenizerComesAlong() throws IOException {
+        Path imported = folder.resolve("tokenizer");
+        GgufImport.read(exported(), imported);
+        try (Model model = Model.load(train("method fp32")); Model back = Model.load(imported); GgufReader reader = new GgufReader(exported())) {
+            assertEquals("gpt-2", reader.string("tokenizer.ggml.pre"));
+            assertEquals(model.tokenizer().endToken(), reader.integer("tokenizer.ggml.bos_token_id"));
+            assertEquals(3, reader.i32s("tokenizer.ggml.token_type")[model.tokenizer().endToken()], "a control token");
+            assertEquals("<|end|>", reader.strings("tokenizer.ggml.tokens").get(model.tokenizer().endToken()));
+            for (String text : TEXTS) {
+                assertArrayEquals(model.tokenizer().encode(text), back.tokenizer().encode(text), text);
+            }
+        }
+    }
+
+    @Test
+    void idsWithoutATokenKeepTheirPlace() throws IOException {
+        String text = Files.readString(train("method fp32").resolve("model/tokenizer.json"));
+        String grown = text.replace("\"added_tokens\": [", "\"added_tokens\": [{\"id\": 271, \"content\": \"<far>\", \"single_word\": false,"
+                + " \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": false},");
+        BpeTokenizer tokenizer = BpeTokenizer.parse(grown.getBytes(StandardCharsets.UTF_8), null);
+        GgufMetadata metadata = new GgufMetadata();
+        GgufTokenizer.write(tokenizer, metadata);
+        Path file = folder.resolve("tokens.gguf");
+        try (GgufWriter writer = new GgufWriter(file, metadata, List.of())) {
+            writer.commit();
+        }
+        try (GgufReader reader = new GgufReader(file)) {
+            assertEquals("[PAD270]", reader.strings("tokenizer.ggml.tokens").get(270));
+            assertArrayEquals(new int[] {5, 4}, Arrays.copyOfRange(reader.i32s("tokenizer.ggml.token_type"), 270, 272));
+            BpeTokenizer back = GgufTokenizer.read(reader, file);
+            assertEquals(272, back.vocabSize());
+            assertArrayEquals(tokenizer.encode("a <far> [PAD270]"), back.encode("a <far> [PAD270]"));
+        }
+        String nfc = text.replace("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}");
+        BpeTokenizer normalizing = BpeTokenizer.parse(nfc.getBytes(StandardCharsets.UTF_8), null);
+        assertMessage(ModelException.class, "normalizes its text", () -> GgufTokenizer.write(normalizing, new GgufMetadata()));
+    }
+
+    @Test
+    void whatHasNoPlaceInTheFormatIsRefused() throws IOException {
+        Path none = folder.resolve("none.gguf");
+        refused("method fp32", GgufType.TQ1_0, none, "tensor model.layers.0.self_attn.q_proj.weight: rows of 48", "multiples of 256");
+        refused("method fp32", GgufType.Q8_0, none, "tensor model.embed_tokens.weight: rows of 48", "32 of q8_0");
+        refused("method fp32" + WIDE, GgufType.TQ2_0, none, "tensor model.layers.0.self_attn.q_proj.weight: weight", "is none of the ternary");
+        refused("bits 4", GgufType.F32, none, "has SubLN and a head of its own", "tie-embeddings true");
+        refused("method fp32", GgufType.F32, exported(), "exists already", "choose another file");
+        assertFalse(Files.exists(none));
+        try (Model bytes = Model.load(TinyModel.train(folder, "method", "fp32"))) {
+            assertMessage(ModelException.class, "not byte-level BPE", () -> GgufExport.write(bytes, GgufType.F32, none));
+        }
+    }
+
+    private static void refused(String settings, GgufType type, Path out, String... parts) throws IOException {
+        try (Model model = Model.load(train(settings))) {
+            for (String part : parts) {
+                assertMessage(ModelException.class, part, () -> GgufExport.write(model, type, out));
+            }
+        }
+    }
+
+    /** The exported file with a key of another value, or one more key. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "general.architecture                   | gpt2         | general.architecture gpt2",
+        "llama.expert_count                     | 8            | key llama.expert_count: 8",
+        "llama.attention.sliding_window         | 128          | key llama.attention.sliding_window: 128",
+        "llama.rope.scaling.type                | yarn         | key llama.rope.scaling.type: yarn",
+        "llama.rope.scaling.factor              | 2.0          | key llama.rope.scaling.factor: 2.0",
+        "llama.rope.dimension_count             | 8            | key llama.rope.dimension_count: 8",
+        "llama.attention.key_length             | 24           | key llama.attention.key_length: 24",
+        "llama.attention.head_count             | 0            | rope.dimension_count",
+        "llama.attention.head_count_kv          | 3            | must be a multiple of kv-heads 3",
+        "llama.block_count                      | 3            | tensor blk.2.attn_norm.weight is missing",
+        "llama.block_count                      | 1            | tensor blk.1.",
+        "llama.block_count                      | 2000000000   | layers 2000000000",
+        "llama.block_count                      | 2.0          | key llama.block_count: 2.0 is not an integer",
+        "llama.feed_forward_length              | 111          | tensor blk.0.ffn_gate.weight is [112, 48]",
+        "llama.embedding_length                 | 40           | rope.dimension_count",
+        "llama.context_length                   | 0            | seq-len 0",
+        "llama.vocab_size                       | 271          | tensor token_embd.weight is f32 [270, 48]",
+        "llama.attention.layer_norm_rms_epsilon | NaN          | rms-epsilon",
+        "tokenizer.ggml.model                   | llama        | key tokenizer.ggml.model: llama",
+        "tokenizer.ggml.pre                     | llama-bpe    | --tokenizer",
+        "tokenizer.ggml.eos_token_id            | 5            | key tokenizer.ggml.eos_token_id: 5"})
+    void whatHasNoPlaceHereIsRefusedByName(String key, String value, String part) throws IOException {
+        Object parsed = value.matches("\\d+") ? (Object) Long.valueOf(value) : value.matches("NaN|\\d+\\.\\d+") ? (Object) Float.valueOf(value) : value;
+        Path file = rewritten(key, parsed);
+        Exception e = assertThrows(IOException.class, () -> GgufImport.read(file, folder.resolve("never")));
+        assertTrue(e instanceof ModelException || e instanceof GgufException, e.toString());
+        assertTrue(e.getMessage().contains(file.toString()) && e.getMessage().contains(part), e.getMessage());
+        assertFalse(Files.exists(folder.resolve("never/config.json")));
+    }
+
+    @Test
+    void anotherTokenizerMayBeNamed() throws IOException {
+        Path file = rewritten("tokenizer.ggml.model", "llama");
+        Path json = train("method fp32").resolve("model/tokenizer.json");
+        GgufImport.read(file, json, TokenizerLoader.BPE, folder.resolve("named"));
+        try (Model model = Model.load(folder.resolve("named"))) {
+            assertEquals(270, model.tokenizer().vocabSize());
+        }
+        Path other = TinyModel.train(folder, "tokenizer", "train", "vocab", "268", "method", "fp32").resolve("model/tokenizer.json");
+        assertMessage(ModelException.class, "the tokenizer has 268",
+                () -> GgufImport.read(file, other, TokenizerLoader.BPE, folder.resolve("never")));
+    }
+
+    @Test
+    void damagedWeightsAreNamed() throws IOException {
+        byte[] bytes = Files.readAllBytes(exported());
+        Arrays.fill(bytes, bytes.length - 4 * 48, bytes.length, (byte) -1);
+        Path file = Files.write(folder.resolve("nan.gguf"), bytes);
+        assertMessage(GgufException.class, "is NaN", () -> GgufImport.read(file, folder.resolve("never")));
+        assertMessage(GgufException.class, "magic", () -> GgufImport.read(train("method fp32").resolve("model/weights.sterna"), folder.resolve("never")));
+    }
+
+    private static Path exported() throws IOException {
+        Path file = folder.resolve("exported.gguf");
+        if (!Files.exists(file)) {
+            try (Model model = Model.load(train("method fp32"))) {
+                GgufExport.write(model, GgufType.F32, file);
+            }
+        }
+        return file;
+    }
+
+    /** The exported file, written anew with a key set. */
+    private static Path rewritten(String key, Object value) throws IOException {
+        Path file = folder.resolve("rewritten.gguf");
+        try (GgufReader reader = new GgufReader(exported())) {
+            Map<String, Object> values = new LinkedHashMap<>(reader.metadata());
+            values.put(key, value);
+            GgufMetadata metadata = new GgufMetadata();
+            for (Map.Entry<String, Object> entry : values.entrySet()) {
+                put(metadata, entry.getKey(), entry.getValue(), reader);
+            }
+            List<GgufWriter.Entry> entries = new ArrayList<>();
+            reader.tensors().values().forEach(t -> entries.add(new GgufWriter.Entry(t.name(), t.type(), t.shape())));
+            try (GgufWriter writer = new GgufWriter(file, metadata, entries)) {
+                for (GgufReader.Tensor tensor : reader.tensors().values()) {
+                    float[] x = new float[(int) tensor.size()];
+                    reader.read(tensor, 0, x.length, x);
+                    ByteBuffer bytes = ByteBuffer.allocate((int) tensor.type().bytes(x.length)).order(ByteOrder.LITTLE_ENDIAN);
+                    tensor.type().encode(x, x.length, bytes);
+                    writer.write(bytes.flip());
+                }
+                writer.commit();
+            }
+        }
+        return file;
+    }
+
+    private static void put(GgufMetadata metadata, String key, Object value, GgufReader reader) throws IOException {
+        switch (value) {
+            case String text -> metadata.string(key, text);
+            case Long number -> metadata.u32(key, Math.toIntExact(number));
+            case Float number -> metadata.f32(key, number);
+            case Boolean truth -> metadata.bool(key, truth);
+            default -> {
+                if (key.endsWith("token_type")) {
+                    metadata.i32s(key, reader.i32s(key));
+                } else {
+                    metadata.strings(key, reader.strings(key));
+                }
+            }
+        }
+    }
+
+    private static void assertMessage(Class<? extends Exception> type, String part, Executable body) {
+        String message = assertThrows(type, body).getMessage();
+        assertTrue(message.contains(part), message);
+    }
+
+    private static float[] logits(Model model) {
+        try (Session session = model.session(SessionOptions.of(model))) {
+            session.append(256, 1, 2, 3);
+            float[] logits = new float[model.config().vocab()];
+            session.logits(logits);
+            return logits;
+        }
+    }
+
+    private static Path train(String settings) throws IOException {
+        return TinyModel.train(folder, ("tokenizer train vocab 270 " + settings).split(" "));
+    }
+}
