@@ -24,7 +24,9 @@ static uint32_t xcr0(void) {
     return low;
 }
 
-/* Linux grants the 8 KiB of tile data only to a process that asks (arch_prctl ARCH_REQ_XCOMP_PERM). */
+/* Linux grants the 8 KiB of tile data only to a process that asks (arch_prctl ARCH_REQ_XCOMP_PERM), and then to
+ * all its threads, older ones too. Signal frames grow with them: Linux refuses while a thread has an alternate
+ * signal stack below AT_MINSIGSTKSZ, and after that refuses such stacks. HotSpot has no alternate stacks. */
 static int os_grants_tiles(void) {
 #if defined(__linux__)
     const int request_permission = 0x1023, tile_data = 18;

@@ -63,7 +63,8 @@ extern "C" {
 STERNA_API int32_t sterna_abi_version(void);
 
 /* The highest tier that this CPU and OS grant (cpuid, xgetbv and, for AMX, the arch_prctl permission,
- * which this call requests for the process). Thread-safe; the answer never changes. */
+ * which the library requests for the whole process when it is loaded). Thread-safe; the answer never
+ * changes. */
 STERNA_API int32_t sterna_best_tier(void);
 
 /* The name of a tier ("avx512vnni"), or null when there is no such tier. */
