@@ -17,7 +17,7 @@ enum {
     PAIR = 2 * TILE,
     TILE_BYTES = TILE * ROW_BLOCK,
     L1_BLOCKS = 16,      /* of 64 columns of left: 32 KiB of 32 rows */
-    SEGMENT_BLOCKS = 32, /* of 64 rows of right in scratch at a time, when a scale ends within */
+    SEGMENT_BLOCKS = 8,  /* of 64 rows of right in scratch at a time, when a scale ends within */
     SEGMENT_GROUPS = SEGMENT_BLOCKS * ROW_BLOCK / STERNA_GRADIENT_GROUP,
     MAX_BLOCKS = 256,
     MAX_PAIRS = 16
@@ -79,8 +79,8 @@ enum { FINISH_ROWS = 2 * PAIR };
 static void finish_row(const piece *c, const struct finished *f, int panel, int t, int i) {
     int64_t m = f->m + t * TILE + i, g = c->r0 / c->p->group + f->group;
     if (m < c->p->rows && panel * TILE < f->cols)
-        store_sums(c->p, m, c->col0 + f->pair * PAIR + panel * TILE, g, c->s->sums[f->pair][panel][t][i],
-                   c->p->bias * c->s->left_sums[f->group][t * TILE + i]);
+        store_sums(c->p, m, c->col0 + f->pair * PAIR + panel * TILE, least(TILE, f->cols - panel * TILE), g,
+                   c->s->sums[f->pair][panel][t][i], c->p->bias * c->s->left_sums[f->group][t * TILE + i]);
 }
 
 /* Rows begin...end-1 of the pair's 64. */

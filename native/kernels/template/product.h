@@ -129,20 +129,28 @@ INLINE byte_row load_right(const product *p, int bits, int64_t r, int64_t col) {
     return codes;
 }
 
-/* Rows r0...r0+rows-1 and columns col0...; the columns of the blocks that begin or end outside are left out. */
+/* Rows r...r+63 and the 64 columns from col on become part of the block's panels, of which panel...panels-1 are wanted. */
+INLINE void make_square(const product *p, int bits, int64_t r, int64_t col, int64_t panel, int64_t panels,
+                        int64_t panel_bytes, uint8_t *out) {
+    for (int64_t step = 0; step < ROW_BLOCK; step += STEP) {
+        byte_row right[STEP], steps[PANELS_OF_BLOCK];
+#pragma GCC unroll 4
+        for (int i = 0; i < STEP; i++) right[i] = load_right(p, bits, least(r + step + i, p->depth - 1), col);
+        interleave_rows(right, steps);
+#pragma GCC unroll 4
+        for (int i = 0; i < PANELS_OF_BLOCK; i++)
+            if (panel + i >= 0 && panel + i < panels)
+                memcpy(out + (panel + i) * panel_bytes + step * PANEL, &steps[i], sizeof steps[i]);
+    }
+}
+
+/* Rows r0...r0+rows-1, a multiple of 64, and columns col0...; 64 rows at a time, so that memory is read along them. */
 INLINE void make_panels_of(const product *p, int bits, int64_t r0, int64_t rows, int64_t col0, int64_t panels,
                            int64_t panel_bytes, uint8_t *out) {
-    for (int64_t col = col0 / STERNA_BLOCK * STERNA_BLOCK; col < least(col0 + panels * PANEL, p->cols); col += STERNA_BLOCK) {
-        int64_t panel = (col - col0) / PANEL; /* of the block's first; negative when the block begins before */
-        for (int64_t r = 0; r < rows; r += STEP) {
-            byte_row right[STEP], steps[PANELS_OF_BLOCK];
-            for (int i = 0; i < STEP; i++) right[i] = load_right(p, bits, least(r0 + r + i, p->depth - 1), col);
-            interleave_rows(right, steps);
-            for (int i = 0; i < PANELS_OF_BLOCK; i++)
-                if (panel + i >= 0 && panel + i < panels)
-                    memcpy(out + (panel + i) * panel_bytes + r * PANEL, &steps[i], sizeof steps[i]);
-        }
-    }
+    int64_t begin = col0 / STERNA_BLOCK * STERNA_BLOCK, end = least(col0 + panels * PANEL, p->cols);
+    for (int64_t r = 0; r < rows; r += ROW_BLOCK)
+        for (int64_t col = begin; col < end; col += STERNA_BLOCK)
+            make_square(p, bits, r0 + r, col, (col - col0) / PANEL, panels, panel_bytes, out + r * PANEL);
 }
 
 /* One loop for each number of bits, without a choice inside. */
@@ -163,20 +171,35 @@ static void make_panels(const product *p, int64_t r0, int64_t rows, int64_t col0
 
 /* ---------------------------------------------------------------- results */
 
-/* Row m, the columns of a panel from col on: sums of group g, less `bias`, go to out. */
-INLINE void store_sums(const product *p, int64_t m, int64_t col, int64_t g, const int32_t sums[PANEL], int32_t bias) {
-    row out = row_at(p->out, m, col);
-    int add = p->accumulate || g > 0;
-    vfloat row_scale = splat(p->row_scales[m * p->groups + g]);
-#pragma GCC unroll 2
-    for (int i = 0; i < PANEL; i += LANES) {
+/* What turns sums into values: (sum - bias) * scale * row_scale. */
+typedef struct scaling {
+    vint bias;
+    vfloat scale, row_scale;
+} scaling;
+
+/* out = or += values, `count` of them; the float type and `add` are constants at every call. */
+INLINE void store_scaled(void *data, int32_t type, int add, const int32_t *sums, int64_t count, const scaling *s) {
+    row out = {data, type};
+    int64_t i = 0;
+    for (; i < count; i += LANES) {
+        int64_t left = count - i;
         vint sum;
         memcpy(&sum, sums + i, sizeof sum);
-        vfloat value = float_of(sum - bias) * splat(p->scale) * row_scale;
-        int64_t left = p->cols - col - i;
+        vfloat value = float_of(sum - s->bias) * s->scale * s->row_scale;
         if (left >= LANES) store(out, i, LANES, add ? load(out, i, LANES) + value : value);
         else store(out, i, left, add ? load(out, i, left) + value : value);
     }
+}
+
+/* Row m from column col on: `count` sums of group g, less `bias`, go to out; whole panels of sums can be read. */
+INLINE void store_sums(const product *p, int64_t m, int64_t col, int64_t count, int64_t g, const int32_t *sums,
+                       int32_t bias) {
+    scaling s = {splat_int(bias), splat(p->scale), splat(p->row_scales[m * p->groups + g])};
+    void *data = row_at(p->out, m, col).data;
+    int add = p->accumulate || g > 0;
+    if (p->out->type == STERNA_BF16) store_scaled(data, STERNA_BF16, add, sums, count, &s);
+    else if (add) store_scaled(data, STERNA_F32, 1, sums, count, &s);
+    else store_scaled(data, STERNA_F32, 0, sums, count, &s);
 }
 
 /* ---------------------------------------------------------------- the table's entries */

@@ -17,8 +17,8 @@
 #include "kernels/template/product.h"
 #include "kernels/template/transpose.h"
 
-/* Rows of right that panels hold at a time, when a scale ends within: left then takes 16 KiB. */
-#define SEGMENT (8 * STERNA_GRADIENT_GROUP)
+/* Rows of right that panels hold at a time, when a scale ends within, few: they stay in L2 beside out. */
+#define SEGMENT (2 * STERNA_GRADIENT_GROUP)
 
 struct product_scratch {
     uint8_t left[TILE_ROWS * WORD_BYTES / STEP * STERNA_MAX_COLS];
@@ -95,10 +95,10 @@ static void multiply_rows(const product *p, const piece *c, int64_t m, int64_t c
         int64_t depth = least(p->group, c->depth - r), at = r / p->group;
         tile_sums sums;
         multiply_tile(s->panels + col / PANEL * c->panel_bytes + r * PANEL, c->panel_bytes, panels,
-                      s->left + r / STEP * TILE_ROWS * WORD_BYTES, round_up(depth, ROW_BLOCK) / STEP, &sums);
+                      s->left + r / STEP * TILE_ROWS * WORD_BYTES, (depth + STEP - 1) / STEP, &sums);
         for (int64_t i = 0; i < rows; i++)
-            for (int64_t j = 0; j < panels; j++)
-                store_sums(p, m + i, c->col0 + col + j * PANEL, c->r0 / p->group + at, sums.of[i][j], p->bias * s->sums[at][i]);
+            store_sums(p, m + i, c->col0 + col, least(TILE_PANELS * PANEL, c->cols - col), c->r0 / p->group + at, sums.of[i][0],
+                       p->bias * s->sums[at][i]);
     }
 }
 
