@@ -7,6 +7,6 @@ import picocli.CommandLine.Command;
         name = "bench",
         mixinStandardHelpOptions = true,
         synopsisSubcommandLabel = "COMMAND",
-        description = "Measures kernels and training beside the machine's ceilings.",
-        subcommands = {BenchKernelsCommand.class, BenchTrainCommand.class})
+        description = "Measures kernels, training and generation beside the machine's ceilings.",
+        subcommands = {BenchKernelsCommand.class, BenchTrainCommand.class, BenchGenerateCommand.class})
 final class BenchCommand {}

@@ -6,7 +6,7 @@ import io.sterna.infer.GenerationOptions;
 import io.sterna.infer.Generator;
 import io.sterna.infer.Model;
 import io.sterna.infer.Session;
-import io.sterna.tensor.FloatType;
+import io.sterna.nn.CacheType;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -50,7 +50,7 @@ final class ChatCommand implements Callable<Integer> {
         GenerationOptions options = sampling.read("\n" + userLabel, "\n");
         PrintWriter out = spec.commandLine().getOut();
         try (Model loaded = model.load();
-                Session session = model.session(loaded, FloatType.BF16);
+                Session session = model.session(loaded, CacheType.BF16);
                 BufferedReader in = new BufferedReader(new InputStreamReader(System.in, Charset.defaultCharset()))) {
             Generator generator = new Generator(session, loaded.tokenizer());
             for (String line = ask(in, out); line != null && !line.equals("/quit"); line = ask(in, out)) {

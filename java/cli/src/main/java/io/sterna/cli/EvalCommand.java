@@ -5,7 +5,7 @@ import io.sterna.eval.Perplexity;
 import io.sterna.eval.TaskResult;
 import io.sterna.infer.Model;
 import io.sterna.infer.Session;
-import io.sterna.tensor.FloatType;
+import io.sterna.nn.CacheType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -108,7 +108,7 @@ final class EvalCommand implements Callable<Integer> {
 
     private void measureText(Model loaded, byte[] text, ConsoleProgress progress, Map<String, Object> figures, List<String> lines) {
         long start = System.nanoTime();
-        try (Session session = model.session(loaded, FloatType.F32)) {
+        try (Session session = model.session(loaded, CacheType.F32)) {
             int step = stride == null ? Math.max(1, session.context() / 2) : stride;
             Perplexity p = perplexity(loaded, session, text, step, share -> progress.update("predicting", share, 0));
             double seconds = (System.nanoTime() - start) * 1e-9;
@@ -148,7 +148,7 @@ final class EvalCommand implements Callable<Integer> {
         lines.add(Units.format("%-16s %9s  %8s %8s  %8s %8s", "task", "questions", "acc", "stderr", "acc_norm", "stderr"));
         for (String task : tasks) {
             long start = System.nanoTime();
-            TaskResult result = TaskResult.of(loaded, model.options(loaded, FloatType.F32), taskData, task,
+            TaskResult result = TaskResult.of(loaded, model.options(loaded, CacheType.F32), taskData, task,
                     limit == null ? Integer.MAX_VALUE : limit, share -> progress.update(task, share, 0));
             Map<String, Object> row = new LinkedHashMap<>();
             row.put("questions", result.questions());

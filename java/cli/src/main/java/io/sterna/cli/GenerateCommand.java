@@ -9,7 +9,7 @@ import io.sterna.infer.Generator;
 import io.sterna.infer.Model;
 import io.sterna.infer.Session;
 import io.sterna.infer.SessionGroup;
-import io.sterna.tensor.FloatType;
+import io.sterna.nn.CacheType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -67,7 +67,7 @@ final class GenerateCommand implements Callable<Integer> {
             return generateMany(options);
         }
         PrintWriter out = spec.commandLine().getOut();
-        try (Model loaded = model.load(); Session session = model.session(loaded, FloatType.BF16)) {
+        try (Model loaded = model.load(); Session session = model.session(loaded, CacheType.BF16)) {
             String text = prompt == null ? new String(System.in.readAllBytes(), StandardCharsets.UTF_8) : prompt;
             out.print(text);
             Generation result = new Generator(session, loaded.tokenizer()).generate(text, options, piece -> print(out, piece));
@@ -85,7 +85,7 @@ final class GenerateCommand implements Callable<Integer> {
             throw new ConfigException("prompt and prompts: give one of them");
         }
         List<String> lines = new String(Files.readAllBytes(prompts), StandardCharsets.UTF_8).lines().toList();
-        try (Model loaded = model.load(); SessionGroup group = model.group(loaded, FloatType.BF16, batch)) {
+        try (Model loaded = model.load(); SessionGroup group = model.group(loaded, CacheType.BF16, batch)) {
             long start = System.nanoTime();
             long tokens = generateMany(lines, new BatchGenerator(group, loaded.tokenizer()), options);
             if (!quiet) {

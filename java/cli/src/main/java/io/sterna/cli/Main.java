@@ -68,6 +68,8 @@ public final class Main {
                 commands.getSubcommands().get("data").getSubcommands().get("prepare").getCommandSpec());
         BenchTrainCommand.addOptions(
                 commands.getSubcommands().get("bench").getSubcommands().get("train").getCommandSpec());
+        BenchGenerateCommand.addOptions(
+                commands.getSubcommands().get("bench").getSubcommands().get("generate").getCommandSpec());
         return commands
                 .setExecutionExceptionHandler(errors)
                 .setParameterExceptionHandler(errors)

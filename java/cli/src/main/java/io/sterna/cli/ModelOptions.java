@@ -4,7 +4,7 @@ import io.sterna.infer.Model;
 import io.sterna.infer.Session;
 import io.sterna.infer.SessionGroup;
 import io.sterna.infer.SessionOptions;
-import io.sterna.tensor.FloatType;
+import io.sterna.nn.CacheType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -21,19 +21,30 @@ final class ModelOptions {
     @Option(names = "--threads", paramLabel = "N", description = "Threads; default all processors.")
     private Integer threads;
 
+    @Option(names = "--cache", paramLabel = "f32|bf16|int8", description = "Type of cached keys and values; default bf16, and f32 for eval.")
+    private String cache;
+
     Model load() throws IOException {
         return Model.load(folder, Tokenizers::load);
     }
 
-    /** What a session may use, as the options say. */
-    SessionOptions options(Model model, FloatType cacheType) {
+    /** What a session may use, as the options say; the cache's type is {@code cacheType} where they say none. */
+    SessionOptions options(Model model, CacheType cacheType) {
         int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
         int tokens = context == null ? model.config().seqLen() : context;
-        return new SessionOptions(tokens, cacheType, workers);
+        return new SessionOptions(tokens, cache == null ? cacheType : cacheType(), workers);
+    }
+
+    private CacheType cacheType() {
+        try {
+            return CacheType.parse(cache);
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
     }
 
     /** Sessions side by side, each as the options say. */
-    SessionGroup group(Model model, FloatType cacheType, int sequences) {
+    SessionGroup group(Model model, CacheType cacheType, int sequences) {
         try {
             return model.group(options(model, cacheType), sequences);
         } catch (IllegalArgumentException e) {
@@ -42,7 +53,7 @@ final class ModelOptions {
     }
 
     /** A session as the options say. */
-    Session session(Model model, FloatType cacheType) {
+    Session session(Model model, CacheType cacheType) {
         try {
             return model.session(options(model, cacheType));
         } catch (IllegalArgumentException e) {

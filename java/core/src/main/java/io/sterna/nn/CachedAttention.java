@@ -1,108 +1,114 @@
 package io.sterna.nn;
 
 import io.sterna.kernel.AttentionCall;
+import io.sterna.kernel.Kernels;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
+import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * Attention of the new tokens of several sequences, each over all that it has seen. The new tokens lie in
- * the tape, those of a sequence together and the sequences in order; the old ones lie in the caches.
+ * the tape, those of a sequence together and the sequences in order; the old ones lie in the caches. A piece of
+ * work is a key-value head of a sequence: its rotary positions, its place in the cache, its attention.
  */
 final class CachedAttention {
     private final Engine engine;
     private final LlamaConfig config;
     private final BlockTape tape;
-    private final FloatMatrix lse;
-    private final List<Sequence> sequences;
+    private final List<KvCache> caches;
+    private final List<Lane> lanes;
+    private final long[] first;
+    private int[] sequences = {};
+    private int[] lengths = {};
 
-    /** @param tape and caches are of the workspace */
-    CachedAttention(LlamaConfig config, Engine engine, BlockTape tape, List<KvCache> caches, Workspace workspace) {
-        Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
+    /** @param tape and caches are of the workspace; all caches have one type and capacity */
+    CachedAttention(LlamaConfig config, Engine engine, BlockTape tape, List<KvCache> caches, CacheType type, Workspace workspace) {
         this.engine = engine;
         this.config = config;
         this.tape = tape;
-        this.lse = FloatMatrix.allocate(section, FloatType.F32, config.heads(), tape.q.rows());
-        this.sequences = caches.stream().map(cache -> new Sequence(cache, section)).toList();
+        this.caches = caches;
+        this.first = new long[caches.size()];
+        Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
+        this.lanes = IntStream.range(0, engine.slices().workers()).mapToObj(i -> new Lane(section, type)).toList();
     }
 
-    /** From now on sequence i has lengths[i] new tokens, which may be none. */
-    void place(int[] lengths) {
+    /** From now on sequence i has newLengths[i] new tokens, which may be none. */
+    void place(int[] newLengths) {
+        lengths = newLengths.clone();
+        sequences = IntStream.range(0, lengths.length).filter(i -> lengths[i] > 0).toArray();
         long row = 0;
         for (int i = 0; i < lengths.length; i++) {
-            sequences.get(i).place(row, lengths[i]);
+            first[i] = row;
             row += lengths[i];
         }
     }
 
     /** Turns queries and keys to their positions, appends keys and values to a layer's caches, and attends. */
     void attend(int layer, FloatMatrix ropeTable) {
-        for (Sequence sequence : sequences) {
-            if (sequence.tokens > 0) {
-                sequence.attend(layer, ropeTable);
-            }
-        }
+        engine.slices().run((long) sequences.length * config.kvHeads(), (i, worker) ->
+                lanes.get(worker.index()).attend(sequences[(int) (i / config.kvHeads())], (int) (i % config.kvHeads()), layer, ropeTable,
+                        worker.scratch()));
     }
 
-    /** A sequence's new tokens and its cache. */
-    private final class Sequence {
+    /** What a thread works with: windows over the columns of a head. */
+    private final class Lane {
         private final Workspace.Section section;
-        private final KvCache cache;
         private final FloatMatrix q;
         private final FloatMatrix k;
         private final FloatMatrix v;
         private final FloatMatrix out;
-        private final FloatMatrix keys;
-        private final FloatMatrix values;
+        private final FloatMatrix lse;
+        private final KvStore.Lane keys;
+        private final KvStore.Lane values;
         private AttentionCall call;
-        private int tokens;
 
-        Sequence(KvCache cache, Workspace.Section section) {
+        Lane(Workspace.Section section, CacheType type) {
+            long tokens = tape.q.rows();
+            long capacity = caches.getFirst().capacity();
             this.section = section;
-            this.cache = cache;
             this.q = FloatMatrix.window(section);
             this.k = FloatMatrix.window(section);
             this.v = FloatMatrix.window(section);
             this.out = FloatMatrix.window(section);
-            this.keys = FloatMatrix.window(section);
-            this.values = FloatMatrix.window(section);
+            this.lse = FloatMatrix.allocate(section, FloatType.F32, group(), tokens);
+            this.keys = new KvStore.Lane(section, type, capacity, tokens, config.headDim());
+            this.values = new KvStore.Lane(section, type, capacity, tokens, config.headDim());
         }
 
-        void place(long row, int count) {
-            tokens = count;
-            if (count > 0) {
-                q.overRows(tape.q, row, row + count);
-                k.overRows(tape.k, row, row + count);
-                v.overRows(tape.v, row, row + count);
-                out.overRows(tape.out, row, row + count);
-            }
+        /** Query heads that share a key-value head. */
+        private int group() {
+            return config.heads() / config.kvHeads();
         }
 
-        void attend(int layer, FloatMatrix ropeTable) {
+        void attend(int sequence, int head, int layer, FloatMatrix ropeTable, MemorySegment scratch) {
+            Kernels kernels = engine.kernels();
+            KvCache cache = caches.get(sequence);
             long past = cache.length();
-            rotate(q, ropeTable, past);
-            rotate(k, ropeTable, past);
-            append(k, cache.keys(layer), past, keys);
-            append(v, cache.values(layer), past, values);
-            lse.reshape(config.heads(), tokens);
-            var shape = new AttentionCall.Shape(1, tokens, past, config.heads(), config.kvHeads(), config.headDim());
-            call = call == null ? new AttentionCall(section, shape, q, keys, values, out, lse) : call.resize(shape);
-            engine.slices().run(call.units(), (unit, worker) ->
-                    engine.kernels().attentionForward(call, unit, unit + 1, worker.scratch()));
+            int tokens = lengths[sequence];
+            int wide = group() * config.headDim();
+            over(q, tape.q, sequence, head, wide);
+            over(out, tape.out, sequence, head, wide);
+            over(k, tape.k, sequence, head, config.headDim());
+            over(v, tape.v, sequence, head, config.headDim());
+            kernels.rope(q, config.headDim(), ropeTable, tokens, past, true, 0, tokens);
+            kernels.rope(k, config.headDim(), ropeTable, tokens, past, true, 0, tokens);
+            cache.keys(layer).write(kernels, k, cache.row(head, past), keys);
+            cache.values(layer).write(kernels, v, cache.row(head, past), values);
+            FloatMatrix allKeys = cache.keys(layer).read(kernels, cache.row(head, 0), past + tokens, keys);
+            FloatMatrix allValues = cache.values(layer).read(kernels, cache.row(head, 0), past + tokens, values);
+            lse.reshape(group(), tokens);
+            var shape = new AttentionCall.Shape(1, tokens, past, group(), 1, config.headDim());
+            // The windows stay the same objects, so a lane's call is made once.
+            call = call == null ? new AttentionCall(section, shape, q, allKeys, allValues, out, lse) : call.resize(shape);
+            kernels.attentionForward(call, 0, 1, scratch);
         }
 
-        private void rotate(FloatMatrix x, FloatMatrix ropeTable, long first) {
-            engine.tokens(tokens, (r0, r1, worker) ->
-                    engine.kernels().rope(x, config.headDim(), ropeTable, tokens, first, true, r0, r1));
-        }
-
-        /** Writes x behind the {@code past} tokens of the store, and lays the window over all of them. */
-        private void append(FloatMatrix x, FloatMatrix store, long past, FloatMatrix window) {
-            window.overRows(store, past, past + tokens);
-            engine.tokens(tokens, (r0, r1, worker) -> engine.kernels().copy(x, window, r0, r1));
-            window.overRows(store, 0, past + tokens);
+        private void over(FloatMatrix window, FloatMatrix x, int sequence, int head, int width) {
+            window.over(x, first[sequence], first[sequence] + lengths[sequence], (long) head * width, (long) (head + 1) * width);
         }
     }
 }

@@ -1,10 +1,7 @@
 package io.sterna.nn;
 
-import io.sterna.tensor.FloatMatrix;
-import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
-import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -14,8 +11,9 @@ import java.util.stream.IntStream;
  */
 public final class KvCache {
     private final int capacity;
-    private final List<FloatMatrix> keys;
-    private final List<FloatMatrix> values;
+    private final int heads;
+    private final List<KvStore> keys;
+    private final List<KvStore> values;
     private int length;
 
     /**
@@ -25,19 +23,20 @@ public final class KvCache {
      * @param capacity tokens it can hold, at most those of the model's sequences
      * @throws IllegalArgumentException for a capacity outside 1 ... seqLen
      */
-    public KvCache(LlamaConfig config, FloatType type, int capacity, Workspace workspace) {
+    public KvCache(LlamaConfig config, CacheType type, int capacity, Workspace workspace) {
         if (capacity < 1 || capacity > config.seqLen()) {
             throw new IllegalArgumentException("context " + capacity + ": must lie between 1 and the model's " + config.seqLen());
         }
         this.capacity = capacity;
+        this.heads = config.kvHeads();
         this.keys = layers(config, type, capacity, workspace);
         this.values = layers(config, type, capacity, workspace);
     }
 
-    private static List<FloatMatrix> layers(LlamaConfig config, FloatType type, int capacity, Workspace workspace) {
+    private static List<KvStore> layers(LlamaConfig config, CacheType type, int capacity, Workspace workspace) {
         Workspace.Section section = workspace.section(MemoryKind.ACTIVATIONS);
         return IntStream.range(0, config.layers())
-                .mapToObj(layer -> FloatMatrix.allocate(section, type, capacity, config.kvWidth())).toList();
+                .mapToObj(layer -> KvStore.allocate(section, type, (long) config.kvHeads() * capacity, config.headDim())).toList();
     }
 
     /** Tokens it can hold. */
@@ -58,30 +57,33 @@ public final class KvCache {
         length = tokens;
     }
 
-    /** Becomes the first {@code tokens} tokens of another cache of this model, type and workspace. */
+    /** Becomes the first {@code tokens} tokens of another cache of this model, type and capacity. */
     void copyFrom(KvCache other, int tokens) {
         for (int layer = 0; layer < keys.size(); layer++) {
-            copy(other.keys.get(layer), keys.get(layer), tokens);
-            copy(other.values.get(layer), values.get(layer), tokens);
+            for (int head = 0; head < heads; head++) {
+                keys.get(layer).copy(other.keys.get(layer), row(head, 0), tokens);
+                values.get(layer).copy(other.values.get(layer), row(head, 0), tokens);
+            }
         }
         length = tokens;
-    }
-
-    private static void copy(FloatMatrix from, FloatMatrix to, long tokens) {
-        MemorySegment.copy(from.data(), 0, to.data(), 0, tokens * from.cols() * from.type().bytes());
     }
 
     void grow(int tokens) {
         length += tokens;
     }
 
-    /** Keys of a layer (capacity, V); the first {@link #length} rows hold some. */
-    FloatMatrix keys(int layer) {
+    /** Keys of a layer; the first {@link #length} rows of each head hold some. */
+    KvStore keys(int layer) {
         return keys.get(layer);
     }
 
     /** Values of a layer, as keys. */
-    FloatMatrix values(int layer) {
+    KvStore values(int layer) {
         return values.get(layer);
+    }
+
+    /** The row of a head's token in a layer's keys and values. */
+    long row(long head, long token) {
+        return head * capacity + token;
     }
 }

@@ -43,7 +43,7 @@ public final class LlamaDecoder {
      * @param cacheType type of keys and values in the caches
      * @param tokens    tokens of a pass at most, of all sequences together
      */
-    public record Size(int sequences, int context, FloatType cacheType, int tokens) {
+    public record Size(int sequences, int context, CacheType cacheType, int tokens) {
         /** @throws IllegalArgumentException for fewer than one sequence, or less than a token of each in a pass */
         public Size {
             if (sequences < 1 || sequences > 1 << 16) {
@@ -72,7 +72,7 @@ public final class LlamaDecoder {
                 .mapToObj(i -> new KvCache(config, size.cacheType(), size.context(), workspace)).toList();
         this.scratch = new BlockScratch(config, batch, false, workspace);
         this.tape = new BlockTape(config, model.method(), batch, workspace, scratch);
-        this.attention = new CachedAttention(config, engine, tape, caches, workspace);
+        this.attention = new CachedAttention(config, engine, tape, caches, size.cacheType(), workspace);
         this.residual = FloatMatrix.allocate(section, FloatType.F32, size.tokens(), config.hidden());
         this.row = FloatMatrix.window(section);
         this.lastRow = FloatMatrix.window(section);

@@ -194,7 +194,7 @@ class TaskTest {
         "{\"query\": \"q\", \"choices\": [\"a\", \"b\"], \"gold\": 2}          | line 2: field \"gold\" is 2: must lie in 0...1",
         "{\"query\": \"q\", \"choices\": [\"a\", \"b\"], \"gold\": -1}         | line 2: field \"gold\" is -1: must lie in 0...1",
         "{\"context_options\": [\"a\", \"b\"], \"gold\": 0}                    | line 2: field \"continuation\" is missing",
-        "{\"request\": 1}                                                      | line 2: request is not an object",
+        "{\"request\": 1}                                                      | line 2: field \"request\" is not an object",
         "{\"request\": {\"context\": \"c\", \"continuation\": \"d\"}, \"doc_id\": 1, \"idx\": 3, \"label\": 0} | line 2: field \"idx\" is 3: must be 0",
         "{\"request\": {\"context\": \"c\", \"continuation\": \"d\"}, \"doc_id\": 1, \"idx\": 0, \"label\": 0} | field \"doc_id\" ends question 1 after one",
     })

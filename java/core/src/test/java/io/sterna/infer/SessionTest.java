@@ -2,6 +2,7 @@ package io.sterna.infer;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -9,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.sterna.io.CheckpointException;
 import io.sterna.kernel.Tier;
+import io.sterna.nn.CacheType;
 import io.sterna.nn.Parameter;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
@@ -29,6 +31,7 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class SessionTest {
@@ -94,15 +97,24 @@ class SessionTest {
         }
     }
 
-    @Test
-    void aCacheInBf16TakesHalfAndDiffersLittle() throws IOException {
+    /** Of numbers within 2^-9 or within 1/254 of a head's largest. */
+    @ParameterizedTest
+    @EnumSource(names = {"BF16", "INT8"})
+    void aSmallerCacheDiffersLittle(CacheType type) throws IOException {
         try (Model model = Model.load(TinyModel.train(folder, "bits", "1.58"));
                 Session exact = model.session(SessionOptions.of(model).withCacheType(FloatType.F32));
-                Session half = model.session(SessionOptions.of(model))) {
+                Session small = model.session(SessionOptions.of(model).withCacheType(type))) {
             exact.append(tokens(20));
-            half.append(tokens(20));
+            small.append(tokens(20));
             float[] a = logits(model, exact);
-            assertArrayEquals(a, logits(model, half), (float) (5e-2 * amplitude(a)));
+            assertArrayEquals(a, logits(model, small), (float) (5e-2 * amplitude(a)));
+            assertFalse(Arrays.equals(a, logits(model, small)), "it is another cache");
+            for (int token : tokens(10)) { // one by one over what is cached
+                exact.append(token);
+                small.append(token);
+            }
+            a = logits(model, exact);
+            assertArrayEquals(a, logits(model, small), (float) (5e-2 * amplitude(a)));
         }
     }
 
@@ -187,7 +199,7 @@ class SessionTest {
         assertTrue(working.await(60, TimeUnit.SECONDS));
         if (wholeModel) {
             model.close();
-            assertThrows(IllegalStateException.class, () -> model.session(new SessionOptions(8, FloatType.F32, 1)));
+            assertThrows(IllegalStateException.class, () -> model.session(new SessionOptions(8, CacheType.F32, 1)));
         }
         session.close();
         thread.join(60_000);

@@ -8,7 +8,6 @@ import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Slices;
 import io.sterna.kernel.Tier;
 import io.sterna.tensor.FloatMatrix;
-import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.ValueLayout;
@@ -97,9 +96,9 @@ class LlamaDecoderTest {
         assertThrows(IllegalArgumentException.class, () -> decoder.forward(new int[14], new int[] {13, 1}));
         assertEquals(20, decoder.cache(0).length());
         assertEquals(0, decoder.cache(1).length());
-        assertThrows(IllegalArgumentException.class, () -> new LlamaDecoder.Size(0, 8, FloatType.F32, 8));
-        assertThrows(IllegalArgumentException.class, () -> new LlamaDecoder.Size(9, 8, FloatType.F32, 8));
-        assertThrows(IllegalArgumentException.class, () -> new KvCache(CONFIG, FloatType.F32, 33, workspace));
+        assertThrows(IllegalArgumentException.class, () -> new LlamaDecoder.Size(0, 8, CacheType.F32, 8));
+        assertThrows(IllegalArgumentException.class, () -> new LlamaDecoder.Size(9, 8, CacheType.F32, 8));
+        assertThrows(IllegalArgumentException.class, () -> new KvCache(CONFIG, CacheType.F32, 33, workspace));
         assertThrows(IllegalStateException.class, () -> model(Method.bitnet()).on(engine));
     }
 
@@ -110,7 +109,7 @@ class LlamaDecoderTest {
     }
 
     private LlamaDecoder decoder(Llama model, int sequences) {
-        return new LlamaDecoder(model, engine, new LlamaDecoder.Size(sequences, 32, FloatType.F32, 24), workspace);
+        return new LlamaDecoder(model, engine, new LlamaDecoder.Size(sequences, 32, CacheType.F32, 24), workspace);
     }
 
     private static float[][] rows(FloatMatrix logits) {

@@ -1,0 +1,270 @@
+package io.sterna.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Machine;
+import io.sterna.kernel.Machine.Probe;
+import io.sterna.kernel.Slices;
+import io.sterna.nn.CacheType;
+import io.sterna.nn.Engine;
+import io.sterna.nn.LayerKind;
+import io.sterna.nn.Llama;
+import io.sterna.nn.LlamaConfig;
+import io.sterna.nn.LlamaDecoder;
+import io.sterna.nn.Method;
+import io.sterna.nn.Parameter;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.Grid;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.QuantizedMatrix;
+import io.sterna.tensor.Workspace;
+import io.sterna.train.ConfigException;
+import io.sterna.train.ModelFolder;
+import io.sterna.train.Setting.Group;
+import io.sterna.train.TrainConfig;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Times generation with random weights: prompts, one sequence, several side by side. */
+@Command(
+        name = "generate",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        customSynopsis = "sterna bench generate [OPTION...]",
+        description = {
+            "Times generation with random weights: a prompt, one sequence, several side by side, in turns; the best of each.",
+            "Shares are those of what the machine does in the same run: of the read bandwidth for the bytes that a token"
+                + " touches (weights, head, cached keys and values), of the int8 product of the feed-forward layer for a prompt."
+        })
+final class BenchGenerateCommand implements Callable<Integer> {
+    private static final Set<String> RUN_SETTINGS = Set.of("seed", "threads", "vocab");
+    private static final int STEPS = 4; // tokens of a turn
+
+    @Option(names = "--prompt-tokens", paramLabel = "N", defaultValue = "256", description = "Tokens of the prompt. Default: ${DEFAULT-VALUE}")
+    private int promptTokens;
+
+    @Option(names = "--batch", paramLabel = "N", defaultValue = "8", description = "Sequences side by side. Default: ${DEFAULT-VALUE}")
+    private int batch;
+
+    @Option(names = "--cache", paramLabel = "f32|bf16|int8", defaultValue = "bf16", description = "Type of cached keys and values. Default: ${DEFAULT-VALUE}")
+    private String cache;
+
+    @Option(names = "--seconds", paramLabel = "X", defaultValue = "20", description = "Time to measure. Default: ${DEFAULT-VALUE}")
+    private double seconds;
+
+    @Option(names = "--json", paramLabel = "FILE", description = "Write the figures as JSON too.")
+    private Path json;
+
+    @Spec
+    private CommandSpec spec;
+
+    /** The settings of model and method as options. */
+    static void addOptions(CommandSpec spec) {
+        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD).contains(setting.group())
+                || RUN_SETTINGS.contains(setting.key()));
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        TrainConfig config = new TrainConfig();
+        SettingOptions.apply(spec.commandLine().getParseResult(), config);
+        config = config.resolved();
+        if (!(seconds > 0) || promptTokens < 1 || promptTokens + STEPS > config.seqLen || batch < 1) {
+            throw new ConfigException("seconds " + seconds + ", batch " + batch + ", prompt-tokens " + promptTokens
+                    + ": must be above 0, and the prompt " + STEPS + " tokens shorter than the context of " + config.seqLen);
+        }
+        Map<String, Object> figures = measure(config);
+        print(figures);
+        if (json != null) {
+            new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(json.toFile(), figures);
+        }
+        return 0;
+    }
+
+    private Map<String, Object> measure(TrainConfig config) {
+        ModelFolder shape = ModelFolder.of(Path.of("."), config);
+        Method method = shape.method().deployed();
+        Kernels kernels = method.kernels(Kernels.best());
+        try (Slices slices = new Slices(config.threads); Workspace workspace = new Workspace()) {
+            LlamaConfig model = shape.model();
+            Engine engine = new Engine(kernels, slices, slices.workers(), workspace, Math.max(model.hidden(), model.intermediate()));
+            Llama llama = new Llama(model, method, engine, workspace);
+            llama.initialize(config.seed);
+            Runner one = new Runner(new LlamaDecoder(llama, engine, size(1), workspace), config);
+            Runner many = new Runner(new LlamaDecoder(llama, engine, size(batch), workspace), config);
+            Product product = method.quantized() ? new Product(llama, engine, workspace) : null;
+            double bandwidth = 0;
+            long end = System.nanoTime() + (long) (seconds * 1e9);
+            do {
+                bandwidth = Math.max(bandwidth, Machine.ceiling(kernels.tier(), Probe.READ, slices).orElseThrow());
+                one.turn();
+                many.turn();
+                if (product != null) {
+                    product.turn();
+                }
+            } while (System.nanoTime() < end);
+            return report(config, llama, one, many, product, bandwidth, kernels.tier().toString());
+        }
+    }
+
+    /** The int8 product of the prompt's tokens and the first feed-forward layer, and its best time in seconds. */
+    private final class Product {
+        private final Engine engine;
+        private final PackedMatrix w;
+        private final QuantizedMatrix x;
+        private final FloatMatrix y;
+        private double time = Double.MAX_VALUE;
+
+        Product(Llama llama, Engine engine, Workspace workspace) {
+            Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
+            this.engine = engine;
+            this.w = llama.parameters().stream().filter(p -> p.kind() == LayerKind.GATE)
+                    .map(p -> ((Parameter.Packed) p).weight()).findFirst().orElseThrow();
+            this.x = QuantizedMatrix.allocate(section, promptTokens, w.cols());
+            this.y = FloatMatrix.allocate(section, FloatType.F32, promptTokens, w.rows());
+        }
+
+        void turn() {
+            for (int i = 0; i < STEPS; i++) {
+                long start = System.nanoTime();
+                engine.slices().rows(w.rows(), 64, (r0, r1, worker) ->
+                        engine.kernels().linear(x, w, y, false, r0, r1, worker.scratch()));
+                time = Math.min(time, (System.nanoTime() - start) * 1e-9);
+            }
+        }
+
+        double operationsPerSecond() {
+            return 2.0 * promptTokens * w.rows() * w.cols() / time;
+        }
+    }
+
+    private LlamaDecoder.Size size(int sequences) {
+        return new LlamaDecoder.Size(sequences, promptTokens + STEPS, CacheType.parse(cache), Math.max(promptTokens, sequences));
+    }
+
+    /** A decoder and the best times of its prompt and its steps, in seconds. */
+    private final class Runner {
+        private final LlamaDecoder decoder;
+        private final int[] sequences;
+        private final SplittableRandom random;
+        private final int vocab;
+        private double prompt = Double.MAX_VALUE;
+        private double step = Double.MAX_VALUE;
+
+        Runner(LlamaDecoder decoder, TrainConfig config) {
+            this.decoder = decoder;
+            this.sequences = new int[decoder.size().sequences()];
+            this.random = new SplittableRandom(config.seed);
+            this.vocab = config.vocab;
+            Arrays.setAll(sequences, i -> i);
+        }
+
+        /** A prompt, which all sequences share, and some tokens behind it. */
+        void turn() {
+            decoder.cache(0).truncate(0);
+            int[] lengths = new int[sequences.length];
+            lengths[0] = promptTokens;
+            long start = System.nanoTime();
+            decoder.forward(tokens(promptTokens), lengths);
+            decoder.logits(0);
+            prompt = Math.min(prompt, (System.nanoTime() - start) * 1e-9);
+            for (int sequence : sequences) {
+                decoder.copy(0, sequence, promptTokens);
+            }
+            Arrays.fill(lengths, 1);
+            for (int i = 0; i < STEPS; i++) {
+                start = System.nanoTime();
+                decoder.forward(tokens(sequences.length), lengths);
+                decoder.logits(sequences);
+                step = Math.min(step, (System.nanoTime() - start) * 1e-9);
+            }
+        }
+
+        private int[] tokens(int count) {
+            return random.ints(count, 0, vocab).toArray();
+        }
+    }
+
+    private Map<String, Object> report(TrainConfig config, Llama llama, Runner one, Runner many, Product product, double bandwidth, String tier) {
+        LlamaConfig c = llama.config();
+        long weights = llama.parameters().stream().filter(p -> p.kind().linear()).mapToLong(BenchGenerateCommand::bytes).sum();
+        long head = (long) c.vocab() * c.hidden() * llama.method().floatType().bytes();
+        long cached = 2L * c.layers() * c.kvHeads() * (promptTokens + 1) * rowBytes(c.headDim());
+        long linear = llama.parameters().stream().filter(p -> p.kind().linear()).mapToLong(p -> p.rows() * p.cols()).sum();
+        Map<String, Object> f = new LinkedHashMap<>();
+        f.put("preset", config.preset);
+        f.put("method", config.method);
+        f.put("bits", config.bits);
+        f.put("float_type", llama.method().floatType().toString());
+        f.put("cache", cache);
+        f.put("threads", config.threads);
+        f.put("tier", tier);
+        f.put("prompt_tokens", promptTokens);
+        f.put("batch", batch);
+        f.put("bytes_weights", weights);
+        f.put("bytes_head", head);
+        f.put("bytes_cache", cached);
+        f.put("read_bytes_per_second", bandwidth);
+        f.put("one_tokens_per_second", 1 / one.step);
+        f.put("one_share_of_bandwidth", (weights + head + cached) / one.step / bandwidth);
+        f.put("batch_tokens_per_second", batch / many.step);
+        f.put("batch_over_one", batch * one.step / many.step);
+        f.put("prompt_tokens_per_second", promptTokens / one.prompt);
+        if (product != null) {
+            f.put("int8_product_ops_per_second", product.operationsPerSecond());
+            f.put("prompt_share_of_int8_product", 2.0 * linear * promptTokens / one.prompt / product.operationsPerSecond());
+        }
+        return f;
+    }
+
+    /** Bytes of a key or value of a head. */
+    private long rowBytes(int headDim) {
+        return switch (CacheType.parse(cache)) {
+            case F32 -> (long) headDim * Float.BYTES;
+            case BF16 -> (long) headDim * Short.BYTES;
+            case INT8 -> Grid.INT8.rowBytes(headDim) + Float.BYTES;
+        };
+    }
+
+    private static long bytes(Parameter parameter) {
+        return switch (parameter) {
+            case Parameter.Packed p -> p.weight().codes().byteSize() + p.weight().scales().byteSize();
+            case Parameter.Plain p -> p.weight().data().byteSize();
+        };
+    }
+
+    private void print(Map<String, Object> f) {
+        PrintWriter out = spec.commandLine().getOut();
+        out.println(Units.format("%s %s%s, floats %s, cache %s, tier %s, %d threads, %d tokens before", f.get("preset"), f.get("method"),
+                f.get("bits") == null ? "" : " " + f.get("bits"), f.get("float_type"), f.get("cache"), f.get("tier"), f.get("threads"),
+                f.get("prompt_tokens")));
+        out.println(Units.format("a token reads  %s of weights, %s of head, %s of cache", megabytes(f, "bytes_weights"),
+                megabytes(f, "bytes_head"), megabytes(f, "bytes_cache")));
+        out.println(Units.format("one sequence   %.1f tokens/s, %.0f %% of the read bandwidth of %.1f GB/s", f.get("one_tokens_per_second"),
+                100 * (double) f.get("one_share_of_bandwidth"), (double) f.get("read_bytes_per_second") / 1e9));
+        out.println(Units.format("%-14s %.1f tokens/s, %.2f times one", f.get("batch") + " sequences", f.get("batch_tokens_per_second"),
+                f.get("batch_over_one")));
+        String share = f.containsKey("int8_product_ops_per_second") ? Units.format(", %.0f %% of the int8 product's %.0f GOP/s",
+                100 * (double) f.get("prompt_share_of_int8_product"), (double) f.get("int8_product_ops_per_second") / 1e9) : "";
+        out.println(Units.format("prompt         %.1f tokens/s%s", f.get("prompt_tokens_per_second"), share));
+        out.flush();
+    }
+
+    private static String megabytes(Map<String, Object> f, String key) {
+        return Units.format("%.1f MB", (long) f.get(key) / 1e6);
+    }
+}

@@ -1,0 +1,78 @@
+package io.sterna.nn;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.sterna.kernel.KernelException;
+import io.sterna.kernel.Kernels;
+import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Workspace;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class KvStoreTest {
+    private static final int HEAD_DIM = 20;
+
+    private final Workspace workspace = new Workspace();
+    private final Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
+    private final Kernels kernels = Kernels.best();
+
+    @AfterEach
+    void close() {
+        workspace.close();
+    }
+
+    /** Rows of another matrix's columns, written in the middle, read with what stands before, copied to another store. */
+    @ParameterizedTest
+    @EnumSource
+    void whatIsReadIsWhatWasWritten(CacheType type) {
+        KvStore store = KvStore.allocate(section, type, 12, HEAD_DIM);
+        KvStore other = KvStore.allocate(section, type, 12, HEAD_DIM);
+        KvStore.Lane lane = new KvStore.Lane(section, type, 12, 3, HEAD_DIM);
+        FloatMatrix all = FloatMatrix.allocate(section, FloatType.F32, 4, 3 * HEAD_DIM);
+        for (int r = 0; r < 4; r++) {
+            for (int c = 0; c < 3 * HEAD_DIM; c++) {
+                all.set(r, c, r == 2 ? 0 : (float) Math.sin(r + 7 * c) * (r + 1));
+            }
+        }
+        FloatMatrix head = FloatMatrix.window(section);
+        store.write(kernels, head.over(all, 0, 1, HEAD_DIM, 2 * HEAD_DIM), 4, lane);
+        store.write(kernels, head.over(all, 1, 4, HEAD_DIM, 2 * HEAD_DIM), 5, lane);
+        other.copy(store, 4, 4);
+        for (KvStore s : new KvStore[] {store, other}) {
+            FloatMatrix read = s.read(kernels, 4, 4, lane);
+            assertEquals(4, read.rows());
+            for (int r = 0; r < 4; r++) {
+                double bound = switch (type) {
+                    case F32 -> 0;
+                    case BF16 -> (r + 1) * 0x1p-8 / 2;
+                    case INT8 -> (r + 1) / 127.0 / 2 * (1 + 1e-6);
+                };
+                for (int c = 0; c < HEAD_DIM; c++) {
+                    assertEquals(all.get(r, HEAD_DIM + c), read.get(r, c), bound, r + " " + c);
+                }
+            }
+        }
+    }
+
+    @Test
+    void whatIsNotFiniteIsRefusedAsCodes() {
+        KvStore store = KvStore.allocate(section, CacheType.INT8, 2, HEAD_DIM);
+        FloatMatrix x = FloatMatrix.allocate(section, FloatType.F32, 1, HEAD_DIM);
+        x.set(0, 3, Float.NaN);
+        assertThrows(KernelException.class, () -> store.write(kernels, x, 0, new KvStore.Lane(section, CacheType.INT8, 2, 1, HEAD_DIM)));
+    }
+
+    @Test
+    void typesAreNamed() {
+        for (CacheType type : CacheType.values()) {
+            assertEquals(type, CacheType.parse(type.toString()));
+        }
+        assertEquals("cache \"fp8\": expected f32, bf16 or int8",
+                assertThrows(IllegalArgumentException.class, () -> CacheType.parse("fp8")).getMessage());
+    }
+}
