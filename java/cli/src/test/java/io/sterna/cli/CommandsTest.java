@@ -132,6 +132,27 @@ class CommandsTest {
     }
 
     @Test
+    void aModelGoesToLlamaCppAndBack() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "2", "--method", "fp32")).code);
+        Path out = folder.resolve("model.gguf");
+        List<String> command = List.of("export", "--model", folder.resolve("run").toString(), "--format", "gguf", "--type", "q8_0",
+                "--out", out.toString());
+        Outcome exported = run(command);
+        assertEquals(0, exported.code, exported.err);
+        Outcome again = run(command);
+        assertEquals(1, again.code);
+        assertTrue(again.err.contains("exists already; choose another file"), again.err);
+        for (List<String> tokenizer : List.of(List.<String>of(), List.of("--tokenizer", folder.resolve("run/model/tokenizer.json").toString()))) {
+            Path back = folder.resolve("back" + tokenizer.size());
+            List<String> importing = new ArrayList<>(List.of("import", out.toString(), "--out", back.toString()));
+            importing.addAll(tokenizer);
+            Outcome imported = run(importing);
+            assertEquals(0, imported.code, imported.err);
+            assertEquals(0, run(List.of("generate", "--model", back.toString(), "--prompt", "x", "--max-tokens", "2")).code);
+        }
+    }
+
+    @Test
     void perplexityComesAsTextAndAsJson() throws IOException {
         assertEquals(0, run(train("run", "--steps", "6")).code);
         String text = folder.resolve("data/0.java").toString();
@@ -217,7 +238,8 @@ class CommandsTest {
         assertEquals(0, bench.code, bench.err);
         JsonNode rows = new ObjectMapper().readTree(json.toFile()).get("rows");
         assertEquals(List.of("gemv", "linear", "input_gradient", "weight_gradient", "quantize_gradient",
-                "input_gradient_int8", "weight_gradient_int8", "adamw_update"), rows.findValuesAsText("kernel"));
+                "input_gradient_int8", "weight_gradient_int8",
+                "adamw_packed_f32", "adamw_packed_bf16", "adamw_packed_int8"), rows.findValuesAsText("kernel"));
         rows.forEach(row -> assertTrue(row.get("share_of_ceiling").asDouble() > 0, row.toString()));
     }
 
@@ -231,6 +253,8 @@ class CommandsTest {
         "train --resume nowhere             | 2 | sterna: run folder nowhere: no such folder",
         "train --method dtq                 | 2 | did you mean dqt?",
         "export --model m --format x --out o | 2 | sterna: format \"x\": expected hf",
+        "export --model m --format gguf --type q5_0 --out o | 2 | sterna: type \"q5_0\": expected one of f32, f16",
+        "import nowhere --tokenizer t --out o | 2 | sterna: tokenizer t: is for GGUF files",
         "import nowhere --out o             | 1 | sterna: model nowhere: no config.json there",
         "generate                           | 2 | Missing required option: '--model=DIR'",
         "eval --model nowhere --data no.txt | 1 | sterna: no.txt: no such file",
