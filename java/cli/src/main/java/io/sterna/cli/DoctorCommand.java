@@ -123,7 +123,15 @@ final class DoctorCommand implements Callable<Integer> {
             return "the highest there is; CPU and OS grant all it needs";
         }
         Tier next = Tier.values()[granted.ordinal() + 1];
-        return next + " needs " + String.join(", ", Machine.missing(next)) + ", which CPU or OS does not grant";
+        return refusal(next, Machine.missing(next));
+    }
+
+    /** Why a tier that needs what is missing is not granted. */
+    static String refusal(Tier tier, List<String> missing) {
+        String reason = tier + " needs " + String.join(", ", missing) + ", which CPU or OS does not grant";
+        return missing.equals(List.of("os-amx")) // the CPU has it
+                ? reason + ": Linux 5.16 or later does, unless a sandbox or a thread's small alternate signal stack forbids it"
+                : reason;
     }
 
     private static Map<String, Object> openBlas() {
