@@ -49,13 +49,12 @@ final class Tokenizers {
             fingerprint = HexFormat.of().formatHex(sha256(json));
             try {
                 Map<String, Object> root = Json.asObject(Json.parse(json), "the tokenizer");
-                Object vocab = Json.object(root, "model").get("vocab");
-                int size = vocab instanceof Map<?, ?> map ? map.size() : vocab instanceof List<?> list ? list.size() : 0;
+                int size = size(Json.object(root, "model").get("vocab"));
                 int end = -1;
                 for (Object item : Json.list(root, "added_tokens")) {
                     Map<String, Object> token = Json.asObject(item, "added token");
                     int id = Math.toIntExact(Json.integer(token, "id"));
-                    size = Math.max(size, id + 1);
+                    size = Math.max(size, Math.addExact(id, 1));
                     if (Json.bool(token, "special")) {
                         special.add(Json.string(token, "content"));
                         end = END_TOKENS.contains(special.getLast()) ? id : end;
@@ -66,10 +65,27 @@ final class Tokenizers {
                 }
                 vocabSize = size;
                 endToken = end;
-            } catch (JsonException e) {
-                throw new IOException("tokenizer " + file + ": " + e.getMessage(), e);
+            } catch (JsonException | ArithmeticException e) {
+                throw new TokenizerException("tokenizer " + file + ": " + e.getMessage(), e);
             }
-            library = HuggingFaceTokenizer.newInstance(file, Map.of("addSpecialTokens", "false", "truncation", "false", "padding", "false"));
+            try {
+                library = HuggingFaceTokenizer.newInstance(file, Map.of("addSpecialTokens", "false", "truncation", "false", "padding", "false"));
+            } catch (RuntimeException e) {
+                throw new TokenizerException("tokenizer " + file + ": the tokenizers library refuses it: " + Json.brief(e.getMessage()), e);
+            }
+        }
+
+        /** One more than the largest id: a vocabulary is tokens with ids, or a list. */
+        private static int size(Object vocab) throws JsonException {
+            if (vocab instanceof List<?> list) {
+                return list.size();
+            }
+            Map<String, Object> ids = Json.asObject(vocab, "vocab");
+            int size = 0;
+            for (String token : ids.keySet()) {
+                size = Math.max(size, Math.addExact(Math.toIntExact(Json.integer(ids, token)), 1));
+            }
+            return size;
         }
 
         private static byte[] sha256(byte[] data) {

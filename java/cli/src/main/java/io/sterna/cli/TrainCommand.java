@@ -91,7 +91,7 @@ final class TrainCommand implements Callable<Integer> {
     private TrainConfig settings() throws IOException {
         TrainConfig settings = new TrainConfig();
         if (config != null) {
-            settings.setAll(YamlConfig.read(config));
+            YamlConfig.apply(config, settings);
         }
         SettingOptions.apply(spec.commandLine().getParseResult(), settings);
         return settings;

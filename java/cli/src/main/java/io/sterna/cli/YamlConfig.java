@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import io.sterna.train.ConfigException;
+import io.sterna.train.TrainConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,6 +15,7 @@ import java.util.Map;
 
 /** Reads a configuration from YAML. */
 final class YamlConfig {
+    private static final long LARGEST = 1 << 20;
     private static final ObjectMapper YAML = new ObjectMapper(YAMLFactory.builder()
                     .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                     .build())
@@ -21,10 +23,23 @@ final class YamlConfig {
 
     private YamlConfig() {}
 
+    /** Sets what {@code file} holds. */
+    static void apply(Path file, TrainConfig settings) throws IOException {
+        Map<String, Object> values = read(file);
+        try {
+            settings.setAll(values);
+        } catch (ConfigException e) {
+            throw new ConfigException("config " + file + ": " + e.getMessage(), e);
+        }
+    }
+
     /** The settings in {@code file}; an empty one has none. */
     static Map<String, Object> read(Path file) throws IOException {
         if (!Files.isRegularFile(file)) {
             throw new ConfigException("config " + file + ": no such file");
+        }
+        if (Files.size(file) > LARGEST) {
+            throw new ConfigException("config " + file + ": has " + Files.size(file) + " bytes, at most " + LARGEST + " can be");
         }
         Object root;
         try {

@@ -1,8 +1,9 @@
 package io.sterna.data;
 
-import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 /** Tokens that are found in the text before it is cut into words: leftmost first, then longest. Thread-safe. */
 final class AddedTokens {
@@ -13,17 +14,11 @@ final class AddedTokens {
 
     AddedTokens(List<Token> tokens) {
         empty = tokens.isEmpty();
-        for (Token token : tokens) {
-            int first = token.content[0] & 0xFF;
-            List<Token> same = new ArrayList<>();
-            for (Token other : tokens) {
-                if ((other.content[0] & 0xFF) == first) {
-                    same.add(other);
-                }
-            }
+        Map<Integer, List<Token>> byFirst = tokens.stream().collect(Collectors.groupingBy(token -> token.content[0] & 0xFF));
+        byFirst.forEach((first, same) -> {
             same.sort(Comparator.comparingInt((Token t) -> -t.content.length));
             byFirstByte[first] = same.toArray(Token[]::new);
-        }
+        });
     }
 
     /** Calls {@code rest} for the text between added tokens, and appends their ids, in order. */

@@ -25,8 +25,13 @@ public final class BpeTokenizer implements Tokenizer {
     private static final long LARGEST_FILE = 256L << 20;
     private static final int LARGEST_VOCABULARY = 1 << 24;
     private static final int LONGEST_WORD = 1 << 20;
+    // Ids without a token are rare in real vocabularies; each takes memory as one with a token does.
+    private static final long MOST_IDS_A_TOKEN = 4;
+    private static final long MORE_IDS = 1 << 16;
     private static final List<String> END_TOKENS = List.of(
             BpeTrainer.END_TOKEN, "<|endoftext|>", "<|end_of_text|>", "</s>", "<|eot_id|>", "<|im_end|>", "<eos>");
+
+    private static final byte[] NOTHING = {};
 
     private final byte[] json;
     private final byte[][] pieces; // id -> bytes; empty for specials and holes
@@ -55,7 +60,7 @@ public final class BpeTokenizer implements Tokenizer {
         try {
             return parse(read(tokenizerJson), endToken);
         } catch (TokenizerException e) {
-            throw e.unsupportedFeature() != null ? e : new TokenizerException(tokenizerJson + ": " + e.getMessage(), e);
+            throw e.of(tokenizerJson);
         }
     }
 
@@ -179,13 +184,13 @@ public final class BpeTokenizer implements Tokenizer {
         normalizedPlain = new AddedTokens(kinds.get(3));
         this.endToken = endToken(endToken, vocab, added);
         for (int id = 0; id < pieces.length; id++) {
-            pieces[id] = pieces[id] == null ? new byte[0] : pieces[id];
+            pieces[id] = pieces[id] == null ? NOTHING : pieces[id];
         }
     }
 
     // Reading
 
-    private static void checkFeatures(Map<String, Object> root, Map<String, Object> model) throws TokenizerException {
+    private static void checkFeatures(Map<String, Object> root, Map<String, Object> model) throws JsonException, TokenizerException {
         require("BPE".equals(model.getOrDefault("type", "BPE")), "model " + model.get("type"));
         Object dropout = model.get("dropout");
         require(dropout == null || ((Number) numberOr(dropout)).doubleValue() == 0, "BPE dropout");
@@ -198,7 +203,7 @@ public final class BpeTokenizer implements Tokenizer {
         String normalizer = type(root.get("normalizer"));
         require(normalizer == null || normalizer.equals("NFC"), "normalizer " + normalizer);
         require("ByteLevel".equals(type(root.get("pre_tokenizer"))), "pre_tokenizer " + type(root.get("pre_tokenizer")));
-        Map<?, ?> split = (Map<?, ?>) root.get("pre_tokenizer");
+        Map<String, Object> split = Json.object(root, "pre_tokenizer");
         require(Boolean.FALSE.equals(split.get("add_prefix_space")), "ByteLevel with add_prefix_space");
         require(!Boolean.FALSE.equals(split.get("use_regex")), "ByteLevel without use_regex");
         for (String part : List.of("post_processor", "decoder")) {
@@ -234,6 +239,10 @@ public final class BpeTokenizer implements Tokenizer {
         for (Object token : added) {
             Map<String, Object> fields = Json.asObject(token, "added token");
             largest = Math.max(largest, id(Json.integer(fields, "id"), Json.string(fields, "content")));
+        }
+        long tokens = (long) vocab.size() + added.size();
+        if (largest > MOST_IDS_A_TOKEN * tokens + MORE_IDS) {
+            throw new TokenizerException("largest id is " + largest + " for " + tokens + " tokens: ids must be close together");
         }
         return (int) largest + 1;
     }
@@ -306,7 +315,7 @@ public final class BpeTokenizer implements Tokenizer {
             boolean special = Boolean.TRUE.equals(fields.get("special"));
             boolean normalized = nfc && Boolean.TRUE.equals(fields.get("normalized"));
             int id = (int) Json.integer(fields, "id");
-            pieces[id] = special ? new byte[0] : content.getBytes(StandardCharsets.UTF_8);
+            pieces[id] = special ? NOTHING : content.getBytes(StandardCharsets.UTF_8);
             String pattern = normalized ? Normalizer.normalize(content, Normalizer.Form.NFC) : content;
             AddedTokens.Token entry = new AddedTokens.Token(id, pattern.getBytes(StandardCharsets.UTF_8));
             int kind = normalized ? 2 : 0;

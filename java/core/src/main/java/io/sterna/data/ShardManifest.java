@@ -115,15 +115,31 @@ public record ShardManifest(
         return new ShardManifest(
                 Json.string(json, "fingerprint"),
                 Json.list(json, "corpus").stream().map(String::valueOf).toList(),
-                Json.integer(json, "source_files"),
-                Json.integer(json, "skipped_files"),
-                Json.integer(json, "source_bytes"),
+                count(json, "source_files"),
+                count(json, "skipped_files"),
+                count(json, "source_bytes"),
                 Json.string(json, "tokenizer"),
                 (int) vocabSize,
-                (int) Json.integer(json, "end_token"),
+                endToken(json, vocabSize),
                 readPart(Json.object(json, "train")),
                 readPart(Json.object(json, "dev")),
                 Json.number(json, "dev_unigram_entropy"));
+    }
+
+    private static int endToken(Map<String, Object> json, long vocabSize) throws JsonException {
+        long token = count(json, "end_token");
+        if (token >= vocabSize) {
+            throw new JsonException("end_token is " + token + ", vocab_size " + vocabSize, -1);
+        }
+        return (int) token;
+    }
+
+    private static long count(Map<String, Object> json, String field) throws JsonException {
+        long count = Json.integer(json, field);
+        if (count < 0) {
+            throw new JsonException(field + " is " + count, -1);
+        }
+        return count;
     }
 
     private static Part readPart(Map<String, Object> json) throws JsonException {
@@ -133,10 +149,10 @@ public record ShardManifest(
             Map<String, Object> fields = Json.asObject(item, "shard");
             String file = Json.string(fields, "file");
             if (!Shards.isShardName(file)) {
-                throw new JsonException("shard file \"" + file + "\" is no name of a shard", -1);
+                throw new JsonException("shard file " + Json.brief(file) + " is no name of a shard", -1);
             }
             long count = Json.integer(fields, "tokens");
-            if (count < 0 || count > 1L << 40) {
+            if (count < 0 || count > 1L << 40 || tokens + count > 1L << 50) {
                 throw new JsonException("shard " + file + " has " + count + " tokens", -1);
             }
             shards.add(new Shard(file, count, crc(Json.string(fields, "crc32c"))));
@@ -145,14 +161,14 @@ public record ShardManifest(
         if (tokens != Json.integer(json, "tokens")) {
             throw new JsonException("shards hold " + tokens + " tokens, not " + Json.integer(json, "tokens"), -1);
         }
-        return new Part(Json.integer(json, "documents"), Json.integer(json, "bytes"), tokens, List.copyOf(shards));
+        return new Part(count(json, "documents"), count(json, "bytes"), tokens, List.copyOf(shards));
     }
 
     private static int crc(String hex) throws JsonException {
         try {
             return Integer.parseUnsignedInt(hex, 16);
         } catch (NumberFormatException e) {
-            throw new JsonException("crc32c \"" + hex + "\" is not hex", -1);
+            throw new JsonException("crc32c " + Json.brief(hex) + " is not hex", -1);
         }
     }
 }

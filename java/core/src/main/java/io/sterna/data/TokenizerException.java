@@ -1,5 +1,7 @@
 package io.sterna.data;
 
+import java.nio.file.Path;
+
 /** A tokenizer that cannot be read, trained or followed exactly. */
 public final class TokenizerException extends DataException {
     private static final long serialVersionUID = 1;
@@ -9,7 +11,8 @@ public final class TokenizerException extends DataException {
         this(message, null, null);
     }
 
-    TokenizerException(String message, Throwable cause) {
+    /** A fault of a tokenizer, which may be of another kind than this library reads. */
+    public TokenizerException(String message, Throwable cause) {
         this(message, cause, null);
     }
 
@@ -20,6 +23,11 @@ public final class TokenizerException extends DataException {
 
     static TokenizerException unsupported(String feature) {
         return new TokenizerException("tokenizer feature not supported here: " + feature, null, feature);
+    }
+
+    /** The same fault, of a file. */
+    TokenizerException of(Path file) {
+        return new TokenizerException(file + ": " + getMessage(), this, unsupportedFeature);
     }
 
     /** The feature of a valid tokenizer that is not supported here, or null for any other fault. */

@@ -7,10 +7,6 @@ import io.sterna.io.SafetensorsFolder;
 import io.sterna.io.SafetensorsReader;
 import io.sterna.kernel.KernelException;
 import io.sterna.kernel.Kernels;
-import io.sterna.kernel.Slices;
-import io.sterna.nn.Engine;
-import io.sterna.nn.Llama;
-import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Parameter;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
@@ -25,6 +21,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -85,24 +82,20 @@ public final class HuggingFaceImport {
 
     private void convert(PreparedData.TokenizerLoader loader, Path out) throws IOException {
         ModelFolder model = target(out);
-        Tokenizer tokenizer = loader.load(folder.resolve("tokenizer.json"));
+        Path file = folder.resolve("tokenizer.json");
+        Tokenizer tokenizer = loader.load(file);
         int vocab = model.model().vocab();
         if (tokenizer.vocabSize() != vocab) {
             throw fault("vocab_size " + vocab + ", the tokenizer has " + tokenizer.vocabSize(), "they must be equal");
         }
-        LlamaConfig shape = model.model().withSeqLen(1); // weights do not depend on the length
-        requireTensors(shape, model);
-        try (Workspace workspace = new Workspace(); Slices slices = new Slices(1)) {
-            Engine engine = new Engine(Kernels.best(), slices, 1, workspace, Math.max(shape.hidden(), shape.intermediate()));
-            Llama llama = new Llama(shape, model.method(), engine, workspace);
-            for (Parameter parameter : llama.parameters()) {
-                switch (parameter) {
-                    case Parameter.Plain plain -> fill(plain);
-                    case Parameter.Packed ternary -> fill(ternary, engine.kernels());
-                }
+        requireTensors(model.parameters());
+        Kernels kernels = Kernels.best();
+        model.write(parameter -> {
+            switch (parameter) {
+                case Parameter.Plain plain -> fill(plain);
+                case Parameter.Packed ternary -> fill(ternary, kernels);
             }
-            model.write(llama.parameters(), folder);
-        }
+        }, Files.readString(file));
     }
 
     private ModelFolder target(Path out) throws IOException {
@@ -201,24 +194,22 @@ public final class HuggingFaceImport {
     }
 
     /** Every tensor of the model, of its shape, and no other; before memory is taken for any. */
-    private void requireTensors(LlamaConfig shape, ModelFolder model) throws ModelException {
-        try (Workspace plan = Workspace.planning()) {
-            Set<String> known = new HashSet<>();
-            for (Parameter p : new Llama(shape, model.method(), new Engine(null, null, 0, plan, 1), plan).parameters()) {
-                known.add(p.name());
-                if (p instanceof Parameter.Packed) {
-                    require(p.name(), List.of("U8"), List.of(packedRows(p), p.cols()));
-                    known.add(p.name() + "_scale");
-                    require(p.name() + "_scale", FLOATS, List.of(1L));
-                } else {
-                    require(p.name(), FLOATS, p.rows() == 1 ? List.of(p.cols()) : List.of(p.rows(), p.cols()));
-                }
+    private void requireTensors(List<Parameter> parameters) throws ModelException {
+        Set<String> known = new HashSet<>();
+        for (Parameter p : parameters) {
+            known.add(p.name());
+            if (p instanceof Parameter.Packed) {
+                require(p.name(), List.of("U8"), List.of(packedRows(p), p.cols()));
+                known.add(p.name() + "_scale");
+                require(p.name() + "_scale", FLOATS, List.of(1L));
+            } else {
+                require(p.name(), FLOATS, p.rows() == 1 ? List.of(p.cols()) : List.of(p.rows(), p.cols()));
             }
-            for (String name : tensors.tensors().keySet()) {
-                boolean derived = name.endsWith(".rotary_emb.inv_freq"); // follows from rope_theta; old files store it
-                if (!derived && !known.contains(name)) {
-                    throw fault("tensor " + name, "this has no place here");
-                }
+        }
+        for (String name : tensors.tensors().keySet()) {
+            boolean derived = name.endsWith(".rotary_emb.inv_freq"); // follows from rope_theta; old files store it
+            if (!derived && !known.contains(name)) {
+                throw fault("tensor " + name, "this has no place here");
             }
         }
     }

@@ -20,7 +20,6 @@ final class Defaults {
 
     /** Widths below this take a larger learning rate; see {@link #rate}. */
     private static final double REFERENCE_WIDTH = 768;
-    private static final double TUNING_SHARE = 0.2;
 
     private Defaults() {}
 
@@ -115,12 +114,11 @@ final class Defaults {
 
     /**
      * The peak learning rate: at width 768, 1.5e-3 for BitNet's latent weights and 1e-3 otherwise; narrower
-     * models take more, as one over the root of the width. A model that has been trained takes a fifth.
+     * models take more, as one over the root of the width.
      */
     private static double rate(TrainConfig c) {
         double atReference = c.method.equals("bitnet") ? 1.5e-3 : 1e-3;
-        double share = c.init == null ? 1 : TUNING_SHARE;
-        double scaled = share * atReference * Math.sqrt(REFERENCE_WIDTH / c.hidden);
+        double scaled = atReference * Math.sqrt(REFERENCE_WIDTH / c.hidden);
         return Math.round(scaled * 1e5) / 1e5;
     }
 

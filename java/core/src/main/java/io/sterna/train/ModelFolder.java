@@ -6,6 +6,7 @@ import io.sterna.io.CheckpointReader;
 import io.sterna.io.CheckpointWriter;
 import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
+import io.sterna.io.JsonException;
 import io.sterna.nn.Engine;
 import io.sterna.nn.Llama;
 import io.sterna.nn.LlamaConfig;
@@ -103,15 +104,42 @@ public record ModelFolder(Path path, TrainConfig config) {
         }
     }
 
-    /** The model in {@code path}: a model folder, or a run folder that holds one. */
+    /**
+     * The model in {@code path}: a model folder, or a run folder that holds one.
+     *
+     * @throws ConfigException when there is none, or its configuration cannot be; the message names the file
+     * @throws io.sterna.io.CheckpointException when its weights are missing, damaged or of another shape
+     */
     public static ModelFolder open(Path path) throws IOException {
         Path inRun = path.resolve("model");
         Path folder = Files.exists(inRun.resolve(CONFIG)) ? inRun : path;
         if (!Files.exists(folder.resolve(CONFIG))) {
             throw new ConfigException("model " + path + ": no " + CONFIG + " there; name the folder of a finished run");
         }
-        TrainConfig config = new TrainConfig().setAll(Json.readObject(folder.resolve(CONFIG), LARGEST_CONFIG));
-        return new ModelFolder(folder, config.resolved());
+        ModelFolder model = new ModelFolder(folder, readConfig(folder.resolve(CONFIG)));
+        model.expectWeights();
+        return model;
+    }
+
+    private static TrainConfig readConfig(Path file) throws IOException {
+        try {
+            TrainConfig config = new TrainConfig().setAll(Json.readObject(file, LARGEST_CONFIG));
+            if (config.init != null && !InitialModel.isSettled(config)) {
+                throw new ConfigException("init " + config.init + ": the shape must stand beside it");
+            }
+            return config.resolved();
+        } catch (JsonException e) {
+            throw new ConfigException(e.getMessage() + "; restore the file of the run", e);
+        } catch (ConfigException e) {
+            throw new ConfigException(file + ": " + e.getMessage() + "; restore the file of the run", e);
+        }
+    }
+
+    /** Before memory is taken for the weights, their names and shapes. */
+    private void expectWeights() throws IOException {
+        try (CheckpointReader reader = new CheckpointReader(path.resolve(WEIGHTS))) {
+            StoredTensors.expectWeights(reader, parameters());
+        }
     }
 
     /** Its shape. */

@@ -39,7 +39,7 @@ public record NamedTensor(String name, Role role, String dtype, List<Long> shape
         }
     }
 
-    private static List<Long> scaleShape(PackedMatrix w) {
+    static List<Long> scaleShape(PackedMatrix w) {
         return w.scaling().kind() == Scaling.Kind.GROUP ? List.of(w.rows(), w.scaling().groups(w.cols()))
                 : List.of(w.scaling().count(w.rows(), w.cols()));
     }

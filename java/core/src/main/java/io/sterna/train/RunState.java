@@ -4,6 +4,7 @@ import io.sterna.io.CheckpointException;
 import io.sterna.io.CheckpointReader;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -30,6 +31,14 @@ record RunState(long step, long tokens, int nonFinite, Map<String, Object> confi
         return map;
     }
 
+    private static long count(Map<String, Object> meta, String field, long most) throws JsonException {
+        long count = Json.integer(meta, field);
+        if (count < 0 || count > most) {
+            throw new JsonException(field + " is " + count + ", must lie between 0 and " + most, -1);
+        }
+        return count;
+    }
+
     Map<String, Object> toMeta() {
         Map<String, Object> meta = new LinkedHashMap<>();
         meta.put("format", "sterna-run");
@@ -46,13 +55,13 @@ record RunState(long step, long tokens, int nonFinite, Map<String, Object> confi
         Map<String, Object> meta = reader.meta();
         try {
             return new RunState(
-                    Json.integer(meta, "step"),
-                    Json.integer(meta, "tokens"),
-                    Math.toIntExact(Json.integer(meta, "non_finite")),
+                    count(meta, "step", Long.MAX_VALUE),
+                    count(meta, "tokens", Long.MAX_VALUE),
+                    (int) count(meta, "non_finite", Integer.MAX_VALUE),
                     Json.object(meta, "config"),
-                    Json.string(meta, "data"),
+                    Path.of(Json.string(meta, "data")).toString(),
                     Json.string(meta, "shards"));
-        } catch (JsonException | ArithmeticException e) {
+        } catch (JsonException | InvalidPathException e) {
             throw new CheckpointException(file, "its description: " + e.getMessage(), "use a checkpoint of a run", e);
         }
     }

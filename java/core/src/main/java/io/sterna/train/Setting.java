@@ -1,5 +1,6 @@
 package io.sterna.train;
 
+import io.sterna.io.Json;
 import java.lang.annotation.ElementType;
 import java.lang.annotation.Retention;
 import java.lang.annotation.RetentionPolicy;
@@ -55,6 +56,8 @@ public final class Setting {
             .map(Setting::new)
             .collect(Collectors.toMap(Setting::key, s -> s, (a, b) -> a, LinkedHashMap::new));
 
+    private static final int LONGEST_KEY = 100;
+
     private final Field field;
     private final Describe description;
 
@@ -72,8 +75,9 @@ public final class Setting {
     public static Setting of(String key) {
         Setting setting = ALL.get(key);
         if (setting == null) {
-            throw new ConfigException("unknown setting \"" + key + "\"; did you mean \""
-                    + Names.nearest(key, ALL.keySet()) + "\"?");
+            String name = key.length() > LONGEST_KEY ? key.substring(0, LONGEST_KEY) : key;
+            throw new ConfigException("unknown setting " + Json.brief(name) + "; did you mean \""
+                    + Names.nearest(name, ALL.keySet()) + "\"?");
         }
         return setting;
     }
@@ -118,7 +122,7 @@ public final class Setting {
         try {
             field.set(config, value == null ? null : convert(value));
         } catch (NumberFormatException | ClassCastException e) {
-            throw new ConfigException(key() + " is \"" + value + "\"; it takes " + form(), e);
+            throw new ConfigException(key() + " is " + Json.brief(String.valueOf(value)) + "; it takes " + form(), e);
         } catch (IllegalAccessException e) {
             throw new AssertionError("settings are public fields", e);
         }

@@ -6,6 +6,7 @@ import io.sterna.io.CheckpointWriter;
 import io.sterna.kernel.KernelException;
 import io.sterna.kernel.Kernels;
 import io.sterna.nn.Parameter;
+import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.PackedMatrix;
 import java.io.IOException;
@@ -46,6 +47,26 @@ final class StoredTensors {
         for (Parameter parameter : parameters) {
             if (parameter instanceof Parameter.Packed p && p.weight().grid() == Grid.TERNARY) {
                 ternary.put(p.name(), p.weight());
+            }
+        }
+    }
+
+    /** Checks that a file holds the weights of planned parameters, which have no memory. */
+    static void expectWeights(CheckpointReader reader, List<Parameter> planned) throws CheckpointException {
+        for (Parameter parameter : planned) {
+            switch (parameter) {
+                case Parameter.Plain(_, String name, _, FloatMatrix w) -> reader.expect(
+                        name, w.type().toString(), List.of(w.rows(), w.cols()), w.rows() * w.cols() * w.type().bytes());
+                case Parameter.Packed(_, String name, _, PackedMatrix w) -> {
+                    long rowBytes = w.grid().rowBytes(w.cols());
+                    if (w.grid() == Grid.TERNARY) {
+                        reader.expect(name, TRITS, shape(w), tritBytes(w));
+                    } else {
+                        reader.expect(name, "u8", List.of(w.rows(), rowBytes), w.rows() * rowBytes);
+                    }
+                    List<Long> shape = NamedTensor.scaleShape(w);
+                    reader.expect(name + ".scale", "f32", shape, w.scaling().count(w.rows(), w.cols()) * Float.BYTES);
+                }
             }
         }
     }

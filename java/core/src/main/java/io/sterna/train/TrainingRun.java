@@ -141,7 +141,7 @@ public final class TrainingRun implements AutoCloseable {
             Path file = checkpoints.list().getLast();
             RunState state = RunState.of(reader, file);
             requireUnfinished(run, state);
-            TrainConfig c = new TrainConfig().setAll(state.config()).setAll(changes).set("out", folder).resolved();
+            TrainConfig c = settings(state, file).setAll(changes).set("out", folder).resolved();
             Shards shards = Shards.open(Path.of(state.data()), true);
             try {
                 checkShards(shards, state);
@@ -213,6 +213,19 @@ public final class TrainingRun implements AutoCloseable {
         if (!found.equals(state.shards())) {
             throw new TrainingException("token shards in " + state.data() + " are others than the run began with (fingerprint "
                     + found + ", not " + state.shards() + "): prepare the same data again");
+        }
+    }
+
+    private static TrainConfig settings(RunState state, Path file) throws CheckpointException {
+        try {
+            TrainConfig config = new TrainConfig().setAll(state.config());
+            if (config.init != null && !InitialModel.isSettled(config)) {
+                throw new ConfigException("init " + config.init + ": the shape must stand beside it");
+            }
+            config.resolved();
+            return config;
+        } catch (ConfigException e) {
+            throw new CheckpointException(file, "its settings: " + e.getMessage(), "use an earlier checkpoint", e);
         }
     }
 
