@@ -122,7 +122,9 @@ final class KernelBench {
                 kernels.weightGradient(o.y, o.q, windows[worker.index()].overRows(tiles[worker.index()], 0, row1 - row0),
                         false, row0, row1, worker.scratch()))), gradient, blas));
         rows.addAll(int8Gradients(c, o, section, tiles, windows));
-        rows.add(update(c, o, section));
+        for (StateType type : StateType.values()) {
+            rows.add(update(c, o, section, type, tiles, windows));
+        }
         return rows;
     }
 
@@ -149,27 +151,29 @@ final class KernelBench {
                 kernels.linear(o.q, w, o.y, false, row0, row1, worker.scratch()));
     }
 
-    /** AdamW with f32 state and SR over the whole matrix; the gradient counts as read from memory. */
-    private Row update(Case c, Operands o, Workspace.Section section) {
-        FloatMatrix gradient = FloatMatrix.allocate(section, FloatType.F32, c.out, c.in);
-        Moment m = Moment.allocate(section, StateType.F32, c.out, c.in);
-        Moment v = Moment.allocate(section, StateType.F32, c.out, c.in);
+    /**
+     * AdamW and SR in one pass over the matrix, as training does it, from a tile of gradients in a cache: its copy is
+     * timed, its bytes do not count. A small matrix's state stays in a cache too, unlike the ceiling's buffer.
+     */
+    private Row update(Case c, Operands o, Workspace.Section section, StateType type, FloatMatrix[] tiles, FloatMatrix[] windows) {
+        FloatMatrix gradient = FloatMatrix.allocate(section, FloatType.F32, UPDATE_ROWS, c.in);
+        Moment m = Moment.allocate(section, type, c.out, c.in);
+        Moment v = Moment.allocate(section, type, c.out, c.in);
         MemorySegment flips = section.allocate(slices.workers() * FLIPS_BYTES);
         MemorySegment squares = section.allocate(c.out * Double.BYTES);
-        FloatMatrix[] windows = windows(section);
         AdamWStep step = new AdamWStep(section);
         step.constants(0.9f, 0.999f, 1e-6f, 10, 1000);
         step.tensor(1e-4f, 1, Kernels.key(1, 2, 3));
-        kernels.normal(Kernels.key(1, 3, 0), DEVIATION, gradient, 0, c.out);
+        kernels.normal(Kernels.key(1, 3, 0), DEVIATION, gradient, 0, UPDATE_ROWS);
         double time = best(() -> slices.tiles(c.out, UPDATE_ROWS, (row0, row1, worker) -> {
-            FloatMatrix g = windows[worker.index()].overRows(gradient, row0, row1);
-            kernels.adamw(step, g, m, v, squares.asSlice(row0 * Double.BYTES), row0, row1);
-            kernels.updatePacked(o.w, g, 1, Kernels.key(1, 4, 1), Rounding.STOCHASTIC,
+            FloatMatrix g = windows[worker.index()].overRows(tiles[worker.index()], 0, row1 - row0);
+            MemorySegment.copy(gradient.data(), 0, g.data(), 0, (row1 - row0) * c.in * Float.BYTES);
+            kernels.adamwPacked(step, g, m, v, squares.asSlice(row0 * Double.BYTES), o.w, 1, Rounding.STOCHASTIC,
                     flips.asSlice(worker.index() * FLIPS_BYTES, Long.BYTES), row0, row1);
         }));
-        // Moments and gradient (in place) are read and written, codes too.
-        long bytes = c.out * (c.in * 3 * 2 * Float.BYTES + 2 * c.grid().rowBytes(c.in));
-        return memory("adamw_update", c, bytes, time, Probe.UPDATE);
+        long bytes = 2 * (m.data().byteSize() + m.scales().byteSize() + v.data().byteSize() + v.scales().byteSize()
+                + c.out * c.grid().rowBytes(c.in));
+        return memory("adamw_packed_" + type, c, bytes, time, Probe.UPDATE);
     }
 
     private Row product(String kernel, Case c, double time, Probe probe, double blas) {
