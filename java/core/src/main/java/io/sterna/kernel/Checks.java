@@ -21,7 +21,7 @@ final class Checks {
     /** F32 without gaps between rows: what kernels take as a plain float pointer. */
     static void vector(String name, FloatMatrix x, long rows, long cols) {
         matrix(name, x, rows, cols);
-        if (x.type() != FloatType.F32 || x.stride() != x.cols()) {
+        if (x.type() != FloatType.F32 || x.rows() > 1 && x.stride() != x.cols()) {
             throw new IllegalArgumentException(name + " = " + x + ": must be f32 without gaps between rows");
         }
     }

@@ -14,7 +14,7 @@ import java.util.concurrent.locks.LockSupport;
  * <p>Idle threads spin for some microseconds, since the next piece of work is usually near, then park.
  * Several instances may exist in a JVM; one instance serves one calling thread at a time.
  */
-public final class Slices implements AutoCloseable {
+public final class Slices implements Team, AutoCloseable {
     /** Bytes of a worker's scratch. */
     public static final long SCRATCH_BYTES = sterna_h.STERNA_SCRATCH_BYTES();
 
@@ -74,6 +74,7 @@ public final class Slices implements AutoCloseable {
      *
      * @throws IllegalStateException when closed, or when a run of this instance is already under way
      */
+    @Override
     public void run(long count, Body body) {
         if (closed) {
             throw new IllegalStateException("slices: already closed");
@@ -96,10 +97,8 @@ public final class Slices implements AutoCloseable {
         }
     }
 
-    /**
-     * Runs rows 0 ... rows - 1 in slices whose sizes are multiples of {@code multiple} (the last one may
-     * be shorter), as many as balance the workers. How rows are cut must not matter to the result.
-     */
+    /** {@inheritDoc} There are as many slices as balance the workers. */
+    @Override
     public void rows(long rows, long multiple, RowBody body) {
         long slices = workers.length == 1 ? 1 : (long) workers.length * SLICES_PER_WORKER;
         tiles(rows, Math.ceilDiv(Math.ceilDiv(rows, slices), multiple) * multiple, body);

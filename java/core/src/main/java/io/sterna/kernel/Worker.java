@@ -8,5 +8,16 @@ import java.lang.foreign.MemorySegment;
  * @param index   0 ... workers - 1; 0 is the calling thread
  * @param scratch {@link Slices#SCRATCH_BYTES} bytes for kernels, this worker's own
  */
-public record Worker(int index, MemorySegment scratch) {
+public record Worker(int index, MemorySegment scratch) implements Team {
+    @Override
+    public void run(long count, Slices.Body body) {
+        for (long i = 0; i < count; i++) {
+            body.run(i, this);
+        }
+    }
+
+    @Override
+    public void rows(long rows, long multiple, Slices.RowBody body) {
+        body.run(0, rows, this);
+    }
 }

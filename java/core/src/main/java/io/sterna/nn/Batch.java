@@ -7,7 +7,7 @@ import io.sterna.tensor.FloatType;
  *
  * @param sequences   sequences
  * @param length      tokens of each
- * @param activations type of the activations between the products of a block; the residual stream is F32
+ * @param activations type of what a block keeps of its activations and of their gradients; the residual stream is F32
  */
 public record Batch(int sequences, int length, FloatType activations) {
     /** Activations in F32. */

@@ -1,11 +1,16 @@
 package io.sterna.nn;
 
-import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Team;
+import io.sterna.nn.GradientSink.Part;
 import io.sterna.tensor.FloatMatrix;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * A transformer block: y = m + down(swiglu(norm(m))), m = x + o(attention(norm(x))), where SubLN puts a
- * norm before o and before down. x, m, y (T, H).
+ * norm before o and before down. x, m, y (T, H). A pass is what comes before attention, attention, and what
+ * comes after it; all but attention works on any tokens, wherever they lie in their sequences.
  */
 final class Block {
     private final Engine engine;
@@ -19,6 +24,10 @@ final class Block {
         Layers on(Engine e) {
             return new Layers(attentionNorm.on(e), q.on(e), k.on(e), v.on(e), outputNorm == null ? null : outputNorm.on(e),
                     output.on(e), mlpNorm.on(e), gate.on(e), up.on(e), downNorm == null ? null : downNorm.on(e), down.on(e));
+        }
+
+        Stream<Linear> linear() {
+            return Stream.of(q, k, v, output, gate, up, down);
         }
     }
 
@@ -34,94 +43,121 @@ final class Block {
         return new Block(other, config, layers.on(other), ropeTable);
     }
 
-    /** y from x; the tape keeps what the backward pass needs. */
-    void forward(FloatMatrix x, FloatMatrix y, BlockTape tape, BlockScratch scratch, int length) {
-        project(x, tape);
-        rotate(tape.q, length, true);
-        rotate(tape.k, length, true);
-        engine.slices().run(tape.attention.units(), (unit, worker) ->
-                engine.kernels().attentionForward(tape.attention, unit, unit + 1, worker.scratch()));
-        mix(x, y, tape, scratch);
-    }
-
     /** Turns x into y in place, where the tokens follow those of a cache; the tape is all blocks' own. */
-    void decode(FloatMatrix x, BlockTape tape, BlockScratch scratch, CachedAttention attention, int layer) {
-        project(x, tape);
+    void decode(FloatMatrix x, BlockInputs inputs, BlockTape tape, BlockScratch scratch, CachedAttention attention, int layer) {
+        project(x, inputs, tape, scratch, engine.slices());
         attention.attend(layer, ropeTable);
-        mix(x, x, tape, scratch);
+        mix(x, x, inputs, tape, scratch, engine.slices());
     }
 
-    /** Queries, keys and values of x. */
-    private void project(FloatMatrix x, BlockTape tape) {
-        layers.attentionNorm.forward(x, tape.attentionInput, tape.attentionRms);
-        layers.q.forward(tape.attentionInput, tape.q, false);
-        layers.k.forward(tape.attentionInput, tape.k, false);
-        layers.v.forward(tape.attentionInput, tape.v, false);
+    /** Makes ready for passes with the weights as they are now. */
+    void prepare() {
+        layers.linear().forEach(Linear::prepare);
     }
+
+    // ------------------------------------------------------------ before attention
+
+    /** Queries, keys and values of x, not yet turned to their positions. */
+    void project(FloatMatrix x, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
+        layers.attentionNorm.forward(x, inputs.attention(), scratch.attentionRms, team);
+        layers.q.forward(inputs.attention(), tape.q(), false, team);
+        layers.k.forward(inputs.attention(), tape.k(), false, team);
+        layers.v.forward(inputs.attention(), tape.v(), false, team);
+    }
+
+    /** Adds to dx, so far the gradient of m, what queries, keys and values give to the gradient of x. */
+    void projectBackward(FloatMatrix x, FloatMatrix dx, BlockInputs inputs, BlockScratch scratch, BlockGradients d, Team team) {
+        layers.attentionNorm.forward(x, inputs.attention(), scratch.attentionRms, team);
+        layers.q.inputGradient(d.q(), scratch.narrow, false, team);
+        layers.k.inputGradient(d.k(), scratch.narrow, true, team);
+        layers.v.inputGradient(d.v(), scratch.narrow, true, team);
+        layers.attentionNorm.backward(x, scratch.attentionRms, scratch.narrow, dx, true, d.gains().attention(), team);
+    }
+
+    /** Turns tokens row0 ... row1 - 1 of all queries or keys to their positions in sequences, or back. */
+    void rotate(FloatMatrix x, int length, boolean forward, long row0, long row1) {
+        engine.kernels().rope(x, config.headDim(), ropeTable, length, 0, forward, row0, row1);
+    }
+
+    // ------------------------------------------------------------ after attention
 
     /** y from x and the attention's result; y may be x. */
-    private void mix(FloatMatrix x, FloatMatrix y, BlockTape tape, BlockScratch scratch) {
-        prepare(layers.outputNorm, tape.out, tape.outputInput, tape.outputRms);
-        addProduct(x, layers.output, tape.outputInput, tape.middle);
-
-        layers.mlpNorm.forward(tape.middle, tape.mlpInput, tape.mlpRms);
-        layers.gate.forward(tape.mlpInput, tape.gate, false);
-        layers.up.forward(tape.mlpInput, tape.up, false);
-        activate(tape, scratch);
-        prepare(layers.downNorm, scratch.product, tape.downInput, tape.downRms);
-        addProduct(tape.middle, layers.down, tape.downInput, y);
+    void mix(FloatMatrix x, FloatMatrix y, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
+        activate(x, inputs, tape, scratch, team);
+        addProduct(scratch.middle, layers.down, inputs.down(), y, team);
     }
 
-    /** Turns dx, the gradient of y (T, H), into the gradient of x in place. Uses up the tape. */
-    void backward(FloatMatrix x, FloatMatrix dx, BlockTape tape, BlockScratch scratch, int length, GradientSink sink) {
-        activate(tape, scratch);
-        layers.down.backward(dx, tape.downInput, scratch.wide, false, sink);
+    /** Everything between the attention's result and the down projection. */
+    private void activate(FloatMatrix x, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
+        prepare(layers.outputNorm, tape.out(), inputs.output(), scratch.outputRms, team);
+        addProduct(x, layers.output, inputs.output(), scratch.middle, team);
+        layers.mlpNorm.forward(scratch.middle, inputs.mlp(), scratch.mlpRms, team);
+        layers.gate.forward(inputs.mlp(), scratch.gate, false, team);
+        layers.up.forward(inputs.mlp(), scratch.up, false, team);
+        team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) ->
+                engine.kernels().swiglu(scratch.gate, scratch.up, scratch.product, r0, r1));
+        prepare(layers.downNorm, scratch.product, inputs.down(), scratch.downRms, team);
+    }
+
+    /** Turns dx, the gradient of y, into that of m, and gives the gradient of the attention's result. */
+    void mixBackward(FloatMatrix x, FloatMatrix dx, BlockInputs inputs, BlockTape tape, BlockScratch scratch, BlockGradients d, Team team) {
+        activate(x, inputs, tape, scratch, team);
+        copy(dx, d.down(), team);
+        layers.down.inputGradient(dx, scratch.wide, false, team);
         if (layers.downNorm != null) {
-            layers.downNorm.backward(scratch.product, tape.downRms, scratch.wide, scratch.wide, false, sink);
+            layers.downNorm.backward(scratch.product, scratch.downRms, scratch.wide, scratch.wide, false, d.gains().down(), team);
         }
-        Kernels kernels = engine.kernels();
-        engine.tokens(dx.rows(), (r0, r1, worker) ->
-                kernels.swigluBackward(tape.gate, tape.up, scratch.wide, tape.gate, tape.up, r0, r1));
-        layers.gate.backward(tape.gate, tape.mlpInput, scratch.narrow, false, sink);
-        layers.up.backward(tape.up, tape.mlpInput, scratch.narrow, true, sink);
-        layers.mlpNorm.backward(tape.middle, tape.mlpRms, scratch.narrow, dx, true, sink);
+        team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) ->
+                engine.kernels().swigluBackward(scratch.gate, scratch.up, scratch.wide, d.gate(), d.up(), r0, r1));
+        layers.gate.inputGradient(d.gate(), scratch.narrow, false, team);
+        layers.up.inputGradient(d.up(), scratch.narrow, true, team);
+        layers.mlpNorm.backward(scratch.middle, scratch.mlpRms, scratch.narrow, dx, true, d.gains().mlp(), team);
 
-        layers.output.backward(dx, tape.outputInput, scratch.narrow, false, sink);
+        copy(dx, d.output(), team);
+        layers.output.inputGradient(dx, scratch.narrow, false, team);
         if (layers.outputNorm != null) {
-            layers.outputNorm.backward(tape.out, tape.outputRms, scratch.narrow, scratch.narrow, false, sink);
+            layers.outputNorm.backward(tape.out(), scratch.outputRms, scratch.narrow, d.out(), false, d.gains().output(), team);
+        } else {
+            copy(scratch.narrow, d.out(), team);
         }
-        engine.slices().run(tape.attention.units(), (unit, worker) ->
-                kernels.attentionBackward(tape.attention, unit, unit + 1, worker.scratch()));
-        rotate(scratch.dq, length, false);
-        rotate(scratch.dk, length, false);
-        layers.q.backward(scratch.dq, tape.attentionInput, scratch.narrow, false, sink);
-        layers.k.backward(scratch.dk, tape.attentionInput, scratch.narrow, true, sink);
-        layers.v.backward(scratch.dv, tape.attentionInput, scratch.narrow, true, sink);
-        layers.attentionNorm.backward(x, tape.attentionRms, scratch.narrow, dx, true, sink);
     }
 
-    private void rotate(FloatMatrix x, int length, boolean forward) {
-        engine.tokens(x.rows(), (r0, r1, worker) ->
-                engine.kernels().rope(x, config.headDim(), ropeTable, length, 0, forward, r0, r1));
-    }
-
-    private void activate(BlockTape tape, BlockScratch scratch) {
-        engine.tokens(tape.gate.rows(), (r0, r1, worker) ->
-                engine.kernels().swiglu(tape.gate, tape.up, scratch.product, r0, r1));
+    /** The gradients of all parameters, from inputs and gradients of all tokens; the largest first. */
+    List<Part> gradients(BlockInputs inputs, BlockGradients d) {
+        List<Part> parts = new ArrayList<>(List.of(
+                layers.gate.weightGradient(d.gate(), inputs.mlp()), layers.up.weightGradient(d.up(), inputs.mlp()),
+                layers.down.weightGradient(d.down(), inputs.down()), layers.output.weightGradient(d.output(), inputs.output()),
+                layers.q.weightGradient(d.q(), inputs.attention()), layers.k.weightGradient(d.k(), inputs.attention()),
+                layers.v.weightGradient(d.v(), inputs.attention()), layers.mlpNorm.gradient(d.gains().mlp()),
+                layers.attentionNorm.gradient(d.gains().attention())));
+        if (layers.downNorm != null) {
+            parts.add(layers.downNorm.gradient(d.gains().down()));
+            parts.add(layers.outputNorm.gradient(d.gains().output()));
+        }
+        return parts;
     }
 
     /** The input of a linear layer from x: normed with SubLN, quantized where the layer wants int8, else x itself. */
-    private void prepare(RmsNorm norm, FloatMatrix x, Input input, FloatMatrix invRms) {
+    private void prepare(RmsNorm norm, FloatMatrix x, Input input, FloatMatrix invRms, Team team) {
         if (norm != null) {
-            norm.forward(x, input, invRms);
-        } else if (input instanceof Input.Int8(var q)) {
-            engine.tokens(x.rows(), (r0, r1, worker) -> engine.kernels().quantize(x, q, r0, r1));
+            norm.forward(x, input, invRms, team);
+        } else {
+            switch (input) {
+                case Input.Int8(var q) -> team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) -> engine.kernels().quantize(x, q, r0, r1));
+                case Input.Floats(var f) -> copy(x, f, team);
+            }
         }
     }
 
     /** y = x + layer(input), each (T, H). */
-    private void addProduct(FloatMatrix x, Linear layer, Input input, FloatMatrix y) {
-        engine.tokens(x.rows(), (r0, r1, worker) -> engine.kernels().copy(x, y, r0, r1));
-        layer.forward(input, y, true);
+    private void addProduct(FloatMatrix x, Linear layer, Input input, FloatMatrix y, Team team) {
+        if (y != x) {
+            copy(x, y, team);
+        }
+        layer.forward(input, y, true, team);
+    }
+
+    private void copy(FloatMatrix x, FloatMatrix y, Team team) {
+        team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) -> engine.kernels().copy(x, y, r0, r1));
     }
 }

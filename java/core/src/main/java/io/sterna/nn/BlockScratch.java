@@ -2,42 +2,62 @@ package io.sterna.nn;
 
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
-import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
+import java.util.List;
 
 /**
- * Buffers within a block's passes that all blocks share. T tokens, H hidden, I intermediate, V key-value
- * width. There are no gradients where there is no backward pass.
+ * A worker's buffers for a few tokens within a block, F32, overwritten by the next ones. n tokens, H hidden,
+ * I intermediate.
  */
 final class BlockScratch {
-    /** swiglu(gate, up) (T, I); recomputed in the backward pass. */
+    /** The residual stream between attention and feed-forward (n, H). */
+    final FloatMatrix middle;
+    /** Gate and up (n, I). */
+    final FloatMatrix gate;
+    final FloatMatrix up;
+    /** swiglu(gate, up) (n, I). */
     final FloatMatrix product;
-    /** The gradient of the product (T, I). */
+    /** Inverse roots of the norms (1, n). */
+    final FloatMatrix attentionRms;
+    final FloatMatrix outputRms;
+    final FloatMatrix mlpRms;
+    final FloatMatrix downRms;
+    /** Gradients of the product (n, I) and of a normed tensor (n, H); null without a backward pass. */
     final FloatMatrix wide;
-    /** The gradient of a normed (T, H) tensor, or of the attention's result. */
     final FloatMatrix narrow;
-    /** The gradients of queries (T, H), keys (T, V) and values (T, V). */
-    final FloatMatrix dq;
-    final FloatMatrix dk;
-    final FloatMatrix dv;
 
-    /** @param backward whether a backward pass follows; without one the gradients are null */
-    BlockScratch(LlamaConfig config, Batch batch, boolean backward, Workspace workspace) {
-        Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
-        product = FloatMatrix.allocate(section, batch.activations(), batch.tokens(), config.intermediate());
-        wide = backward ? gradient(section, batch, config.intermediate()) : null;
-        narrow = backward ? gradient(section, batch, config.hidden()) : null;
-        dq = backward ? gradient(section, batch, config.hidden()) : null;
-        dk = backward ? gradient(section, batch, config.kvWidth()) : null;
-        dv = backward ? gradient(section, batch, config.kvWidth()) : null;
+    /** @param backward whether a backward pass follows */
+    BlockScratch(LlamaConfig config, long tokens, boolean backward, Workspace.Section section) {
+        middle = matrix(section, tokens, config.hidden());
+        gate = matrix(section, tokens, config.intermediate());
+        up = matrix(section, tokens, config.intermediate());
+        product = matrix(section, tokens, config.intermediate());
+        attentionRms = matrix(section, 1, tokens);
+        outputRms = matrix(section, 1, tokens);
+        mlpRms = matrix(section, 1, tokens);
+        downRms = matrix(section, 1, tokens);
+        wide = backward ? matrix(section, tokens, config.intermediate()) : null;
+        narrow = backward ? matrix(section, tokens, config.hidden()) : null;
     }
 
-    private static FloatMatrix gradient(Workspace.Section section, Batch batch, long width) {
-        return FloatMatrix.allocate(section, FloatType.F32, batch.tokens(), width);
+    private static FloatMatrix matrix(Workspace.Section section, long rows, long cols) {
+        return FloatMatrix.allocate(section, FloatType.F32, rows, cols);
     }
 
-    /** Makes room for another number of tokens, at most the batch's; of a forward pass alone. */
+    /** Makes room for another number of tokens, at most those it was allocated for. */
     void resize(long tokens) {
-        product.reshape(tokens, product.cols());
+        if (tokens == middle.rows()) {
+            return;
+        }
+        for (FloatMatrix x : List.of(middle, gate, up, product)) {
+            x.reshape(tokens, x.cols());
+        }
+        for (FloatMatrix rms : List.of(attentionRms, outputRms, mlpRms, downRms)) {
+            rms.reshape(1, tokens);
+        }
+        if (wide != null) {
+            wide.reshape(tokens, wide.cols());
+            narrow.reshape(tokens, narrow.cols());
+        }
     }
 }

@@ -67,7 +67,7 @@ final class CachedAttention {
         private AttentionCall call;
 
         Lane(Workspace.Section section, CacheType type) {
-            long tokens = tape.q.rows();
+            long tokens = tape.q().rows();
             long capacity = caches.getFirst().capacity();
             this.section = section;
             this.q = FloatMatrix.window(section);
@@ -90,10 +90,10 @@ final class CachedAttention {
             long past = cache.length();
             int tokens = lengths[sequence];
             int wide = group() * config.headDim();
-            over(q, tape.q, sequence, head, wide);
-            over(out, tape.out, sequence, head, wide);
-            over(k, tape.k, sequence, head, config.headDim());
-            over(v, tape.v, sequence, head, config.headDim());
+            over(q, tape.q(), sequence, head, wide);
+            over(out, tape.out(), sequence, head, wide);
+            over(k, tape.k(), sequence, head, config.headDim());
+            over(v, tape.v(), sequence, head, config.headDim());
             kernels.rope(q, config.headDim(), ropeTable, tokens, past, true, 0, tokens);
             kernels.rope(k, config.headDim(), ropeTable, tokens, past, true, 0, tokens);
             cache.keys(layer).write(kernels, k, cache.row(head, past), keys);

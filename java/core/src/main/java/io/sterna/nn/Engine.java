@@ -16,8 +16,12 @@ public final class Engine {
     /** Floats of a tile, unless {@link #MIN_TILE_ROWS} rows need more: half a megabyte, within an L2 cache. */
     private static final long TILE = 1 << 17;
     private static final long MIN_TILE_ROWS = 16;
-    /** A parameter is cut into at least this many tiles, so that small ones keep several workers busy. */
-    private static final long MIN_TILES = 8;
+    /** A parameter is cut into at least this many tiles, so that those of a block keep several workers busy. */
+    private static final long MIN_TILES = 3;
+    /** Tokens of a slice are a multiple of this. */
+    static final long TOKENS = 16;
+    /** The same of a product, whose slices unpack all weights: no shorter than that is worth. */
+    static final long PRODUCT_TOKENS = 32;
 
     private final Kernels kernels;
     private final Slices slices;
@@ -60,6 +64,11 @@ public final class Engine {
         return slices;
     }
 
+    /** How many threads there are. */
+    int workers() {
+        return tiles.length;
+    }
+
     /** The worker's tile as a matrix (rows, cols) with whatever it held; valid until the worker's next call. */
     public FloatMatrix tile(Worker worker, long rows, long cols) {
         Tile tile = tiles[worker.index()];
@@ -88,11 +97,11 @@ public final class Engine {
 
     /** Runs an operation on each token in slices. */
     void tokens(long tokens, Slices.RowBody body) {
-        slices.rows(tokens, 16, body);
+        slices.rows(tokens, TOKENS, body);
     }
 
-    /** Runs a product in slices of tokens, each of which unpacks all weights: no shorter than that is worth. */
+    /** Runs a product on each token in slices, two for each worker, since each of them packs all weights. */
     void products(long tokens, Slices.RowBody body) {
-        slices.rows(tokens, 32, body);
+        slices.tiles(tokens, Math.ceilDiv(Math.ceilDiv(tokens, 2L * workers()), PRODUCT_TOKENS) * PRODUCT_TOKENS, body);
     }
 }

@@ -1,6 +1,7 @@
 package io.sterna.nn;
 
 import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Team;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.Workspace;
 import java.util.List;
@@ -31,8 +32,8 @@ final class Features {
      * y (T, N) = x (T, K) times the weight transposed; flags as those of gemm, which may add. A token's numbers do
      * not depend on the others.
      */
-    void product(Engine engine, FloatMatrix x, FloatMatrix y, int flags) {
-        engine.slices().run(parts.size(), (i, worker) -> {
+    void product(Engine engine, FloatMatrix x, FloatMatrix y, int flags, Team team) {
+        team.run(parts.size(), (i, worker) -> {
             FloatMatrix part = parts.get((int) i);
             for (long t0 = 0; t0 < y.rows(); t0 += GEMV_TOKENS) {
                 long t1 = Math.min(y.rows(), t0 + GEMV_TOKENS);

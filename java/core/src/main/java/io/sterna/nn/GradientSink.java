@@ -2,6 +2,7 @@ package io.sterna.nn;
 
 import io.sterna.kernel.Worker;
 import io.sterna.tensor.FloatMatrix;
+import java.util.List;
 
 /**
  * Where the backward pass hands over the gradients of parameters. A gradient arrives as a way to compute
@@ -21,17 +22,28 @@ public interface GradientSink {
     }
 
     /**
-     * Takes rows row0 ... row1 - 1 of a parameter's gradient. {@code gradient} is valid until this returns;
-     * the weight is no longer needed by the backward pass, so it may be updated.
+     * Rows row0 ... row1 - 1 of a parameter's gradient, or, where others of the same rows follow, a part that
+     * adds to it.
      */
-    void accept(Parameter parameter, long row0, long row1, Gradient gradient);
+    record Part(Parameter parameter, long row0, long row1, Gradient gradient) {
+        /** All rows. */
+        public static Part of(Parameter parameter, Gradient gradient) {
+            return new Part(parameter, 0, parameter.rows(), gradient);
+        }
+    }
 
-    /** Says that a micro-batch has handed over all rows of a parameter. */
+    /**
+     * Takes parts of gradients, of a parameter one at most, and may work on all of them side by side. They are
+     * valid until this returns; the weights are no longer needed by the backward pass, so they may be updated.
+     */
+    void accept(List<Part> parts);
+
+    /** Says that a micro-batch has handed over all of a parameter's gradient. */
     void complete(Parameter parameter);
 
-    /** Takes all rows of a parameter's gradient. */
-    default void acceptAll(Parameter parameter, Gradient gradient) {
-        accept(parameter, 0, parameter.rows(), gradient);
-        complete(parameter);
+    /** Takes the whole gradients of parameters. */
+    default void acceptAll(List<Part> parts) {
+        accept(parts);
+        parts.forEach(part -> complete(part.parameter()));
     }
 }

@@ -1,6 +1,8 @@
 package io.sterna.nn;
 
 import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Worker;
+import io.sterna.nn.GradientSink.Part;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
@@ -8,15 +10,19 @@ import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
- * Logits (T, vocab) = x (T, H) times the head (vocab, H) transposed, and their cross-entropy, in chunks of
- * the vocabulary so that no (T, vocab) matrix exists: one pass for the softmax's statistics, one that
- * computes the logits again and turns them into gradients.
+ * Logits (T, vocab) = x (T, H) times the head (vocab, H) transposed, and their cross-entropy. No (T, vocab)
+ * matrix exists: tokens come in groups whose logits fit in memory. Where a group would be too small to be worth
+ * unpacking the weights for, all tokens come at once and the vocabulary in chunks: one pass for the softmax's
+ * statistics, one that computes the logits again and turns them into gradients.
  */
 final class Head {
-    /** Floats of a chunk of logits: 32 MiB. */
-    private static final long CHUNK = 1 << 23;
+    /** Floats of the logits of a group or a chunk: 16 MiB. */
+    static final long LOGITS = 1 << 22;
+    /** Tokens of a group, at least. */
+    private static final long MIN_GROUP = 512;
 
     private final Engine engine;
     private final Parameter.Plain parameter;
@@ -35,20 +41,39 @@ final class Head {
         return new Head(other, parameter, features, flags != 0);
     }
 
-    /** Buffers of the head for T tokens, and its weights in chunks. */
+    /**
+     * The tokens that a training's {@link Tape} takes at once.
+     *
+     * @param floats room for logits
+     * @param unit   what the tokens of a group are a multiple of, if there are several
+     */
+    long group(long tokens, long floats, long unit) {
+        long fit = floats / parameter.rows();
+        return fit >= tokens || fit < Math.max(MIN_GROUP, unit) ? tokens : fit / unit * unit;
+    }
+
+    /** A part of the vocabulary: its first word and the weights of its words. */
+    private record Words(long first, FloatMatrix weight) {
+        /** Windows over a weight, of {@code size} words each. */
+        static List<Words> of(List<FloatMatrix> weights, long size) {
+            return IntStream.range(0, weights.size()).mapToObj(i -> new Words(i * size, weights.get(i))).toList();
+        }
+    }
+
+    /** Buffers of the head for T tokens, and its weights in chunks of the vocabulary. */
     static final class Tape {
         private final FloatMatrix memory;
         private final FloatMatrix logits;
-        private final List<FloatMatrix> weights;
+        private final List<Words> words;
         private final FloatMatrix max;
         private final FloatMatrix sum;
         private final FloatMatrix target;
         private final long chunk;
 
-        /** For training: chunks as long as memory allows. The workspace is that of the weights. */
-        static Tape large(Head head, long tokens, Workspace workspace) {
+        /** For training: chunks as large as {@code floats} logits. The workspace is that of the weights. */
+        static Tape large(Head head, long tokens, long floats, Workspace workspace) {
             FloatMatrix weight = head.parameter.weight();
-            long chunk = Math.min(weight.rows(), Math.max(1, CHUNK / tokens / 64) * 64);
+            long chunk = Math.min(weight.rows(), Math.max(1, floats / tokens / 64) * 64);
             Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
             return new Tape(FloatMatrix.windows(section, weight, chunk), chunk, tokens, section);
         }
@@ -60,7 +85,7 @@ final class Head {
         }
 
         private Tape(List<FloatMatrix> weights, long chunk, long tokens, Workspace.Section section) {
-            this.weights = weights;
+            this.words = Words.of(weights, chunk);
             this.chunk = chunk;
             memory = FloatMatrix.allocate(section, FloatType.F32, tokens, chunk);
             logits = FloatMatrix.window(section);
@@ -70,10 +95,24 @@ final class Head {
         }
 
         void resize(long tokens) {
-            memory.reshape(tokens, chunk);
-            max.reshape(1, tokens);
-            sum.reshape(1, tokens);
-            target.reshape(1, tokens);
+            if (tokens != max.cols()) {
+                memory.reshape(tokens, chunk);
+                max.reshape(1, tokens);
+                sum.reshape(1, tokens);
+                target.reshape(1, tokens);
+            }
+        }
+
+        private void layOver(Words words) {
+            logits.shaped(memory, memory.rows(), words.weight.rows());
+        }
+
+        private void clear() {
+            max.data().fill((byte) 0);
+            sum.data().fill((byte) 0);
+            for (long t = 0; t < max.cols(); t++) {
+                max.set(0, t, Float.NEGATIVE_INFINITY);
+            }
         }
     }
 
@@ -84,30 +123,82 @@ final class Head {
 
     /** The sum of the cross-entropies of all tokens whose target is not -1; targets int32 (T). */
     double loss(FloatMatrix x, MemorySegment targets, Tape tape) {
-        double sum = 0;
-        for (double loss : losses(x, targets, tape)) {
-            sum += loss;
-        }
-        return sum;
+        return sum(losses(x, targets, tape));
     }
 
     /** The cross-entropy of each token (T), 0 where the target is -1; targets int32 (T). */
     double[] losses(FloatMatrix x, MemorySegment targets, Tape tape) {
-        tape.max.data().fill((byte) 0);
-        tape.sum.data().fill((byte) 0);
-        for (long t = 0; t < x.rows(); t++) {
-            tape.max.set(0, t, Float.NEGATIVE_INFINITY);
+        tape.clear();
+        for (Words words : tape.words) {
+            tape.layOver(words);
+            engine.products(x.rows(), (r0, r1, worker) -> {
+                multiply(x, words, tape, r0, r1, worker);
+                engine.kernels().crossEntropy(tape.logits, words.first, targets, tape.max, tape.sum, tape.target, r0, r1);
+            });
         }
-        chunks(tape, (vocab0, vocab1, weight) -> engine.products(x.rows(), (r0, r1, worker) -> {
-            engine.kernels().gemm(x, weight, tape.logits, flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
-            engine.kernels().crossEntropy(tape.logits, vocab0, targets, tape.max, tape.sum, tape.target, r0, r1);
-        }));
         return losses(targets, tape);
+    }
+
+    /**
+     * The loss, and dx (T, H) of factor * loss; hands over what these tokens give to the gradient of the weights,
+     * completes nothing. When the loss is not finite, it hands nothing over.
+     */
+    double backward(FloatMatrix x, MemorySegment targets, float factor, FloatMatrix dx, Tape tape, GradientSink sink) {
+        return tape.words.size() == 1 ? backwardAtOnce(x, targets, factor, dx, tape, sink)
+                : backwardInChunks(x, targets, factor, dx, tape, sink);
+    }
+
+    private double backwardAtOnce(FloatMatrix x, MemorySegment targets, float factor, FloatMatrix dx, Tape tape, GradientSink sink) {
+        Words words = tape.words.getFirst();
+        tape.clear();
+        tape.layOver(words);
+        engine.products(x.rows(), (r0, r1, worker) -> {
+            multiply(x, words, tape, r0, r1, worker);
+            engine.kernels().crossEntropy(tape.logits, 0, targets, tape.max, tape.sum, tape.target, r0, r1);
+            multiplyBack(targets, factor, dx, words, tape, r0, r1, worker);
+        });
+        double loss = sum(losses(targets, tape));
+        if (Double.isFinite(loss)) {
+            sink.accept(List.of(weightGradient(x, words, tape)));
+        }
+        return loss;
+    }
+
+    private double backwardInChunks(FloatMatrix x, MemorySegment targets, float factor, FloatMatrix dx, Tape tape, GradientSink sink) {
+        double loss = loss(x, targets, tape);
+        if (!Double.isFinite(loss)) {
+            return loss;
+        }
+        for (Words words : tape.words) {
+            tape.layOver(words);
+            engine.products(x.rows(), (r0, r1, worker) -> {
+                multiply(x, words, tape, r0, r1, worker);
+                multiplyBack(targets, factor, dx, words, tape, r0, r1, worker);
+            });
+            sink.accept(List.of(weightGradient(x, words, tape)));
+        }
+        return loss;
+    }
+
+    private void multiply(FloatMatrix x, Words words, Tape tape, long r0, long r1, Worker worker) {
+        engine.kernels().gemm(x, words.weight, tape.logits, flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
+    }
+
+    /** Turns the logits into their gradient, and adds what it gives to dx. */
+    private void multiplyBack(MemorySegment targets, float factor, FloatMatrix dx, Words words, Tape tape, long r0, long r1, Worker worker) {
+        int add = words.first > 0 ? Kernels.ACCUMULATE : 0;
+        engine.kernels().crossEntropyGradient(tape.logits, words.first, targets, tape.max, tape.sum, factor, r0, r1);
+        engine.kernels().gemm(tape.logits, words.weight, dx, flags | add, r0, r1, worker.scratch());
+    }
+
+    private Part weightGradient(FloatMatrix x, Words words, Tape tape) {
+        return new Part(parameter, words.first, words.first + words.weight.rows(),
+                Linear.outerProduct(engine, tape.logits, words.first, x, flags));
     }
 
     /** Logits (T, vocab) of a few tokens x (T, H). */
     void logits(FloatMatrix x, FloatMatrix out) {
-        features.product(engine, x, out, flags);
+        features.product(engine, x, out, flags, engine.slices());
     }
 
     private static double[] losses(MemorySegment targets, Tape tape) {
@@ -120,34 +211,11 @@ final class Head {
         return losses;
     }
 
-    /** dx (T, H) of factor * loss, after {@link #loss} of the same x and targets; hands rows over, completes nothing. */
-    void backward(FloatMatrix x, MemorySegment targets, float factor, FloatMatrix dx, Tape tape, GradientSink sink) {
-        Kernels kernels = engine.kernels();
-        chunks(tape, (vocab0, vocab1, weight) -> {
-            boolean recompute = tape.chunk < parameter.rows();
-            int add = vocab0 > 0 ? Kernels.ACCUMULATE : 0;
-            engine.products(x.rows(), (r0, r1, worker) -> {
-                if (recompute) {
-                    kernels.gemm(x, weight, tape.logits, flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
-                }
-                kernels.crossEntropyGradient(tape.logits, vocab0, targets, tape.max, tape.sum, factor, r0, r1);
-                kernels.gemm(tape.logits, weight, dx, flags | add, r0, r1, worker.scratch());
-            });
-            sink.accept(parameter, vocab0, vocab1, Linear.outerProduct(engine, tape.logits, vocab0, x, flags));
-        });
-    }
-
-    private interface Chunk {
-        void run(long vocab0, long vocab1, FloatMatrix weight);
-    }
-
-    /** Takes the chunks of the vocabulary in turn. */
-    private void chunks(Tape tape, Chunk body) {
-        long vocab0 = 0;
-        for (FloatMatrix weight : tape.weights) {
-            tape.logits.shaped(tape.memory, tape.memory.rows(), weight.rows());
-            body.run(vocab0, vocab0 + weight.rows(), weight);
-            vocab0 += weight.rows();
+    private static double sum(double[] losses) {
+        double sum = 0;
+        for (double loss : losses) {
+            sum += loss;
         }
+        return sum;
     }
 }

@@ -2,6 +2,7 @@ package io.sterna.nn;
 
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.QuantizedMatrix;
+import io.sterna.tensor.Workspace;
 
 /** What a linear layer multiplies, (T, K): int8 in the quantized methods, floats in the others. */
 public sealed interface Input {
@@ -11,6 +12,14 @@ public sealed interface Input {
 
     /** Floats. */
     record Floats(FloatMatrix matrix) implements Input {
+    }
+
+    /** A window that never moves over rows row0 ... row1 - 1. */
+    default Input rows(Workspace.Section section, long row0, long row1) {
+        return switch (this) {
+            case Int8(var q) -> new Int8(q.window(section, row0, row1));
+            case Floats(var x) -> new Floats(FloatMatrix.window(section).overRows(x, row0, row1));
+        };
     }
 
     /** Makes room for another number of tokens, at most those it was allocated for. */

@@ -1,7 +1,9 @@
 package io.sterna.nn;
 
 import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Team;
 import io.sterna.nn.GradientSink.Gradient;
+import io.sterna.nn.GradientSink.Part;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.QuantizedMatrix;
@@ -19,20 +21,19 @@ abstract sealed class Linear {
     /** The same layer, computing with another engine. */
     abstract Linear on(Engine other);
 
+    /** Makes ready for products with the weights as they are now. */
+    void prepare() {
+        // Weights that are multiplied as they are stored need nothing.
+    }
+
     /** y (T, N) = x w^T, or y += x w^T. */
-    abstract void forward(Input x, FloatMatrix y, boolean accumulate);
+    abstract void forward(Input x, FloatMatrix y, boolean accumulate, Team team);
 
     /** dx (T, K) = dy (T, N) w, or dx += dy w. */
-    abstract void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate);
+    abstract void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Team team);
 
-    /** dw (N, K) = dy^T x. */
-    abstract Gradient weightGradient(FloatMatrix dy, Input x);
-
-    /** dx first, since handing over dw may update w. */
-    final void backward(FloatMatrix dy, Input x, FloatMatrix dx, boolean accumulate, GradientSink sink) {
-        inputGradient(dy, dx, accumulate);
-        sink.acceptAll(parameter, weightGradient(dy, x));
-    }
+    /** dw (N, K) = dy^T x. Taking it may update w, so all dx come first. */
+    abstract Part weightGradient(FloatMatrix dy, Input x);
 
     /** Multiplies int8 activations by packed weights. */
     abstract static sealed class Quantized extends Linear {
@@ -44,24 +45,24 @@ abstract sealed class Linear {
         abstract PackedMatrix weight();
 
         @Override
-        void forward(Input x, FloatMatrix y, boolean accumulate) {
+        void forward(Input x, FloatMatrix y, boolean accumulate, Team team) {
             PackedMatrix w = weight();
-            engine.slices().rows(w.rows(), 16, (r0, r1, worker) ->
+            team.rows(w.rows(), 16, (r0, r1, worker) ->
                     engine.kernels().linear(x.int8(), w, y, accumulate, r0, r1, worker.scratch()));
         }
 
         @Override
-        void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate) {
+        void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Team team) {
             PackedMatrix w = weight();
-            engine.products(dy.rows(), (r0, r1, worker) ->
+            team.rows(dy.rows(), Engine.PRODUCT_TOKENS, (r0, r1, worker) ->
                     engine.kernels().inputGradient(dy, w, dx, accumulate, r0, r1, worker.scratch()));
         }
 
         @Override
-        Gradient weightGradient(FloatMatrix dy, Input x) {
+        Part weightGradient(FloatMatrix dy, Input x) {
             QuantizedMatrix q = x.int8();
-            return (dw, accumulate, r0, r1, worker) ->
-                    engine.kernels().weightGradient(dy, q, dw, accumulate, r0, r1, worker.scratch());
+            return Part.of(parameter, (dw, accumulate, r0, r1, worker) ->
+                    engine.kernels().weightGradient(dy, q, dw, accumulate, r0, r1, worker.scratch()));
         }
     }
 
@@ -85,7 +86,7 @@ abstract sealed class Linear {
         }
     }
 
-    /** BitNet and ternary-forward DQT: both passes use a ternary copy, made anew each time. */
+    /** BitNet and ternary-forward DQT: both passes use a ternary copy, made anew for each. */
     static final class Ternarised extends Quantized {
         private final Ternary ternary;
 
@@ -97,6 +98,11 @@ abstract sealed class Linear {
         @Override
         Linear on(Engine other) {
             throw new IllegalStateException(parameter.name() + ": its ternary copy belongs to one engine; deploy the model first");
+        }
+
+        @Override
+        void prepare() {
+            ternary.refresh(parameter);
         }
 
         @Override
@@ -124,28 +130,28 @@ abstract sealed class Linear {
         }
 
         @Override
-        void forward(Input x, FloatMatrix y, boolean accumulate) {
+        void forward(Input x, FloatMatrix y, boolean accumulate, Team team) {
             if (x.floats().rows() <= Features.FEW_TOKENS) {
-                features.product(engine, x.floats(), y, flags | (accumulate ? Kernels.ACCUMULATE : 0));
+                features.product(engine, x.floats(), y, flags | (accumulate ? Kernels.ACCUMULATE : 0), team);
             } else {
-                gemm(x.floats(), y, flags | Kernels.TRANSPOSE_B, accumulate);
+                gemm(x.floats(), y, flags | Kernels.TRANSPOSE_B, accumulate, team);
             }
         }
 
         @Override
-        void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate) {
-            gemm(dy, dx, flags, accumulate);
+        void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Team team) {
+            gemm(dy, dx, flags, accumulate, team);
         }
 
-        private void gemm(FloatMatrix a, FloatMatrix c, int product, boolean accumulate) {
+        private void gemm(FloatMatrix a, FloatMatrix c, int product, boolean accumulate, Team team) {
             int all = product | (accumulate ? Kernels.ACCUMULATE : 0);
-            engine.products(a.rows(), (r0, r1, worker) ->
+            team.rows(a.rows(), Engine.PRODUCT_TOKENS, (r0, r1, worker) ->
                     engine.kernels().gemm(a, weight, c, all, r0, r1, worker.scratch()));
         }
 
         @Override
-        Gradient weightGradient(FloatMatrix dy, Input x) {
-            return outerProduct(engine, dy, 0, x.floats(), flags);
+        Part weightGradient(FloatMatrix dy, Input x) {
+            return Part.of(parameter, outerProduct(engine, dy, 0, x.floats(), flags));
         }
     }
 

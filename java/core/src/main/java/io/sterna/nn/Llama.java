@@ -21,8 +21,6 @@ public final class Llama {
     private final List<Block> blocks;
     private final Ternary ternary;
     private final FloatMatrix ropeTable;
-    private final FloatMatrix narrowGain;
-    private final FloatMatrix wideGain;
     final Parameter.Plain embedding;
     final RmsNorm finalNorm;
     final Head head;
@@ -40,8 +38,6 @@ public final class Llama {
         if (!workspace.isPlanning()) {
             fillRopeTable();
         }
-        this.narrowGain = FloatMatrix.allocate(scratch, FloatType.F32, 1, config.hidden());
-        this.wideGain = FloatMatrix.allocate(scratch, FloatType.F32, 1, config.intermediate());
         this.ternary = method.ternarised()
                 ? new Ternary(engine, workspace, Math.max(config.hidden(), config.intermediate())) : null;
         this.embedding = plain("model.embed_tokens", LayerKind.EMBEDDING, config.vocab(), config.hidden());
@@ -61,8 +57,6 @@ public final class Llama {
         this.workspace = model.workspace;
         this.parameters = model.parameters;
         this.ropeTable = model.ropeTable;
-        this.narrowGain = model.narrowGain;
-        this.wideGain = model.wideGain;
         this.ternary = null;
         this.embedding = model.embedding;
         this.blocks = model.blocks.stream().map(block -> block.on(engine)).toList();
@@ -102,7 +96,7 @@ public final class Llama {
 
     private RmsNorm norm(String name, int width) {
         Parameter.Plain gain = plain(name, LayerKind.NORM, 1, width);
-        return new RmsNorm(engine, gain, (float) config.rmsEpsilon(), width == config.hidden() ? narrowGain : wideGain);
+        return new RmsNorm(engine, gain, (float) config.rmsEpsilon());
     }
 
     private Linear linear(String name, LayerKind kind, int rows, int cols) {
@@ -121,7 +115,7 @@ public final class Llama {
     }
 
     private Linear ternarised(Parameter parameter) {
-        ternary.reserve(parameter.rows(), parameter.cols());
+        ternary.reserve(parameter.kind(), parameter.rows(), parameter.cols());
         return new Linear.Ternarised(engine, parameter, ternary);
     }
 

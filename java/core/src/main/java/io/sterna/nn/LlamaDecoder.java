@@ -21,6 +21,7 @@ public final class LlamaDecoder {
     private final Size size;
     private final List<KvCache> caches;
     private final BlockScratch scratch;
+    private final BlockInputs inputs;
     private final BlockTape tape;
     private final CachedAttention attention;
     private final FloatMatrix residual;
@@ -64,14 +65,14 @@ public final class LlamaDecoder {
     public LlamaDecoder(Llama model, Engine engine, Size size, Workspace workspace) {
         LlamaConfig config = model.config();
         Workspace.Section section = workspace.section(MemoryKind.ACTIVATIONS);
-        Batch batch = new Batch(1, size.tokens());
         this.engine = engine;
         this.model = model;
         this.size = size;
         this.caches = IntStream.range(0, size.sequences())
                 .mapToObj(i -> new KvCache(config, size.cacheType(), size.context(), workspace)).toList();
-        this.scratch = new BlockScratch(config, batch, false, workspace);
-        this.tape = new BlockTape(config, model.method(), batch, workspace, scratch);
+        this.scratch = new BlockScratch(config, size.tokens(), false, workspace.section(MemoryKind.SCRATCH));
+        this.inputs = BlockInputs.allocate(config, model.method(), size.tokens(), section);
+        this.tape = BlockTape.allocate(config, FloatType.F32, size.tokens(), section);
         this.attention = new CachedAttention(config, engine, tape, caches, size.cacheType(), workspace);
         this.residual = FloatMatrix.allocate(section, FloatType.F32, size.tokens(), config.hidden());
         this.row = FloatMatrix.window(section);
@@ -123,12 +124,13 @@ public final class LlamaDecoder {
         MemorySegment.copy(tokens, 0, ids, ValueLayout.JAVA_INT, 0, tokens.length);
         residual.reshape(tokens.length, residual.cols());
         scratch.resize(tokens.length);
+        inputs.resize(tokens.length);
         tape.resize(tokens.length);
         attention.place(newLengths);
         engine.tokens(tokens.length, (r0, r1, worker) ->
                 engine.kernels().gather(model.embedding.weight(), ids, residual, r0, r1));
         for (int layer = 0; layer < model.blocks().size(); layer++) {
-            model.blocks().get(layer).decode(residual, tape, scratch, attention, layer);
+            model.blocks().get(layer).decode(residual, inputs, tape, scratch, attention, layer);
         }
         long end = 0;
         for (int i = 0; i < newLengths.length; i++) {
@@ -205,6 +207,6 @@ public final class LlamaDecoder {
     private void normalize(FloatMatrix x) {
         headInput.resize(x.rows());
         finalRms.reshape(1, x.rows());
-        model.finalNorm.forward(x, headInput, finalRms);
+        model.finalNorm.forward(x, headInput, finalRms, engine.slices());
     }
 }

@@ -1,5 +1,7 @@
 package io.sterna.nn;
 
+import io.sterna.kernel.Team;
+import io.sterna.nn.GradientSink.Part;
 import io.sterna.tensor.FloatMatrix;
 
 /** y (T, K) = x / sqrt(mean(x^2) + epsilon) * gain, gain (1, K). */
@@ -7,25 +9,22 @@ final class RmsNorm {
     private final Engine engine;
     private final Parameter.Plain parameter;
     private final float epsilon;
-    private final FloatMatrix dgain;
 
-    /** @param dgain F32 (1, K): where the gradient of the gain is summed; shared by the norms of one width */
-    RmsNorm(Engine engine, Parameter.Plain parameter, float epsilon, FloatMatrix dgain) {
+    RmsNorm(Engine engine, Parameter.Plain parameter, float epsilon) {
         this.engine = engine;
         this.parameter = parameter;
         this.epsilon = epsilon;
-        this.dgain = dgain;
     }
 
     /** The same norm, computing with another engine. */
     RmsNorm on(Engine other) {
-        return new RmsNorm(other, parameter, epsilon, dgain);
+        return new RmsNorm(other, parameter, epsilon);
     }
 
     /** y = norm(x), quantized when y is int8; invRms (1, T) is kept for the backward pass. */
-    void forward(FloatMatrix x, Input y, FloatMatrix invRms) {
+    void forward(FloatMatrix x, Input y, FloatMatrix invRms, Team team) {
         FloatMatrix gain = parameter.weight();
-        engine.tokens(x.rows(), (r0, r1, worker) -> {
+        team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) -> {
             switch (y) {
                 case Input.Int8(var q) -> engine.kernels().rmsnormQuantize(x, gain, epsilon, q, invRms, r0, r1);
                 case Input.Floats(var f) -> engine.kernels().rmsnorm(x, gain, epsilon, f, invRms, r0, r1);
@@ -33,17 +32,28 @@ final class RmsNorm {
         });
     }
 
-    /** dx (T, K) from dy, or added to dx; dx may be dy when not added to. */
-    void backward(FloatMatrix x, FloatMatrix invRms, FloatMatrix dy, FloatMatrix dx, boolean accumulate, GradientSink sink) {
-        engine.slices().rows(x.cols(), 16, (c0, c1, worker) ->
+    /**
+     * dx (T, K) from dy, or added to dx; dx may be dy when not added to.
+     *
+     * @param dgain (1, K): receives what these tokens give to the gradient of the gain
+     */
+    void backward(FloatMatrix x, FloatMatrix invRms, FloatMatrix dy, FloatMatrix dx, boolean accumulate, FloatMatrix dgain, Team team) {
+        team.rows(x.cols(), Engine.TOKENS, (c0, c1, worker) ->
                 engine.kernels().rmsnormGainGradient(x, invRms, dy, dgain, c0, c1));
-        engine.tokens(x.rows(), (r0, r1, worker) ->
+        team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) ->
                 engine.kernels().rmsnormBackward(x, parameter.weight(), invRms, dy, dx, accumulate, r0, r1));
-        sink.acceptAll(parameter, (dw, add, r0, r1, worker) -> {
-            if (add) {
-                engine.kernels().add(dgain, dw, 0, 1);
-            } else {
-                engine.kernels().copy(dgain, dw, 0, 1);
+    }
+
+    /** The gradient of the gain: the sum of dgains (chunks, K) in order of the chunks. */
+    Part gradient(FloatMatrix dgains) {
+        return Part.of(parameter, (dw, accumulate, r0, r1, worker) -> {
+            for (long chunk = 0; chunk < dgains.rows(); chunk++) {
+                FloatMatrix dgain = engine.part(worker, dgains, chunk, chunk + 1, 0, dgains.cols());
+                if (accumulate || chunk > 0) {
+                    engine.kernels().add(dgain, dw, 0, 1);
+                } else {
+                    engine.kernels().copy(dgain, dw, 0, 1);
+                }
             }
         });
     }

@@ -10,18 +10,18 @@ import io.sterna.tensor.Scaling;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.HashMap;
+import java.util.EnumMap;
 import java.util.Map;
 
 /**
  * The ternary weights that BitNet and ternary-forward DQT compute with: gamma * clip(round(w / gamma), -1, 1),
- * gamma = max(mean|w|, 1e-5) of the tensor. In training one copy for each shape serves all layers: it is
- * made anew for each use, which costs far less than the product it serves and saves 2 bits a weight.
+ * gamma = max(mean|w|, 1e-5) of the tensor. In training the copies of one block serve all blocks: they are
+ * made anew for each pass, which costs far less than the products they serve and saves 2 bits a weight.
  */
 public final class Ternary {
     private final Engine engine;
     private final Workspace.Section section;
-    private final Map<Long, PackedMatrix> copies = new HashMap<>();
+    private final Map<LayerKind, PackedMatrix> copies = new EnumMap<>(LayerKind.class);
     private final MemorySegment statistics;
 
     /** @param maxRows rows of the tallest weight */
@@ -31,17 +31,19 @@ public final class Ternary {
         this.statistics = section.allocate(maxRows * Kernels.STATISTICS * Double.BYTES);
     }
 
-    /** Makes room for weights of that shape. */
-    void reserve(long rows, long cols) {
-        copies.computeIfAbsent(shape(rows, cols),
-                s -> PackedMatrix.allocate(section, Grid.TERNARY, Scaling.TENSOR, rows, cols));
+    /** Makes room for weights of a kind. */
+    void reserve(LayerKind kind, long rows, long cols) {
+        copies.computeIfAbsent(kind, k -> PackedMatrix.allocate(section, Grid.TERNARY, Scaling.TENSOR, rows, cols));
     }
 
-    /** The parameter's ternary weights; valid until the next call for a parameter of this shape. */
+    /** Makes the copy of the parameter's kind that of this parameter. */
+    void refresh(Parameter parameter) {
+        write(parameter, of(parameter));
+    }
+
+    /** The parameter's ternary weights, after {@link #refresh} and until that of another one of its kind. */
     PackedMatrix of(Parameter parameter) {
-        PackedMatrix copy = copies.get(shape(parameter.rows(), parameter.cols()));
-        write(parameter, copy);
-        return copy;
+        return copies.get(parameter.kind());
     }
 
     /**
@@ -84,9 +86,5 @@ public final class Ternary {
                 yield tile;
             }
         };
-    }
-
-    private static long shape(long rows, long cols) {
-        return rows << 20 | cols;
     }
 }

@@ -10,16 +10,19 @@ import io.sterna.tensor.Moment;
 import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
 /** AdamW (Loshchilov and Hutter 2019): moments m and v, bias-corrected, with decoupled weight decay. */
 final class AdamW extends Optimizer {
-    private final AdamWStep struct;
+    /** The numbers of each tensor's step, since several tensors are updated at a time. */
+    private final Map<State, AdamWStep> steps = new IdentityHashMap<>();
+    private final Workspace.Section scratch;
 
     AdamW(Kernels kernels, OptimizerConfig config, Workspace workspace) {
         super(kernels, config);
-        this.struct = new AdamWStep(workspace.section(MemoryKind.SCRATCH));
+        this.scratch = workspace.section(MemoryKind.SCRATCH);
     }
 
     @Override
@@ -27,13 +30,18 @@ final class AdamW extends Optimizer {
         Map<String, Moment> moments = new LinkedHashMap<>();
         moments.put("m", Moment.allocate(section, config.state(), rows, cols));
         moments.put("v", Moment.allocate(section, config.state(), rows, cols));
-        return new State(moments);
+        State state = new State(moments);
+        steps.put(state, new AdamWStep(scratch));
+        return state;
     }
 
     @Override
     public void begin(long step) {
-        struct.constants((float) config.beta1(), (float) config.beta2(), (float) config.epsilon(),
-                correction(config.beta1(), step), correction(config.beta2(), step));
+        float bias1 = correction(config.beta1(), step);
+        float bias2 = correction(config.beta2(), step);
+        for (AdamWStep struct : steps.values()) {
+            struct.constants((float) config.beta1(), (float) config.beta2(), (float) config.epsilon(), bias1, bias2);
+        }
     }
 
     private static float correction(double beta, long step) {
@@ -42,20 +50,20 @@ final class AdamW extends Optimizer {
 
     @Override
     public boolean prepare(State state, TensorStep step, FloatMatrix gradient, Slices slices) {
-        struct.tensor(step.rate(), step.factor(), step.key());
+        steps.get(state).tensor(step.rate(), step.factor(), step.key());
         return true;
     }
 
     @Override
     public boolean delta(State state, FloatMatrix tile, MemorySegment squares, long row0, long row1) {
-        return kernels.adamw(struct, tile, state.moments().get("m"), state.moments().get("v"), squares, row0, row1);
+        return kernels.adamw(steps.get(state), tile, state.moments().get("m"), state.moments().get("v"), squares, row0, row1);
     }
 
     /** The step's struct holds the key already. */
     @Override
     public boolean update(State state, FloatMatrix tile, MemorySegment squares, PackedMatrix weight, float keep,
                           long key, Rounding rounding, MemorySegment flips, long row0, long row1) {
-        return kernels.adamwPacked(struct, tile, state.moments().get("m"), state.moments().get("v"), squares, weight,
+        return kernels.adamwPacked(steps.get(state), tile, state.moments().get("m"), state.moments().get("v"), squares, weight,
                 keep, rounding, flips, row0, row1);
     }
 }

@@ -12,7 +12,8 @@ import java.util.Map;
 
 /**
  * Turns gradients into deltas: a weight becomes {@code weight * keep - delta}. In a step, {@link #begin}
- * comes first; then for each tensor {@link #prepare}, and {@link #delta} for its tiles, from any thread.
+ * comes first; then for each tensor {@link #prepare}, and {@link #delta} for its tiles, from any thread. Tensors
+ * may be under way side by side, unless the optimizer {@link #needsWholeGradient}.
  */
 public abstract sealed class Optimizer permits AdamW, Adafactor, Sgd {
     final Kernels kernels;

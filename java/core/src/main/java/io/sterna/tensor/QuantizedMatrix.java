@@ -22,22 +22,28 @@ public final class QuantizedMatrix {
     private long rows;
     private final long cols;
     private final long stride;
-    private final MemorySegment memory;
+    private final MemorySegment codes;
+    private final MemorySegment scales;
     private final MemorySegment descriptor;
 
-    private QuantizedMatrix(Workspace.Section section, long rows, long cols) {
+    private QuantizedMatrix(Workspace.Section section, MemorySegment codes, MemorySegment scales, long rows, long cols) {
         this.capacity = rows;
         this.rows = rows;
         this.cols = cols;
-        // Rows start at cache lines, so that kernels load whole vectors of a row.
-        this.stride = Math.ceilDiv(cols, Workspace.ALIGNMENT) * Workspace.ALIGNMENT;
-        this.memory = section.allocate(rows * (stride + Float.BYTES));
+        this.stride = stride(cols);
+        this.codes = codes;
+        this.scales = scales;
         this.descriptor = section.descriptor(LAYOUT);
-        descriptor.set(ValueLayout.ADDRESS, 0, memory);
-        descriptor.set(ValueLayout.JAVA_LONG, 8, memory.address() + rows * stride);
+        descriptor.set(ValueLayout.ADDRESS, 0, codes);
+        descriptor.set(ValueLayout.ADDRESS, 8, scales);
         descriptor.set(ValueLayout.JAVA_LONG, 16, rows);
         descriptor.set(ValueLayout.JAVA_LONG, 24, cols);
         descriptor.set(ValueLayout.JAVA_LONG, 32, stride);
+    }
+
+    /** Rows start at cache lines, so that kernels load whole vectors of a row. */
+    private static long stride(long cols) {
+        return Math.ceilDiv(cols, Workspace.ALIGNMENT) * Workspace.ALIGNMENT;
     }
 
     /**
@@ -47,7 +53,21 @@ public final class QuantizedMatrix {
      */
     public static QuantizedMatrix allocate(Workspace.Section section, long rows, long cols) {
         Shapes.positive(rows, cols);
-        return new QuantizedMatrix(section, rows, cols);
+        MemorySegment memory = section.allocate(rows * (stride(cols) + Float.BYTES));
+        return new QuantizedMatrix(section, part(memory, 0, rows * stride(cols)),
+                part(memory, rows * stride(cols), rows * Float.BYTES), rows, cols);
+    }
+
+    /** A window that never moves over rows row0 ... row1 - 1, which share their memory; of the same workspace. */
+    public QuantizedMatrix window(Workspace.Section section, long row0, long row1) {
+        Shapes.range("rows", row0, row1, rows);
+        return new QuantizedMatrix(section, part(codes, row0 * stride, (row1 - row0) * stride),
+                part(scales, row0 * Float.BYTES, (row1 - row0) * Float.BYTES), row1 - row0, cols);
+    }
+
+    /** In a planning workspace there is nothing to slice. */
+    private static MemorySegment part(MemorySegment memory, long offset, long bytes) {
+        return memory.address() == 0 ? memory : memory.asSlice(offset, bytes);
     }
 
     /**
@@ -74,17 +94,17 @@ public final class QuantizedMatrix {
 
     /** The code at (r, c). */
     public byte code(long r, long c) {
-        return memory.get(ValueLayout.JAVA_BYTE, Shapes.index(r, c, rows, cols, stride));
+        return codes.get(ValueLayout.JAVA_BYTE, Shapes.index(r, c, rows, cols, stride));
     }
 
     /** The scale of row r. */
     public float scale(long r) {
-        return memory.get(ValueLayout.JAVA_FLOAT, capacity * stride + Shapes.index(r, 0, rows, 1, 1) * Float.BYTES);
+        return scales.getAtIndex(ValueLayout.JAVA_FLOAT, Shapes.index(r, 0, rows, 1, 1));
     }
 
     /** The scales, one a row. */
     public MemorySegment scales() {
-        return memory.asSlice(capacity * stride, rows * Float.BYTES);
+        return scales;
     }
 
     /** The native descriptor. */

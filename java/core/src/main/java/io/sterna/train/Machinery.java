@@ -37,8 +37,8 @@ record Machinery(Llama model, LlamaPass pass, Updater updater, MemoryPlan plan) 
         long tallest = parameters.stream().mapToLong(Parameter::rows).max().orElseThrow();
         Optimizer optimizer = Optimizer.of(optimizerConfig, kernels, workspace, workers, tallest, widest);
         Updater updater = new Updater(engine, optimizer, settings, rates(schedule, optimizerConfig), parameters,
-                config.tied(), workspace, workers);
-        return new Machinery(model, pass, updater, MemoryPlan.of(model, settings, optimizerConfig, workspace, workers));
+                pass::addsUp, workspace, workers);
+        return new Machinery(model, pass, updater, MemoryPlan.of(model, pass, settings, optimizerConfig, workspace, workers));
     }
 
     private static Updater.Rates rates(Schedule schedule, OptimizerConfig optimizer) {

@@ -4,6 +4,7 @@ import io.sterna.kernel.Slices;
 import io.sterna.nn.Llama;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.LayerKind;
+import io.sterna.nn.LlamaPass;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
 import io.sterna.optim.OptimizerConfig;
@@ -20,8 +21,8 @@ import java.util.Map;
  *
  * @param bytes          off-heap bytes by kind
  * @param parameters     number of weights by kind of layer
- * @param flopPerToken   floating-point (and int8) operations a token of training: forward, backward and, with
- *                       recomputation, the second forward; a multiply-add counts as two
+ * @param flopPerToken   floating-point (and int8) operations a token of training, forward and backward; a
+ *                       multiply-add counts as two, what is computed again to save memory does not count
  * @param notes          a sentence for each gradient buffer that exists: which, how large and why
  */
 public record MemoryPlan(Map<MemoryKind, Long> bytes, Map<LayerKind, Long> parameters, double flopPerToken,
@@ -41,15 +42,15 @@ public record MemoryPlan(Map<MemoryKind, Long> bytes, Map<LayerKind, Long> param
     }
 
     /** The plan of machinery in a workspace, real or planning. */
-    static MemoryPlan of(Llama model, TrainSettings settings, OptimizerConfig optimizer, Workspace workspace, int threads) {
+    static MemoryPlan of(Llama model, LlamaPass pass, TrainSettings settings, OptimizerConfig optimizer, Workspace workspace, int threads) {
         Map<MemoryKind, Long> bytes = workspace.bytes();
         bytes.merge(MemoryKind.SCRATCH, threads * Slices.SCRATCH_BYTES, Long::sum);
         Map<LayerKind, Long> parameters = new EnumMap<>(LayerKind.class);
         for (Parameter parameter : model.parameters()) {
             parameters.merge(parameter.kind(), parameter.size(), Long::sum);
         }
-        return new MemoryPlan(bytes, parameters, flopPerToken(model.config(), parameters, settings),
-                notes(model.config(), optimizer, settings, bytes.get(MemoryKind.GRADIENT_BUFFERS)));
+        return new MemoryPlan(bytes, parameters, flopPerToken(model.config(), parameters),
+                notes(model, pass, optimizer, settings, bytes.get(MemoryKind.GRADIENT_BUFFERS)));
     }
 
     /** Packed codes by kind of layer. */
@@ -63,35 +64,38 @@ public record MemoryPlan(Map<MemoryKind, Long> bytes, Map<LayerKind, Long> param
         return codes;
     }
 
-    private static double flopPerToken(LlamaConfig config, Map<LayerKind, Long> parameters, TrainSettings settings) {
+    private static double flopPerToken(LlamaConfig config, Map<LayerKind, Long> parameters) {
         double linear = 0;
         for (var entry : parameters.entrySet()) {
             linear += entry.getKey().linear() ? entry.getValue() : 0;
         }
         // A causal query sees half of the sequence on average; scores and weighted sum are a product each.
         double attention = (double) config.layers() * config.seqLen() * config.hidden();
-        double blocks = 2 * (linear + attention);
-        double head = 2.0 * config.vocab() * config.hidden();
-        return 3 * (blocks + head) + head + (settings.recompute() ? blocks : 0);
+        double head = (double) config.vocab() * config.hidden();
+        return 3 * 2 * (linear + attention + head);
     }
 
-    private static List<String> notes(LlamaConfig config, OptimizerConfig optimizer, TrainSettings settings, long bytes) {
+    private static List<String> notes(Llama model, LlamaPass pass, OptimizerConfig optimizer, TrainSettings settings, long bytes) {
         List<String> reasons = new ArrayList<>();
         boolean global = settings.clip().kind() == Clip.Kind.GLOBAL;
+        boolean tied = model.config().tied();
         if (settings.accumulation() > 1) {
             reasons.add("every parameter, for accumulation over " + settings.accumulation() + " micro-batches");
         }
         if (global) {
             reasons.add("every parameter, for the global clip");
         }
-        if (reasons.isEmpty() && optimizer.kind() == OptimizerConfig.Kind.ADAFACTOR) {
+        boolean deferred = !reasons.isEmpty();
+        boolean adafactor = optimizer.kind() == OptimizerConfig.Kind.ADAFACTOR;
+        if (!deferred && adafactor) {
             reasons.add("the largest parameter, shared by all, for Adafactor's factored moments");
         }
-        if (reasons.isEmpty() && settings.clip().kind() == Clip.Kind.TENSOR && !config.tied()) {
-            reasons.add("the head, for the clip by tensor");
-        }
-        if (config.tied() && settings.accumulation() == 1 && !global) {
+        if (!deferred && tied) {
             reasons.add("the tied embedding, whose gradient comes in two parts");
+        } else if (!deferred && !adafactor && model.parameters().stream().anyMatch(pass::addsUp)) {
+            reasons.add("the head, which takes tokens in groups");
+        } else if (!deferred && !adafactor && settings.clip().kind() == Clip.Kind.TENSOR) {
+            reasons.add("the head, for the clip by tensor");
         }
         return reasons.isEmpty() ? List.of("no gradient buffer: weights are updated inside the backward pass")
                 : List.of("gradient buffers of " + bytes + " bytes: " + String.join("; ", reasons));

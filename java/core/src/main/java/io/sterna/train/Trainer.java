@@ -73,11 +73,10 @@ public final class Trainer implements AutoCloseable {
         double loss = 0;
         try {
             for (int i = 0; i < settings.accumulation(); i++) {
-                loss += pass.forward(microBatch(inputs, i), microBatch(targets, i));
+                loss += pass.backward(microBatch(inputs, i), microBatch(targets, i), 1f / tokens, updater);
                 if (!Double.isFinite(loss)) {
                     return skipped(step, tokens);
                 }
-                pass.backward(1f / tokens, updater);
             }
         } catch (KernelException e) {
             nanOr(e);

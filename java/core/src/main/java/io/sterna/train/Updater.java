@@ -21,28 +21,31 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Predicate;
+import java.util.function.ToDoubleFunction;
 
 /**
- * Takes gradients from the backward pass and updates the weights at once: a few rows of the gradient are
+ * Takes gradients from the backward pass and updates the weights at once: a few rows of a gradient are
  * computed into a worker's tile, become a delta there, and are rounded into the weight, before the next
- * rows overwrite them.
+ * rows overwrite them. The tiles of all gradients that come together are one run of the workers.
  *
  * <p>A parameter has a gradient buffer only where its whole gradient is needed before any of it is used:
- * every parameter with accumulation or a global clip; a tied embedding, whose gradient comes in two parts;
- * every parameter, one after the other in one shared buffer, with Adafactor; the head with a clip by tensor,
- * since its gradient comes in chunks.
+ * every parameter with accumulation or a global clip; one whose gradient comes in several parts (a tied
+ * embedding; the head, where it takes tokens in groups); every parameter, one after the other in one shared
+ * buffer, with Adafactor; the head with a clip by tensor, since its rows may come in chunks.
  */
 final class Updater implements GradientSink {
+    /** Counters of a worker, one for each kind of layer, on cache lines of their own. */
+    private static final long COUNTERS = Math.ceilDiv((long) LayerKind.values().length * Long.BYTES, Workspace.ALIGNMENT) * Workspace.ALIGNMENT;
+
     private final Engine engine;
     private final Optimizer optimizer;
     private final TrainSettings settings;
     private final Rates rates;
     private final List<Slot> slots = new ArrayList<>();
     private final boolean deferred;
-    private final MemorySegment squares;
     private final MemorySegment flips;
     private final AtomicBoolean finite = new AtomicBoolean();
-    private final Map<LayerKind, Long> flipsByKind = new EnumMap<>(LayerKind.class);
     private long step;
     private double squaredNorm;
 
@@ -53,39 +56,70 @@ final class Updater implements GradientSink {
         float keep(long step, LayerKind kind);
     }
 
-    /** A parameter, its optimizer state, and its gradient buffer or null. */
-    record Slot(Parameter parameter, State state, FloatMatrix buffer) {
+    /**
+     * A parameter, its optimizer state, its gradient buffer or null, and a double for each row: the sum of the
+     * squares of its gradient.
+     */
+    record Slot(Parameter parameter, State state, FloatMatrix buffer, MemorySegment squares) {
         LayerKind kind() {
             return parameter.kind();
         }
+
+        private MemorySegment squares(long r0, long r1) {
+            return squares.asSlice(r0 * Double.BYTES, (r1 - r0) * Double.BYTES);
+        }
     }
 
+    /** Where tiles of a gradient come from. */
+    private interface Tiles {
+        FloatMatrix rows(long row0, long row1, Worker worker);
+    }
+
+    /** Rows of a parameter that wait for something to be done, tile by tile. */
+    private record Job(Slot slot, long row0, long row1, Tiles tiles) {
+        long tileRows() {
+            return Engine.tileRows(slot.parameter.rows(), slot.parameter.cols());
+        }
+
+        long count() {
+            return Math.ceilDiv(row1 - row0, tileRows());
+        }
+
+        double sumSquares() {
+            double sum = 0;
+            for (long r = row0; r < row1; r++) {
+                sum += slot.squares.getAtIndex(ValueLayout.JAVA_DOUBLE, r);
+            }
+            return sum;
+        }
+    }
+
+    /** @param addsUp whether the gradient of a parameter comes in several parts of the same rows */
     Updater(Engine engine, Optimizer optimizer, TrainSettings settings, Rates rates, List<Parameter> parameters,
-            boolean tied, Workspace workspace, int workers) {
+            Predicate<Parameter> addsUp, Workspace workspace, int workers) {
         this.engine = engine;
         this.optimizer = optimizer;
         this.settings = settings;
         this.rates = rates;
         this.deferred = settings.accumulation() > 1 || settings.clip().kind() == Clip.Kind.GLOBAL;
         Workspace.Section scratch = workspace.section(MemoryKind.SCRATCH);
-        this.squares = scratch.allocate(parameters.stream().mapToLong(Parameter::rows).max().orElseThrow() * Double.BYTES);
-        this.flips = scratch.allocate(workers * Workspace.ALIGNMENT);
-        Buffers buffers = new Buffers(workspace.section(MemoryKind.GRADIENT_BUFFERS), parameters, tied);
+        this.flips = scratch.allocate(workers * COUNTERS);
+        Buffers buffers = new Buffers(workspace.section(MemoryKind.GRADIENT_BUFFERS), parameters, addsUp);
         for (Parameter p : parameters) {
             State state = optimizer.allocate(workspace.section(MemoryKind.OPTIMIZER_STATE), p.rows(), p.cols());
-            slots.add(new Slot(p, state, buffers.of(p)));
+            slots.add(new Slot(p, state, buffers.of(p), scratch.allocate(p.rows() * Double.BYTES)));
         }
     }
 
     /** Gives parameters their gradient buffers. */
     private final class Buffers {
         private final Workspace.Section section;
-        private final boolean tied;
+        private final Predicate<Parameter> addsUp;
         private final FloatMatrix shared;
 
-        Buffers(Workspace.Section section, List<Parameter> parameters, boolean tied) {
+        Buffers(Workspace.Section section, List<Parameter> parameters, Predicate<Parameter> addsUp) {
             this.section = section;
-            this.tied = tied;
+            this.addsUp = addsUp;
             long largest = parameters.stream().filter(this::shares).mapToLong(Parameter::size).max().orElse(0);
             this.shared = largest == 0 ? null : FloatMatrix.allocate(section, FloatType.F32, 1, largest);
         }
@@ -97,8 +131,9 @@ final class Updater implements GradientSink {
             return shares(p) ? FloatMatrix.window(section).shaped(shared, p.rows(), p.cols()) : null;
         }
 
+        /** The parts of a tied embedding come with other parameters between them; those of a head do not. */
         private boolean keeps(Parameter p) {
-            return deferred || tied && p.kind() == LayerKind.EMBEDDING;
+            return deferred || addsUp.test(p) && (p.kind() == LayerKind.EMBEDDING || !optimizer.needsWholeGradient());
         }
 
         private boolean shares(Parameter p) {
@@ -117,25 +152,56 @@ final class Updater implements GradientSink {
         step = number;
         squaredNorm = 0;
         finite.set(true);
-        flipsByKind.clear();
+        flips.fill((byte) 0);
         optimizer.begin(number);
     }
 
     @Override
-    public void accept(Parameter parameter, long row0, long row1, Gradient gradient) {
-        Slot slot = slots.get(parameter.id());
-        if (slot.buffer() != null) {
-            tiles(slot, row0, row1, (r0, r1, worker) ->
-                    gradient.compute(engine.rows(worker, slot.buffer(), r0, r1), true, r0, r1, worker));
-            return;
+    public void acceptAll(List<Part> parts) {
+        if (optimizer.needsWholeGradient() && !deferred) {
+            for (Part part : parts) { // they share a buffer
+                accept(List.of(part));
+                complete(part.parameter());
+            }
+        } else {
+            accept(parts);
+            parts.forEach(part -> complete(part.parameter()));
         }
-        double factor = 1;
-        if (settings.clip().kind() == Clip.Kind.TENSOR) {
-            tiles(slot, row0, row1, (r0, r1, worker) -> squares(tile(slot, gradient, r0, r1, worker), r0, r1));
-            factor = settings.clip().factor(Math.sqrt(sumSquares(row0, row1)));
+    }
+
+    @Override
+    public void accept(List<Part> parts) {
+        List<Job> buffered = new ArrayList<>();
+        List<Job> streamed = new ArrayList<>();
+        for (Part part : parts) {
+            Slot slot = slots.get(part.parameter().id());
+            if (slot.buffer() == null) {
+                streamed.add(new Job(slot, part.row0(), part.row1(), (r0, r1, worker) -> tile(part, r0, r1, worker)));
+            } else {
+                buffered.add(new Job(slot, part.row0(), part.row1(), (r0, r1, worker) -> addToBuffer(slot, part, r0, r1, worker)));
+            }
         }
-        update(slot, row0, row1, factor, (r0, r1, worker) -> tile(slot, gradient, r0, r1, worker));
-        squaredNorm += sumSquares(row0, row1);
+        run(buffered, (job, tile, r0, r1, worker) -> { });
+        boolean clip = settings.clip().kind() == Clip.Kind.TENSOR;
+        if (clip) {
+            run(streamed, this::squares);
+        }
+        update(streamed, job -> clip ? settings.clip().factor(Math.sqrt(job.sumSquares())) : 1);
+        for (Job job : streamed) {
+            squaredNorm += job.sumSquares();
+        }
+    }
+
+    private FloatMatrix tile(Part part, long r0, long r1, Worker worker) {
+        FloatMatrix tile = engine.tile(worker, r1 - r0, part.parameter().cols());
+        part.gradient().compute(tile, false, r0, r1, worker);
+        return tile;
+    }
+
+    private FloatMatrix addToBuffer(Slot slot, Part part, long r0, long r1, Worker worker) {
+        FloatMatrix rows = engine.rows(worker, slot.buffer(), r0, r1);
+        part.gradient().compute(rows, true, r0, r1, worker);
+        return rows;
     }
 
     @Override
@@ -185,111 +251,106 @@ final class Updater implements GradientSink {
 
     /** Codes that changed in the step, by kind of layer. */
     Map<LayerKind, Long> flips() {
-        return flipsByKind;
+        Map<LayerKind, Long> sums = new EnumMap<>(LayerKind.class);
+        for (LayerKind kind : LayerKind.values()) {
+            long sum = 0;
+            for (long worker = 0; worker < flips.byteSize() / COUNTERS; worker++) {
+                sum += flips.get(ValueLayout.JAVA_LONG, worker * COUNTERS + kind.ordinal() * (long) Long.BYTES);
+            }
+            sums.put(kind, sum);
+        }
+        return sums;
     }
 
-    // ------------------------------------------------------------ a parameter
+    // ------------------------------------------------------------ a buffer
+
+    private double norm(Slot slot) {
+        Job job = whole(slot);
+        run(List.of(job), this::squares);
+        return Math.sqrt(job.sumSquares());
+    }
 
     /** Updates from the buffer, or forgets it when it is of no use, and leaves zeros in it. */
     private void apply(Slot slot, double factor, boolean usable) {
-        FloatMatrix buffer = slot.buffer();
+        Job job = whole(slot);
         if (usable) {
-            update(slot, 0, slot.parameter().rows(), factor, (r0, r1, worker) -> engine.rows(worker, buffer, r0, r1));
+            update(List.of(job), j -> factor);
         } else {
             finite.set(false);
         }
-        tiles(slot, 0, slot.parameter().rows(), (r0, r1, worker) ->
-                engine.rows(worker, buffer, r0, r1).data().fill((byte) 0));
+        run(List.of(job), (j, tile, r0, r1, worker) -> tile.data().fill((byte) 0));
     }
 
-    /** Where a tile of gradient comes from. */
-    private interface TileSource {
-        FloatMatrix rows(long row0, long row1, Worker worker);
+    private Job whole(Slot slot) {
+        return new Job(slot, 0, slot.parameter().rows(), (r0, r1, worker) -> engine.rows(worker, slot.buffer(), r0, r1));
     }
 
-    /** Gradient tile, delta tile, weight: for rows row0 ... row1 - 1 of a parameter. */
-    private void update(Slot slot, long row0, long row1, double factor, TileSource source) {
-        Parameter parameter = slot.parameter();
-        long key = Kernels.key(settings.seed(), parameter.id(), step);
-        float keep = rates.keep(step, parameter.kind());
-        TensorStep tensorStep = new TensorStep(rates.rate(step), (float) factor, key);
-        if (!optimizer.prepare(slot.state(), tensorStep, slot.buffer(), engine.slices())) {
-            finite.set(false);
-            return;
-        }
-        tiles(slot, row0, row1, (r0, r1, worker) -> {
-            FloatMatrix tile = source.rows(r0, r1, worker);
-            if (!updateTile(slot, tile, keep, key, r0, r1, worker)) {
-                finite.set(false);
-            }
-        });
-        if (parameter instanceof Parameter.Packed) {
-            flipsByKind.merge(parameter.kind(), takeFlips(), Long::sum);
-        }
-    }
-
-    /** weight = weight * keep - delta, rounded to what the weight can hold. */
-    private boolean updateTile(Slot slot, FloatMatrix tile, float keep, long key, long r0, long r1, Worker worker) {
-        Rounding rounding = settings.rounding();
-        return switch (slot.parameter()) {
-            case Parameter.Packed packed -> optimizer.update(slot.state(), tile, squaresOf(r0, r1), packed.weight(),
-                    keep, key, rounding, flipsOf(worker), r0, r1);
-            case Parameter.Plain plain -> optimizer.delta(slot.state(), tile, squaresOf(r0, r1), r0, r1)
-                    && engine.kernels().updateFloat(plain.weight(), tile, keep, key, rounding, r0, r1);
-        };
-    }
-
-    private FloatMatrix tile(Slot slot, Gradient gradient, long r0, long r1, Worker worker) {
-        FloatMatrix tile = engine.tile(worker, r1 - r0, slot.parameter().cols());
-        gradient.compute(tile, false, r0, r1, worker);
-        return tile;
-    }
+    // ------------------------------------------------------------ tiles
 
     private interface TileBody {
-        void run(long row0, long row1, Worker worker);
+        void run(Job job, FloatMatrix tile, long row0, long row1, Worker worker);
     }
 
-    private void tiles(Slot slot, long row0, long row1, TileBody body) {
-        long size = Engine.tileRows(slot.parameter().rows(), slot.parameter().cols());
-        engine.slices().tiles(row1 - row0, size, (r0, r1, worker) -> body.run(row0 + r0, row0 + r1, worker));
-    }
-
-    // ------------------------------------------------------------ sums
-
-    private double norm(Slot slot) {
-        long rows = slot.parameter().rows();
-        tiles(slot, 0, rows, (r0, r1, worker) -> squares(engine.rows(worker, slot.buffer(), r0, r1), r0, r1));
-        return Math.sqrt(sumSquares(0, rows));
+    /** Takes the tiles of all jobs in one run of the workers. */
+    private void run(List<Job> jobs, TileBody body) {
+        long count = jobs.stream().mapToLong(Job::count).sum();
+        if (count == 0) {
+            return;
+        }
+        engine.slices().run(count, (index, worker) -> {
+            long i = index;
+            int j = 0;
+            while (i >= jobs.get(j).count()) {
+                i -= jobs.get(j++).count();
+            }
+            Job job = jobs.get(j);
+            long r0 = job.row0 + i * job.tileRows();
+            long r1 = Math.min(job.row1, r0 + job.tileRows());
+            body.run(job, job.tiles.rows(r0, r1, worker), r0, r1, worker);
+        });
     }
 
     /** Sums the squares of a tile by row, whether they are finite or not: the norm tells. */
-    private void squares(FloatMatrix tile, long r0, long r1) {
-        engine.kernels().rowSquares(tile, squaresOf(r0, r1), 0, r1 - r0);
+    private void squares(Job job, FloatMatrix tile, long r0, long r1, Worker worker) {
+        engine.kernels().rowSquares(tile, job.slot.squares(r0, r1), 0, r1 - r0);
     }
 
-    private MemorySegment squaresOf(long r0, long r1) {
-        return squares.asSlice(r0 * Double.BYTES, (r1 - r0) * Double.BYTES);
-    }
-
-    private double sumSquares(long row0, long row1) {
-        double sum = 0;
-        for (long r = row0; r < row1; r++) {
-            sum += squares.getAtIndex(ValueLayout.JAVA_DOUBLE, r);
+    /** Gradient tile, delta tile, weight. */
+    private void update(List<Job> jobs, ToDoubleFunction<Job> factor) {
+        List<Job> ready = new ArrayList<>();
+        for (Job job : jobs) {
+            TensorStep tensorStep = new TensorStep(rates.rate(step), (float) factor.applyAsDouble(job), key(job.slot));
+            if (optimizer.prepare(job.slot.state(), tensorStep, job.slot.buffer(), engine.slices())) {
+                ready.add(job);
+            } else {
+                finite.set(false);
+            }
         }
-        return sum;
+        run(ready, (job, tile, r0, r1, worker) -> {
+            if (!update(job.slot, tile, r0, r1, worker)) {
+                finite.set(false);
+            }
+        });
     }
 
-    /** A worker's counter, on a cache line of its own. */
-    private MemorySegment flipsOf(Worker worker) {
-        return flips.asSlice(worker.index() * Workspace.ALIGNMENT, Long.BYTES);
+    /** weight = weight * keep - delta, rounded to what the weight can hold. */
+    private boolean update(Slot slot, FloatMatrix tile, long r0, long r1, Worker worker) {
+        Rounding rounding = settings.rounding();
+        float keep = rates.keep(step, slot.kind());
+        MemorySegment squares = slot.squares(r0, r1);
+        return switch (slot.parameter()) {
+            case Parameter.Packed packed -> optimizer.update(slot.state(), tile, squares, packed.weight(), keep,
+                    key(slot), rounding, flips(worker, slot.kind()), r0, r1);
+            case Parameter.Plain plain -> optimizer.delta(slot.state(), tile, squares, r0, r1)
+                    && engine.kernels().updateFloat(plain.weight(), tile, keep, key(slot), rounding, r0, r1);
+        };
     }
 
-    private long takeFlips() {
-        long sum = 0;
-        for (long offset = 0; offset < flips.byteSize(); offset += Workspace.ALIGNMENT) {
-            sum += flips.get(ValueLayout.JAVA_LONG, offset);
-        }
-        flips.fill((byte) 0);
-        return sum;
+    private long key(Slot slot) {
+        return Kernels.key(settings.seed(), slot.parameter().id(), step);
+    }
+
+    private MemorySegment flips(Worker worker, LayerKind kind) {
+        return flips.asSlice(worker.index() * COUNTERS + kind.ordinal() * (long) Long.BYTES, Long.BYTES);
     }
 }

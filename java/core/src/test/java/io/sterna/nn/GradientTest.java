@@ -13,6 +13,7 @@ import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.Stream;
@@ -36,10 +37,16 @@ class GradientTest {
         }
 
         @Override
-        public void accept(Parameter p, long row0, long row1, Gradient gradient) {
-            FloatMatrix whole = gradients.computeIfAbsent(p, q -> FloatMatrix.allocate(section, FloatType.F32, q.rows(), q.cols()));
-            engine.slices().tiles(row1 - row0, 16, (r0, r1, worker) ->
-                    gradient.compute(engine.rows(worker, whole, row0 + r0, row0 + r1), true, row0 + r0, row0 + r1, worker));
+        public void accept(List<Part> parts) {
+            for (Part part : parts) {
+                FloatMatrix whole = gradients.computeIfAbsent(part.parameter(),
+                        p -> FloatMatrix.allocate(section, FloatType.F32, p.rows(), p.cols()));
+                engine.slices().tiles(part.row1() - part.row0(), 16, (r0, r1, worker) -> {
+                    long row0 = part.row0() + r0;
+                    long row1 = part.row0() + r1;
+                    part.gradient().compute(engine.rows(worker, whole, row0, row1), true, row0, row1, worker);
+                });
+            }
         }
 
         @Override
@@ -59,11 +66,15 @@ class GradientTest {
         private final MemorySegment targets;
 
         Fixture(LlamaConfig config, Method method, FloatType activations, boolean recompute) {
+            this(config, method, activations, recompute, Head.LOGITS);
+        }
+
+        Fixture(LlamaConfig config, Method method, FloatType activations, boolean recompute, long logits) {
             int widest = Math.max(config.hidden(), config.intermediate());
             Engine engine = new Engine(method.kernels(Kernels.best()), slices, 2, workspace, widest);
             model = new Llama(config, method, engine, workspace);
             model.initialize(3);
-            pass = new LlamaPass(model, engine, new Batch(SEQUENCES, config.seqLen(), activations), recompute, workspace);
+            pass = new LlamaPass(model, engine, new Batch(SEQUENCES, config.seqLen(), activations), recompute, logits, workspace);
             capture = new Capture(engine, workspace);
             int tokens = SEQUENCES * config.seqLen();
             inputs = MemorySegment.ofArray(new Random(5).ints(tokens, 0, config.vocab()).toArray());
@@ -72,6 +83,11 @@ class GradientTest {
 
         double loss() {
             return pass.forward(inputs, targets);
+        }
+
+        /** The loss again; fills the capture. */
+        double gradients() {
+            return pass.backward(inputs, targets, 1, capture);
         }
 
         @Override
@@ -92,8 +108,7 @@ class GradientTest {
     @MethodSource("configs")
     void everyGradientIsTheSlopeOfTheLoss(LlamaConfig config) {
         try (Fixture f = new Fixture(config, Method.fp32(), FloatType.F32, false)) {
-            f.loss();
-            f.pass.backward(1, f.capture);
+            assertEquals(f.loss(), f.gradients(), 1e-6);
             assertEquals(f.model.parameters().size(), f.capture.gradients.size());
             for (Parameter p : f.model.parameters()) {
                 FloatMatrix weight = ((Parameter.Plain) p).weight();
@@ -130,16 +145,43 @@ class GradientTest {
         return Math.sqrt(squares);
     }
 
+    /** All logits at once; groups of 480 tokens, the last one shorter; the vocabulary in chunks of 64 and 6. */
+    @Test
+    void theHeadMayCutTokensOrVocabulary() {
+        LlamaConfig config = new LlamaConfig(16, 32, 1, 2, 2, 70, 600, 1e4, 1e-5, true, false);
+        try (Fixture whole = new Fixture(config, Method.fp32(), FloatType.F32, false);
+                Fixture groups = new Fixture(config, Method.fp32(), FloatType.F32, false, 70 * 600);
+                Fixture chunks = new Fixture(config, Method.fp32(), FloatType.F32, false, 30_000)) {
+            Parameter head = whole.model.head.parameter();
+            assertEquals(List.of(false, true, false), Stream.of(whole, groups, chunks).map(f -> f.pass.addsUp(f.model.head.parameter())).toList());
+            double loss = whole.gradients();
+            for (Fixture other : List.of(groups, chunks)) {
+                assertEquals(loss, other.gradients(), 1e-6 * loss);
+                assertEquals(loss, other.loss(), 1e-6 * loss);
+                for (Parameter p : List.of(head, whole.model.embedding)) {
+                    assertClose(whole.capture.gradients.get(p), other.capture.gradients.get(other.model.parameters().get(p.id())));
+                }
+            }
+        }
+    }
+
+    private static void assertClose(FloatMatrix expected, FloatMatrix actual) {
+        double bound = 1e-5 * norm(expected);
+        for (long r = 0; r < expected.rows(); r++) {
+            for (long c = 0; c < expected.cols(); c++) {
+                assertEquals(expected.get(r, c), actual.get(r, c), bound, "(" + r + ", " + c + ")");
+            }
+        }
+    }
+
     @Test
     void bf16ActivationsStayClose() {
         LlamaConfig config = configs().findFirst().orElseThrow();
         Method method = Method.dqt(Grid.INT8);
         try (Fixture exact = new Fixture(config, method, FloatType.F32, false);
                 Fixture rounded = new Fixture(config, method, FloatType.BF16, true)) {
-            double loss = exact.loss();
-            assertEquals(loss, rounded.loss(), 1e-3 * loss);
-            exact.pass.backward(1, exact.capture);
-            rounded.pass.backward(1, rounded.capture);
+            double loss = exact.gradients();
+            assertEquals(loss, rounded.gradients(), 1e-3 * loss);
             for (Parameter p : exact.model.parameters()) {
                 FloatMatrix a = exact.capture.gradients.get(p);
                 FloatMatrix b = rounded.capture.gradients.entrySet().stream()

@@ -9,6 +9,7 @@ import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Slices;
 import io.sterna.nn.Engine;
 import io.sterna.nn.GradientSink.Gradient;
+import io.sterna.nn.GradientSink.Part;
 import io.sterna.nn.LayerKind;
 import io.sterna.nn.Parameter;
 import io.sterna.optim.Schedule;
@@ -16,6 +17,7 @@ import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -69,7 +71,7 @@ class UpdaterTest {
         PackedMatrix w = gate(machinery).weight();
         byte[] before = codes(w, 0, w.rows());
         machinery.updater().begin(1);
-        machinery.updater().acceptAll(gate(machinery), gradient(BAD_ROW));
+        machinery.updater().acceptAll(List.of(Part.of(gate(machinery), gradient(BAD_ROW))));
         machinery.updater().finish();
         assertFalse(machinery.updater().finite());
         long tile = Engine.tileRows(w.rows(), w.cols());
@@ -91,7 +93,7 @@ class UpdaterTest {
         PackedMatrix w = gate(machinery).weight();
         byte[] before = codes(w, 0, w.rows());
         updater.begin(1);
-        updater.acceptAll(gate(machinery), gradient(BAD_ROW));
+        updater.acceptAll(List.of(Part.of(gate(machinery), gradient(BAD_ROW))));
         updater.finish();
         assertFalse(updater.finite());
         assertArrayEquals(before, codes(w, 0, w.rows()));
@@ -118,7 +120,7 @@ class UpdaterTest {
                 expected += gate.cols() * Math.pow(r + 1.0, 2);
             }
             machinery.updater().begin(1);
-            machinery.updater().acceptAll(gate, constant);
+            machinery.updater().acceptAll(List.of(Part.of(gate, constant)));
             machinery.updater().finish();
             assertEquals(Math.sqrt(expected), machinery.updater().gradientNorm(), 1e-9 * Math.sqrt(expected), clip.toString());
         }
