@@ -61,13 +61,14 @@ public final class GgufExport {
     }
 
     private void write(Path out) throws IOException {
-        if (config.subLn() && !config.tied()) {
+        if (config.subLn() && !config.tied()) { // llama.cpp would use the embedding for the head, silently
             throw new ModelException("model: has SubLN and a head of its own; llama.cpp has SubLN in bitnet alone, whose head"
                     + " is the embedding: train with tie-embeddings true or sub-ln false, or export to hf");
         }
         GgufMetadata metadata = metadata();
-        List<Parameter> parameters = model.llama().parameters();
         List<GgufWriter.Entry> entries = entries();
+        List<Parameter> parameters = model.llama().parameters();
+        Files.createDirectories(out.toAbsolutePath().getParent());
         try (GgufWriter writer = new GgufWriter(out, metadata, entries)) {
             for (int i = 0; i < entries.size(); i++) {
                 write(parameters.get(i), entries.get(i), writer);
@@ -134,12 +135,18 @@ public final class GgufExport {
                 for (long r = r0; r < r0 + rows; r++) {
                     long from = GgufNames.parameterRow(parameter, config, r) - r0; // of the same head, so within the tile
                     MemorySegment.copy(tile.data(), ValueLayout.JAVA_FLOAT, from * cols * Float.BYTES, row, 0, cols);
-                    entry.type().encode(row, cols, bytes.clear());
+                    encode(parameter, entry.type(), row, bytes.clear());
                     writer.write(bytes.flip());
                 }
             }
+        }
+    }
+
+    private static void encode(Parameter parameter, GgufType type, float[] row, ByteBuffer bytes) throws ModelException {
+        try {
+            type.encode(row, row.length, bytes);
         } catch (IllegalArgumentException e) {
-            throw new ModelException("tensor " + parameter.name() + ": " + e.getMessage() + ", so " + entry.type()
+            throw new ModelException("tensor " + parameter.name() + ": " + e.getMessage() + ", so " + type
                     + " does not hold it; export another type");
         }
     }
