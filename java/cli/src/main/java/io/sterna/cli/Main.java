@@ -20,6 +20,7 @@ import picocli.CommandLine.ScopeType;
             GenerateCommand.class,
             ChatCommand.class,
             EvalCommand.class,
+            ConvertCommand.class,
             ExportCommand.class,
             ImportCommand.class,
             DataCommand.class,

@@ -5,6 +5,7 @@ import io.sterna.infer.Session;
 import io.sterna.infer.SessionGroup;
 import io.sterna.infer.SessionOptions;
 import io.sterna.nn.CacheType;
+import io.sterna.tensor.FloatType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -24,8 +25,19 @@ final class ModelOptions {
     @Option(names = "--cache", paramLabel = "f32|bf16|int8", description = "Type of cached keys and values; default bf16, and f32 for eval.")
     private String cache;
 
+    @Option(names = "--float-type", paramLabel = "f32|bf16", description = "Type of embeddings, norms and head in memory; default as stored. bf16 is faster and rounds them.")
+    private String floatType;
+
     Model load() throws IOException {
-        return Model.load(folder, Tokenizers::load);
+        return Model.load(folder, Tokenizers::load, floatType());
+    }
+
+    private FloatType floatType() {
+        try {
+            return floatType == null ? null : FloatType.parse(floatType);
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
     }
 
     /** What a session may use, as the options say; the cache's type is {@code cacheType} where they say none. */

@@ -171,6 +171,35 @@ class CommandsTest {
     }
 
     @Test
+    void aModelIsConvertedToTernary() {
+        assertEquals(0, run(train("run", "--steps", "6", "--bits", "8")).code);
+        Path out = folder.resolve("ternary");
+        List<String> command = List.of("convert", "--model", folder.resolve("run").toString(), "--out", out.toString(), "--data",
+                folder.resolve("data/0.java").toString(), "--threads", "1");
+        Outcome converted = run(command);
+        assertEquals(0, converted.code, converted.err);
+        assertTrue(converted.out.contains("model " + out) && converted.out.matches("(?s).*token perplexity  [\\d.]+ before, [\\d.]+ after \\([+-][\\d.]+ %\\)\\s+"),
+                converted.out);
+        assertEquals(2, run(command).code, "the folder is taken");
+        assertEquals(0, run(List.of("generate", "--model", out.toString(), "--prompt", "x", "--max-tokens", "2", "--cache", "int8",
+                "--float-type", "bf16")).code);
+    }
+
+    @Test
+    void generationIsTimedBesideTheCeilings() throws IOException {
+        Path json = folder.resolve("generate.json");
+        Outcome bench = run(List.of("bench", "generate", "--hidden", "64", "--intermediate", "128", "--layers", "1", "--heads", "2", "--vocab", "300",
+                "--seq-len", "32", "--prompt-tokens", "16", "--batch", "3", "--cache", "int8", "--threads", "1", "--seconds", "0.1", "--json", json.toString()));
+        assertEquals(0, bench.code, bench.err);
+        JsonNode figures = new ObjectMapper().readTree(json.toFile());
+        for (String key : List.of("one_share_of_bandwidth", "batch_over_one", "prompt_share_of_int8_product")) {
+            assertTrue(figures.get(key).asDouble() > 0, key);
+        }
+        assertEquals(2L * 2 * 17 * (64 + 4), figures.get("bytes_cache").asLong(), "two heads of 32 bytes, rounded up, and a scale");
+        assertTrue(bench.out.contains("3 sequences"), bench.out);
+    }
+
+    @Test
     void tasksComeAsTextAndAsJson() throws IOException {
         assertEquals(0, run(train("run", "--steps", "6")).code);
         Files.writeString(folder.resolve("piqa.jsonl"), "{\"query\": \"Question: x\\n\", \"choices\": [\"= 1\", \"= 2\"], \"gold\": 1}\n".repeat(3));
@@ -261,6 +290,9 @@ class CommandsTest {
         "eval --model m                     | 2 | sterna: nothing to measure: give a text with --data, or --tasks",
         "eval --model m --tasks piqa        | 2 | sterna: tasks piqa: name the folder of their files with --task-data",
         "eval --model m --tasks a --task-data d --limit 0 | 2 | sterna: limit 0: must be at least 1",
+        "convert --model nowhere --out o    | 2 | sterna: model nowhere: no config.json there",
+        "convert --model m --out o --bits 9 | 2 | sterna: bits",
+        "bench generate --prompt-tokens 0   | 2 | prompt-tokens 0: must be above 0",
         "chat --model nowhere               | 2 | sterna: model nowhere: no config.json there",
         "generate --model m --prompt x --prompts f | 2 | sterna: prompt and prompts: give one of them",
         "generate --model nowhere           | 2 | sterna: model nowhere: no config.json there",

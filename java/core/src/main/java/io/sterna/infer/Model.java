@@ -8,9 +8,13 @@ import io.sterna.nn.Llama;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
+import io.sterna.nn.Requantizer;
+import io.sterna.nn.ScaleRule;
 import io.sterna.nn.Ternary;
+import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
+import io.sterna.train.ConfigException;
 import io.sterna.train.ModelFolder;
 import io.sterna.train.PreparedData;
 import io.sterna.train.ProcessMemory;
@@ -50,19 +54,40 @@ public final class Model implements AutoCloseable {
      * @throws ModelException when its parts do not fit each other, or the machine has not got the memory
      */
     public static Model load(Path folder, PreparedData.TokenizerLoader loader) throws IOException {
+        return load(folder, loader, null);
+    }
+
+    /**
+     * Loads a model with its floats in another type.
+     *
+     * @param floatType of embeddings, norms and head; null for the stored one. BF16 halves what a token reads of the
+     *                  head, and rounds each of those numbers by up to 2^-9 of it
+     * @throws io.sterna.train.ConfigException also for a float model that is to have another type
+     */
+    public static Model load(Path folder, PreparedData.TokenizerLoader loader, FloatType floatType) throws IOException {
         ModelFolder files = ModelFolder.open(folder);
         Tokenizer tokenizer = files.tokenizer(loader);
         if (tokenizer.vocabSize() != files.model().vocab()) {
             throw new ModelException("model " + folder + ": its tokenizer has " + tokenizer.vocabSize()
                     + " tokens, its configuration " + files.model().vocab() + "; restore the files of the run");
         }
-        requireMemory(folder, files);
-        return new Model(files, tokenizer);
+        Method method = method(files, floatType);
+        requireMemory(folder, files, method);
+        return new Model(files, tokenizer, method);
     }
 
-    private static void requireMemory(Path folder, ModelFolder files) throws IOException {
+    private static Method method(ModelFolder files, FloatType floatType) {
+        Method method = files.method().deployed();
+        try {
+            return floatType == null ? method : method.withFloatType(floatType);
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
+    }
+
+    private static void requireMemory(Path folder, ModelFolder files, Method method) throws IOException {
         try (Workspace plan = Workspace.planning()) {
-            new Llama(files.model(), files.method().deployed(), engine(null, null, 0, files.model(), plan), plan);
+            new Llama(files.model(), method, engine(null, null, 0, files.model(), plan), plan);
             long bytes = plan.bytes().values().stream().mapToLong(Long::longValue).sum();
             OptionalLong available = ProcessMemory.available();
             if (available.isPresent() && bytes > available.getAsLong()) {
@@ -72,13 +97,13 @@ public final class Model implements AutoCloseable {
         }
     }
 
-    private Model(ModelFolder files, Tokenizer tokenizer) throws IOException {
+    private Model(ModelFolder files, Tokenizer tokenizer, Method method) throws IOException {
         this.tokenizer = tokenizer;
         this.kernels = files.method().kernels(Kernels.best());
         this.workspace = new Workspace();
         try (Slices slices = new Slices(Math.min(Runtime.getRuntime().availableProcessors(), 1024))) {
             Engine engine = engine(kernels, slices, slices.workers(), files.model(), workspace);
-            this.llama = new Llama(files.model(), files.method().deployed(), engine, workspace);
+            this.llama = new Llama(files.model(), method, engine, workspace);
             read(files, slices);
         } catch (IOException | RuntimeException | Error e) {
             workspace.close();
@@ -91,11 +116,22 @@ public final class Model implements AutoCloseable {
         for (Parameter parameter : llama.parameters()) {
             if (files.method().ternarised() && parameter instanceof Parameter.Packed packed) {
                 readTernarised(files, packed, slices);
+            } else if (parameter instanceof Parameter.Plain plain && plain.weight().type() != files.method().floatType()) {
+                readConverted(files, plain);
             } else {
                 asStored.add(parameter);
             }
         }
         files.read(asStored);
+    }
+
+    private void readConverted(ModelFolder files, Parameter.Plain parameter) throws IOException {
+        try (Workspace temporary = new Workspace()) {
+            Parameter stored = files.method().parameter(parameter.id(), parameter.name(), parameter.kind(),
+                    parameter.rows(), parameter.cols(), temporary);
+            files.read(List.of(stored));
+            new Requantizer(kernels, ScaleRule.ABSMEAN).write(stored, parameter);
+        }
     }
 
     private void readTernarised(ModelFolder files, Parameter.Packed parameter, Slices slices) throws IOException {

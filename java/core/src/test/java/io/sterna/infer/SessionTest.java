@@ -236,7 +236,7 @@ class SessionTest {
         edit(huge, "\"layers\": 2", "\"layers\": 1000");
         edit(huge, "\"hidden\": 48", "\"hidden\": 65536");
         edit(huge, "\"heads\": 4", "\"heads\": 512");
-        assertMessage(ModelException.class, "bytes and", huge);
+        assertMessage(CheckpointException.class, "the model's is", huge);
 
         Path other = copy(whole, "other");
         edit(other, "\"vocab\": 257", "\"vocab\": 300");

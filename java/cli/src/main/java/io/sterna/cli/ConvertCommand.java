@@ -1,0 +1,103 @@
+package io.sterna.cli;
+
+import io.sterna.data.Tokenizer;
+import io.sterna.eval.Perplexity;
+import io.sterna.infer.Model;
+import io.sterna.infer.ModelConverter;
+import io.sterna.infer.Session;
+import io.sterna.infer.SessionOptions;
+import io.sterna.nn.ScaleRule;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.Grid;
+import io.sterna.tensor.Scaling;
+import io.sterna.train.ConfigException;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** Writes a model in another width. */
+@Command(
+        name = "convert",
+        mixinStandardHelpOptions = true,
+        sortOptions = false,
+        description = {
+            "Writes a model with its linear layers in another width, by default ternary: each weight becomes the nearest"
+                + " multiple of a scale. With --data it says what that costs in perplexity.",
+            "A model trained with a ternary forward pass stays the model that it was trained to be; others lose much in few"
+                + " bits, and go on from there with train --init."
+        })
+final class ConvertCommand implements Callable<Integer> {
+    /** Widths too narrow for a grid that spans all weights: most would become 0. */
+    private static final Set<Grid> NARROW = Set.of(Grid.BINARY, Grid.TERNARY, Grid.INT2);
+
+    @Option(names = "--model", paramLabel = "DIR", required = true, description = "A run folder or its model folder.")
+    private Path model;
+
+    @Option(names = "--bits", paramLabel = "1|1.58|2...8", defaultValue = "1.58", description = "Bits of a weight. Default: ${DEFAULT-VALUE}")
+    private String bits;
+
+    @Option(names = "--scale", paramLabel = "tensor|row|group:N", defaultValue = "tensor", description = "How many weights share a scale. Default: ${DEFAULT-VALUE}")
+    private String scale;
+
+    @Option(names = "--scale-rule", paramLabel = "absmean|absmax|sigma:K", description = "How a scale is chosen; default absmean up to 2 bits, absmax above.")
+    private String scaleRule;
+
+    @Option(names = "--float-type", paramLabel = "f32|bf16", description = "Type of embeddings, norms and head; default the model's.")
+    private String floatType;
+
+    @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new folder: the model.")
+    private Path out;
+
+    @Option(names = "--data", paramLabel = "FILE", description = "A text file in UTF-8 to measure perplexity on, before and after.")
+    private Path data;
+
+    @Option(names = "--threads", paramLabel = "N", description = "Threads; default all processors.")
+    private Integer threads;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() throws IOException {
+        ModelConverter converter = converter();
+        byte[] text = data == null ? null : Files.readAllBytes(data);
+        PrintWriter report = spec.commandLine().getOut();
+        converter.convert(model, out);
+        report.println("model " + out);
+        if (text != null) {
+            double before = perplexity(model, text);
+            double after = perplexity(out, text);
+            report.println(Units.format("token perplexity  %.4f before, %.4f after (%+.2f %%)", before, after, 100 * (after / before - 1)));
+        }
+        return 0;
+    }
+
+    private ModelConverter converter() {
+        try {
+            Grid grid = Grid.ofWidth(bits);
+            ScaleRule rule = scaleRule != null ? ScaleRule.parse(scaleRule) : NARROW.contains(grid) ? ScaleRule.ABSMEAN : ScaleRule.ABSMAX;
+            return new ModelConverter(grid, Scaling.parse(scale), rule, floatType == null ? null : FloatType.parse(floatType));
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
+    }
+
+    /** In windows of the context, half of it apart. */
+    private double perplexity(Path folder, byte[] text) throws IOException {
+        int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
+        try (Model loaded = Model.load(folder, Tokenizers::load);
+                Session session = loaded.session(SessionOptions.of(loaded).withCacheType(FloatType.F32).withThreads(workers))) {
+            Tokenizer tokenizer = loaded.tokenizer();
+            return Perplexity.of(session, tokenizer, text, Math.max(1, session.context() / 2), share -> { }).tokenPerplexity();
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException((data + ": ") + e.getMessage(), e);
+        }
+    }
+}
