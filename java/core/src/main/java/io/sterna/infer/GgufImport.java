@@ -262,41 +262,52 @@ public final class GgufImport {
     }
 
     private void fill(Parameter parameter, LlamaConfig config, Kernels kernels) throws IOException {
-        GgufReader.Tensor tensor = reader.tensors().get(GgufNames.of(parameter));
-        int cols = (int) parameter.cols();
-        if (parameter instanceof Parameter.Packed packed && packed.weight().scaling().kind() == Scaling.Kind.TENSOR) {
-            packed.weight().scales().set(ValueLayout.JAVA_FLOAT, 0, scale(largest(tensor)));
-        }
-        long tileRows = Math.min(parameter.rows(), Math.ceilDiv(TILE_ROWS, config.headDim()) * config.headDim());
-        float[] row = new float[cols];
-        try (Workspace workspace = new Workspace()) {
-            FloatMatrix tile = FloatMatrix.allocate(workspace.section(MemoryKind.SCRATCH), FloatType.F32, tileRows, cols);
-            for (long r0 = 0; r0 < parameter.rows(); r0 += tileRows) {
-                tile.reshape(Math.min(tileRows, parameter.rows() - r0), cols);
-                for (long r = r0; r < r0 + tile.rows(); r++) {
-                    reader.read(tensor, r * cols, cols, row);
-                    long to = GgufNames.parameterRow(parameter, config, r) - r0; // of the same head, so within the tile
-                    MemorySegment.copy(row, 0, tile.data(), ValueLayout.JAVA_FLOAT, to * cols * Float.BYTES, cols);
-                }
-                store(tile, parameter, r0, kernels);
-            }
+        switch (parameter) {
+            case Parameter.Plain plain -> fill(plain, config);
+            case Parameter.Packed packed -> fill(packed, config, kernels);
         }
     }
 
-    private static void store(FloatMatrix tile, Parameter parameter, long row0, Kernels kernels) {
-        switch (parameter) {
-            case Parameter.Plain plain -> {
-                for (long r = 0; r < tile.rows(); r++) {
-                    for (long c = 0; c < tile.cols(); c++) {
-                        plain.weight().set(row0 + r, c, tile.get(r, c));
-                    }
+    private void fill(Parameter.Plain parameter, LlamaConfig config) throws IOException {
+        GgufReader.Tensor tensor = reader.tensors().get(GgufNames.of(parameter));
+        float[] row = new float[(int) parameter.cols()];
+        for (long r = 0; r < parameter.rows(); r++) {
+            reader.read(tensor, r * row.length, row.length, row);
+            store(row, parameter.weight(), GgufNames.parameterRow(parameter, config, r));
+        }
+    }
+
+    private static void store(float[] row, FloatMatrix weight, long to) {
+        if (weight.type() == FloatType.F32) {
+            MemorySegment.copy(row, 0, weight.data(), ValueLayout.JAVA_FLOAT, to * weight.stride() * Float.BYTES, row.length);
+            return;
+        }
+        for (int c = 0; c < row.length; c++) {
+            weight.set(to, c, row[c]);
+        }
+    }
+
+    private void fill(Parameter.Packed parameter, LlamaConfig config, Kernels kernels) throws IOException {
+        GgufReader.Tensor tensor = reader.tensors().get(GgufNames.of(parameter));
+        PackedMatrix weight = parameter.weight();
+        boolean grouped = weight.scaling().kind() == Scaling.Kind.GROUP;
+        if (!grouped) {
+            weight.scales().set(ValueLayout.JAVA_FLOAT, 0, scale(largest(tensor)));
+        }
+        long tileRows = Math.min(weight.rows(), Math.ceilDiv(TILE_ROWS, config.headDim()) * config.headDim());
+        float[] row = new float[(int) weight.cols()];
+        try (Workspace workspace = new Workspace()) {
+            FloatMatrix tile = FloatMatrix.allocate(workspace.section(MemoryKind.SCRATCH), FloatType.F32, tileRows, row.length);
+            for (long r0 = 0; r0 < weight.rows(); r0 += tileRows) {
+                tile.reshape(Math.min(tileRows, weight.rows() - r0), row.length);
+                for (long r = r0; r < r0 + tile.rows(); r++) {
+                    reader.read(tensor, r * row.length, row.length, row);
+                    store(row, tile, GgufNames.parameterRow(parameter, config, r) - r0); // of the same head, so within the tile
                 }
-            }
-            case Parameter.Packed packed -> {
-                if (packed.weight().scaling().kind() == Scaling.Kind.GROUP) {
-                    setScales(tile, packed.weight(), row0);
+                if (grouped) {
+                    setScales(tile, weight, r0);
                 }
-                kernels.encode(tile, packed.weight(), row0, row0 + tile.rows());
+                kernels.encode(tile, weight, r0, r0 + tile.rows());
             }
         }
     }
