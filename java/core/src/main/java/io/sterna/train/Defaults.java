@@ -82,6 +82,7 @@ final class Defaults {
         c.batch = or(c.batch, length.batch);
         c.accumulate = or(c.accumulate, 1);
         c.recompute = or(c.recompute, false);
+        c.activations = or(c.activations, c.bits != null || c.method.equals("bitnet") ? "bf16" : "f32");
         c.seed = or(c.seed, 42L);
         c.threads = or(c.threads, Runtime.getRuntime().availableProcessors());
     }

@@ -95,7 +95,8 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
 
     private static TrainSettings settings(TrainConfig c) {
         Rounding rounding = choice("rounding", c.rounding, List.of(Rounding.values()));
-        return new TrainSettings(c.batch, c.accumulate, Clip.parse(c.clip), rounding, c.recompute, c.seed);
+        return new TrainSettings(c.batch, c.accumulate, Clip.parse(c.clip), rounding, c.recompute,
+                FloatType.parse(c.activations), c.seed);
     }
 
     static <E extends Enum<E>> E choice(String setting, String text, List<E> values) {

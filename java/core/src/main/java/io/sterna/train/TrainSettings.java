@@ -3,6 +3,7 @@ package io.sterna.train;
 import java.util.Objects;
 
 import io.sterna.kernel.Rounding;
+import io.sterna.tensor.FloatType;
 
 /**
  * How a step is run.
@@ -11,14 +12,17 @@ import io.sterna.kernel.Rounding;
  * @param accumulation micro-batches of a step; above 1 every parameter gets a gradient buffer
  * @param clip         gradient clipping
  * @param rounding     how packed (and bf16) weights are written back
- * @param recompute    whether a block's activations are recomputed in the backward pass instead of kept
+ * @param recompute    whether a block keeps nothing but its input for the backward pass, and computes the rest again
+ * @param activations  type of what a block keeps of its activations and of their gradients
  * @param seed         seed of initialization and of stochastic rounding
  */
-public record TrainSettings(int batch, int accumulation, Clip clip, Rounding rounding, boolean recompute, long seed) {
+public record TrainSettings(int batch, int accumulation, Clip clip, Rounding rounding, boolean recompute,
+                            FloatType activations, long seed) {
     /** @throws IllegalArgumentException for a number outside its range; the message names it */
     public TrainSettings {
         Objects.requireNonNull(clip, "clip");
         Objects.requireNonNull(rounding, "rounding");
+        Objects.requireNonNull(activations, "activations");
         if (batch < 1 || batch > 1 << 16) {
             throw new IllegalArgumentException("batch " + batch + ": must lie between 1 and " + (1 << 16));
         }
@@ -27,13 +31,23 @@ public record TrainSettings(int batch, int accumulation, Clip clip, Rounding rou
         }
     }
 
-    /** One micro-batch a step, no clipping, stochastic rounding, activations kept. */
+    /** One micro-batch a step, no clipping, stochastic rounding, activations kept in F32. */
     public static TrainSettings of(int batch, long seed) {
-        return new TrainSettings(batch, 1, Clip.NONE, Rounding.STOCHASTIC, false, seed);
+        return new TrainSettings(batch, 1, Clip.NONE, Rounding.STOCHASTIC, false, FloatType.F32, seed);
     }
 
     /** The same with another clipping. */
     public TrainSettings withClip(Clip other) {
-        return new TrainSettings(batch, accumulation, other, rounding, recompute, seed);
+        return new TrainSettings(batch, accumulation, other, rounding, recompute, activations, seed);
+    }
+
+    /** The same with recomputation or without. */
+    public TrainSettings withRecompute(boolean on) {
+        return new TrainSettings(batch, accumulation, clip, rounding, on, activations, seed);
+    }
+
+    /** The same with activations of another type. */
+    public TrainSettings withActivations(FloatType type) {
+        return new TrainSettings(batch, accumulation, clip, rounding, recompute, type, seed);
     }
 }

@@ -10,6 +10,7 @@ import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.optim.OptimizerConfig;
 import io.sterna.optim.Schedule;
+import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
 import io.sterna.train.Clip;
 import io.sterna.train.StepReport;
@@ -34,7 +35,7 @@ class RoundingAblationTest {
     }
 
     private static Outcome run(Rounding rounding) {
-        TrainSettings settings = new TrainSettings(BATCH, 1, Clip.NONE, rounding, false, 42);
+        TrainSettings settings = new TrainSettings(BATCH, 1, Clip.NONE, rounding, false, FloatType.F32, 42);
         Random random = new Random(1);
         int[] inputs = random.ints((long) BATCH * CONFIG.seqLen(), 0, CONFIG.vocab()).toArray();
         int[] targets = random.ints((long) BATCH * CONFIG.seqLen(), 0, CONFIG.vocab()).toArray();

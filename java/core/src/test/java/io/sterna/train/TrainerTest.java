@@ -116,8 +116,18 @@ class TrainerTest {
     @MethodSource("methods")
     void recomputationChangesNothing(Method method, double bound) {
         Trainings kept = Trainings.of(method);
-        Trainings recomputed = kept.with(new TrainSettings(Trainings.BATCH, 1, Clip.NONE, Rounding.STOCHASTIC, true, 42));
+        Trainings recomputed = kept.with(new TrainSettings(Trainings.BATCH, 1, Clip.NONE, Rounding.STOCHASTIC, true, FloatType.F32, 42));
         assertEquals(kept.hash(3, 2), recomputed.hash(3, 2));
+    }
+
+    @Test
+    void bf16ActivationsLearnAndTakeLess() {
+        Trainings exact = Trainings.ternary().with(Schedule.cosine(5e-3, 10, STEPS));
+        Trainings rounded = exact.with(exact.settings().withActivations(FloatType.BF16));
+        assertTrue(lossAfter(rounded, STEPS) < 0.2, "loss " + lossAfter(rounded, STEPS));
+        assertEquals(rounded.hash(3, 1), rounded.hash(3, 3));
+        assertEquals(rounded.hash(3, 2), rounded.with(rounded.settings().withRecompute(true)).hash(3, 2));
+        assertTrue(rounded.plan().bytes().get(MemoryKind.ACTIVATIONS) < 0.7 * exact.plan().bytes().get(MemoryKind.ACTIVATIONS));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -173,7 +183,7 @@ class TrainerTest {
     @Test
     void accumulationEqualsOneLargeBatch() {
         Trainings large = Trainings.of(Method.fp32());
-        Trainings accumulated = large.with(new TrainSettings(Trainings.BATCH / 2, 2, Clip.NONE, Rounding.STOCHASTIC, false, 42));
+        Trainings accumulated = large.with(new TrainSettings(Trainings.BATCH / 2, 2, Clip.NONE, Rounding.STOCHASTIC, false, FloatType.F32, 42));
         double[] norms = new double[2];
         try (Slices slices = new Slices(2); Trainer one = large.start(slices); Trainer two = accumulated.start(slices)) {
             norms[0] = one.step(1, large.inputs(1), large.targets(1)).gradNorm();
@@ -261,7 +271,7 @@ class TrainerTest {
     @Test
     void nearestRoundingStalls() {
         Trainings training = Trainings.ternary();
-        TrainSettings nearest = new TrainSettings(Trainings.BATCH, 1, Clip.NONE, Rounding.NEAREST, false, 42);
+        TrainSettings nearest = new TrainSettings(Trainings.BATCH, 1, Clip.NONE, Rounding.NEAREST, false, FloatType.F32, 42);
         try (Slices slices = new Slices(2); Trainer trainer = training.with(nearest).start(slices)) {
             for (int step = 1; step <= 5; step++) {
                 assertEquals(0, trainer.step(step, training.inputs(step), training.targets(step)).flipRate());
