@@ -131,6 +131,34 @@ class CommandsTest {
         assertEquals(0, run(List.of("generate", "--model", folder.resolve("back").toString(), "--prompt", "x", "--max-tokens", "2")).code);
     }
 
+    /** Packed weights of another's folder, imported, are what a training starts from. */
+    @Test
+    void anImportedModelIsTrainedOn() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "2")).code);
+        Path packed = folder.resolve("packed");
+        Path imported = folder.resolve("imported");
+        assertEquals(0, run(List.of("export", "--model", folder.resolve("run").toString(), "--format", "hf", "--type", "packed",
+                "--shard-size", "20000", "--out", packed.toString())).code);
+        assertTrue(Files.exists(packed.resolve("model.safetensors.index.json")));
+        assertEquals(0, run(List.of("import", packed.toString(), "--out", imported.toString())).code);
+        List<String> tuning = List.of("train", "--init", imported.toString(), "--data", folder.resolve("data").toString(), "--cache",
+                folder.resolve("cache").toString(), "--seq-len", "16", "--batch", "2", "--holdout", "0.2", "--bits", "4", "--steps", "2", "--quiet");
+        Outcome tuned = run(concat(tuning, "--out", folder.resolve("tuned").toString()));
+        assertEquals(0, tuned.code, tuned.err);
+        assertTrue(Files.readString(folder.resolve("tuned/model/config.json")).contains("\"scale\": \"row\""));
+        Outcome planned = run(concat(tuning, "--dry-run"));
+        assertTrue(planned.out.contains("from " + imported), planned.out + planned.err);
+        Outcome contradicted = run(concat(tuning, "--hidden", "64"));
+        assertEquals(2, contradicted.code, contradicted.out);
+        assertTrue(contradicted.err.contains("hidden 64: the model " + imported + " has 32; leave it out"), contradicted.err);
+    }
+
+    private static List<String> concat(List<String> args, String... more) {
+        List<String> all = new ArrayList<>(args);
+        all.addAll(List.of(more));
+        return all;
+    }
+
     @Test
     void aModelGoesToLlamaCppAndBack() throws IOException {
         assertEquals(0, run(train("run", "--steps", "2", "--method", "fp32")).code);
