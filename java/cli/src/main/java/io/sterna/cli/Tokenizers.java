@@ -7,6 +7,7 @@ import io.sterna.data.TokenizerException;
 import io.sterna.data.Tokens;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -14,9 +15,15 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** Reads any {@code tokenizer.json}: byte-level BPE with Sterna's own encoder, others with Hugging Face's. */
 final class Tokenizers {
@@ -38,18 +45,30 @@ final class Tokenizers {
 
     /** Any other kind, through the tokenizers library of Hugging Face. */
     private static final class HuggingFace implements Tokenizer {
+        private static final Map<String, String> OPTIONS = Map.of("addSpecialTokens", "false", "truncation", "false", "padding", "false");
+        private static final Pattern BYTE = Pattern.compile("<0x([0-9A-F]{2})>");
+
         private final HuggingFaceTokenizer library;
+        private final HuggingFaceTokenizer withoutSpecial;
         private final List<String> special = new ArrayList<>();
+        private final Set<Long> specialIds = new HashSet<>();
+        private final Map<Integer, byte[]> bytes = new HashMap<>(); // of tokens for a byte
         private final String fingerprint;
         private final int vocabSize;
         private final int endToken;
 
         HuggingFace(Path file) throws IOException {
             byte[] json = Files.readAllBytes(file);
+            String plainJson;
             fingerprint = HexFormat.of().formatHex(sha256(json));
             try {
                 Map<String, Object> root = Json.asObject(Json.parse(json), "the tokenizer");
-                int size = size(Json.object(root, "model").get("vocab"));
+                Map<String, Object> model = Json.object(root, "model");
+                int size = size(model.get("vocab"));
+                if (Boolean.TRUE.equals(model.get("byte_fallback")) && model.get("vocab") instanceof Map<?, ?> vocab) {
+                    vocab.forEach(this::addByte);
+                }
+                List<Object> plain = new ArrayList<>();
                 int end = -1;
                 for (Object item : Json.list(root, "added_tokens")) {
                     Map<String, Object> token = Json.asObject(item, "added token");
@@ -57,7 +76,10 @@ final class Tokenizers {
                     size = Math.max(size, Math.addExact(id, 1));
                     if (Json.bool(token, "special")) {
                         special.add(Json.string(token, "content"));
+                        specialIds.add((long) id);
                         end = END_TOKENS.contains(special.getLast()) ? id : end;
+                    } else {
+                        plain.add(item);
                     }
                 }
                 if (size == 0 || end < 0) {
@@ -65,11 +87,15 @@ final class Tokenizers {
                 }
                 vocabSize = size;
                 endToken = end;
+                root.put("added_tokens", plain);
+                plainJson = Json.write(root);
             } catch (JsonException | ArithmeticException e) {
                 throw new TokenizerException("tokenizer " + file + ": " + e.getMessage(), e);
             }
             try {
-                library = HuggingFaceTokenizer.newInstance(file, Map.of("addSpecialTokens", "false", "truncation", "false", "padding", "false"));
+                library = HuggingFaceTokenizer.newInstance(file, OPTIONS);
+                withoutSpecial = HuggingFaceTokenizer.newInstance(
+                        new ByteArrayInputStream(plainJson.getBytes(StandardCharsets.UTF_8)), OPTIONS);
             } catch (RuntimeException e) {
                 throw new TokenizerException("tokenizer " + file + ": the tokenizers library refuses it: " + Json.brief(e.getMessage()), e);
             }
@@ -86,6 +112,13 @@ final class Tokenizers {
                 size = Math.max(size, Math.addExact(Math.toIntExact(Json.integer(ids, token)), 1));
             }
             return size;
+        }
+
+        private void addByte(Object token, Object id) {
+            Matcher matcher = BYTE.matcher((String) token);
+            if (matcher.matches()) {
+                bytes.put(((Long) id).intValue(), HexFormat.of().parseHex(matcher.group(1)));
+            }
         }
 
         private static byte[] sha256(byte[] data) {
@@ -110,20 +143,28 @@ final class Tokenizers {
         public Encoder encoder(boolean parseSpecial) {
             return (utf8, from, to, out) -> {
                 String text = new String(utf8, from, to - from, StandardCharsets.UTF_8);
-                for (String part : parseSpecial ? List.of(text) : withoutSpecial(text)) {
-                    encode(part, out);
-                }
+                add(parseSpecial ? ids(library, text) : plainIds(text), out);
             };
         }
 
-        private void encode(String text, Tokens out) {
-            for (long id : library.encode(text, false, false).getIds()) {
+        private static long[] ids(HuggingFaceTokenizer library, String text) {
+            return library.encode(text, false, false).getIds();
+        }
+
+        private static void add(long[] ids, Tokens out) {
+            for (long id : ids) {
                 out.add((int) id);
             }
         }
 
-        /** The library always reads special tokens; cut in two, they are plain text. */
-        private List<String> withoutSpecial(String text) {
+        /** Some models make special tokens of plain text even when they are not looked for: then it is cut inside them. */
+        private long[] plainIds(String text) {
+            long[] ids = ids(withoutSpecial, text);
+            boolean none = Arrays.stream(ids).noneMatch(specialIds::contains);
+            return none ? ids : parts(text).stream().flatMapToLong(part -> Arrays.stream(ids(library, part))).toArray();
+        }
+
+        private List<String> parts(String text) {
             List<String> parts = new ArrayList<>();
             int from = 0;
             for (int at = nextSpecial(text, 0); at >= 0; at = nextSpecial(text, at + 1)) {
@@ -141,6 +182,9 @@ final class Tokenizers {
         /** What a second one adds to the text of a first: with the space that a text's first token lacks. */
         @Override
         public byte[] bytes(int token) {
+            if (bytes.containsKey(token)) {
+                return bytes.get(token).clone();
+            }
             String one = library.decode(new long[] {token}, true);
             return library.decode(new long[] {token, token}, true).substring(one.length()).getBytes(StandardCharsets.UTF_8);
         }

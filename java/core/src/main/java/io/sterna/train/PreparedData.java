@@ -7,6 +7,7 @@ import io.sterna.data.Corpus;
 import io.sterna.data.CorpusOptions;
 import io.sterna.data.DataException;
 import io.sterna.data.DataProgress;
+import io.sterna.data.SentencePiece;
 import io.sterna.data.ShardOptions;
 import io.sterna.data.Shards;
 import io.sterna.data.Tokenizer;
@@ -17,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.UUID;
 
 /**
  * Data ready to train on: a tokenizer, and the corpus as token shards made with it. Both lie in a folder of
@@ -54,11 +56,24 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
             default -> {
                 Path file = Path.of(config.tokenizer);
                 if (!Files.isRegularFile(file)) {
-                    throw new ConfigException("tokenizer " + file + ": no such file; expected a tokenizer.json, bytes or train");
+                    throw new ConfigException("tokenizer " + file + ": no such file; expected a tokenizer.json, a tokenizer.model, bytes or train");
                 }
-                yield given(config, corpus, cache, loader.load(file), Optional.of(file), progress);
+                Path json = isSentencePiece(file) ? converted(file, cache) : file;
+                yield given(config, corpus, cache, loader.load(json), Optional.of(json), progress);
             }
         };
+    }
+
+    private static boolean isSentencePiece(Path file) {
+        return file.getFileName().toString().endsWith(".model");
+    }
+
+    /** The same tokenizer as a {@code tokenizer.json} in the cache, which a run folder keeps. */
+    private static Path converted(Path sentencePiece, Path cache) throws IOException {
+        byte[] json = SentencePiece.tokenizerJson(sentencePiece);
+        Path file = Files.createDirectories(cache).resolve(UUID.nameUUIDFromBytes(json) + ".json");
+        DurableFiles.replace(file, new String(json, StandardCharsets.UTF_8));
+        return file;
     }
 
     private static Corpus corpus(TrainConfig config) throws DataException {

@@ -139,7 +139,7 @@ public final class TrainConfig {
     @Describe(group = DATA, value = "X", text = "Share of documents held out for evaluation.")
     public Double holdout;
 
-    @Describe(group = DATA, value = "FILE|bytes|train", text = "A tokenizer.json, plain bytes, or one trained from the data.")
+    @Describe(group = DATA, value = "FILE|bytes|train", text = "A tokenizer.json or Llama's tokenizer.model, plain bytes, or one trained from the data.")
     public String tokenizer;
 
     @Describe(group = DATA, value = "N", text = "Size of the trained tokenizer's vocabulary.")
@@ -159,9 +159,6 @@ public final class TrainConfig {
 
     @Describe(group = RUN, value = "true|false", text = "Recompute activations of a block in the backward pass: less memory, more time.")
     public Boolean recompute;
-
-    @Describe(group = RUN, value = "f32|bf16", text = "Type of activations kept for the backward pass; default bf16 with int8 products.")
-    public String activations;
 
     @Describe(group = RUN, value = "N", text = "Seeds weights, order of data and rounding.")
     public Long seed;
