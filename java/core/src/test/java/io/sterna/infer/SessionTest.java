@@ -108,13 +108,13 @@ class SessionTest {
             small.append(tokens(20));
             float[] a = logits(model, exact);
             assertArrayEquals(a, logits(model, small), (float) (5e-2 * amplitude(a)));
-            assertFalse(Arrays.equals(a, logits(model, small)), "it is another cache");
             for (int token : tokens(10)) { // one by one over what is cached
                 exact.append(token);
                 small.append(token);
             }
             a = logits(model, exact);
             assertArrayEquals(a, logits(model, small), (float) (5e-2 * amplitude(a)));
+            assertFalse(Arrays.equals(a, logits(model, small)), "it is another cache");
         }
     }
 
@@ -240,13 +240,13 @@ class SessionTest {
 
         Path other = copy(whole, "other");
         edit(other, "\"vocab\": 257", "\"vocab\": 300");
-        assertMessage(ModelException.class, "its tokenizer has 257 tokens, its configuration 300", other);
+        assertMessage(CheckpointException.class, "the model's is", other);
 
         Path garbage = copy(whole, "garbage");
         Files.writeString(garbage.resolve("tokenizer.json"), "{}");
         assertMessage(IOException.class, "tokenizer", garbage);
         Files.writeString(garbage.resolve("config.json"), "[");
-        assertMessage(IOException.class, "config.json", garbage);
+        assertMessage(ConfigException.class, "config.json", garbage);
     }
 
     private static void assertMessage(Class<? extends Exception> type, String part, Path model) {
