@@ -160,6 +160,9 @@ public final class TrainConfig {
     @Describe(group = RUN, value = "true|false", text = "Recompute activations of a block in the backward pass: less memory, more time.")
     public Boolean recompute;
 
+    @Describe(group = RUN, value = "f32|bf16", text = "Type of activations kept for the backward pass; default bf16 with int8 products.")
+    public String activations;
+
     @Describe(group = RUN, value = "N", text = "Seeds weights, order of data and rounding.")
     public Long seed;
 
