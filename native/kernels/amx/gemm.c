@@ -11,6 +11,7 @@
 #define GEMM_ROWS 32
 #define GEMM_COLS 32
 #define GEMM_BLOCK_ROWS 256
+#define GEMM_STEPS 144 /* 288 bf16: 32 rows of A, 32 columns of B and the sums fit in L1 together */
 
 INLINE vuint join_along(vfloat x, vfloat y) {
     return (vuint)_mm512_cvtne2ps_pbh((__m512)y, (__m512)x);

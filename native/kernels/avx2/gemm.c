@@ -6,6 +6,7 @@
 #define GEMM_ROWS 6
 #define GEMM_COLS 16
 #define GEMM_BLOCK_ROWS 240
+#define GEMM_STEPS 256
 
 INLINE vuint join_along(vfloat x, vfloat y) {
     (void)y;

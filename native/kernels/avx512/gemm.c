@@ -7,6 +7,7 @@
 #define GEMM_ROWS 8
 #define GEMM_COLS 48
 #define GEMM_BLOCK_ROWS 256
+#define GEMM_STEPS 256
 
 INLINE vuint join_along(vfloat x, vfloat y) {
     (void)y;
