@@ -2,12 +2,9 @@
  * linear.c: sterna_linear in tiles of 32 tokens by 32 rows: four sums, two tiles of tokens, two of weights.
  *
  * The four products of a step take 64 cycles and read 4 KiB. That is more than L2 gives, so one side comes
- * from L1: the columns are cut into segments of 1024, and the 32 KiB that 32 tokens have in a segment meet
- * every pair of panels (from L2, 32 bytes a cycle) before the next segment. A group of columns that is
- * longer than a segment takes its sums up again from scratch.
- *
- * Turning sums into y is ordinary vector work. It would leave the tiles idle for a fifth of the time at
- * K = 768, so the sums of one pair become y during the next pair's products, a few rows at each step.
+ * from L1: the columns are cut into segments of 576, and the 18 KiB that 32 tokens have in a segment meet
+ * every pair of panels (18 KiB each, from L2) before the next segment. A group of columns that is longer than a
+ * segment takes its sums up again from scratch.
  *
  * Few tokens are bound by memory and go to AVX-512 VNNI, and so do rows too long for this file's scratch.
  */
@@ -18,7 +15,7 @@
 enum {
     TILE = 16,                         /* tokens, or rows of w, in a tile */
     PAIR = 2 * TILE,                   /* tokens, or rows of w, that meet at a time */
-    SEGMENT_BLOCKS = 16,               /* of 64 columns: 32 KiB of 32 tokens */
+    SEGMENT_BLOCKS = 9,                /* of 64 columns: 18 KiB of 32 tokens */
     MIN_TOKENS = 5,
     MAX_BLOCKS = 256,                  /* 16,384 columns */
     MAX_PAIRS = 16,                    /* 512 rows of w: 1 MiB of panels at 2048 columns */
@@ -65,38 +62,38 @@ static void pack_tokens(const linear_call *c, int64_t t0) {
 
 /* ---------------------------------------------------------------- sums to y */
 
-/* A pair of panels whose sums of group g are complete. */
-struct finished {
-    int64_t pair, group, t0, n, rows; /* rows of w from n on */
-};
-
-/* Token i of tile `t` and panel `p`. */
-static void finish_row(const linear_call *c, const struct finished *f, int t, int p, int i) {
-    int64_t token = f->t0 + t * TILE + i, rows = least(TILE, f->rows - p * TILE);
-    if (token >= c->q->rows || rows <= 0) return;
-    const uint8_t *panel = c->scratch->panels + (2 * f->pair + p) * c->panel_bytes;
-    const float *scales = (const float *)(panel + c->blocks * TILE_BYTES) + f->group * PANEL;
-    float *total = c->scratch->totals[f->pair][p][t][i];
-    int32_t bias = c->bias * c->scratch->token_sums[f->group][t * TILE + i];
-    add_group(total, c->scratch->sums[f->pair][p][t][i], bias, scales, f->group);
-    if (f->group == c->groups - 1) store_values(c, token, f->n + p * TILE, total, rows);
+/* The sums of group g of a token and panel number `p`, rows n... of w. */
+ALWAYS_INLINE void finish_panel(const linear_call *c, int64_t t0, int64_t i, int64_t p, int64_t n, int64_t rows,
+                                int64_t g) {
+    const uint8_t *panel = c->scratch->panels + p * c->panel_bytes;
+    const float *scales = (const float *)(panel + c->blocks * TILE_BYTES) + g * PANEL;
+    const int32_t *sum = c->scratch->sums[p / 2][p % 2][i / TILE][i % TILE];
+    int32_t bias = c->bias * c->scratch->token_sums[g][i];
+    if (c->groups == 1 && rows >= TILE) { /* the same in registers: add_group, then store_values */
+        ints s;
+        memcpy(&s, sum, sizeof s);
+        floats value = __builtin_convertvector(s - bias, floats) * floats_at(scales) * c->q->scales[t0 + i];
+        store_lanes(c->y, (t0 + i) * c->y->stride + n, value, c->accumulate, LANES);
+        return;
+    }
+    float *total = c->scratch->totals[p / 2][p % 2][i / TILE][i % TILE];
+    add_group(total, sum, bias, scales, g);
+    if (g == c->groups - 1) store_values(c, t0 + i, n, total, least(TILE, rows));
 }
 
-/* Rows begin...end-1 of the pair's 64. */
-static void finish_rows(const linear_call *c, const struct finished *f, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) finish_row(c, f, (int)(i / TILE % 2), (int)(i / PAIR), (int)(i % TILE));
+/* Token by token, so that y is written in long runs: rows of y are as far apart as pages are. */
+static void finish_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_t rows, int64_t g) {
+    for (int64_t i = 0; i < least(PAIR, c->q->rows - t0); i++)
+        for (int64_t n = 0; n < rows; n += TILE) finish_panel(c, t0, i, n / TILE, n0 + n, rows - n, g);
 }
-
-enum { FINISH_ROWS = 2 * PAIR };
 
 /* ---------------------------------------------------------------- the tile loop */
 
-/* sums (32 tokens, 32 rows) = or, with `resume`, += products over `blocks` blocks, while `f` is finished. With
- * few tokens the second tile of them is left out. */
+/* sums (32 tokens, 32 rows) = or, with `resume`, += products over `blocks` blocks. With few tokens the second
+ * tile of them is left out. */
 ALWAYS_INLINE void multiply_pair(const linear_call *c, const int8_t *x, const uint8_t *panel, int64_t blocks,
-                                 int token_tiles, int resume, pair_sums *sums, const struct finished *f) {
+                                 int token_tiles, int resume, pair_sums *sums) {
     const uint8_t *panel1 = panel + c->panel_bytes;
-    int64_t rows_a_step = f ? (FINISH_ROWS + blocks - 1) / blocks : 0;
     if (resume) {
         tile_load(0, (*sums)[0][0], TILE * 4);
         tile_load(1, (*sums)[1][0], TILE * 4);
@@ -119,7 +116,6 @@ ALWAYS_INLINE void multiply_pair(const linear_call *c, const int8_t *x, const ui
             tile_dot_s8u8(2, 5, 6);
             tile_dot_s8u8(3, 5, 7);
         }
-        if (f) finish_rows(c, f, least(b * rows_a_step, FINISH_ROWS), least((b + 1) * rows_a_step, FINISH_ROWS));
     }
     tile_store(0, (*sums)[0][0], TILE * 4);
     tile_store(1, (*sums)[1][0], TILE * 4);
@@ -127,34 +123,26 @@ ALWAYS_INLINE void multiply_pair(const linear_call *c, const int8_t *x, const ui
     tile_store(3, (*sums)[1][1], TILE * 4);
 }
 
-/* Blocks first...first+blocks-1, all in group g, of 32 tokens and all pairs. Returns what is left to finish:
- * nothing before the group's last segment. */
-static struct finished multiply_segment(const linear_call *c, int64_t t0, int64_t n0, int64_t rows, int64_t g,
-                                        int64_t first, int64_t blocks, struct finished before) {
-    int64_t in_group = first - g * c->group_blocks;
-    int last = in_group + blocks == blocks_of_group(c, g);
+/* Blocks first...first+blocks-1 of 32 tokens and all pairs; `resume`: they are not the first of their group. */
+static void multiply_segment(const linear_call *c, int64_t t0, int64_t rows, int64_t first, int64_t blocks, int resume) {
     const int8_t *x = c->scratch->tokens[first][0][0];
     for (int64_t pair = 0; pair * PAIR < rows; pair++) {
         const uint8_t *panel = c->scratch->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES;
-        const struct finished *f = before.rows ? &before : 0;
         pair_sums *sums = &c->scratch->sums[pair];
-        if (c->q->rows - t0 <= TILE) multiply_pair(c, x, panel, blocks, 1, in_group > 0, sums, f);
-        else multiply_pair(c, x, panel, blocks, 2, in_group > 0, sums, f);
-        before = (struct finished){pair, g, t0, n0 + pair * PAIR, last ? least(PAIR, rows - pair * PAIR) : 0};
+        if (c->q->rows - t0 <= TILE) multiply_pair(c, x, panel, blocks, 1, resume, sums);
+        else multiply_pair(c, x, panel, blocks, 2, resume, sums);
     }
-    return before;
 }
 
 /* Tokens t0...t0+31 and the rows whose panels are in scratch. */
 static void multiply_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_t rows) {
-    struct finished f = {0};
     pack_tokens(c, t0);
     for (int64_t g = 0; g < c->groups; g++) {
         int64_t first = g * c->group_blocks, end = first + blocks_of_group(c, g);
         for (int64_t b = first; b < end; b += SEGMENT_BLOCKS)
-            f = multiply_segment(c, t0, n0, rows, g, b, least(SEGMENT_BLOCKS, end - b), f);
+            multiply_segment(c, t0, rows, b, least(SEGMENT_BLOCKS, end - b), b > first);
+        finish_tokens(c, t0, n0, rows, g);
     }
-    finish_rows(c, &f, 0, FINISH_ROWS);
 }
 
 static void multiply_rows(const linear_call *c, int64_t n0, int64_t rows) {
