@@ -1,6 +1,7 @@
 package io.sterna.data;
 
 import java.io.IOException;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -72,11 +73,12 @@ public final class BpeTrainer {
     }
 
     private static WordCounts count(Corpus corpus, Options options, DataProgress progress) throws DataException {
-        ConcurrentLinkedQueue<WordCounts> idle = new ConcurrentLinkedQueue<>();
+        ConcurrentLinkedQueue<WordCounts> counts = new ConcurrentLinkedQueue<>();
+        ArrayDeque<DocumentChunk> idle = new ArrayDeque<>();
         double total = Math.max(1, corpus.sourceBytes());
         long sampled = 0;
         try (DocumentReader documents = corpus.read();
-                OrderedTasks<Void> tasks = new OrderedTasks<>(options.threads, done -> {})) {
+                OrderedTasks<DocumentChunk> tasks = new OrderedTasks<>(options.threads, idle::add)) {
             DocumentChunk chunk = new DocumentChunk();
             while (documents.next()) {
                 double read = Math.min(1, documents.consumedBytes() / total);
@@ -87,13 +89,13 @@ public final class BpeTrainer {
                 sampled += documents.length();
                 if (chunk.isFull()) {
                     DocumentChunk full = chunk;
-                    tasks.submit(() -> count(full, idle));
-                    chunk = new DocumentChunk();
+                    tasks.submit(() -> count(full, counts));
+                    chunk = idle.isEmpty() ? new DocumentChunk() : idle.remove();
                     progress.update("count words", read, sampled);
                 }
             }
             DocumentChunk last = chunk;
-            tasks.submit(() -> count(last, idle));
+            tasks.submit(() -> count(last, counts));
             tasks.finish();
             progress.update("count words", 1, sampled);
         } catch (DataException e) {
@@ -102,11 +104,11 @@ public final class BpeTrainer {
             throw new CorpusException("cannot read the corpus: " + e.getMessage(), e);
         }
         WordCounts sum = new WordCounts();
-        idle.forEach(sum::addAll);
+        counts.forEach(sum::addAll);
         return sum;
     }
 
-    private static Void count(DocumentChunk chunk, ConcurrentLinkedQueue<WordCounts> idle) {
+    private static DocumentChunk count(DocumentChunk chunk, ConcurrentLinkedQueue<WordCounts> idle) {
         WordCounts counts = idle.poll();
         if (counts == null) {
             counts = new WordCounts();
@@ -124,7 +126,8 @@ public final class BpeTrainer {
             }
         }
         idle.add(counts);
-        return null;
+        chunk.clear();
+        return chunk;
     }
 
     /** One candidate merge with the count it had when it was queued. */

@@ -2,9 +2,13 @@ package io.sterna.data;
 
 import java.util.Arrays;
 
-/** Copies of some documents, about a megabyte, as one piece of work. Not thread-safe. */
+/**
+ * Copies of some documents, about a megabyte, as one piece of work. Chunks are used again: arrays of that size
+ * would outlive young collections, and the heap would grow with dead ones. Not thread-safe.
+ */
 final class DocumentChunk {
     private static final int FULL = 1 << 20;
+    private static final int LARGEST_KEPT = 4 * FULL;
 
     private byte[] bytes = new byte[FULL];
     private int[] ends = new int[64];
@@ -24,6 +28,14 @@ final class DocumentChunk {
         System.arraycopy(b, from, bytes, start, to - from);
         ends[count] = end;
         heldOut[count++] = isHeldOut;
+    }
+
+    /** Forgets the documents, and what room an unusually long one took. */
+    void clear() {
+        count = 0;
+        if (bytes.length > LARGEST_KEPT) {
+            bytes = new byte[FULL];
+        }
     }
 
     boolean isFull() {

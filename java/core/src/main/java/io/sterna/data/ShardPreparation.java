@@ -7,6 +7,7 @@ import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -24,9 +25,23 @@ final class ShardPreparation {
     private final ShardWriter.Opener opener;
     private final String fingerprint;
     private final ConcurrentLinkedQueue<Tokenizer.Encoder> encoders = new ConcurrentLinkedQueue<>();
+    private final ArrayDeque<Piece> idle = new ArrayDeque<>();
 
-    /** Tokens of a chunk's documents. */
-    private record Encoded(Tokens train, Tokens dev) {}
+    /** Some documents and their tokens. */
+    private record Piece(DocumentChunk documents, Tokens train, Tokens dev) {
+        private static final int MOST_TOKENS_KEPT = 1 << 20;
+
+        Piece() {
+            this(new DocumentChunk(), new Tokens(), new Tokens());
+        }
+
+        Piece cleared() {
+            documents.clear();
+            train.clear(MOST_TOKENS_KEPT);
+            dev.clear(MOST_TOKENS_KEPT);
+            return this;
+        }
+    }
 
     /** Documents and bytes of a part so far. */
     private static final class Count {
@@ -126,11 +141,12 @@ final class ShardPreparation {
             Count trainCount = new Count();
             Count devCount = new Count();
             Unigram unigram = new Unigram(tokenizer.vocabSize());
-            encodeAll(documents, heldOutBelow, lowest, trainCount, devCount, encoded -> {
-                unigram.addTrain(encoded.train);
-                unigram.addDev(encoded.dev);
-                train.write(encoded.train.array(), encoded.train.size());
-                dev.write(encoded.dev.array(), encoded.dev.size());
+            encodeAll(documents, heldOutBelow, lowest, trainCount, devCount, piece -> {
+                unigram.addTrain(piece.train);
+                unigram.addDev(piece.dev);
+                train.write(piece.train.array(), piece.train.size());
+                dev.write(piece.dev.array(), piece.dev.size());
+                idle.add(piece.cleared());
             });
             if (trainCount.documents + devCount.documents == 0) {
                 throw new CorpusException("no text in " + String.join(", ", corpus.specs()));
@@ -165,45 +181,45 @@ final class ShardPreparation {
             long[] lowest,
             Count train,
             Count dev,
-            OrderedTasks.Sink<Encoded> sink)
+            OrderedTasks.Sink<Piece> sink)
             throws IOException {
         double total = Math.max(1, corpus.sourceBytes());
-        try (OrderedTasks<Encoded> tasks = new OrderedTasks<>(options.threads(), sink)) {
-            DocumentChunk chunk = new DocumentChunk();
+        try (OrderedTasks<Piece> tasks = new OrderedTasks<>(options.threads(), sink)) {
+            Piece piece = new Piece();
             while (documents.next()) {
                 long hash = documents.hash();
                 boolean heldOut = Long.compareUnsigned(hash, heldOutBelow) < 0;
                 lowest[0] = Long.compareUnsigned(hash, lowest[0]) < 0 ? hash : lowest[0];
-                chunk.add(documents.bytes(), documents.from(), documents.to(), heldOut);
+                piece.documents.add(documents.bytes(), documents.from(), documents.to(), heldOut);
                 (heldOut ? dev : train).add(documents.length());
-                if (chunk.isFull()) {
-                    DocumentChunk full = chunk;
+                if (piece.documents.isFull()) {
+                    Piece full = piece;
                     tasks.submit(() -> encode(full));
-                    chunk = new DocumentChunk();
+                    piece = idle.isEmpty() ? new Piece() : idle.remove();
                     double read = Math.min(1, documents.consumedBytes() / total);
                     progress.update("tokenize", read, train.bytes + dev.bytes);
                 }
             }
-            DocumentChunk last = chunk;
+            Piece last = piece;
             tasks.submit(() -> encode(last));
             tasks.finish();
             progress.update("tokenize", 1, train.bytes + dev.bytes);
         }
     }
 
-    private Encoded encode(DocumentChunk chunk) {
+    private Piece encode(Piece piece) {
         Tokenizer.Encoder encoder = encoders.poll();
         if (encoder == null) {
             encoder = tokenizer.encoder(false);
         }
-        Encoded out = new Encoded(new Tokens(), new Tokens());
-        for (int i = 0; i < chunk.count(); i++) {
-            Tokens tokens = chunk.heldOut(i) ? out.dev : out.train;
-            encoder.encode(chunk.bytes(), chunk.start(i), chunk.end(i), tokens);
+        DocumentChunk documents = piece.documents;
+        for (int i = 0; i < documents.count(); i++) {
+            Tokens tokens = documents.heldOut(i) ? piece.dev : piece.train;
+            encoder.encode(documents.bytes(), documents.start(i), documents.end(i), tokens);
             tokens.add(tokenizer.endToken());
         }
         encoders.add(encoder);
-        return out;
+        return piece;
     }
 
     /** Deletes shards of earlier preparations, and what a killed one left. */

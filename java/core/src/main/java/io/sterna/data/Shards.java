@@ -24,6 +24,7 @@ import java.util.zip.CRC32C;
 public final class Shards implements AutoCloseable {
     static final String MANIFEST = "manifest.json";
     private static final Pattern NAME = Pattern.compile("(train|dev)-[0-9a-f]{8}-\\d{5,}\\.tokens");
+    private static final long PIECE = 1 << 24; // of a file, resident while it is verified
     private static final long LARGEST_MANIFEST = 64L << 20;
 
     private final Arena arena;
@@ -185,9 +186,10 @@ public final class Shards implements AutoCloseable {
 
     private static int crc(MemorySegment tokens) {
         CRC32C crc = new CRC32C();
-        long piece = 1 << 28;
-        for (long at = 0; at < tokens.byteSize(); at += piece) {
-            crc.update(tokens.asSlice(at, Math.min(piece, tokens.byteSize() - at)).asByteBuffer());
+        for (long at = 0; at < tokens.byteSize(); at += PIECE) {
+            MemorySegment piece = tokens.asSlice(at, Math.min(PIECE, tokens.byteSize() - at));
+            crc.update(piece.asByteBuffer());
+            piece.unload();
         }
         return (int) crc.getValue();
     }

@@ -5,9 +5,17 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.atomic.AtomicLong;
 
-/** The tokens of train or dev as one sequence, over memory-mapped shards. Thread-safe until its shards are closed. */
+/**
+ * The tokens of train or dev as one sequence, over memory-mapped shards. What was read is taken out of the
+ * process's memory again now and then, so that a long run does not end up with all its data resident; the system
+ * may keep it in its cache. Thread-safe until its shards are closed.
+ */
 public final class TokenStream {
+    /** A read makes the pages around it resident too: Linux maps 64 KiB at once. */
+    private static final long AROUND = 1 << 16;
+    private static final long MOST_RESIDENT = 16 << 20;
     private static final ValueLayout.OfShort SHORT =
             ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -16,6 +24,7 @@ public final class TokenStream {
     private final long[] starts; // (shards + 1), in tokens
     private final int width;
     private final int vocabSize;
+    private final AtomicLong resident = new AtomicLong(); // at most so many bytes since the last unload
 
     TokenStream(List<MemorySegment> shards, int width, int vocabSize) {
         this.shards = shards.toArray(MemorySegment[]::new);
@@ -58,6 +67,16 @@ public final class TokenStream {
             done += n;
         }
         check(out, at, count);
+        unload((long) count * width + AROUND);
+    }
+
+    private void unload(long read) {
+        if (resident.addAndGet(read) > MOST_RESIDENT) {
+            resident.set(0);
+            for (MemorySegment shard : shards) {
+                shard.unload();
+            }
+        }
     }
 
     private void copy(MemorySegment source, long from, int n, int[] out, int at) {

@@ -46,6 +46,14 @@ public final class Tokens {
         size = 0;
     }
 
+    /** Removes all ids, and keeps room for no more than {@code most}. */
+    void clear(int most) {
+        size = 0;
+        if (ids.length > most) {
+            ids = new int[most];
+        }
+    }
+
     /** A copy of the ids. */
     public int[] toArray() {
         return Arrays.copyOf(ids, size);
