@@ -26,7 +26,6 @@ final class CheckpointFormat {
     static final long MAX_HEADER_BYTES = 64L << 20;
     private static final long MAGIC = 0x4b43414e52455453L; // "STERNACK"
     private static final int CHECKSUM_AT = 12;
-    private static final long CHUNK = 1L << 26; // a ByteBuffer holds less than 2^31 bytes
 
     private CheckpointFormat() {}
 
@@ -64,14 +63,11 @@ final class CheckpointFormat {
     /** CRC32C of any number of bytes. */
     static int checksum(MemorySegment bytes) {
         CRC32C crc = new CRC32C();
-        for (long at = 0; at < bytes.byteSize(); at += CHUNK) {
-            crc.update(chunk(bytes, at));
+        for (long at = 0; at < bytes.byteSize(); ) {
+            ByteBuffer chunk = FileBytes.chunk(bytes, at);
+            at += chunk.remaining();
+            crc.update(chunk);
         }
         return (int) crc.getValue();
-    }
-
-    /** Bytes from {@code at} on, as many as one buffer takes. */
-    static ByteBuffer chunk(MemorySegment bytes, long at) {
-        return bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer();
     }
 }

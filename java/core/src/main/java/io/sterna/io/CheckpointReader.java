@@ -1,6 +1,5 @@
 package io.sterna.io;
 
-import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -80,12 +79,7 @@ public final class CheckpointReader implements AutoCloseable {
                     tensor.name + ": target has " + target.byteSize() + " bytes, not " + tensor.bytes);
         }
         try {
-            for (long at = 0; at < tensor.bytes; ) {
-                ByteBuffer chunk = CheckpointFormat.chunk(target, at);
-                int bytes = chunk.remaining();
-                readFully(chunk, tensor.offset + at);
-                at += bytes;
-            }
+            FileBytes.read(channel, file, tensor.offset, target);
         } catch (IOException e) {
             throw fault("tensor " + tensor.name + " cannot be read (" + e.getMessage() + ")", e);
         }
@@ -110,7 +104,7 @@ public final class CheckpointReader implements AutoCloseable {
         long size = channel.size();
         check(size >= CheckpointFormat.PREAMBLE_BYTES, "size " + size + " is less than a checkpoint's");
         byte[] bytes = new byte[CheckpointFormat.PREAMBLE_BYTES];
-        readFully(ByteBuffer.wrap(bytes), 0);
+        FileBytes.read(channel, file, 0, ByteBuffer.wrap(bytes));
         CheckpointFormat.Preamble p = CheckpointFormat.Preamble.of(bytes);
         check(p != null, "the preamble is not a checkpoint's");
         if (p.version() != CheckpointFormat.VERSION) {
@@ -127,7 +121,7 @@ public final class CheckpointReader implements AutoCloseable {
                 p.headerOffset() >= CheckpointFormat.PREAMBLE_BYTES && p.headerOffset() == size - p.headerBytes(),
                 "header offset " + p.headerOffset());
         byte[] header = new byte[(int) p.headerBytes()];
-        readFully(ByteBuffer.wrap(header), p.headerOffset());
+        FileBytes.read(channel, file, p.headerOffset(), ByteBuffer.wrap(header));
         check(CheckpointFormat.checksum(header) == p.headerCrc(), "the header's checksum is wrong");
         Map<String, Object> root = Json.asObject(Json.parse(header), "the header");
         readTensors(Json.list(root, "tensors"), p.headerOffset());
@@ -164,16 +158,6 @@ public final class CheckpointReader implements AutoCloseable {
                 Json.integer(entry, "offset"),
                 Json.integer(entry, "bytes"),
                 (int) crc);
-    }
-
-    private void readFully(ByteBuffer target, long offset) throws IOException {
-        while (target.hasRemaining()) {
-            int n = channel.read(target, offset);
-            if (n < 0) {
-                throw new EOFException("it ends at byte " + offset);
-            }
-            offset += n;
-        }
     }
 
     private void check(boolean fine, String fault) throws CheckpointException {

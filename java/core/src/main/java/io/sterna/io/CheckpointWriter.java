@@ -3,12 +3,8 @@ package io.sterna.io;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -22,22 +18,15 @@ import java.util.Map;
 public final class CheckpointWriter implements AutoCloseable {
     private static final String REMEDY = "free some space or choose another folder; earlier checkpoints are untouched";
     private final Path file;
-    private final Path temporary;
-    private final FileChannel channel;
+    private final PendingFile pending;
     private final List<Object> tensors = new ArrayList<>();
     private long position = CheckpointFormat.PREAMBLE_BYTES;
-    private boolean committed;
 
     /** Starts a checkpoint that will be {@code file}, whose folder must exist. */
     public CheckpointWriter(Path file) throws CheckpointException {
         this.file = file;
-        this.temporary = file.resolveSibling(file.getFileName() + ".tmp");
         try {
-            this.channel = FileChannel.open(
-                    temporary,
-                    StandardOpenOption.CREATE,
-                    StandardOpenOption.TRUNCATE_EXISTING,
-                    StandardOpenOption.WRITE);
+            this.pending = new PendingFile(file);
         } catch (IOException e) {
             throw failed(e);
         }
@@ -59,11 +48,12 @@ public final class CheckpointWriter implements AutoCloseable {
         entry.put("bytes", bytes.byteSize());
         entry.put("crc32c", Integer.toUnsignedLong(CheckpointFormat.checksum(bytes)));
         tensors.add(entry);
-        for (long at = 0; at < bytes.byteSize(); ) {
-            ByteBuffer chunk = CheckpointFormat.chunk(bytes, at);
-            at += chunk.remaining();
-            write(chunk);
+        try {
+            pending.write(position, bytes);
+        } catch (IOException e) {
+            throw failed(e);
         }
+        position += bytes.byteSize();
     }
 
     /** Writes the header with {@code meta}, syncs the file and gives it its name. */
@@ -72,33 +62,12 @@ public final class CheckpointWriter implements AutoCloseable {
         root.put("meta", meta);
         root.put("tensors", tensors);
         byte[] header = Json.write(root).getBytes(StandardCharsets.UTF_8);
-        long headerOffset = position;
-        write(ByteBuffer.wrap(header));
-        long fileBytes = position;
-        position = 0;
-        write(new CheckpointFormat.Preamble(
-                        CheckpointFormat.VERSION,
-                        headerOffset,
-                        header.length,
-                        fileBytes,
-                        CheckpointFormat.checksum(header))
-                .toBytes());
+        CheckpointFormat.Preamble preamble = new CheckpointFormat.Preamble(CheckpointFormat.VERSION, position, header.length,
+                position + header.length, CheckpointFormat.checksum(header));
         try {
-            channel.force(true);
-            channel.close();
-            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
-            DurableFiles.syncFolder(file.toAbsolutePath().getParent());
-        } catch (IOException e) {
-            throw failed(e);
-        }
-        committed = true;
-    }
-
-    private void write(ByteBuffer bytes) throws CheckpointException {
-        try {
-            while (bytes.hasRemaining()) {
-                position += channel.write(bytes, position);
-            }
+            pending.write(position, ByteBuffer.wrap(header));
+            pending.write(0, preamble.toBytes());
+            pending.commit();
         } catch (IOException e) {
             throw failed(e);
         }
@@ -110,12 +79,8 @@ public final class CheckpointWriter implements AutoCloseable {
 
     @Override
     public void close() throws CheckpointException {
-        if (committed) {
-            return;
-        }
         try {
-            channel.close();
-            Files.deleteIfExists(temporary);
+            pending.close();
         } catch (IOException e) {
             throw failed(e);
         }

@@ -1,6 +1,5 @@
 package io.sterna.io;
 
-import java.io.EOFException;
 import java.io.IOException;
 import java.math.BigInteger;
 import java.nio.ByteBuffer;
@@ -165,7 +164,7 @@ public final class GgufReader implements AutoCloseable {
                     + " are not whole blocks within its " + tensor.size());
         }
         ByteBuffer bytes = ByteBuffer.allocate(Math.toIntExact(type.bytes(count))).order(ByteOrder.LITTLE_ENDIAN);
-        readFully(bytes, tensor.offset + type.bytes(from));
+        FileBytes.read(channel, file, tensor.offset + type.bytes(from), bytes);
         try {
             type.decode(bytes.flip(), x, count);
         } catch (IllegalArgumentException e) {
@@ -323,17 +322,6 @@ public final class GgufReader implements AutoCloseable {
         }
     }
 
-    private void readFully(ByteBuffer target, long at) throws IOException {
-        long position = at;
-        while (target.hasRemaining()) {
-            int n = channel.read(target, position);
-            if (n < 0) {
-                throw new EOFException(file + ": ends at byte " + position);
-            }
-            position += n;
-        }
-    }
-
     /** Reads the header's values one after the other. */
     private final class Cursor {
         private final long end;
@@ -350,7 +338,7 @@ public final class GgufReader implements AutoCloseable {
             require(bytes, what);
             if (buffer.remaining() < bytes) {
                 buffer.clear().limit((int) Math.min(buffer.capacity(), end - position));
-                readFully(buffer, position);
+                FileBytes.read(channel, file, position, buffer);
                 buffer.flip();
             }
             position += bytes;
@@ -394,7 +382,7 @@ public final class GgufReader implements AutoCloseable {
             byte[] utf8 = new byte[length(what, max)];
             long start = position;
             skip(utf8.length);
-            readFully(ByteBuffer.wrap(utf8), start);
+            FileBytes.read(channel, file, start, ByteBuffer.wrap(utf8));
             try {
                 return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(utf8)).toString();
             } catch (CharacterCodingException e) {

@@ -3,12 +3,8 @@ package io.sterna.io;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -26,12 +22,11 @@ public final class GgufWriter implements AutoCloseable {
     static final int MAX_NAME = 64;
 
     private final Path file;
-    private final Path temporary;
-    private final FileChannel channel;
+    private final PendingFile pending;
     private final List<Entry> entries;
     private int next;
-    private long written;
-    private boolean committed;
+    private long written; // of the next tensor
+    private long position;
 
     /**
      * A tensor to be written.
@@ -59,10 +54,8 @@ public final class GgufWriter implements AutoCloseable {
     public GgufWriter(Path file, GgufMetadata metadata, List<Entry> entries) throws IOException {
         byte[] header = header(metadata, entries);
         this.file = file;
-        this.temporary = file.resolveSibling(file.getFileName() + ".tmp");
         this.entries = List.copyOf(entries);
-        this.channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
-                StandardOpenOption.WRITE);
+        this.pending = new PendingFile(file);
         append(ByteBuffer.wrap(header));
     }
 
@@ -108,9 +101,9 @@ public final class GgufWriter implements AutoCloseable {
     }
 
     private void append(ByteBuffer bytes) throws IOException {
-        while (bytes.hasRemaining()) {
-            channel.write(bytes);
-        }
+        int size = bytes.remaining();
+        pending.write(position, bytes);
+        position += size;
     }
 
     /** Ends the file; it is there from now on. */
@@ -119,19 +112,12 @@ public final class GgufWriter implements AutoCloseable {
             throw new IllegalStateException(file + ": tensor " + entries.get(next).name + " lacks "
                     + (entries.get(next).bytes() - written) + " bytes");
         }
-        channel.force(true);
-        channel.close();
-        Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
-        DurableFiles.syncFolder(file.toAbsolutePath().getParent());
-        committed = true;
+        pending.commit();
     }
 
     /** Removes what was written, unless it was committed. */
     @Override
     public void close() throws IOException {
-        channel.close();
-        if (!committed) {
-            Files.deleteIfExists(temporary);
-        }
+        pending.close();
     }
 }

@@ -1,6 +1,5 @@
 package io.sterna.io;
 
-import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -70,23 +69,18 @@ public final class SafetensorsReader implements AutoCloseable {
             throw new IllegalArgumentException("tensor " + tensor.name + ": bytes " + from + " to " + (from + target.byteSize())
                     + " are not within its " + tensor.bytes);
         }
-        for (long at = 0; at < target.byteSize(); ) {
-            ByteBuffer chunk = CheckpointFormat.chunk(target, at);
-            int bytes = chunk.remaining();
-            readFully(chunk, tensor.offset + from + at);
-            at += bytes;
-        }
+        FileBytes.read(channel, file, tensor.offset + from, target);
     }
 
     private void readHeader() throws IOException {
         long size = channel.size();
         check(size >= Long.BYTES, "size " + size + " is less than a header's");
         ByteBuffer start = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        readFully(start, 0);
+        FileBytes.read(channel, file, 0, start);
         long headerBytes = start.getLong(0);
         check(headerBytes >= 2 && headerBytes <= Math.min(MAX_HEADER_BYTES, size - Long.BYTES), "header bytes " + headerBytes);
         byte[] header = new byte[(int) headerBytes];
-        readFully(ByteBuffer.wrap(header), Long.BYTES);
+        FileBytes.read(channel, file, Long.BYTES, ByteBuffer.wrap(header));
         List<Tensor> list = new ArrayList<>();
         for (Map.Entry<String, Object> entry : Json.asObject(Json.parse(header), "the header").entrySet()) {
             if (!entry.getKey().equals("__metadata__")) {
@@ -129,17 +123,6 @@ public final class SafetensorsReader implements AutoCloseable {
     private void check(boolean condition, String fault) throws SafetensorsException {
         if (!condition) {
             throw new SafetensorsException(file, fault, null);
-        }
-    }
-
-    private void readFully(ByteBuffer target, long at) throws IOException {
-        long position = at;
-        while (target.hasRemaining()) {
-            int n = channel.read(target, position);
-            if (n < 0) {
-                throw new EOFException(file + ": ends at byte " + position);
-            }
-            position += n;
         }
     }
 

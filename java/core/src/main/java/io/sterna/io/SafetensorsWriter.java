@@ -4,12 +4,8 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -22,10 +18,9 @@ public final class SafetensorsWriter implements AutoCloseable {
     private static final int ALIGNMENT = 8;
 
     private final Path file;
-    private final Path temporary;
-    private final FileChannel channel;
+    private final PendingFile pending;
     private final long end;
-    private boolean committed;
+    private long position;
 
     /**
      * A tensor to be written.
@@ -52,51 +47,34 @@ public final class SafetensorsWriter implements AutoCloseable {
         byte[] json = Json.write(header).getBytes(StandardCharsets.UTF_8);
         int padded = Math.ceilDiv(json.length, ALIGNMENT) * ALIGNMENT;
         this.file = file;
-        this.temporary = file.resolveSibling(file.getFileName() + ".tmp");
         this.end = Long.BYTES + padded + offset;
-        this.channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
-                StandardOpenOption.WRITE);
+        this.pending = new PendingFile(file);
         ByteBuffer start = ByteBuffer.allocate(Long.BYTES + padded).order(ByteOrder.LITTLE_ENDIAN);
         start.putLong(padded).put(json);
         while (start.hasRemaining()) {
             start.put((byte) ' ');
         }
-        write(start.flip());
+        pending.write(0, start.flip());
+        this.position = start.limit();
     }
 
     /** Appends bytes of the tensors, any number at a time. */
     public void write(MemorySegment bytes) throws IOException {
-        for (long at = 0; at < bytes.byteSize(); ) {
-            ByteBuffer chunk = CheckpointFormat.chunk(bytes, at);
-            at += chunk.remaining();
-            write(chunk);
-        }
-    }
-
-    private void write(ByteBuffer bytes) throws IOException {
-        while (bytes.hasRemaining()) {
-            channel.write(bytes);
-        }
+        pending.write(position, bytes);
+        position += bytes.byteSize();
     }
 
     /** Ends the file; it is there from now on. */
     public void commit() throws IOException {
-        if (channel.position() != end) {
-            throw new IllegalStateException(file + ": " + channel.position() + " bytes written of " + end);
+        if (position != end) {
+            throw new IllegalStateException(file + ": " + position + " bytes written of " + end);
         }
-        channel.force(true);
-        channel.close();
-        Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
-        DurableFiles.syncFolder(file.toAbsolutePath().getParent());
-        committed = true;
+        pending.commit();
     }
 
     /** Removes what was written, unless it was committed. */
     @Override
     public void close() throws IOException {
-        channel.close();
-        if (!committed) {
-            Files.deleteIfExists(temporary);
-        }
+        pending.close();
     }
 }

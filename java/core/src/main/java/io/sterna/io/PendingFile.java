@@ -1,0 +1,75 @@
+package io.sterna.io;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+
+/**
+ * A file that is written under a temporary name beside its place: {@link #commit} syncs it and renames it, so that its
+ * place holds either what was there before or the whole new file, also after a crash. {@link #close} without commit
+ * removes what was written. Not thread-safe.
+ */
+final class PendingFile implements Closeable {
+    private final Path file;
+    private final Path temporary;
+    private final FileChannel channel;
+    private boolean committed;
+
+    PendingFile(Path file) throws IOException {
+        this.file = file;
+        this.temporary = file.resolveSibling(file.getFileName() + ".tmp");
+        this.channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
+                StandardOpenOption.WRITE);
+    }
+
+    /** Writes bytes {@code at} bytes from the file's start; what is left out reads as 0. */
+    void write(long at, MemorySegment bytes) throws IOException {
+        for (long done = 0; done < bytes.byteSize(); ) {
+            ByteBuffer chunk = FileBytes.chunk(bytes, done);
+            int size = chunk.remaining();
+            write(at + done, chunk);
+            done += size;
+        }
+    }
+
+    /** Writes bytes {@code at} bytes from the file's start. */
+    void write(long at, ByteBuffer bytes) throws IOException {
+        long position = at;
+        while (bytes.hasRemaining()) {
+            position += channel.write(bytes, position);
+        }
+    }
+
+    /** Ends the file and gives it its name. */
+    void commit() throws IOException {
+        channel.force(true);
+        channel.close();
+        Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
+        committed = true;
+        syncFolder(file.toAbsolutePath().getParent());
+    }
+
+    /** Makes renames in a folder last; Windows syncs them by itself and refuses to open a folder. */
+    private static void syncFolder(Path folder) throws IOException {
+        if (java.io.File.separatorChar == '\\') {
+            return;
+        }
+        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
+            channel.force(true);
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        channel.close();
+        if (!committed) {
+            Files.deleteIfExists(temporary);
+        }
+    }
+}
