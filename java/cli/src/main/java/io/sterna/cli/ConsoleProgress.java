@@ -6,6 +6,7 @@ import io.sterna.train.TrainListener;
 import java.io.PrintStream;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.concurrent.CancellationException;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
@@ -14,6 +15,7 @@ import me.tongfei.progressbar.ProgressBarStyle;
 abstract class ConsoleProgress implements TrainListener, AutoCloseable {
     private static final double SMOOTHING = 0.05;
     private double tokensPerSecond;
+    private volatile boolean cancelled;
 
     /** Progress on {@code out}: a bar when it is a terminal. */
     static ConsoleProgress on(PrintStream out, boolean quiet) {
@@ -26,6 +28,27 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
 
     /** A line of its own, which a bar makes room for. */
     abstract void say(String line);
+
+    /** Shows how far a phase has come; {@code bytes} 0 means nothing. */
+    abstract void show(String phase, double fraction, long bytes);
+
+    /** Ends the preparation of data at its next progress; safe from any thread. */
+    final void cancel() {
+        cancelled = true;
+    }
+
+    final boolean isCancelled() {
+        return cancelled;
+    }
+
+    @Override
+    public final void update(String phase, double fraction, long bytes) {
+        if (cancelled) {
+            throw new CancellationException(format("stopped at %.0f %% of \"%s\"; unfinished files are deleted, and the same"
+                    + " command prepares the data anew", 100 * fraction, phase));
+        }
+        show(phase, fraction, bytes);
+    }
 
     @Override
     public void ready(Map<String, String> facts) {
@@ -56,6 +79,9 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
     private static final class Quiet extends ConsoleProgress {
         @Override
         void say(String line) {}
+
+        @Override
+        void show(String phase, double fraction, long bytes) {}
     }
 
     private static final class Lines extends ConsoleProgress {
@@ -74,7 +100,7 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
         }
 
         @Override
-        public void update(String newPhase, double fraction, long bytes) {
+        void show(String newPhase, double fraction, long bytes) {
             if (!newPhase.equals(phase) || due()) {
                 phase = newPhase;
                 last = System.nanoTime();
@@ -123,7 +149,7 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
         }
 
         @Override
-        public void update(String phase, double fraction, long bytes) {
+        void show(String phase, double fraction, long bytes) {
             start(phase, PARTS);
             bar.stepTo(Math.round(PARTS * fraction));
             bar.setExtraMessage(bytes == 0 ? "" : Units.bytes(bytes));

@@ -38,7 +38,9 @@ final class DataPrepareCommand implements Callable<Integer> {
         SettingOptions.apply(spec.commandLine().getParseResult(), config);
         PreparedData data;
         try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet)) {
+            Shutdown.Hook hook = Shutdown.onSignal(progress::cancel);
             data = PreparedData.prepare(config.resolved(), Tokenizers::load, progress);
+            hook.remove();
         }
         print(data);
         return 0;

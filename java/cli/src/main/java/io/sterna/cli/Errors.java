@@ -4,6 +4,7 @@ import io.sterna.train.ConfigException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.NoSuchFileException;
+import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
 import picocli.CommandLine;
 import picocli.CommandLine.ExitCode;
@@ -15,6 +16,9 @@ import picocli.CommandLine.UnmatchedArgumentException;
 
 /** Errors as one line on standard error; the stack trace on request. */
 final class Errors implements IExecutionExceptionHandler, IParameterExceptionHandler {
+    /** As shells have it: 128 and the number of SIGINT. */
+    static final int INTERRUPTED = 130;
+
     private final BooleanSupplier stackTrace;
 
     Errors(BooleanSupplier stackTrace) {
@@ -24,7 +28,11 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
     @Override
     public int handleExecutionException(Exception e, CommandLine command, ParseResult result) {
         print(e, command);
-        return e instanceof ConfigException ? ExitCode.USAGE : ExitCode.SOFTWARE;
+        return switch (e) {
+            case ConfigException wrong -> ExitCode.USAGE;
+            case CancellationException stopped -> INTERRUPTED;
+            default -> ExitCode.SOFTWARE;
+        };
     }
 
     @Override

@@ -7,7 +7,7 @@ import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ScopeType;
 
-/** The {@code sterna} command. Exit codes: 0 done, 1 failed, 2 used wrongly. */
+/** The {@code sterna} command. Exit codes: 0 done, 1 failed, 2 used wrongly, 130 stopped with nothing to keep. */
 @Command(
         name = "sterna",
         versionProvider = Main.Version.class,

@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -55,6 +56,8 @@ final class TrainCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
+    private Shutdown.Hook hook;
+
     /** The settings as options. */
     static void addOptions(CommandSpec spec) {
         SettingOptions.addTo(spec, setting -> true);
@@ -69,7 +72,8 @@ final class TrainCommand implements Callable<Integer> {
         try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
                 TrainingRun run = open(settings, progress)) {
             System.gc(); // gives back the heap that preparing data took
-            RunResult result = train(run);
+            RunResult result = run.train();
+            hook.remove();
             progress.endBar();
             if (result.finished()) {
                 printResult(run, result);
@@ -78,14 +82,6 @@ final class TrainCommand implements Callable<Integer> {
             }
         }
         return 0;
-    }
-
-    /** A signal stops the run after the step under way. */
-    private static RunResult train(TrainingRun run) throws IOException {
-        Shutdown.Hook hook = Shutdown.onSignal(run::stop);
-        RunResult result = run.train();
-        hook.remove();
-        return result;
     }
 
     private TrainConfig settings() throws IOException {
@@ -97,10 +93,21 @@ final class TrainCommand implements Callable<Integer> {
         return settings;
     }
 
+    /** From now on a signal ends the preparation of data, and later the run after the step under way. */
     private TrainingRun open(TrainConfig settings, ConsoleProgress progress) throws IOException {
-        return resume == null
+        AtomicReference<Runnable> stop = new AtomicReference<>(() -> { });
+        hook = Shutdown.onSignal(() -> {
+            progress.cancel();
+            stop.get().run();
+        });
+        TrainingRun run = resume == null
                 ? TrainingRun.open(settings, progress, Tokenizers::load)
                 : TrainingRun.resume(resume, settings.toMap(), progress);
+        stop.set(run::stop);
+        if (progress.isCancelled()) {
+            run.stop(); // the signal came too late for the preparation
+        }
+        return run;
     }
 
     private int printPlan(TrainConfig settings) throws IOException {

@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -340,9 +341,32 @@ class CommandsTest {
         assertTrue(run(List.of("train", "--data", "nowhere.txt", "--stacktrace")).err.contains("\tat "));
     }
 
-    /** A signal to a process of its own: SIGTERM. */
     @Test
     void aSignalEndsTheRunWithACheckpoint() throws IOException, InterruptedException {
+        Outcome stopped = signalled("step 1/", train("run", "--steps", "1000000"));
+        assertEquals(0, stopped.code, stopped.out);
+        assertTrue(stopped.out.endsWith("go on with: sterna train --resume " + folder.resolve("run") + "\n"), stopped.out);
+        Outcome resumed = run(List.of("train", "--resume", folder.resolve("run").toString(), "--stop-after", "1", "--quiet"));
+        assertEquals(0, resumed.code, resumed.err);
+    }
+
+    @Test
+    void aSignalEndsThePreparationOfDataAndLeavesNothingHalf() throws IOException, InterruptedException {
+        String line = "public static final int NUMBER = 42; // and some more text of this line\n";
+        for (int file = 0; file < 20; file++) {
+            Files.writeString(folder.resolve("data").resolve("large" + file + ".java"), line.repeat(30_000) + file);
+        }
+        Outcome stopped = signalled("count words", train("run", "--steps", "1"));
+        assertEquals(Errors.INTERRUPTED, stopped.code, stopped.out);
+        assertTrue(stopped.out.contains("sterna: stopped at ") && stopped.out.contains("prepares the data anew"), stopped.out);
+        assertFalse(Files.exists(folder.resolve("run")), "no run began");
+        try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
+            assertEquals(List.of(), files.filter(Files::isRegularFile).toList());
+        }
+    }
+
+    /** A process of its own that gets SIGTERM once a line of its output starts with {@code when}. */
+    private static Outcome signalled(String when, List<String> args) throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElseThrow(),
                 "--enable-native-access=ALL-UNNAMED", "-Xmx256m", "-cp", System.getProperty("java.class.path")));
         String library = System.getProperty("sterna.library.path");
@@ -350,25 +374,22 @@ class CommandsTest {
             command.add("-Dsterna.library.path=" + library);
         }
         command.add(Main.class.getName());
-        command.addAll(train("run", "--steps", "1000000"));
+        command.addAll(args);
         command.remove("--quiet");
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         try (BufferedReader out = new BufferedReader(new InputStreamReader(process.getInputStream(), StandardCharsets.UTF_8))) {
-            List<String> lines = new ArrayList<>();
+            StringBuilder lines = new StringBuilder();
             for (String line = out.readLine(); line != null; line = out.readLine()) {
-                lines.add(line);
-                if (line.startsWith("step 1/")) {
+                lines.append(line).append('\n');
+                if (line.startsWith(when)) {
                     process.toHandle().destroy();
                 }
             }
             assertTrue(process.waitFor(60, TimeUnit.SECONDS), "the process ended");
-            assertEquals(0, process.exitValue(), String.join("\n", lines));
-            assertTrue(lines.getLast().endsWith("go on with: sterna train --resume " + folder.resolve("run")), lines.getLast());
+            return new Outcome(process.exitValue(), lines.toString(), "");
         } finally {
             process.destroyForcibly();
         }
-        Outcome resumed = run(List.of("train", "--resume", folder.resolve("run").toString(), "--stop-after", "1", "--quiet"));
-        assertEquals(0, resumed.code, resumed.err);
     }
 
     private List<String> train(String out, String... more) {
