@@ -37,7 +37,7 @@ public final class NativeLibrary {
 
     private static final String NAME = System.mapLibraryName("sterna");
 
-    private static volatile Opened library;
+    private static final LazyLibrary LIBRARY = new LazyLibrary(NativeLibrary::open);
 
     private NativeLibrary() {}
 
@@ -48,29 +48,16 @@ public final class NativeLibrary {
      * @throws NativeLibraryException when it cannot be loaded or has another ABI version
      */
     public static Path load() {
-        return library().path();
+        return LIBRARY.get().path();
     }
 
     /** The library's symbols; the first look-up loads it and throws what {@link #load} throws. */
     public static SymbolLookup symbols() {
-        return NativeLibrary::find;
+        return LIBRARY::find;
     }
 
-    private static Optional<MemorySegment> find(String symbol) {
-        return library().symbols().find(symbol);
-    }
-
-    private static Opened library() {
-        Opened loaded = library;
-        if (loaded != null) {
-            return loaded;
-        }
-        synchronized (NativeLibrary.class) {
-            if (library == null) {
-                library = checkAbi(named().map(NativeLibrary::openNamed).orElseGet(NativeLibrary::openPacked));
-            }
-            return library;
-        }
+    private static Opened open() {
+        return checkAbi(named().map(NativeLibrary::openNamed).orElseGet(NativeLibrary::openPacked));
     }
 
     /** The setting that names a library, and its value. */

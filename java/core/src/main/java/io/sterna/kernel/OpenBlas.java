@@ -14,7 +14,6 @@ import java.net.URL;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * OpenBLAS, out of the platform jar of {@code org.bytedeco:openblas}: unpacked, verified and loaded on
@@ -29,7 +28,7 @@ public final class OpenBlas {
 
     private static final int FLOAT = Float.BYTES;
 
-    private static volatile Opened library;
+    private static final LazyLibrary LIBRARY = new LazyLibrary(OpenBlas::open);
 
     private OpenBlas() {}
 
@@ -40,7 +39,7 @@ public final class OpenBlas {
      * @throws NativeLibraryException when it cannot be loaded
      */
     public static Path load() {
-        return library().path();
+        return LIBRARY.get().path();
     }
 
     /** Version and build options, for example {@code OpenBLAS 0.3.31 DYNAMIC_ARCH ...}. */
@@ -97,25 +96,12 @@ public final class OpenBlas {
 
     /** OpenBLAS's symbols; the first look-up loads it and throws what {@link #load} throws. */
     public static SymbolLookup symbols() {
-        return OpenBlas::find;
+        return LIBRARY::find;
     }
 
-    private static Optional<MemorySegment> find(String symbol) {
-        return library().symbols().find(symbol);
-    }
-
-    private static Opened library() {
-        Opened loaded = library;
-        if (loaded != null) {
-            return loaded;
-        }
-        synchronized (OpenBlas.class) {
-            if (library == null) {
-                library = stopThreads(LibraryCache.open(packed(), "set XDG_CACHE_HOME or -Djava.io.tmpdir to a folder "
-                        + "that can be written and is not mounted noexec"));
-            }
-            return library;
-        }
+    private static Opened open() {
+        return stopThreads(LibraryCache.open(packed(), "set XDG_CACHE_HOME or -Djava.io.tmpdir to a folder that can be "
+                + "written and is not mounted noexec"));
     }
 
     private static List<Packed> packed() {

@@ -29,11 +29,7 @@ public enum FloatType {
 
     /** The type written {@code f32} or {@code bf16}; anything else is an {@link IllegalArgumentException}. */
     public static FloatType parse(String text) {
-        return switch (text.toLowerCase(Locale.ROOT)) {
-            case "f32", "fp32" -> F32;
-            case "bf16" -> BF16;
-            default -> throw new IllegalArgumentException("float type \"" + text + "\": expected f32 or bf16");
-        };
+        return TypeNames.parse("float type", text, values());
     }
 
     @Override

@@ -27,14 +27,9 @@ public enum StateType {
         return bytes;
     }
 
-    /** The type written {@code f32}, {@code bf16} or {@code int8}. */
+    /** The type written {@code f32}, {@code bf16} or {@code int8}; anything else is an {@link IllegalArgumentException}. */
     public static StateType parse(String text) {
-        return switch (text.toLowerCase(Locale.ROOT)) {
-            case "f32", "fp32" -> F32;
-            case "bf16" -> BF16;
-            case "int8" -> INT8;
-            default -> throw new IllegalArgumentException("state type \"" + text + "\": expected f32, bf16 or int8");
-        };
+        return TypeNames.parse("state type", text, values());
     }
 
     @Override
