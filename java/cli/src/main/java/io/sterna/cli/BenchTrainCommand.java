@@ -40,7 +40,7 @@ import picocli.CommandLine.Spec;
         customSynopsis = "sterna bench train [OPTION...]",
         description = "Times training steps on random tokens: speed, time by kernel, memory beside its prediction.")
 final class BenchTrainCommand implements Callable<Integer> {
-    private static final Set<String> RUN_SETTINGS = Set.of("batch", "accumulate", "recompute", "activations", "seed", "threads", "vocab");
+    private static final Set<String> RUN_SETTINGS = Set.of("batch", "accumulate", "recompute", "activations", "gradients", "seed", "threads", "vocab");
     /** Sequences a step where nothing is said: those of the measurements that others publish. */
     private static final Map<String, Integer> BATCHES = Map.of("nano", 16, "8m", 16);
     private static final int OTHER_BATCH = 4;
@@ -135,6 +135,7 @@ final class BenchTrainCommand implements Callable<Integer> {
         f.put("optimizer", config.optimizer);
         f.put("state", config.state);
         f.put("activations", config.activations);
+        f.put("gradients", config.gradients);
         f.put("recompute", config.recompute);
         f.put("threads", config.threads);
         f.put("tier", kernels.tier().toString());

@@ -8,11 +8,12 @@ import io.sterna.tensor.FloatType;
  * @param sequences   sequences
  * @param length      tokens of each
  * @param activations type of what a block keeps of its activations and of their gradients; the residual stream is F32
+ * @param gradients   what the gradients of the quantized linear layers are computed from
  */
-public record Batch(int sequences, int length, FloatType activations) {
-    /** Activations in F32. */
+public record Batch(int sequences, int length, FloatType activations, GradientType gradients) {
+    /** Activations in F32, gradients from floats. */
     public Batch(int sequences, int length) {
-        this(sequences, length, FloatType.F32);
+        this(sequences, length, FloatType.F32, GradientType.FLOAT);
     }
 
     /** T, the tokens of all sequences. */

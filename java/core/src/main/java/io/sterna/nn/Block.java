@@ -1,6 +1,7 @@
 package io.sterna.nn;
 
 import io.sterna.kernel.Team;
+import io.sterna.kernel.Worker;
 import io.sterna.nn.GradientSink.Part;
 import io.sterna.tensor.FloatMatrix;
 import java.util.ArrayList;
@@ -17,6 +18,11 @@ final class Block {
     private final LlamaConfig config;
     private final Layers layers;
     private final FloatMatrix ropeTable;
+
+    /** The keys of the random bits of a pass. */
+    interface Keys {
+        long of(Parameter parameter);
+    }
 
     /** The layers of a block; outputNorm and downNorm are null without SubLN. */
     record Layers(RmsNorm attentionNorm, Linear q, Linear k, Linear v, RmsNorm outputNorm, Linear output,
@@ -66,12 +72,12 @@ final class Block {
     }
 
     /** Adds to dx, so far the gradient of m, what queries, keys and values give to the gradient of x. */
-    void projectBackward(FloatMatrix x, FloatMatrix dx, BlockInputs inputs, BlockScratch scratch, BlockGradients d, Team team) {
-        layers.attentionNorm.forward(x, inputs.attention(), scratch.attentionRms, team);
-        layers.q.inputGradient(d.q(), scratch.narrow, false, team);
-        layers.k.inputGradient(d.k(), scratch.narrow, true, team);
-        layers.v.inputGradient(d.v(), scratch.narrow, true, team);
-        layers.attentionNorm.backward(x, scratch.attentionRms, scratch.narrow, dx, true, d.gains().attention(), team);
+    void projectBackward(FloatMatrix x, FloatMatrix dx, BlockInputs inputs, BlockScratch scratch, BlockGradients d, Keys keys, Worker worker) {
+        layers.attentionNorm.forward(x, inputs.attention(), scratch.attentionRms, worker);
+        inputGradient(layers.q, d.dq(), d.results().q(), scratch.narrow, false, scratch, keys, worker);
+        inputGradient(layers.k, d.dk(), d.results().k(), scratch.narrow, true, scratch, keys, worker);
+        inputGradient(layers.v, d.dv(), d.results().v(), scratch.narrow, true, scratch, keys, worker);
+        layers.attentionNorm.backward(x, scratch.attentionRms, scratch.narrow, dx, true, d.gains().attention(), worker);
     }
 
     /** Turns tokens row0 ... row1 - 1 of all queries or keys to their positions in sequences, or back. */
@@ -100,35 +106,40 @@ final class Block {
     }
 
     /** Turns dx, the gradient of y, into that of m, and gives the gradient of the attention's result. */
-    void mixBackward(FloatMatrix x, FloatMatrix dx, BlockInputs inputs, BlockTape tape, BlockScratch scratch, BlockGradients d, Team team) {
-        activate(x, inputs, tape, scratch, team);
-        copy(dx, d.down(), team);
-        layers.down.inputGradient(dx, scratch.wide, false, team);
+    void mixBackward(FloatMatrix x, FloatMatrix dx, BlockInputs inputs, BlockTape tape, BlockScratch scratch, BlockGradients d, Keys keys, Worker worker) {
+        activate(x, inputs, tape, scratch, worker);
+        inputGradient(layers.down, dx, d.results().down(), scratch.wide, false, scratch, keys, worker);
         if (layers.downNorm != null) {
-            layers.downNorm.backward(scratch.product, scratch.downRms, scratch.wide, scratch.wide, false, d.gains().down(), team);
+            layers.downNorm.backward(scratch.product, scratch.downRms, scratch.wide, scratch.wide, false, d.gains().down(), worker);
         }
-        team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) ->
-                engine.kernels().swigluBackward(scratch.gate, scratch.up, scratch.wide, d.gate(), d.up(), r0, r1));
-        layers.gate.inputGradient(d.gate(), scratch.narrow, false, team);
-        layers.up.inputGradient(d.up(), scratch.narrow, true, team);
-        layers.mlpNorm.backward(scratch.middle, scratch.mlpRms, scratch.narrow, dx, true, d.gains().mlp(), team);
+        engine.kernels().swigluBackward(scratch.gate, scratch.up, scratch.wide, scratch.gate, scratch.up, 0, x.rows());
+        inputGradient(layers.gate, scratch.gate, d.results().gate(), scratch.narrow, false, scratch, keys, worker);
+        inputGradient(layers.up, scratch.up, d.results().up(), scratch.narrow, true, scratch, keys, worker);
+        layers.mlpNorm.backward(scratch.middle, scratch.mlpRms, scratch.narrow, dx, true, d.gains().mlp(), worker);
 
-        copy(dx, d.output(), team);
-        layers.output.inputGradient(dx, scratch.narrow, false, team);
+        inputGradient(layers.output, dx, d.results().output(), scratch.narrow, false, scratch, keys, worker);
         if (layers.outputNorm != null) {
-            layers.outputNorm.backward(tape.out(), scratch.outputRms, scratch.narrow, d.out(), false, d.gains().output(), team);
+            layers.outputNorm.backward(tape.out(), scratch.outputRms, scratch.narrow, d.dout(), false, d.gains().output(), worker);
         } else {
-            copy(scratch.narrow, d.out(), team);
+            copy(scratch.narrow, d.dout(), worker);
         }
+    }
+
+    private static void inputGradient(Linear layer, FloatMatrix dy, OutputGradient kept, FloatMatrix dx, boolean accumulate,
+                                      BlockScratch scratch, Keys keys, Worker worker) {
+        layer.inputGradient(dy, kept, scratch.codes(dy.cols()), keys.of(layer.parameter), dx, accumulate, worker);
     }
 
     /** The gradients of all parameters, from inputs and gradients of all tokens; the largest first. */
     List<Part> gradients(BlockInputs inputs, BlockGradients d) {
         List<Part> parts = new ArrayList<>(List.of(
-                layers.gate.weightGradient(d.gate(), inputs.mlp()), layers.up.weightGradient(d.up(), inputs.mlp()),
-                layers.down.weightGradient(d.down(), inputs.down()), layers.output.weightGradient(d.output(), inputs.output()),
-                layers.q.weightGradient(d.q(), inputs.attention()), layers.k.weightGradient(d.k(), inputs.attention()),
-                layers.v.weightGradient(d.v(), inputs.attention()), layers.mlpNorm.gradient(d.gains().mlp()),
+                layers.gate.weightGradient(d.results().gate(), inputs.mlp()),
+                layers.up.weightGradient(d.results().up(), inputs.mlp()),
+                layers.down.weightGradient(d.results().down(), inputs.down()),
+                layers.output.weightGradient(d.results().output(), inputs.output()),
+                layers.q.weightGradient(d.results().q(), inputs.attention()),
+                layers.k.weightGradient(d.results().k(), inputs.attention()),
+                layers.v.weightGradient(d.results().v(), inputs.attention()), layers.mlpNorm.gradient(d.gains().mlp()),
                 layers.attentionNorm.gradient(d.gains().attention())));
         if (layers.downNorm != null) {
             parts.add(layers.downNorm.gradient(d.gains().down()));

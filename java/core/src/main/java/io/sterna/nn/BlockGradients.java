@@ -2,26 +2,27 @@ package io.sterna.nn;
 
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
+import io.sterna.tensor.QuantizedGradient;
 import io.sterna.tensor.Workspace;
-import java.util.List;
 
 /**
- * Gradients of all tokens within a block's backward pass: those of the linear layers' results, which the
- * gradients of weights are made of, and that of the attention's result. T tokens, H hidden, I intermediate,
- * V key-value width.
+ * Gradients of all tokens within a block's backward pass: those around attention, and those of the linear
+ * layers' results as the gradients of the weights want them. T tokens, H hidden, I intermediate, V key-value
+ * width.
  *
- * @param q      (T, H)
- * @param k      (T, V)
- * @param v      (T, V)
- * @param out    of the attention's result (T, H)
- * @param output of the output projection's result (T, H)
- * @param gate   (T, I)
- * @param up     (T, I)
- * @param down   (T, H)
- * @param gains  of the norms
+ * @param dq      of queries (T, H)
+ * @param dk      of keys (T, V)
+ * @param dv      of values (T, V)
+ * @param dout    of the attention's result (T, H)
+ * @param results of the linear layers' results
+ * @param gains   of the norms
  */
-record BlockGradients(FloatMatrix q, FloatMatrix k, FloatMatrix v, FloatMatrix out, FloatMatrix output,
-                      FloatMatrix gate, FloatMatrix up, FloatMatrix down, Gains gains) {
+record BlockGradients(FloatMatrix dq, FloatMatrix dk, FloatMatrix dv, FloatMatrix dout, Results results, Gains gains) {
+    /** q (T, H), k (T, V), v (T, V), output (T, H), gate (T, I), up (T, I), down (T, H). */
+    record Results(OutputGradient q, OutputGradient k, OutputGradient v, OutputGradient output, OutputGradient gate,
+                   OutputGradient up, OutputGradient down) {
+    }
+
     /**
      * Gradients of the norms' gains, a row for each chunk of tokens.
      *
@@ -33,30 +34,64 @@ record BlockGradients(FloatMatrix q, FloatMatrix k, FloatMatrix v, FloatMatrix o
     record Gains(FloatMatrix attention, FloatMatrix output, FloatMatrix mlp, FloatMatrix down) {
     }
 
-    static BlockGradients allocate(LlamaConfig config, FloatType type, long tokens, long chunks, Workspace.Section section) {
+    /** @param inputs of all tokens */
+    static BlockGradients allocate(LlamaConfig config, Batch batch, long chunks, BlockInputs inputs, Workspace.Section section) {
         int hidden = config.hidden();
         int wide = config.intermediate();
-        int kv = config.kvWidth();
+        FloatMatrix dq = floats(section, batch, hidden);
+        FloatMatrix dk = floats(section, batch, config.kvWidth());
+        FloatMatrix dv = floats(section, batch, config.kvWidth());
+        boolean int8 = batch.gradients() == GradientType.INT8;
+        Results results = new Results(
+                int8 ? codes(section, batch, config.hidden(), inputs.attention()) : new OutputGradient.Floats(dq),
+                int8 ? codes(section, batch, config.kvWidth(), inputs.attention()) : new OutputGradient.Floats(dk),
+                int8 ? codes(section, batch, config.kvWidth(), inputs.attention()) : new OutputGradient.Floats(dv),
+                result(section, batch, hidden, inputs.output()), result(section, batch, wide, inputs.mlp()),
+                result(section, batch, wide, inputs.mlp()), result(section, batch, hidden, inputs.down()));
         Gains gains = new Gains(gain(section, chunks, hidden), gain(section, chunks, hidden),
                 gain(section, chunks, hidden), gain(section, chunks, wide));
-        return new BlockGradients(
-                FloatMatrix.allocate(section, type, tokens, hidden), FloatMatrix.allocate(section, type, tokens, kv),
-                FloatMatrix.allocate(section, type, tokens, kv), FloatMatrix.allocate(section, type, tokens, hidden),
-                FloatMatrix.allocate(section, type, tokens, hidden), FloatMatrix.allocate(section, type, tokens, wide),
-                FloatMatrix.allocate(section, type, tokens, wide), FloatMatrix.allocate(section, type, tokens, hidden), gains);
+        return new BlockGradients(dq, dk, dv, floats(section, batch, hidden), results, gains);
     }
 
-    static FloatMatrix gain(Workspace.Section section, long chunks, long width) {
+    private static OutputGradient result(Workspace.Section section, Batch batch, long width, Input input) {
+        return batch.gradients() == GradientType.INT8 ? codes(section, batch, width, input)
+                : new OutputGradient.Floats(floats(section, batch, width));
+    }
+
+    private static OutputGradient codes(Workspace.Section section, Batch batch, long width, Input input) {
+        return new OutputGradient.Int8(QuantizedGradient.allocate(section, width, batch.tokens()), input.int8(), 0);
+    }
+
+    private static FloatMatrix floats(Workspace.Section section, Batch batch, long width) {
+        return FloatMatrix.allocate(section, batch.activations(), batch.tokens(), width);
+    }
+
+    private static FloatMatrix gain(Workspace.Section section, long chunks, long width) {
         return FloatMatrix.allocate(section, FloatType.F32, chunks, width);
     }
 
-    /** Windows over a chunk: its rows, and of the gains its own row. */
+    /** What belongs to a chunk: its rows, and of the gains its own row. */
     BlockGradients chunk(Workspace.Section section, Ranges.Chunk c) {
-        List<FloatMatrix> x = List.of(q, k, v, out, output, gate, up, down).stream()
-                .map(m -> BlockTape.window(section, m, c.row0(), c.row1())).toList();
-        List<FloatMatrix> row = List.of(gains.attention, gains.output, gains.mlp, gains.down).stream()
-                .map(m -> BlockTape.window(section, m, c.index(), c.index() + 1L)).toList();
-        return new BlockGradients(x.get(0), x.get(1), x.get(2), x.get(3), x.get(4), x.get(5), x.get(6), x.get(7),
-                new Gains(row.get(0), row.get(1), row.get(2), row.get(3)));
+        return new BlockGradients(rows(section, dq, c), rows(section, dk, c), rows(section, dv, c), rows(section, dout, c),
+                new Results(rows(section, results.q, c), rows(section, results.k, c), rows(section, results.v, c),
+                        rows(section, results.output, c), rows(section, results.gate, c), rows(section, results.up, c),
+                        rows(section, results.down, c)),
+                new Gains(row(section, gains.attention, c), row(section, gains.output, c), row(section, gains.mlp, c),
+                        row(section, gains.down, c)));
+    }
+
+    private static OutputGradient rows(Workspace.Section section, OutputGradient x, Ranges.Chunk c) {
+        return switch (x) {
+            case OutputGradient.Floats(var m) -> new OutputGradient.Floats(rows(section, m, c));
+            case OutputGradient.Int8(var m, var input, var first) -> new OutputGradient.Int8(m, input, c.row0());
+        };
+    }
+
+    private static FloatMatrix rows(Workspace.Section section, FloatMatrix x, Ranges.Chunk c) {
+        return FloatMatrix.window(section).overRows(x, c.row0(), c.row1());
+    }
+
+    private static FloatMatrix row(Workspace.Section section, FloatMatrix x, Ranges.Chunk c) {
+        return FloatMatrix.window(section).overRows(x, c.index(), c.index() + 1L);
     }
 }

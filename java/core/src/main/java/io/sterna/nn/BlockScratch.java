@@ -2,8 +2,11 @@ package io.sterna.nn;
 
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
+import io.sterna.tensor.QuantizedMatrix;
 import io.sterna.tensor.Workspace;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * A worker's buffers for a few tokens within a block, F32, overwritten by the next ones. n tokens, H hidden,
@@ -25,9 +28,25 @@ final class BlockScratch {
     /** Gradients of the product (n, I) and of a normed tensor (n, H); null without a backward pass. */
     final FloatMatrix wide;
     final FloatMatrix narrow;
+    /** Gradients of linear layers' results by token, in int8, by their width; none unless gradients are int8. */
+    private final Map<Long, QuantizedMatrix> codes = new HashMap<>();
 
-    /** @param backward whether a backward pass follows */
-    BlockScratch(LlamaConfig config, long tokens, boolean backward, Workspace.Section section) {
+    /** For a forward pass alone. */
+    BlockScratch(LlamaConfig config, long tokens, Workspace.Section section) {
+        this(config, tokens, false, section);
+    }
+
+    /** For both passes. */
+    BlockScratch(LlamaConfig config, long tokens, GradientType gradients, Workspace.Section section) {
+        this(config, tokens, true, section);
+        if (gradients == GradientType.INT8) {
+            for (long width : new long[] {config.hidden(), config.kvWidth(), config.intermediate()}) {
+                codes.computeIfAbsent(width, w -> QuantizedMatrix.allocate(section, tokens, w));
+            }
+        }
+    }
+
+    private BlockScratch(LlamaConfig config, long tokens, boolean backward, Workspace.Section section) {
         middle = matrix(section, tokens, config.hidden());
         gate = matrix(section, tokens, config.intermediate());
         up = matrix(section, tokens, config.intermediate());
@@ -38,6 +57,11 @@ final class BlockScratch {
         downRms = matrix(section, 1, tokens);
         wide = backward ? matrix(section, tokens, config.intermediate()) : null;
         narrow = backward ? matrix(section, tokens, config.hidden()) : null;
+    }
+
+    /** Codes (n, width). */
+    QuantizedMatrix codes(long width) {
+        return codes.get(width);
     }
 
     private static FloatMatrix matrix(Workspace.Section section, long rows, long cols) {
@@ -59,5 +83,6 @@ final class BlockScratch {
             wide.reshape(tokens, wide.cols());
             narrow.reshape(tokens, narrow.cols());
         }
+        codes.values().forEach(x -> x.resize(tokens));
     }
 }

@@ -2,6 +2,7 @@ package io.sterna.nn;
 
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Team;
+import io.sterna.kernel.Worker;
 import io.sterna.nn.GradientSink.Gradient;
 import io.sterna.nn.GradientSink.Part;
 import io.sterna.tensor.FloatMatrix;
@@ -29,11 +30,30 @@ abstract sealed class Linear {
     /** y (T, N) = x w^T, or y += x w^T. */
     abstract void forward(Input x, FloatMatrix y, boolean accumulate, Team team);
 
-    /** dx (T, K) = dy (T, N) w, or dx += dy w. */
-    abstract void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Team team);
+    /**
+     * dx (T, K) = dy (T, N) w, or dx += dy w; keeps of dy what {@link #weightGradient} needs.
+     *
+     * @param codes room for dy in int8 (T, N); null where it is kept as floats
+     * @param key   of the random bits that round dy to int8
+     */
+    final void inputGradient(FloatMatrix dy, OutputGradient kept, QuantizedMatrix codes, long key, FloatMatrix dx, boolean accumulate, Worker worker) {
+        switch (kept) {
+            case OutputGradient.Int8 int8 -> inputGradient(dy, int8, codes, key, dx, accumulate, worker);
+            case OutputGradient.Floats(var floats) -> {
+                if (floats != dy) {
+                    engine.kernels().copy(dy, floats, 0, dy.rows());
+                }
+                inputGradient(dy, dx, accumulate, worker);
+            }
+        }
+    }
+
+    abstract void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Worker worker);
+
+    abstract void inputGradient(FloatMatrix dy, OutputGradient.Int8 kept, QuantizedMatrix codes, long key, FloatMatrix dx, boolean accumulate, Worker worker);
 
     /** dw (N, K) = dy^T x. Taking it may update w, so all dx come first. */
-    abstract Part weightGradient(FloatMatrix dy, Input x);
+    abstract Part weightGradient(OutputGradient dy, Input x);
 
     /** Multiplies int8 activations by packed weights. */
     abstract static sealed class Quantized extends Linear {
@@ -52,17 +72,26 @@ abstract sealed class Linear {
         }
 
         @Override
-        void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Team team) {
-            PackedMatrix w = weight();
-            team.rows(dy.rows(), Engine.PRODUCT_TOKENS, (r0, r1, worker) ->
-                    engine.kernels().inputGradient(dy, w, dx, accumulate, r0, r1, worker.scratch()));
+        void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Worker worker) {
+            engine.kernels().inputGradient(dy, weight(), dx, accumulate, 0, dy.rows(), worker.scratch());
         }
 
         @Override
-        Part weightGradient(FloatMatrix dy, Input x) {
+        void inputGradient(FloatMatrix dy, OutputGradient.Int8 kept, QuantizedMatrix codes, long key, FloatMatrix dx, boolean accumulate, Worker worker) {
+            PackedMatrix w = weight();
+            engine.kernels().quantizeGradient(dy, w, kept.input(), codes, kept.matrix(), kept.first(), key, 0, dy.rows());
+            engine.kernels().inputGradient(codes, w, dx, accumulate, 0, dy.rows(), worker.scratch());
+        }
+
+        @Override
+        Part weightGradient(OutputGradient dy, Input x) {
             QuantizedMatrix q = x.int8();
-            return Part.of(parameter, (dw, accumulate, r0, r1, worker) ->
-                    engine.kernels().weightGradient(dy, q, dw, accumulate, r0, r1, worker.scratch()));
+            return Part.of(parameter, switch (dy) {
+                case OutputGradient.Floats(var floats) -> (dw, accumulate, r0, r1, worker) ->
+                        engine.kernels().weightGradient(floats, q, dw, accumulate, r0, r1, worker.scratch());
+                case OutputGradient.Int8(var codes, var input, var first) -> (dw, accumulate, r0, r1, worker) ->
+                        engine.kernels().weightGradient(codes, q, dw, accumulate, r0, r1, worker.scratch());
+            });
         }
     }
 
@@ -139,8 +168,13 @@ abstract sealed class Linear {
         }
 
         @Override
-        void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Team team) {
-            gemm(dy, dx, flags, accumulate, team);
+        void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Worker worker) {
+            gemm(dy, dx, flags, accumulate, worker);
+        }
+
+        @Override
+        void inputGradient(FloatMatrix dy, OutputGradient.Int8 kept, QuantizedMatrix codes, long key, FloatMatrix dx, boolean accumulate, Worker worker) {
+            throw new IllegalStateException(parameter.name() + ": float weights have no int8 gradients");
         }
 
         private void gemm(FloatMatrix a, FloatMatrix c, int product, boolean accumulate, Team team) {
@@ -150,8 +184,9 @@ abstract sealed class Linear {
         }
 
         @Override
-        Part weightGradient(FloatMatrix dy, Input x) {
-            return Part.of(parameter, outerProduct(engine, dy, 0, x.floats(), flags));
+        Part weightGradient(OutputGradient dy, Input x) {
+            FloatMatrix floats = ((OutputGradient.Floats) dy).matrix();
+            return Part.of(parameter, outerProduct(engine, floats, 0, x.floats(), flags));
         }
     }
 

@@ -70,7 +70,7 @@ public final class LlamaDecoder {
         this.size = size;
         this.caches = IntStream.range(0, size.sequences())
                 .mapToObj(i -> new KvCache(config, size.cacheType(), size.context(), workspace)).toList();
-        this.scratch = new BlockScratch(config, size.tokens(), false, workspace.section(MemoryKind.SCRATCH));
+        this.scratch = new BlockScratch(config, size.tokens(), workspace.section(MemoryKind.SCRATCH));
         this.inputs = BlockInputs.allocate(config, model.method(), size.tokens(), section);
         this.tape = BlockTape.allocate(config, FloatType.F32, size.tokens(), section);
         this.attention = new CachedAttention(config, engine, tape, caches, size.cacheType(), workspace);

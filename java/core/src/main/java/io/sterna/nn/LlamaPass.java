@@ -64,6 +64,9 @@ public final class LlamaPass {
     /** @param logits floats of logits that are held at once */
     LlamaPass(Llama model, Engine engine, Batch batch, boolean recompute, long logits, Workspace workspace) {
         LlamaConfig config = model.config();
+        if (batch.gradients() == GradientType.INT8 && !model.method().int8Gradients()) {
+            throw new IllegalArgumentException("gradients int8: need method dqt or bitnet, and one scale a tensor or a row");
+        }
         Workspace.Section kept = workspace.section(MemoryKind.ACTIVATIONS);
         Workspace.Section scratch = workspace.section(MemoryKind.SCRATCH);
         long tokens = batch.tokens();
@@ -77,13 +80,13 @@ public final class LlamaPass {
         }
         this.dx = chunked(scratch, config.hidden());
         this.inputs = chunked(BlockInputs.allocate(config, model.method(), tokens, scratch), scratch);
-        this.gradients = chunked(BlockGradients.allocate(config, batch.activations(), tokens, ranges.chunks().size(), scratch), scratch);
+        this.gradients = chunked(BlockGradients.allocate(config, batch, ranges.chunks().size(), inputs.whole(), scratch), scratch);
         for (int i = 0; i < (recompute ? 1 : config.layers()); i++) {
             layers.add(layer(config, kept));
         }
         this.locals = new Local[engine.workers()];
         for (int i = 0; i < locals.length; i++) {
-            locals[i] = new Local(new BlockScratch(config, ranges.chunk(), true, scratch),
+            locals[i] = new Local(new BlockScratch(config, ranges.chunk(), batch.gradients(), scratch),
                     BlockInputs.allocate(config, model.method(), ranges.chunk(), scratch));
         }
         this.ids = kept.allocate(tokens * Integer.BYTES);
@@ -116,7 +119,7 @@ public final class LlamaPass {
         var shape = new AttentionCall.Shape(batch.sequences(), batch.length(), 0, config.heads(), config.kvHeads(), config.headDim());
         return new Layer(
                 new Chunked<>(tape, ranges.chunks().stream().map(c -> tape.rows(section, c.row0(), c.row1())).toList()),
-                new AttentionCall(section, shape, tape.q(), tape.k(), tape.v(), tape.out(), lse, d.out(), d.q(), d.k(), d.v()));
+                new AttentionCall(section, shape, tape.q(), tape.k(), tape.v(), tape.out(), lse, d.dout(), d.dq(), d.dk(), d.dv()));
     }
 
     private List<Group> groups(long size, Workspace.Section section) {
@@ -155,15 +158,18 @@ public final class LlamaPass {
     /**
      * {@link #forward}, and hands the gradients of factor * loss over to the sink. A loss that is not finite ends
      * it; no parameter of which a gradient was handed over is completed then.
+     *
+     * @param seed   with {@code number} and the parameter: of the random bits of int8 gradients
+     * @param number of the pass
      */
-    public double backward(MemorySegment newInputs, MemorySegment newTargets, float factor, GradientSink sink) {
+    public double backward(MemorySegment newInputs, MemorySegment newTargets, float factor, long seed, long number, GradientSink sink) {
         hidden(newInputs, newTargets);
         double loss = headBackward(factor, sink);
         if (!Double.isFinite(loss)) {
             return loss;
         }
         for (int i = model.blocks().size() - 1; i >= 0; i--) {
-            blockBackward(i, sink);
+            blockBackward(i, p -> Kernels.key(seed, p.id(), number), sink);
         }
         sink.acceptAll(List.of(GradientSink.Part.of(model.embedding, (dw, accumulate, r0, r1, worker) -> {
             if (!accumulate) {
@@ -246,7 +252,7 @@ public final class LlamaPass {
     }
 
     /** Turns dx, the gradient of the block's result, into that of its input, and hands those of the weights over. */
-    private void blockBackward(int i, GradientSink sink) {
+    private void blockBackward(int i, Block.Keys keys, GradientSink sink) {
         Block block = model.blocks().get(i);
         Layer layer = layer(i);
         BlockGradients d = gradients.whole();
@@ -259,13 +265,13 @@ public final class LlamaPass {
         }
         ranges.run(
                 (chunk, worker) -> block.mixBackward(residual.get(i).chunk(chunk), dx.chunk(chunk), inputs.chunk(chunk),
-                        layer.tape().chunk(chunk), local(chunk, worker).scratch(), gradients.chunk(chunk), worker),
+                        layer.tape().chunk(chunk), local(chunk, worker).scratch(), gradients.chunk(chunk), keys, worker),
                 (unit0, unit1, worker) -> kernels().attentionBackward(layer.attention(), unit0, unit1, worker.scratch()),
                 (chunk, worker) -> {
-                    block.rotate(d.q(), batch.length(), false, chunk.row0(), chunk.row1());
-                    block.rotate(d.k(), batch.length(), false, chunk.row0(), chunk.row1());
+                    block.rotate(d.dq(), batch.length(), false, chunk.row0(), chunk.row1());
+                    block.rotate(d.dk(), batch.length(), false, chunk.row0(), chunk.row1());
                     block.projectBackward(residual.get(i).chunk(chunk), dx.chunk(chunk), inputs.chunk(chunk),
-                            local(chunk, worker).scratch(), gradients.chunk(chunk), worker);
+                            local(chunk, worker).scratch(), gradients.chunk(chunk), keys, worker);
                 });
         sink.acceptAll(block.gradients(inputs.whole(), d));
     }

@@ -96,6 +96,11 @@ public record Method(Kind kind, Grid grid, boolean ternaryForward, Scaling scali
         return grid != null;
     }
 
+    /** Whether gradients of linear layers can be computed from int8: not with scales along the sum. */
+    public boolean int8Gradients() {
+        return quantized() && (scaling.equals(Scaling.TENSOR) || scaling.equals(Scaling.ROW));
+    }
+
     /** Whether the forward pass uses a ternary copy made from other weights. */
     public boolean ternarised() {
         return kind == Kind.BITNET || ternaryForward;

@@ -2,6 +2,7 @@ package io.sterna.nn;
 
 import io.sterna.kernel.Slices;
 import io.sterna.kernel.Worker;
+import io.sterna.tensor.QuantizedGradient;
 import java.util.List;
 import java.util.stream.LongStream;
 
@@ -17,8 +18,8 @@ import java.util.stream.LongStream;
  * <p>Chunks depend on T alone and never on the threads: they are also what the gradients of norms are summed by.
  */
 final class Ranges {
-    /** Tokens of a chunk where there are many. */
-    static final long CHUNK = 256;
+    /** Tokens of a chunk where there are many, and of each with int8 gradients, whose scales are those of a chunk. */
+    static final long CHUNK = QuantizedGradient.GROUP;
     /** With fewer tokens there are still so many chunks, of at least {@link #MIN_CHUNK}. */
     private static final long MIN_CHUNKS = 8;
     private static final long MIN_CHUNK = 32;
@@ -59,7 +60,7 @@ final class Ranges {
         this.slices = slices;
         this.sequences = batch.sequences();
         this.units = units;
-        this.chunk = Math.min(tokens, Math.min(CHUNK, share));
+        this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(CHUNK, share));
         this.chunks = LongStream.range(0, Math.ceilDiv(tokens, chunk))
                 .mapToObj(i -> new Chunk((int) i, i * chunk, Math.min(tokens, (i + 1) * chunk))).toList();
         long together = chunk % length == 0 ? 1 : length % chunk == 0 ? length / chunk : Long.MAX_VALUE;

@@ -83,6 +83,7 @@ final class Defaults {
         c.accumulate = or(c.accumulate, 1);
         c.recompute = or(c.recompute, false);
         c.activations = or(c.activations, c.bits != null || c.method.equals("bitnet") ? "bf16" : "f32");
+        c.gradients = or(c.gradients, "float");
         c.seed = or(c.seed, 42L);
         c.threads = or(c.threads, Runtime.getRuntime().availableProcessors());
     }

@@ -31,7 +31,7 @@ record Machinery(Llama model, LlamaPass pass, Updater updater, MemoryPlan plan) 
         long widest = Math.max(config.hidden(), config.intermediate());
         Engine engine = new Engine(method.kernels(kernels), slices, workers, workspace, widest);
         Llama model = new Llama(config, method, engine, workspace);
-        Batch batch = new Batch(settings.batch(), config.seqLen(), settings.activations());
+        Batch batch = new Batch(settings.batch(), config.seqLen(), settings.activations(), settings.gradients());
         LlamaPass pass = new LlamaPass(model, engine, batch, settings.recompute(), workspace);
         List<Parameter> parameters = model.parameters();
         long tallest = parameters.stream().mapToLong(Parameter::rows).max().orElseThrow();

@@ -2,6 +2,7 @@ package io.sterna.train;
 
 import io.sterna.data.CorpusOptions;
 import io.sterna.kernel.Rounding;
+import io.sterna.nn.GradientType;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.nn.ScaleRule;
@@ -96,7 +97,7 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
     private static TrainSettings settings(TrainConfig c) {
         Rounding rounding = choice("rounding", c.rounding, List.of(Rounding.values()));
         return new TrainSettings(c.batch, c.accumulate, Clip.parse(c.clip), rounding, c.recompute,
-                FloatType.parse(c.activations), c.seed);
+                FloatType.parse(c.activations), choice("gradients", c.gradients, List.of(GradientType.values())), c.seed);
     }
 
     static <E extends Enum<E>> E choice(String setting, String text, List<E> values) {

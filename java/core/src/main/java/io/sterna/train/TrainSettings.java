@@ -3,6 +3,7 @@ package io.sterna.train;
 import java.util.Objects;
 
 import io.sterna.kernel.Rounding;
+import io.sterna.nn.GradientType;
 import io.sterna.tensor.FloatType;
 
 /**
@@ -14,15 +15,17 @@ import io.sterna.tensor.FloatType;
  * @param rounding     how packed (and bf16) weights are written back
  * @param recompute    whether a block keeps nothing but its input for the backward pass, and computes the rest again
  * @param activations  type of what a block keeps of its activations and of their gradients
+ * @param gradients    what the gradients of the quantized linear layers are computed from
  * @param seed         seed of initialization and of stochastic rounding
  */
 public record TrainSettings(int batch, int accumulation, Clip clip, Rounding rounding, boolean recompute,
-                            FloatType activations, long seed) {
+                            FloatType activations, GradientType gradients, long seed) {
     /** @throws IllegalArgumentException for a number outside its range; the message names it */
     public TrainSettings {
         Objects.requireNonNull(clip, "clip");
         Objects.requireNonNull(rounding, "rounding");
         Objects.requireNonNull(activations, "activations");
+        Objects.requireNonNull(gradients, "gradients");
         if (batch < 1 || batch > 1 << 16) {
             throw new IllegalArgumentException("batch " + batch + ": must lie between 1 and " + (1 << 16));
         }
@@ -31,23 +34,28 @@ public record TrainSettings(int batch, int accumulation, Clip clip, Rounding rou
         }
     }
 
-    /** One micro-batch a step, no clipping, stochastic rounding, activations kept in F32. */
+    /** One micro-batch a step, no clipping, stochastic rounding, activations kept in F32, gradients from floats. */
     public static TrainSettings of(int batch, long seed) {
-        return new TrainSettings(batch, 1, Clip.NONE, Rounding.STOCHASTIC, false, FloatType.F32, seed);
+        return new TrainSettings(batch, 1, Clip.NONE, Rounding.STOCHASTIC, false, FloatType.F32, GradientType.FLOAT, seed);
     }
 
     /** The same with another clipping. */
     public TrainSettings withClip(Clip other) {
-        return new TrainSettings(batch, accumulation, other, rounding, recompute, activations, seed);
+        return new TrainSettings(batch, accumulation, other, rounding, recompute, activations, gradients, seed);
     }
 
     /** The same with recomputation or without. */
     public TrainSettings withRecompute(boolean on) {
-        return new TrainSettings(batch, accumulation, clip, rounding, on, activations, seed);
+        return new TrainSettings(batch, accumulation, clip, rounding, on, activations, gradients, seed);
     }
 
     /** The same with activations of another type. */
     public TrainSettings withActivations(FloatType type) {
-        return new TrainSettings(batch, accumulation, clip, rounding, recompute, type, seed);
+        return new TrainSettings(batch, accumulation, clip, rounding, recompute, type, gradients, seed);
+    }
+
+    /** The same with gradients computed from another type. */
+    public TrainSettings withGradients(GradientType type) {
+        return new TrainSettings(batch, accumulation, clip, rounding, recompute, activations, type, seed);
     }
 }

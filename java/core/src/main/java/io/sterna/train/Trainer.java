@@ -73,7 +73,8 @@ public final class Trainer implements AutoCloseable {
         double loss = 0;
         try {
             for (int i = 0; i < settings.accumulation(); i++) {
-                loss += pass.backward(microBatch(inputs, i), microBatch(targets, i), 1f / tokens, updater);
+                loss += pass.backward(microBatch(inputs, i), microBatch(targets, i), 1f / tokens, settings.seed(),
+                        step * settings.accumulation() + i, updater);
                 if (!Double.isFinite(loss)) {
                     return skipped(step, tokens);
                 }

@@ -74,7 +74,7 @@ class GradientTest {
             Engine engine = new Engine(method.kernels(Kernels.best()), slices, 2, workspace, widest);
             model = new Llama(config, method, engine, workspace);
             model.initialize(3);
-            pass = new LlamaPass(model, engine, new Batch(SEQUENCES, config.seqLen(), activations), recompute, logits, workspace);
+            pass = new LlamaPass(model, engine, new Batch(SEQUENCES, config.seqLen(), activations, GradientType.FLOAT), recompute, logits, workspace);
             capture = new Capture(engine, workspace);
             int tokens = SEQUENCES * config.seqLen();
             inputs = MemorySegment.ofArray(new Random(5).ints(tokens, 0, config.vocab()).toArray());
@@ -87,7 +87,7 @@ class GradientTest {
 
         /** The loss again; fills the capture. */
         double gradients() {
-            return pass.backward(inputs, targets, 1, capture);
+            return pass.backward(inputs, targets, 1, 0, 1, capture);
         }
 
         @Override

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Rounding;
 import io.sterna.kernel.Slices;
+import io.sterna.nn.GradientType;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.optim.OptimizerConfig;
@@ -35,7 +36,7 @@ class RoundingAblationTest {
     }
 
     private static Outcome run(Rounding rounding) {
-        TrainSettings settings = new TrainSettings(BATCH, 1, Clip.NONE, rounding, false, FloatType.F32, 42);
+        TrainSettings settings = new TrainSettings(BATCH, 1, Clip.NONE, rounding, false, FloatType.F32, GradientType.FLOAT, 42);
         Random random = new Random(1);
         int[] inputs = random.ints((long) BATCH * CONFIG.seqLen(), 0, CONFIG.vocab()).toArray();
         int[] targets = random.ints((long) BATCH * CONFIG.seqLen(), 0, CONFIG.vocab()).toArray();

@@ -10,6 +10,7 @@ import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Rounding;
 import io.sterna.kernel.Slices;
 import io.sterna.kernel.Tier;
+import io.sterna.nn.GradientType;
 import io.sterna.nn.LayerKind;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
@@ -116,7 +117,7 @@ class TrainerTest {
     @MethodSource("methods")
     void recomputationChangesNothing(Method method, double bound) {
         Trainings kept = Trainings.of(method);
-        Trainings recomputed = kept.with(new TrainSettings(Trainings.BATCH, 1, Clip.NONE, Rounding.STOCHASTIC, true, FloatType.F32, 42));
+        Trainings recomputed = kept.with(new TrainSettings(Trainings.BATCH, 1, Clip.NONE, Rounding.STOCHASTIC, true, FloatType.F32, GradientType.FLOAT, 42));
         assertEquals(kept.hash(3, 2), recomputed.hash(3, 2));
     }
 
@@ -128,6 +129,27 @@ class TrainerTest {
         assertEquals(rounded.hash(3, 1), rounded.hash(3, 3));
         assertEquals(rounded.hash(3, 2), rounded.with(rounded.settings().withRecompute(true)).hash(3, 2));
         assertTrue(rounded.plan().bytes().get(MemoryKind.ACTIVATIONS) < 0.7 * exact.plan().bytes().get(MemoryKind.ACTIVATIONS));
+    }
+
+    @Test
+    void int8GradientsLearnWhateverTheThreads() {
+        for (Method method : List.of(Method.dqt(Grid.INT8).withScale(Scaling.ROW, ScaleRule.sigma(3)), Method.dqtTernaryForward())) {
+            Trainings floats = Trainings.of(method).with(Schedule.cosine(5e-3, 10, STEPS));
+            Trainings int8 = floats.with(floats.settings().withGradients(GradientType.INT8));
+            assertTrue(lossAfter(int8, STEPS) < 0.1, "loss " + lossAfter(int8, STEPS));
+            assertNotEquals(floats.hash(3, 2), int8.hash(3, 2));
+            assertEquals(int8.hash(3, 1), int8.hash(3, 3));
+            assertEquals(int8.hash(3, 2), int8.with(int8.settings().withRecompute(true)).hash(3, 2));
+        }
+    }
+
+    @Test
+    void int8GradientsNeedInt8Products() {
+        for (Method method : List.of(Method.fp32(), Method.dqt(Grid.INT4).withScale(Scaling.group(64), ScaleRule.ABSMAX))) {
+            Trainings training = Trainings.of(method);
+            TrainSettings int8 = training.settings().withGradients(GradientType.INT8);
+            assertThrows(IllegalArgumentException.class, () -> training.with(int8).plan());
+        }
     }
 
     @ParameterizedTest(name = "{0}")
@@ -183,7 +205,7 @@ class TrainerTest {
     @Test
     void accumulationEqualsOneLargeBatch() {
         Trainings large = Trainings.of(Method.fp32());
-        Trainings accumulated = large.with(new TrainSettings(Trainings.BATCH / 2, 2, Clip.NONE, Rounding.STOCHASTIC, false, FloatType.F32, 42));
+        Trainings accumulated = large.with(new TrainSettings(Trainings.BATCH / 2, 2, Clip.NONE, Rounding.STOCHASTIC, false, FloatType.F32, GradientType.FLOAT, 42));
         double[] norms = new double[2];
         try (Slices slices = new Slices(2); Trainer one = large.start(slices); Trainer two = accumulated.start(slices)) {
             norms[0] = one.step(1, large.inputs(1), large.targets(1)).gradNorm();
@@ -271,7 +293,7 @@ class TrainerTest {
     @Test
     void nearestRoundingStalls() {
         Trainings training = Trainings.ternary();
-        TrainSettings nearest = new TrainSettings(Trainings.BATCH, 1, Clip.NONE, Rounding.NEAREST, false, FloatType.F32, 42);
+        TrainSettings nearest = new TrainSettings(Trainings.BATCH, 1, Clip.NONE, Rounding.NEAREST, false, FloatType.F32, GradientType.FLOAT, 42);
         try (Slices slices = new Slices(2); Trainer trainer = training.with(nearest).start(slices)) {
             for (int step = 1; step <= 5; step++) {
                 assertEquals(0, trainer.step(step, training.inputs(step), training.targets(step)).flipRate());

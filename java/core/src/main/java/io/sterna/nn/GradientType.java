@@ -1,0 +1,16 @@
+package io.sterna.nn;
+
+import java.util.Locale;
+
+/** What the gradients of the quantized linear layers are computed from. */
+public enum GradientType {
+    /** The gradients of their results as floats. */
+    FLOAT,
+    /** The gradients of their results in int8, rounded stochastically: without bias, with some more noise. */
+    INT8;
+
+    @Override
+    public String toString() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+}
