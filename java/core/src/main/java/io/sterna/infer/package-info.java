@@ -9,5 +9,10 @@
  *             .generate("Once upon", GenerationOptions.of(100), System.out::print);
  * }
  * }</pre>
+ *
+ * <p>A {@link io.sterna.infer.SessionGroup} is sequences side by side, for which a pass reads the weights once; a {@link
+ * io.sterna.infer.BatchGenerator} continues a text in each. Models come from others and go to them by {@link
+ * io.sterna.infer.HuggingFaceImport}, {@link io.sterna.infer.HuggingFaceExport}, {@link io.sterna.infer.GgufImport} and
+ * {@link io.sterna.infer.GgufExport}; {@link io.sterna.infer.ModelConverter} writes one in another width.
  */
 package io.sterna.infer;
