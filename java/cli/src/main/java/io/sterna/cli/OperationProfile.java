@@ -14,6 +14,8 @@ final class OperationProfile implements AutoCloseable {
     private static final long INTERVAL_MILLIS = 1;
     private static final String WAITING = "waiting";
     private static final String JAVA = "java";
+    private static final Map<String, String> PASSES = Map.of("blockForward", "blocks forward",
+            "blockBackward", "blocks backward", "headBackward", "head");
 
     private final Thread trainer;
     private final Thread sampler;
@@ -73,11 +75,8 @@ final class OperationProfile implements AutoCloseable {
             if (type.startsWith("Updater")) {
                 return "update";
             }
-            if (type.startsWith("Head") && (method.equals("loss") || method.equals("backward"))) {
-                return "head " + (method.equals("loss") ? "forward" : method);
-            }
-            if (type.equals("Block") && (method.equals("forward") || method.equals("backward"))) {
-                return "blocks " + method;
+            if (type.equals("LlamaPass") && PASSES.containsKey(method)) {
+                return PASSES.get(method);
             }
         }
         return "other";
