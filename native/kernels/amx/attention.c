@@ -3,6 +3,7 @@
  * two of B. The operands of a product are rounded to bf16 on the way in; sums and the softmax are f32.
  */
 #include "kernels/amx/tile.h"
+#include "kernels/template/ahead.h"
 #include "kernels/template/block.h"
 
 #define STRIP 32
@@ -87,39 +88,45 @@ static void multiply_strip(const operands *o, int64_t row, int64_t begin, int64_
 }
 
 static void block_scores(const float *rows, const float *keys_t, float *scores, int64_t queries, int64_t width,
-                         int64_t see) {
+                         int64_t see, ahead *next) {
     operands o;
     set_a(&o, rows, width);
     set_b(&o, keys_t, width, BLOCK);
     tile_begin();
-    for (int64_t i = 0; i < queries; i += STRIP)
+    for (int64_t i = 0; i < queries; i += STRIP) {
         multiply_strip(&o, i, 0, round_up(width, 32), scores + i * BLOCK, BLOCK,
                        round_up(keys_seen(see, i, STRIP), KEY_STEP), 0);
+        fetch_ahead(next, STRIP);
+    }
     tile_end();
 }
 
 static void block_values(const float *weights, const float *rows, float *sums, int64_t queries, int64_t width,
-                         int64_t see) {
+                         int64_t see, ahead *next) {
     operands o;
     set_a(&o, weights, BLOCK);
     set_b(&o, rows, BLOCK, width);
     tile_begin();
-    for (int64_t i = 0; i < queries; i += STRIP)
+    for (int64_t i = 0; i < queries; i += STRIP) {
         multiply_strip(&o, i, 0, round_up(keys_seen(see, i, STRIP), KEY_STEP), sums + i * width, width, width, 1);
+        fetch_ahead(next, STRIP);
+    }
     tile_end();
 }
 
 /* A key j is seen by queries from j - see on; see is a multiple of STRIP. */
 static void block_transposed(const float *weights, const float *rows, float *sums, int64_t queries, int64_t keys,
-                             int64_t width, int64_t see) {
+                             int64_t width, int64_t see, ahead *next) {
     operands o;
     float weights_t[BLOCK * BLOCK] __attribute__((aligned(64)));
     transpose_block(weights, BLOCK, weights_t);
     set_a(&o, weights_t, BLOCK);
     set_b(&o, rows, BLOCK, width);
     tile_begin();
-    for (int64_t j = 0; j < keys; j += STRIP)
+    for (int64_t j = 0; j < keys; j += STRIP) {
         multiply_strip(&o, j, clamp(j - see, 0, BLOCK), round_up(queries, STRIP), sums + j * width, width, width, 1);
+        fetch_ahead(next, STRIP);
+    }
     tile_end();
 }
 

@@ -13,11 +13,13 @@
  *   block_values      sums (queries, width) += weights (queries, keys) rows (keys, width)
  *   block_transposed  sums (keys, width) += weights (queries, keys)^T rows (queries, width)
  * They may leave out what no query of a strip of STRIP rows sees, rounded up to KEY_STEP keys; what they
- * don't leave out has weight 0 where a query does not see the key, and where a strip's row is no query.
+ * don't leave out has weight 0 where a query does not see the key, and where a strip's row is no query. After
+ * every strip they fetch_ahead what is due of the next unit's rows.
  */
 #include <math.h>
 
 #include "dispatch/table.h"
+#include "kernels/template/ahead.h"
 #include "kernels/template/block.h"
 
 #define LOG2E 1.44269504f
@@ -29,12 +31,6 @@ INLINE int64_t strip_end(int64_t see, int64_t i) {
 }
 
 /* ---------------------------------------------------------------- blocks in scratch */
-
-/* Queries or keys of one head: rows row0... of x, columns col...col + head_dim - 1. */
-typedef struct region {
-    const sterna_matrix *x;
-    int64_t row0, col, rows, head_dim, width;
-} region;
 
 static void load_block(region from, float factor, float *block) {
     for (int64_t r = 0; r < from.rows; r++) {
@@ -101,6 +97,26 @@ static float *take(float **scratch, int64_t count) {
 
 #define SCRATCH_FLOATS (STERNA_SCRATCH_BYTES / (int64_t)sizeof(float))
 
+/* ---------------------------------------------------------------- reading ahead */
+
+#define AHEAD_BYTES (STERNA_SCRATCH_BYTES / 4) /* the most that a unit's rows take of the L2, beside scratch */
+
+/* What the unit after `index` reads and writes of q, k, v and out, and backward of their gradients; nothing when
+ * it is too much or there is none before `end`. */
+static ahead rows_after(const sterna_attention *a, int64_t index, int64_t end, int backward) {
+    if (index + 1 >= end) return (ahead){0};
+    unit next = unit_of(a, index + 1);
+    const sterna_matrix *x[] = {a->q, a->k, a->v, a->out, a->dout, a->dq, a->dk, a->dv};
+    int64_t pair_rows = next.group * a->length * (a->past + (a->length + BLOCK) / 2) / BLOCK, bytes = 0;
+    ahead rows = {.regions = backward ? 8 : 4, .rows = a->past + a->length, .steps = (backward ? 5 : 2) * pair_rows};
+    for (int64_t i = 0; i < rows.regions; i++) {
+        int64_t count = x[i]->rows / a->sequences, cols = x[i]->cols / a->kv_heads;
+        rows.of[i] = (region){x[i], next.sequence * count, next.kv_head * cols, count, cols, cols};
+        bytes += count * cols * (int64_t)sizeof(float);
+    }
+    return bytes > AHEAD_BYTES ? (ahead){0} : rows;
+}
+
 /* ---------------------------------------------------------------- softmax of a row of scores */
 
 /* v in lanes below n, `otherwise` in the others. */
@@ -109,7 +125,7 @@ INLINE vfloat keep(vfloat v, int64_t n, float otherwise) {
 }
 
 /* Largest of the first n scores and `start`. */
-INLINE float max_score_to(const float *scores, int64_t n, float start) {
+INLINE float max_score(const float *scores, int64_t n, float start) {
     vfloat largest = splat(start);
     for (int64_t j = 0; j < n; j += LANES) {
         vfloat s = load_whole(scores + j);
@@ -119,25 +135,21 @@ INLINE float max_score_to(const float *scores, int64_t n, float start) {
     return max_across(largest);
 }
 
-static float max_score(const float *scores, int64_t n, float start) {
-    return n == BLOCK ? max_score_to(scores, BLOCK, start) : max_score_to(scores, n, start);
+/* The weights 2^(score - shift) of scores j..., 0 from the n-th score on. */
+INLINE vfloat weights_of(const float *scores, int64_t j, int64_t n, vfloat shift) {
+    vfloat p = exp2_of(load_whole(scores + j) - shift);
+    return j + LANES > n ? keep(p, n - j, 0) : p;
 }
 
-/* The first n of scores become 2^(score - shift), the others up to `end` 0; returns their sum. A whole
- * block, as most are, is a straight line of code. */
-INLINE float exponentiate_to(float *scores, int64_t n, int64_t end, float shift) {
-    vfloat sum = splat(0);
+/* The first n of scores become weights, the others up to `end` 0; returns sums of them. */
+INLINE vfloat exponentiate(float *scores, int64_t n, int64_t end, float shift) {
+    vfloat sums = splat(0);
     for (int64_t j = 0; j < end; j += LANES) {
-        vfloat p = exp2_of(load_whole(scores + j) - shift);
-        if (j + LANES > n) p = keep(p, n - j, 0);
+        vfloat p = weights_of(scores, j, n, splat(shift));
         store_whole(scores + j, p);
-        sum += p;
+        sums += p;
     }
-    return sum_across(sum);
-}
-
-static float exponentiate(float *scores, int64_t n, int64_t end, float shift) {
-    return n == BLOCK ? exponentiate_to(scores, BLOCK, BLOCK, shift) : exponentiate_to(scores, n, end, shift);
+    return sums;
 }
 
 /* ---------------------------------------------------------------- forward */
@@ -145,64 +157,85 @@ static float exponentiate(float *scores, int64_t n, int64_t end, float shift) {
 /* A block of queries with its running softmax. */
 typedef struct forward_state {
     query_block at;
-    float *q, *out;   /* (BLOCK, width) */
-    float *max, *sum; /* (BLOCK) */
+    float *q, *out; /* (BLOCK, width) */
+    float *max;     /* (BLOCK) */
+    float *sums;    /* (BLOCK, LANES), to be added up */
 } forward_state;
 
 static forward_state new_forward_state(const unit *u, query_block at, float **scratch) {
     forward_state s = {at, take(scratch, BLOCK * u->width), take(scratch, BLOCK * u->width), take(scratch, BLOCK),
-                       take(scratch, BLOCK)};
+                       take(scratch, BLOCK * LANES)};
     load_block(query_region(u, u->a->q, at), u->scale * LOG2E, s.q);
     memset(s.out, 0, (size_t)(BLOCK * u->width) * sizeof(float));
-    memset(s.sum, 0, BLOCK * sizeof(float));
+    memset(s.sums, 0, BLOCK * LANES * sizeof(float));
     for (int i = 0; i < BLOCK; i++) s.max[i] = -INFINITY;
     return s;
 }
 
-static void scale_row(float *x, int64_t width, float factor) {
+INLINE void scale_row(float *x, int64_t width, float factor) {
     for (int64_t c = 0; c < width; c += LANES) store_whole(x + c, load_whole(x + c) * factor);
 }
 
-/* Folds the scores of query i, of which it sees `seen`, into its softmax; they become weights. */
-static void fold_scores(float *scores, int64_t seen, int64_t end, const forward_state *s, int64_t i, int64_t width) {
-    float max = max_score(scores, seen, s->max[i]);
-    if (max > s->max[i]) {
-        float shrink = exp2_of_one(s->max[i] - max);
-        s->sum[i] *= shrink;
-        scale_row(s->out + i * width, width, shrink);
-        s->max[i] = max;
+/* Folds the scores of query i, of which it sees `seen`, into its softmax, whose maximum becomes max and whose
+ * sums so far count `shrink` times; they become weights. */
+INLINE void fold_scores(float *scores, int64_t seen, int64_t end, const forward_state *s, int64_t i, float max,
+                        float shrink, int64_t width) {
+    float *sums = s->sums + i * LANES;
+    s->max[i] = max;
+    store_whole(sums, fused(load_whole(sums), splat(shrink), exponentiate(scores, seen, end, max)));
+    if (shrink != 1) scale_row(s->out + i * width, width, shrink);
+}
+
+/* How much sums shrink when their maximum grows; 1 when it does not, -infinity included. */
+INLINE vfloat shrink_of(vfloat max, vfloat new_max) {
+    return (vfloat)choose(max == new_max, (vint)splat(1), (vint)exp2_of(max - new_max));
+}
+
+/* All queries of a block fold their scores (queries, BLOCK). The maxima come first, so that rows, which don't
+ * depend on each other, follow without waiting. A whole block, as most are, is a straight line of code. */
+INLINE void fold_rows(float *scores, const forward_state *s, int64_t width, int64_t see, int whole) {
+    float max[BLOCK], shrink[BLOCK];
+    memcpy(max, s->max, sizeof max);
+    for (int64_t i = 0; i < s->at.queries; i++)
+        max[i] = max_score(scores + i * BLOCK, whole ? BLOCK : clamp(see + i + 1, 0, BLOCK), s->max[i]);
+    for (int64_t i = 0; i < BLOCK; i += LANES)
+        store_whole(shrink + i, shrink_of(load_whole(s->max + i), load_whole(max + i)));
+    for (int64_t i = 0; i < s->at.queries; i++) {
+        int64_t seen = whole ? BLOCK : clamp(see + i + 1, 0, BLOCK), end = whole ? BLOCK : strip_end(see, i);
+        fold_scores(scores + i * BLOCK, seen, end, s, i, max[i], shrink[i], width);
     }
-    s->sum[i] += exponentiate(scores, seen, end, max);
+}
+
+static void fold_block(float *scores, const forward_state *s, int64_t width, int64_t see) {
+    if (see >= BLOCK - 1) fold_rows(scores, s, width, see, 1);
+    else fold_rows(scores, s, width, see, 0);
 }
 
 static void forward_pair(const forward_state *s, const float *keys_t, const float *values, float *scores, int64_t width,
-                         int64_t see) {
-    block_scores(s->q, keys_t, scores, s->at.queries, width, see);
-    for (int64_t i = 0; i < s->at.queries; i++) {
-        int64_t seen = clamp(see + i + 1, 0, BLOCK), end = strip_end(see, i);
-        if (seen > 0) fold_scores(scores + i * BLOCK, seen, end, s, i, width);
-        else memset(scores + i * BLOCK, 0, (size_t)end * sizeof *scores);
-    }
-    block_values(scores, values, s->out, s->at.queries, width, see);
+                         int64_t see, ahead *next) {
+    block_scores(s->q, keys_t, scores, s->at.queries, width, see, next);
+    fold_block(scores, s, width, see);
+    block_values(scores, values, s->out, s->at.queries, width, see, next);
 }
 
 static void finish_forward(const unit *u, const forward_state *s) {
     float *lse = lse_of(u, s->at);
     for (int64_t i = 0; i < s->at.queries; i++) {
-        scale_row(s->out + i * u->width, u->width, 1 / s->sum[i]);
-        lse[i] = (s->max[i] + log2f(s->sum[i])) * LN2;
+        float sum = sum_across(load_whole(s->sums + i * LANES));
+        scale_row(s->out + i * u->width, u->width, 1 / sum);
+        lse[i] = (s->max[i] + log2f(sum)) * LN2;
     }
     store_block(s->out, 1, query_region(u, u->a->out, s->at));
 }
 
 /* As many blocks of queries as scratch holds go over the keys together, so that keys are transposed once. */
-static void forward_unit(const unit *u, float *scratch) {
+static void forward_unit(const unit *u, ahead *next, float *scratch) {
     int64_t width = u->width, tile = BLOCK * width, blocks = u->group * u->head_blocks;
     float *keys = take(&scratch, tile), *keys_t = take(&scratch, tile), *values = take(&scratch, tile);
     float *scores = take(&scratch, BLOCK * BLOCK);
     enum { MOST = 128 };
     forward_state states[MOST];
-    int64_t fit = clamp((SCRATCH_FLOATS - 3 * tile - BLOCK * BLOCK) / (2 * tile + 2 * BLOCK), 1, MOST);
+    int64_t fit = clamp((SCRATCH_FLOATS - 3 * tile - BLOCK * BLOCK) / (2 * tile + BLOCK + BLOCK * LANES), 1, MOST);
     for (int64_t first = 0; first < blocks; first += fit) {
         int64_t count = clamp(blocks - first, 0, fit), seen = 0;
         float *rest = scratch;
@@ -216,7 +249,7 @@ static void forward_unit(const unit *u, float *scratch) {
             load_block(key_region(u, u->a->v, key0), 1, values);
             for (int64_t b = 0; b < count; b++) {
                 int64_t see = u->a->past + states[b].at.query0 - key0;
-                if (see + states[b].at.queries > 0) forward_pair(&states[b], keys_t, values, scores, width, see);
+                if (see + states[b].at.queries > 0) forward_pair(&states[b], keys_t, values, scores, width, see, next);
             }
         }
         for (int64_t b = 0; b < count; b++) finish_forward(u, &states[b]);
@@ -265,7 +298,9 @@ static void forward_few(const unit *u, float *scratch) {
                 int64_t seen = clamp(a->past + i + 1 - key0, 0, BLOCK), rounded = round_up(seen, 4);
                 if (seen == 0) continue;
                 score_keys(states[h].q + i * width, keys, scores, rounded, width);
-                fold_scores(scores, seen, round_up(seen, LANES), &states[h], i, width);
+                float max = max_score(scores, seen, states[h].max[i]);
+                float shrink = shrink_of(splat(states[h].max[i]), splat(max))[0];
+                fold_scores(scores, seen, round_up(seen, LANES), &states[h], i, max, shrink, width);
                 add_values(scores, values, states[h].out + i * width, rounded, width);
             }
     }
@@ -275,8 +310,9 @@ static void forward_few(const unit *u, float *scratch) {
 static int32_t attention_forward(const sterna_attention *a, int64_t unit0, int64_t unit1, void *scratch) {
     for (int64_t index = unit0; index < unit1; index++) {
         unit u = unit_of(a, index);
+        ahead next = rows_after(a, index, unit1, 0);
         if (u.group * a->length <= FEW) forward_few(&u, scratch);
-        else forward_unit(&u, scratch);
+        else forward_unit(&u, &next, scratch);
     }
     return STERNA_OK;
 }
@@ -339,14 +375,21 @@ static void load_keys(const unit *u, int64_t key0, backward_keys *b) {
 }
 
 /* p (scores so far) becomes the probabilities, ds (dout v so far) the gradient p (ds - dot). */
-static void score_gradients(const backward_queries *q, const backward_keys *k, int64_t see) {
+INLINE void score_gradients_of(const backward_queries *q, const backward_keys *k, int64_t see, int whole) {
     for (int64_t i = 0; i < q->at.queries; i++) {
         float *p = k->p + i * BLOCK, *ds = k->ds + i * BLOCK;
-        int64_t end = strip_end(see, i);
-        exponentiate(p, clamp(see + i + 1, 0, BLOCK), end, q->lse[i]);
-        for (int64_t j = 0; j < end; j += LANES)
-            store_whole(ds + j, load_whole(p + j) * (load_whole(ds + j) - q->dot[i]));
+        int64_t seen = whole ? BLOCK : clamp(see + i + 1, 0, BLOCK), end = whole ? BLOCK : strip_end(see, i);
+        for (int64_t j = 0; j < end; j += LANES) {
+            vfloat weights = weights_of(p, j, seen, splat(q->lse[i]));
+            store_whole(p + j, weights);
+            store_whole(ds + j, weights * (load_whole(ds + j) - q->dot[i]));
+        }
     }
+}
+
+static void score_gradients(const backward_queries *q, const backward_keys *k, int64_t see) {
+    if (see >= BLOCK - 1) score_gradients_of(q, k, see, 1);
+    else score_gradients_of(q, k, see, 0);
     int64_t empty = (round_up(q->at.queries, STRIP) - q->at.queries) * BLOCK;
     memset(k->p + q->at.queries * BLOCK, 0, (size_t)empty * sizeof(float));
     memset(k->ds + q->at.queries * BLOCK, 0, (size_t)empty * sizeof(float));
@@ -354,16 +397,16 @@ static void score_gradients(const backward_queries *q, const backward_keys *k, i
 
 enum { QUERY_GRADIENT = 1, KEY_GRADIENTS = 2 };
 
-static void backward_pair(const backward_queries *q, const backward_keys *k, int64_t width, int want) {
+static void backward_pair(const backward_queries *q, const backward_keys *k, int64_t width, int want, ahead *next) {
     int64_t see = q->at.query0 - k->key0, queries = q->at.queries;
     if (see < 0) return;
-    block_scores(q->q, k->k_t, k->p, queries, width, see);
-    block_scores(q->dout, k->v_t, k->ds, queries, width, see);
+    block_scores(q->q, k->k_t, k->p, queries, width, see, next);
+    block_scores(q->dout, k->v_t, k->ds, queries, width, see, next);
     score_gradients(q, k, see);
-    if (want & QUERY_GRADIENT) block_values(k->ds, k->k, q->dq, queries, width, see);
+    if (want & QUERY_GRADIENT) block_values(k->ds, k->k, q->dq, queries, width, see, next);
     if (want & KEY_GRADIENTS) {
-        block_transposed(k->p, q->dout, k->dv, queries, k->count, width, see);
-        block_transposed(k->ds, q->q, k->dk, queries, k->count, width, see);
+        block_transposed(k->p, q->dout, k->dv, queries, k->count, width, see, next);
+        block_transposed(k->ds, q->q, k->dk, queries, k->count, width, see, next);
     }
 }
 
@@ -380,7 +423,7 @@ static void store_key_gradients(const unit *u, const backward_keys *b) {
 #define MOST_RESIDENT 128
 
 /* All queries of the unit stay in scratch: each pair of blocks is visited once. */
-static void backward_resident(const unit *u, backward_keys *k, float *scratch) {
+static void backward_resident(const unit *u, backward_keys *k, ahead *next, float *scratch) {
     int64_t blocks = u->group * u->head_blocks;
     backward_queries q[MOST_RESIDENT];
     for (int64_t b = 0; b < blocks; b++) {
@@ -389,21 +432,21 @@ static void backward_resident(const unit *u, backward_keys *k, float *scratch) {
     }
     for (int64_t key0 = 0; key0 < u->a->length; key0 += BLOCK) {
         load_keys(u, key0, k);
-        for (int64_t b = 0; b < blocks; b++) backward_pair(&q[b], k, u->width, QUERY_GRADIENT | KEY_GRADIENTS);
+        for (int64_t b = 0; b < blocks; b++) backward_pair(&q[b], k, u->width, QUERY_GRADIENT | KEY_GRADIENTS, next);
         store_key_gradients(u, k);
     }
     for (int64_t b = 0; b < blocks; b++) store_query_gradient(u, &q[b]);
 }
 
 /* Too many queries for scratch: once by queries for dq, once by keys for dk and dv. */
-static void backward_in_two_passes(const unit *u, backward_keys *k, float *scratch) {
+static void backward_in_two_passes(const unit *u, backward_keys *k, ahead *next, float *scratch) {
     int64_t blocks = u->group * u->head_blocks;
     backward_queries q = take_queries(u->width, &scratch);
     for (int64_t b = 0; b < blocks; b++) {
         load_queries(u, query_block_of(u, b), &q);
         for (int64_t key0 = 0; key0 < q.at.query0 + q.at.queries; key0 += BLOCK) {
             load_keys(u, key0, k);
-            backward_pair(&q, k, u->width, QUERY_GRADIENT);
+            backward_pair(&q, k, u->width, QUERY_GRADIENT, next);
         }
         store_query_gradient(u, &q);
     }
@@ -412,24 +455,25 @@ static void backward_in_two_passes(const unit *u, backward_keys *k, float *scrat
         for (int64_t b = 0; b < blocks; b++) {
             if (query_block_of(u, b).query0 < key0) continue;
             load_queries(u, query_block_of(u, b), &q);
-            backward_pair(&q, k, u->width, KEY_GRADIENTS);
+            backward_pair(&q, k, u->width, KEY_GRADIENTS, next);
         }
         store_key_gradients(u, k);
     }
 }
 
-static void backward_unit(const unit *u, float *scratch) {
+static void backward_unit(const unit *u, ahead *next, float *scratch) {
     backward_keys k = take_keys(u->width, &scratch);
     int64_t tile = BLOCK * u->width, blocks = u->group * u->head_blocks;
     int64_t fit = (SCRATCH_FLOATS - 5 * tile - 2 * BLOCK * BLOCK) / (3 * tile + 2 * BLOCK);
-    if (blocks <= fit && blocks <= MOST_RESIDENT) backward_resident(u, &k, scratch);
-    else backward_in_two_passes(u, &k, scratch);
+    if (blocks <= fit && blocks <= MOST_RESIDENT) backward_resident(u, &k, next, scratch);
+    else backward_in_two_passes(u, &k, next, scratch);
 }
 
 static int32_t attention_backward(const sterna_attention *a, int64_t unit0, int64_t unit1, void *scratch) {
     for (int64_t index = unit0; index < unit1; index++) {
         unit u = unit_of(a, index);
-        backward_unit(&u, scratch);
+        ahead next = rows_after(a, index, unit1, 1);
+        backward_unit(&u, &next, scratch);
     }
     return STERNA_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef STERNA_ATTENTION_F32_H
 #define STERNA_ATTENTION_F32_H
 
+#include "kernels/template/ahead.h"
 #include "kernels/template/block.h"
 
 #define STRIP 4
@@ -44,26 +45,31 @@ static void multiply_strip(const float *a, int64_t row_step, int64_t term_step, 
 }
 
 static void block_scores(const float *rows, const float *keys_t, float *scores, int64_t queries, int64_t width,
-                         int64_t see) {
-    for (int64_t i = 0; i < queries; i += STRIP)
+                         int64_t see, ahead *next) {
+    for (int64_t i = 0; i < queries; i += STRIP) {
         multiply_strip(rows + i * width, width, 1, keys_t, BLOCK, scores + i * BLOCK, BLOCK,
                        round_up(keys_seen(see, i, STRIP), KEY_STEP), width, 0);
+        fetch_ahead(next, STRIP);
+    }
 }
 
 static void block_values(const float *weights, const float *rows, float *sums, int64_t queries, int64_t width,
-                         int64_t see) {
-    for (int64_t i = 0; i < queries; i += STRIP)
+                         int64_t see, ahead *next) {
+    for (int64_t i = 0; i < queries; i += STRIP) {
         multiply_strip(weights + i * BLOCK, BLOCK, 1, rows, width, sums + i * width, width, width,
                        keys_seen(see, i, STRIP), 1);
+        fetch_ahead(next, STRIP);
+    }
 }
 
 /* A key j is seen by queries from j - see on; see is a multiple of STRIP. */
 static void block_transposed(const float *weights, const float *rows, float *sums, int64_t queries, int64_t keys,
-                             int64_t width, int64_t see) {
+                             int64_t width, int64_t see, ahead *next) {
     for (int64_t j = 0; j < keys; j += STRIP) {
         int64_t from = clamp(j - see, 0, queries);
         multiply_strip(weights + from * BLOCK + j, 1, BLOCK, rows + from * width, width, sums + j * width, width,
                        width, queries - from, 1);
+        fetch_ahead(next, STRIP);
     }
 }
 

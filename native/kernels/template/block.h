@@ -35,22 +35,17 @@ INLINE float max_across(vfloat v) {
     return max_of_lanes(lanes);
 }
 
-/* 2^x for x <= 0, within 2e-7 of it; 2^-126 below that, and a NaN stays one. 2^r on |r| <= 1/2 is its
- * Taylor polynomial of degree 6. */
+/* 2^x for x <= 0, within 2e-7 of it; 2^-126 below that, and a NaN stays one. 2^r on |r| <= 1/2 is the
+ * polynomial of degree 5 with least relative error among those that are 1 at 0. */
 INLINE vfloat exp2_of(vfloat x) {
     x = max_float(splat(-126.0f), x);
     vfloat shifted = x + ROUND_TO_INTEGER, r = x - (shifted - ROUND_TO_INTEGER);
-    vfloat p = fused(r, splat(1.5403530e-4f), splat(1.3333558e-3f));
-    p = fused(p, r, splat(9.6181291e-3f));
-    p = fused(p, r, splat(5.5504109e-2f));
-    p = fused(p, r, splat(2.4022651e-1f));
-    p = fused(p, r, splat(6.9314718e-1f));
+    vfloat p = fused(r, splat(1.3264727e-3f), splat(9.671513e-3f));
+    p = fused(p, r, splat(5.5507336e-2f));
+    p = fused(p, r, splat(2.4022242e-1f));
+    p = fused(p, r, splat(6.9314700e-1f));
     p = fused(p, r, splat(1.0f));
     return (vfloat)((vuint)p + ((vuint)shifted << 23));
-}
-
-INLINE float exp2_of_one(float x) {
-    return exp2_of(splat(x))[0];
 }
 
 INLINE int64_t clamp(int64_t x, int64_t low, int64_t high) {
