@@ -37,8 +37,8 @@ final class DataPrepareCommand implements Callable<Integer> {
         TrainConfig config = new TrainConfig();
         SettingOptions.apply(spec.commandLine().getParseResult(), config);
         PreparedData data;
-        try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet)) {
-            Shutdown.Hook hook = Shutdown.onSignal(progress::cancel);
+        try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
+                Shutdown.Hook hook = Shutdown.onSignal(progress::cancel)) {
             data = PreparedData.prepare(config.resolved(), Tokenizers::load, progress);
             hook.remove();
         }

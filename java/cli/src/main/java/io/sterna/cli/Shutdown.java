@@ -13,10 +13,15 @@ final class Shutdown {
 
     private Shutdown() {}
 
-    /** What a signal does, until it is removed. */
+    /** What a signal does, until it is removed; at the latest when the work ends, well or not. */
     @FunctionalInterface
-    interface Hook {
+    interface Hook extends AutoCloseable {
         void remove();
+
+        @Override
+        default void close() {
+            remove();
+        }
     }
 
     /** From now on a signal runs {@code stop} and waits for {@link #exit}, until the hook is removed. */

@@ -56,8 +56,6 @@ final class TrainCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    private Shutdown.Hook hook;
-
     /** The settings as options. */
     static void addOptions(CommandSpec spec) {
         SettingOptions.addTo(spec, setting -> true);
@@ -69,8 +67,13 @@ final class TrainCommand implements Callable<Integer> {
         if (dryRun) {
             return printPlan(settings);
         }
+        AtomicReference<Runnable> stop = new AtomicReference<>(() -> { });
         try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
-                TrainingRun run = open(settings, progress)) {
+                Shutdown.Hook hook = Shutdown.onSignal(() -> {
+                    progress.cancel();
+                    stop.get().run();
+                });
+                TrainingRun run = open(settings, progress, stop)) {
             System.gc(); // gives back the heap that preparing data took
             RunResult result = run.train();
             hook.remove();
@@ -93,13 +96,8 @@ final class TrainCommand implements Callable<Integer> {
         return settings;
     }
 
-    /** From now on a signal ends the preparation of data, and later the run after the step under way. */
-    private TrainingRun open(TrainConfig settings, ConsoleProgress progress) throws IOException {
-        AtomicReference<Runnable> stop = new AtomicReference<>(() -> { });
-        hook = Shutdown.onSignal(() -> {
-            progress.cancel();
-            stop.get().run();
-        });
+    /** A signal ends the preparation of data; from then on {@code stop} ends the run after the step under way. */
+    private TrainingRun open(TrainConfig settings, ConsoleProgress progress, AtomicReference<Runnable> stop) throws IOException {
         TrainingRun run = resume == null
                 ? TrainingRun.open(settings, progress, Tokenizers::load)
                 : TrainingRun.resume(resume, settings.toMap(), progress);
