@@ -1,7 +1,5 @@
 package io.sterna.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Machine;
 import io.sterna.kernel.Machine.Probe;
@@ -35,6 +33,7 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -53,9 +52,10 @@ import picocli.CommandLine.Spec;
 final class BenchGenerateCommand implements Callable<Integer> {
     private static final Set<String> RUN_SETTINGS = Set.of("seed", "threads", "vocab");
     private static final int STEPS = 4; // tokens of a turn
+    private static final int PROMPT_TOKENS = 256;
 
-    @Option(names = "--prompt-tokens", paramLabel = "N", defaultValue = "256", description = "Tokens of the prompt. Default: ${DEFAULT-VALUE}")
-    private int promptTokens;
+    @Option(names = "--prompt-tokens", paramLabel = "N", description = "Tokens of the prompt; default 256, or what the context holds.")
+    private Integer promptTokens;
 
     @Option(names = "--batch", paramLabel = "N", defaultValue = "8", description = "Sequences side by side. Default: ${DEFAULT-VALUE}")
     private int batch;
@@ -66,8 +66,8 @@ final class BenchGenerateCommand implements Callable<Integer> {
     @Option(names = "--seconds", paramLabel = "X", defaultValue = "20", description = "Time to measure. Default: ${DEFAULT-VALUE}")
     private double seconds;
 
-    @Option(names = "--json", paramLabel = "FILE", description = "Write the figures as JSON too.")
-    private Path json;
+    @Mixin
+    private JsonFile json;
 
     @Spec
     private CommandSpec spec;
@@ -83,15 +83,16 @@ final class BenchGenerateCommand implements Callable<Integer> {
         TrainConfig config = new TrainConfig();
         SettingOptions.apply(spec.commandLine().getParseResult(), config);
         config = config.resolved();
+        if (promptTokens == null) {
+            promptTokens = Math.min(PROMPT_TOKENS, config.seqLen - STEPS);
+        }
         if (!(seconds > 0) || promptTokens < 1 || promptTokens + STEPS > config.seqLen || batch < 1) {
             throw new ConfigException("seconds " + seconds + ", batch " + batch + ", prompt-tokens " + promptTokens
                     + ": must be above 0, and the prompt " + STEPS + " tokens shorter than the context of " + config.seqLen);
         }
         Map<String, Object> figures = measure(config);
         print(figures);
-        if (json != null) {
-            new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(json.toFile(), figures);
-        }
+        json.write(figures);
         return 0;
     }
 
@@ -153,7 +154,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
     }
 
     private LlamaDecoder.Size size(int sequences) {
-        return new LlamaDecoder.Size(sequences, promptTokens + STEPS, CacheType.parse(cache), Math.max(promptTokens, sequences));
+        return new LlamaDecoder.Size(sequences, promptTokens + STEPS, Errors.usage(() -> CacheType.parse(cache)), Math.max(promptTokens, sequences));
     }
 
     /** A decoder and the best times of its prompt and its steps, in seconds. */

@@ -1,7 +1,5 @@
 package io.sterna.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import io.sterna.kernel.Machine;
 import io.sterna.kernel.Machine.Probe;
 import io.sterna.kernel.Slices;
@@ -9,15 +7,16 @@ import io.sterna.kernel.Tier;
 import io.sterna.tensor.Grid;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -29,8 +28,8 @@ import picocli.CommandLine.Spec;
         sortOptions = false,
         description = "Times kernels by grid, shape and tier beside the ceilings measured in the same run.")
 final class BenchKernelsCommand implements Callable<Integer> {
-    @Option(names = "--json", paramLabel = "FILE", description = "Write the table as JSON too.")
-    private Path json;
+    @Mixin
+    private JsonFile json;
 
     @Option(names = "--tier", split = ",", paramLabel = "NAME", description = "Tiers; default all that are granted but the reference.")
     private List<String> tiers;
@@ -45,8 +44,8 @@ final class BenchKernelsCommand implements Callable<Integer> {
     @Option(names = "--tokens", split = ",", paramLabel = "T", defaultValue = "1,512,2048", description = "Tokens; up to 8 measure memory speed. Default: ${DEFAULT-VALUE}")
     private List<Integer> tokens;
 
-    @Option(names = "--threads", paramLabel = "N", description = "Threads; default all processors.")
-    private Integer threads;
+    @Mixin
+    private ThreadsOption threads;
 
     @Option(names = "--seconds", paramLabel = "X", defaultValue = "0.25", description = "Time for each figure. Default: ${DEFAULT-VALUE}")
     private double seconds;
@@ -56,7 +55,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
+        int workers = threads.count();
         List<Map<String, Object>> rows = new ArrayList<>();
         Map<String, Map<String, Double>> ceilings = new LinkedHashMap<>();
         try (Slices slices = new Slices(workers)) {
@@ -73,10 +72,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
                 }
             }
         }
-        if (json != null) {
-            ObjectMapper mapper = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
-            mapper.writeValue(json.toFile(), Map.of("threads", workers, "ceilings", ceilings, "rows", rows));
-        }
+        json.write(Map.of("threads", workers, "ceilings", ceilings, "rows", rows));
         return 0;
     }
 
@@ -94,19 +90,11 @@ final class BenchKernelsCommand implements Callable<Integer> {
                 long out = Long.parseLong(shape.substring(0, x));
                 long in = Long.parseLong(shape.substring(x + 1));
                 for (String width : bits) {
-                    cases.add(new KernelBench.Case(grid(width), t, out, in));
+                    cases.add(new KernelBench.Case(Errors.usage(() -> Grid.ofWidth(width)), t, out, in));
                 }
             }
         }
         return cases;
-    }
-
-    private static Grid grid(String width) {
-        try {
-            return Grid.ofWidth(width);
-        } catch (IllegalArgumentException e) {
-            throw new ConfigException(e.getMessage(), e);
-        }
     }
 
     private List<Tier> chosenTiers() {
@@ -134,13 +122,13 @@ final class BenchKernelsCommand implements Callable<Integer> {
 
     private static Map<String, Double> named(Map<Probe, Double> measured) {
         Map<String, Double> named = new LinkedHashMap<>();
-        measured.forEach((probe, value) -> named.put(probe.name().toLowerCase(java.util.Locale.ROOT), value));
+        measured.forEach((probe, value) -> named.put(probe.name().toLowerCase(Locale.ROOT), value));
         return named;
     }
 
     private void printCeilings(Tier tier, int workers, Map<Probe, Double> measured) {
         List<String> parts = new ArrayList<>();
-        measured.forEach((probe, value) -> parts.add(Units.format("%s %.1f G%s/s", probe.name().toLowerCase(java.util.Locale.ROOT),
+        measured.forEach((probe, value) -> parts.add(Units.format("%s %.1f G%s/s", probe.name().toLowerCase(Locale.ROOT),
                 value / 1e9, probe == Probe.READ || probe == Probe.UPDATE ? "B" : "OP")));
         print("");
         print(tier + ", " + workers + " threads; ceilings: " + String.join(", ", parts));

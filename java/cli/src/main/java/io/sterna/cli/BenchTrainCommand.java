@@ -1,7 +1,5 @@
 package io.sterna.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Machine;
 import io.sterna.kernel.Machine.Probe;
@@ -19,15 +17,16 @@ import java.io.PrintWriter;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -51,8 +50,8 @@ final class BenchTrainCommand implements Callable<Integer> {
     @Option(names = "--warm-up", paramLabel = "N", defaultValue = "3", description = "Steps before. Default: ${DEFAULT-VALUE}")
     private int warmUp;
 
-    @Option(names = "--json", paramLabel = "FILE", description = "Write the figures as JSON too.")
-    private Path json;
+    @Mixin
+    private JsonFile json;
 
     @Spec
     private CommandSpec spec;
@@ -76,9 +75,7 @@ final class BenchTrainCommand implements Callable<Integer> {
         config = config.resolved();
         MemoryCheck.require(TrainingRun.planOf(config));
         Map<String, Object> figures = measure(config);
-        if (json != null) {
-            new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(json.toFile(), figures);
-        }
+        json.write(figures);
         return 0;
     }
 
@@ -145,7 +142,7 @@ final class BenchTrainCommand implements Callable<Integer> {
         f.put("tokens_per_second_best", tokens / best);
         f.put("flop_per_token", plan.flopPerToken());
         f.put("flops_per_second", flops);
-        f.put("ceiling", probe.name().toLowerCase(java.util.Locale.ROOT));
+        f.put("ceiling", probe.name().toLowerCase(Locale.ROOT));
         f.put("ceiling_flops_per_second", ceilings.get(probe));
         f.put("share_of_ceiling", flops / ceilings.get(probe));
         f.put("peak_rss_bytes", peak);

@@ -6,6 +6,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.NoSuchFileException;
 import java.util.concurrent.CancellationException;
 import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
 import picocli.CommandLine;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.IExecutionExceptionHandler;
@@ -49,6 +50,15 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
         command.getErr().println("sterna: " + line(e));
         if (stackTrace.getAsBoolean()) {
             e.printStackTrace(command.getErr());
+        }
+    }
+
+    /** What options say, as {@code read} understands it; what it refuses is an error of usage. */
+    static <T> T usage(Supplier<T> read) {
+        try {
+            return read.get();
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
         }
     }
 

@@ -68,18 +68,10 @@ final class ExportCommand implements Callable<Integer> {
                 return loaded -> HuggingFaceExport.write(model, loaded, form, shardSize, out);
             }
             case "gguf" -> {
-                GgufType weights = ggufType();
+                GgufType weights = Errors.usage(() -> GgufType.parse(type));
                 return loaded -> GgufExport.write(loaded, weights, out);
             }
             default -> throw new ConfigException("format \"" + format + "\": expected hf or gguf");
-        }
-    }
-
-    private GgufType ggufType() {
-        try {
-            return GgufType.parse(type);
-        } catch (IllegalArgumentException e) {
-            throw new ConfigException(e.getMessage(), e);
         }
     }
 

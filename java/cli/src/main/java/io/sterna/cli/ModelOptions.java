@@ -6,9 +6,9 @@ import io.sterna.infer.SessionGroup;
 import io.sterna.infer.SessionOptions;
 import io.sterna.nn.CacheType;
 import io.sterna.tensor.FloatType;
-import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.nio.file.Path;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Options of the commands that use a trained model. */
@@ -19,8 +19,8 @@ final class ModelOptions {
     @Option(names = "--context", paramLabel = "N", description = "Tokens of context; default the model's.")
     private Integer context;
 
-    @Option(names = "--threads", paramLabel = "N", description = "Threads; default all processors.")
-    private Integer threads;
+    @Mixin
+    private ThreadsOption threads;
 
     @Option(names = "--cache", paramLabel = "f32|bf16|int8", description = "Type of cached keys and values; default bf16, and f32 for eval.")
     private String cache;
@@ -29,47 +29,22 @@ final class ModelOptions {
     private String floatType;
 
     Model load() throws IOException {
-        return Model.load(folder, Tokenizers::load, floatType());
-    }
-
-    private FloatType floatType() {
-        try {
-            return floatType == null ? null : FloatType.parse(floatType);
-        } catch (IllegalArgumentException e) {
-            throw new ConfigException(e.getMessage(), e);
-        }
+        return Model.load(folder, Tokenizers::load, floatType == null ? null : Errors.usage(() -> FloatType.parse(floatType)));
     }
 
     /** What a session may use, as the options say; the cache's type is {@code cacheType} where they say none. */
     SessionOptions options(Model model, CacheType cacheType) {
-        int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
         int tokens = context == null ? model.config().seqLen() : context;
-        return new SessionOptions(tokens, cache == null ? cacheType : cacheType(), workers);
-    }
-
-    private CacheType cacheType() {
-        try {
-            return CacheType.parse(cache);
-        } catch (IllegalArgumentException e) {
-            throw new ConfigException(e.getMessage(), e);
-        }
+        return new SessionOptions(tokens, cache == null ? cacheType : Errors.usage(() -> CacheType.parse(cache)), threads.count());
     }
 
     /** Sessions side by side, each as the options say. */
     SessionGroup group(Model model, CacheType cacheType, int sequences) {
-        try {
-            return model.group(options(model, cacheType), sequences);
-        } catch (IllegalArgumentException e) {
-            throw new ConfigException(e.getMessage(), e);
-        }
+        return Errors.usage(() -> model.group(options(model, cacheType), sequences));
     }
 
     /** A session as the options say. */
     Session session(Model model, CacheType cacheType) {
-        try {
-            return model.session(options(model, cacheType));
-        } catch (IllegalArgumentException e) {
-            throw new ConfigException(e.getMessage(), e);
-        }
+        return Errors.usage(() -> model.session(options(model, cacheType)));
     }
 }

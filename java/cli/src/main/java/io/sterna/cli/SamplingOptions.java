@@ -2,7 +2,6 @@ package io.sterna.cli;
 
 import io.sterna.infer.GenerationOptions;
 import io.sterna.infer.Sampling;
-import io.sterna.train.ConfigException;
 import java.util.List;
 import picocli.CommandLine.Option;
 
@@ -34,12 +33,8 @@ final class SamplingOptions {
 
     /** The options, with further stop strings. */
     GenerationOptions read(String... moreStops) {
-        try {
-            Sampling sampling = new Sampling(repetitionPenalty, temperature, topK, topP, minP, seed);
-            GenerationOptions options = new GenerationOptions(maxTokens, stops, sampling);
-            return moreStops.length == 0 || !stops.isEmpty() ? options : options.withStops(moreStops);
-        } catch (IllegalArgumentException e) {
-            throw new ConfigException(e.getMessage(), e);
-        }
+        GenerationOptions options = Errors.usage(() ->
+                new GenerationOptions(maxTokens, stops, new Sampling(repetitionPenalty, temperature, topK, topP, minP, seed)));
+        return moreStops.length == 0 || !stops.isEmpty() ? options : options.withStops(moreStops);
     }
 }
