@@ -13,12 +13,10 @@ import io.sterna.tensor.Scaling;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -59,16 +57,16 @@ final class ConvertCommand implements Callable<Integer> {
     @Option(names = "--data", paramLabel = "FILE", description = "A text file in UTF-8 to measure perplexity on, before and after.")
     private Path data;
 
-    @Mixin
-    private ThreadsOption threads;
+    @Option(names = "--threads", paramLabel = "N", description = "Threads; default all processors.")
+    private Integer threads;
 
     @Spec
     private CommandSpec spec;
 
     @Override
     public Integer call() throws IOException {
-        ModelConverter converter = Errors.usage(this::converter);
-        byte[] text = data == null ? null : Files.readAllBytes(data);
+        ModelConverter converter = converter();
+        byte[] text = data == null ? null : Inputs.bytes(data);
         PrintWriter report = spec.commandLine().getOut();
         converter.convert(model, out);
         report.println("model " + out);
@@ -81,19 +79,24 @@ final class ConvertCommand implements Callable<Integer> {
     }
 
     private ModelConverter converter() {
-        Grid grid = Grid.ofWidth(bits);
-        ScaleRule rule = scaleRule != null ? ScaleRule.parse(scaleRule) : NARROW.contains(grid) ? ScaleRule.ABSMEAN : ScaleRule.ABSMAX;
-        return new ModelConverter(grid, Scaling.parse(scale), rule, floatType == null ? null : FloatType.parse(floatType));
+        try {
+            Grid grid = Grid.ofWidth(bits);
+            ScaleRule rule = scaleRule != null ? ScaleRule.parse(scaleRule) : NARROW.contains(grid) ? ScaleRule.ABSMEAN : ScaleRule.ABSMAX;
+            return new ModelConverter(grid, Scaling.parse(scale), rule, floatType == null ? null : FloatType.parse(floatType));
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
     }
 
     /** In windows of the context, half of it apart. */
     private double perplexity(Path folder, byte[] text) throws IOException {
+        int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
         try (Model loaded = Model.load(folder, Tokenizers::load);
-                Session session = loaded.session(SessionOptions.of(loaded).withCacheType(FloatType.F32).withThreads(threads.count()))) {
+                Session session = loaded.session(SessionOptions.of(loaded).withCacheType(FloatType.F32).withThreads(workers))) {
             Tokenizer tokenizer = loaded.tokenizer();
             return Perplexity.of(session, tokenizer, text, Math.max(1, session.context() / 2), share -> { }).tokenPerplexity();
         } catch (IllegalArgumentException e) {
-            throw new ConfigException(data + ": " + e.getMessage(), e);
+            throw new ConfigException((data + ": ") + e.getMessage(), e);
         }
     }
 }

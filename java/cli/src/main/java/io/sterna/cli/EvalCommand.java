@@ -9,7 +9,6 @@ import io.sterna.nn.CacheType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -73,7 +72,7 @@ final class EvalCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         check();
-        byte[] text = data == null ? null : Files.readAllBytes(data);
+        byte[] text = data == null ? null : Inputs.bytes(data);
         Map<String, Object> figures = new LinkedHashMap<>();
         List<String> lines = new ArrayList<>();
         try (Model loaded = model.load(); ConsoleProgress progress = ConsoleProgress.on(System.err, quiet)) {

@@ -13,8 +13,6 @@ import io.sterna.nn.CacheType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -68,11 +66,11 @@ final class GenerateCommand implements Callable<Integer> {
         }
         PrintWriter out = spec.commandLine().getOut();
         try (Model loaded = model.load(); Session session = model.session(loaded, CacheType.BF16)) {
-            String text = prompt == null ? new String(System.in.readAllBytes(), StandardCharsets.UTF_8) : prompt;
+            String text = prompt == null ? Inputs.text(System.in, "standard input") : prompt;
             out.print(text);
             Generation result = new Generator(session, loaded.tokenizer()).generate(text, options, piece -> print(out, piece));
             out.println();
-            out.flush();
+            Output.flush(out);
             if (!quiet) {
                 spec.commandLine().getErr().println(speeds(result));
             }
@@ -84,7 +82,7 @@ final class GenerateCommand implements Callable<Integer> {
         if (prompt != null) {
             throw new ConfigException("prompt and prompts: give one of them");
         }
-        List<String> lines = new String(Files.readAllBytes(prompts), StandardCharsets.UTF_8).lines().toList();
+        List<String> lines = Inputs.text(prompts).lines().toList();
         try (Model loaded = model.load(); SessionGroup group = model.group(loaded, CacheType.BF16, batch)) {
             long start = System.nanoTime();
             long tokens = generateMany(lines, new BatchGenerator(group, loaded.tokenizer()), options);
@@ -136,7 +134,7 @@ final class GenerateCommand implements Callable<Integer> {
         result.put("tokens", g.tokens());
         PrintWriter out = spec.commandLine().getOut();
         out.println(new ObjectMapper().writeValueAsString(result));
-        out.flush();
+        Output.flush(out);
     }
 
     private static String end(Generation g) {
@@ -145,7 +143,7 @@ final class GenerateCommand implements Callable<Integer> {
 
     static void print(PrintWriter out, String piece) {
         out.print(piece);
-        out.flush();
+        Output.flush(out);
     }
 
     /** Tokens per second of prompt and generation, and why it ended. */

@@ -49,6 +49,10 @@ public final class Main {
         int code;
         try {
             code = commandLine().execute(args);
+            if (code == CommandLine.ExitCode.OK && System.out.checkError()) {
+                System.err.println("sterna: " + Output.FAILED);
+                code = CommandLine.ExitCode.SOFTWARE;
+            }
         } catch (Error e) { // no memory, or no native library: picocli leaves these alone
             System.err.println("sterna: " + Errors.line(e));
             if (List.of(args).contains("--stacktrace")) {

@@ -11,6 +11,8 @@ import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
+import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
@@ -102,6 +104,42 @@ class CommandsTest {
         Outcome refused = run(command);
         assertEquals(2, refused.code);
         assertTrue(refused.err.contains("prompts.txt line 2: prompt of") && refused.err.contains("the context holds 16"), refused.err);
+    }
+
+    @Test
+    void textsThatCannotBeReadAreNamed() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        String model = folder.resolve("run").toString();
+        Path broken = Files.write(folder.resolve("broken.txt"), new byte[] {'i', 'n', 't', '\n', (byte) 0xff});
+        for (List<String> command : List.of(List.of("generate", "--model", model, "--prompts"), List.of("eval", "--model", model, "--data"))) {
+            Outcome refused = run(concat(command, folder.toString()));
+            assertEquals(2, refused.code);
+            assertEquals("sterna: " + folder + ": is a folder; name a file", refused.err.strip());
+        }
+        Outcome refused = run(List.of("generate", "--model", model, "--prompts", broken.toString()));
+        assertEquals(2, refused.code);
+        assertEquals("sterna: " + broken + ": byte 4 is not UTF-8; convert the text", refused.err.strip());
+    }
+
+    @Test
+    void generationEndsWhenNobodyReadsIt() {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        PrintStream before = System.out;
+        System.setOut(new PrintStream(new OutputStream() {
+            @Override
+            public void write(int b) throws IOException {
+                throw new IOException("closed");
+            }
+        }));
+        try {
+            StringWriter err = new StringWriter();
+            int code = Main.commandLine().setErr(new PrintWriter(err, true)).execute("generate", "--model",
+                    folder.resolve("run").toString(), "--prompt", "int");
+            assertEquals(1, code);
+            assertEquals("sterna: " + Output.FAILED, err.toString().strip());
+        } finally {
+            System.setOut(before);
+        }
     }
 
     @Test
