@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -57,15 +58,15 @@ final class ConvertCommand implements Callable<Integer> {
     @Option(names = "--data", paramLabel = "FILE", description = "A text file in UTF-8 to measure perplexity on, before and after.")
     private Path data;
 
-    @Option(names = "--threads", paramLabel = "N", description = "Threads; default all processors.")
-    private Integer threads;
+    @Mixin
+    private ThreadsOption threads;
 
     @Spec
     private CommandSpec spec;
 
     @Override
     public Integer call() throws IOException {
-        ModelConverter converter = converter();
+        ModelConverter converter = Errors.usage(this::converter);
         byte[] text = data == null ? null : Inputs.bytes(data);
         PrintWriter report = spec.commandLine().getOut();
         converter.convert(model, out);
@@ -79,24 +80,19 @@ final class ConvertCommand implements Callable<Integer> {
     }
 
     private ModelConverter converter() {
-        try {
-            Grid grid = Grid.ofWidth(bits);
-            ScaleRule rule = scaleRule != null ? ScaleRule.parse(scaleRule) : NARROW.contains(grid) ? ScaleRule.ABSMEAN : ScaleRule.ABSMAX;
-            return new ModelConverter(grid, Scaling.parse(scale), rule, floatType == null ? null : FloatType.parse(floatType));
-        } catch (IllegalArgumentException e) {
-            throw new ConfigException(e.getMessage(), e);
-        }
+        Grid grid = Grid.ofWidth(bits);
+        ScaleRule rule = scaleRule != null ? ScaleRule.parse(scaleRule) : NARROW.contains(grid) ? ScaleRule.ABSMEAN : ScaleRule.ABSMAX;
+        return new ModelConverter(grid, Scaling.parse(scale), rule, floatType == null ? null : FloatType.parse(floatType));
     }
 
     /** In windows of the context, half of it apart. */
     private double perplexity(Path folder, byte[] text) throws IOException {
-        int workers = threads == null ? Runtime.getRuntime().availableProcessors() : threads;
         try (Model loaded = Model.load(folder, Tokenizers::load);
-                Session session = loaded.session(SessionOptions.of(loaded).withCacheType(FloatType.F32).withThreads(workers))) {
+                Session session = loaded.session(SessionOptions.of(loaded).withCacheType(FloatType.F32).withThreads(threads.count()))) {
             Tokenizer tokenizer = loaded.tokenizer();
             return Perplexity.of(session, tokenizer, text, Math.max(1, session.context() / 2), share -> { }).tokenPerplexity();
         } catch (IllegalArgumentException e) {
-            throw new ConfigException((data + ": ") + e.getMessage(), e);
+            throw new ConfigException(data + ": " + e.getMessage(), e);
         }
     }
 }
