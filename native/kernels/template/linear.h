@@ -206,6 +206,11 @@ static void gemm(const linear_call *c, int64_t row0, int64_t row1) {
 
 #define GEMV_ROWS 4
 
+/* Bytes of w that are fetched before they are read: to L2 from far ahead, as memory takes its time and L2 takes
+ * many requests; from there to L1. */
+#define AHEAD_L1 4096
+#define AHEAD_L2 16384
+
 /* Tokens t0...t0+7, blocks of 64 columns, with zeros past K and past T; the sums of their groups. */
 static void pad_tokens(const linear_call *c, int64_t t0) {
     int64_t length = c->blocks * STERNA_BLOCK;
@@ -224,7 +229,7 @@ static void pad_tokens(const linear_call *c, int64_t t0) {
 }
 
 /* sums[t][r] = row r times token t over `blocks` blocks; rows row_bytes apart, tokens x_bytes apart. As many
- * bytes as are read here are fetched from `next` on. */
+ * bytes as are read here are fetched, from AHEAD_L1 and AHEAD_L2 after `next` on. */
 ALWAYS_INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
                             int64_t x_bytes, int64_t blocks, int bits, int tokens,
                             int32_t sums[TOKENS][GEMV_ROWS]) {
@@ -235,7 +240,10 @@ ALWAYS_INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const uint8
         for (int r = 0; r < GEMV_ROWS; r++) sum[t][r] = zero_bytes();
     for (int64_t b = 0; b < blocks; b++, block += 8 * bits, x += STERNA_BLOCK, next += GEMV_ROWS * 8 * bits) {
 #pragma GCC unroll 4
-        for (int line = 0; line < GEMV_ROWS * 8 * bits; line += 64) __builtin_prefetch(next + line);
+        for (int line = 0; line < GEMV_ROWS * 8 * bits; line += 64) {
+            __builtin_prefetch(next + AHEAD_L1 + line);
+            __builtin_prefetch(next + AHEAD_L2 + line, 0, 2);
+        }
 #pragma GCC unroll 4
         for (int r = 0; r < GEMV_ROWS; r++) {
             bytes u[BLOCK_VECTORS];
@@ -282,7 +290,7 @@ NEVER_INLINE void dot_group(const uint8_t *block, int64_t row_bytes, const uint8
 
 /* y of tokens t0...t0+tokens-1 and rows n...n+rows-1; rows is 4 or 1. */
 static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t t0, int64_t tokens) {
-    const uint8_t *block = sterna_packed_row(c->w, n), *next = block + rows * c->row_bytes;
+    const uint8_t *block = sterna_packed_row(c->w, n), *next = block;
     const int8_t *x = c->scratch->tokens;
     int64_t row_bytes = rows == 1 ? 0 : c->row_bytes; /* a single row stands for all four */
     float totals[TOKENS][PANEL] = {{0}};
