@@ -69,7 +69,7 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
                     case NoSuchFileException f -> f.getFile() + ": no such file";
                     case AccessDeniedException f -> f.getFile() + ": permission denied";
                     case FileAlreadyExistsException f -> f.getFile() + ": exists already";
-                    case OutOfMemoryError m -> "out of memory: " + m.getMessage();
+                    case OutOfMemoryError m -> "out of memory: " + m.getMessage() + "; STERNA_JAVA_OPTS=-Xmx2g gives the JVM more";
                     default -> e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
                 };
         return message.lines().map(String::strip).reduce((a, b) -> a + " " + b).orElse("");

@@ -342,6 +342,7 @@ class CommandsTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "train --hiden 3                    | 2 | Unknown options: '--hiden', '3'",
+        "train --data d --hiden 3           | 2 | Unknown option: '--hiden'",
         "train --hidden x                   | 2 | sterna: hidden is \"x\"; it takes N",
         "train --config nowhere.yaml        | 2 | sterna: config nowhere.yaml: no such file",
         "train --data nowhere.txt           | 1 | sterna: no such file or folder: nowhere.txt",
@@ -377,6 +378,30 @@ class CommandsTest {
     @Test
     void theStackTraceComesOnRequest() {
         assertTrue(run(List.of("train", "--data", "nowhere.txt", "--stacktrace")).err.contains("\tat "));
+    }
+
+    @Test
+    void aDamagedShardIsNamedAndItsRemedyWorks() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "4", "--stop-after", "2")).code);
+        Path shard;
+        try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
+            shard = files.filter(file -> file.getFileName().toString().startsWith("train-")).findFirst().orElseThrow();
+        }
+        byte[] bytes = Files.readAllBytes(shard);
+        bytes[bytes.length / 2] ^= 1;
+        Files.write(shard, bytes);
+        List<String> resume = List.of("train", "--resume", folder.resolve("run").toString(), "--quiet");
+        for (List<String> command : List.of(resume, train("other", "--steps", "2"))) {
+            Outcome refused = run(command);
+            assertEquals(1, refused.code);
+            assertTrue(refused.err.startsWith("sterna: " + shard + " is damaged: CRC-32C")
+                    && refused.err.endsWith("delete its folder and prepare the same data again\n"), refused.err);
+        }
+        for (Path file : List.of(shard, shard.resolveSibling("manifest.json"))) {
+            Files.delete(file);
+        }
+        assertEquals(0, run(train("third", "--steps", "2")).code, "prepares the data again");
+        assertEquals(0, run(resume).code);
     }
 
     @Test

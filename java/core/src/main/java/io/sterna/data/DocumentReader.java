@@ -429,7 +429,7 @@ public final class DocumentReader implements AutoCloseable {
         }
         if (!options.replaceInvalid()) {
             throw new CorpusException(String.format(
-                    "%s is not UTF-8 at byte %d (0x%02X): convert it, or ask for invalid bytes to be replaced",
+                    "%s is not UTF-8 at byte %d (0x%02X): convert it, or set replace-invalid to true",
                     origin(), offset + bad - start, b[bad]));
         }
         bytes = new String(b, start, stop - start, StandardCharsets.UTF_8).getBytes(StandardCharsets.UTF_8);
@@ -440,7 +440,7 @@ public final class DocumentReader implements AutoCloseable {
     private CorpusException tooLong() {
         return new CorpusException((jsonLines ? name + " line " + (line + 1) : name)
                 + " has a document longer than " + options.maxDocumentBytes()
-                + " bytes: split it, or raise the longest document allowed");
+                + " bytes: cut it into shorter ones, or set split to blank-lines");
     }
 
     private static boolean isBlank(byte[] b, int from, int to) {

@@ -181,7 +181,7 @@ public final class Shards implements AutoCloseable {
     }
 
     private static ShardException damaged(Path file, String fault) {
-        return new ShardException(file + " is damaged: " + fault + ": prepare the data again, with rebuild");
+        return new ShardException(file + " is damaged: " + fault + ": delete its folder and prepare the same data again");
     }
 
     private static int crc(MemorySegment tokens) {
