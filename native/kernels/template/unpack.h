@@ -40,12 +40,24 @@ ALWAYS_INLINE __m512i spread_plane(const uint8_t *plane, int width) {
     return _mm512_srlv_epi64(_mm512_set1_epi64(eight), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
+/* Every bit at once at its place of value 2: rotated right by one less than its number. */
+ALWAYS_INLINE __m512i unpack_binary(const uint8_t *plane) {
+    int64_t eight;
+    memcpy(&eight, plane, 8);
+    __m512i spread = _mm512_rorv_epi64(_mm512_set1_epi64(eight), _mm512_setr_epi64(63, 0, 1, 2, 3, 4, 5, 6));
+    return _mm512_and_si512(spread, _mm512_set1_epi8(2));
+}
+
 /* `bits` is a constant where this is inlined. */
 ALWAYS_INLINE void unpack_block(const uint8_t *block, int bits, bytes out[BLOCK_VECTORS]) {
     enum { and_xor = 0x6a, or_and = 0xf8 }; /* (a & b) ^ c and a | (b & c), as tables of vpternlog */
+    if (bits == 1) {
+        out[0] = unpack_binary(block);
+        return;
+    }
     int first = first_plane(bits);
     __m512i field = _mm512_set1_epi8((char)((1 << first) - 1));
-    __m512i sign = _mm512_set1_epi8((char)(bits == 1 ? 0 : 1 << (first - 1)));
+    __m512i sign = _mm512_set1_epi8((char)(1 << (first - 1)));
     __m512i u = spread_plane(block, first);
     u = bits == 8 ? _mm512_xor_si512(u, sign) : _mm512_ternarylogic_epi64(u, field, sign, and_xor);
     block += 8 * first;
@@ -55,7 +67,7 @@ ALWAYS_INLINE void unpack_block(const uint8_t *block, int bits, bytes out[BLOCK_
         u = _mm512_ternarylogic_epi64(_mm512_slli_epi64(u, width), spread_plane(block, width), low, or_and);
         block += 8 * width;
     }
-    out[0] = bits == 1 ? _mm512_add_epi8(u, u) : u;
+    out[0] = u;
 }
 
 #else
