@@ -131,7 +131,7 @@ public final class GgufExport {
             FloatMatrix tile = FloatMatrix.allocate(workspace.section(MemoryKind.SCRATCH), FloatType.F32, tileRows, cols);
             for (long r0 = 0; r0 < parameter.rows(); r0 += tileRows) {
                 long rows = Math.min(tileRows, parameter.rows() - r0);
-                read(parameter, r0, tile.reshape(rows, cols));
+                model.decode(parameter, r0, tile.reshape(rows, cols));
                 for (long r = r0; r < r0 + rows; r++) {
                     long from = GgufNames.parameterRow(parameter, config, r) - r0; // of the same head, so within the tile
                     MemorySegment.copy(tile.data(), ValueLayout.JAVA_FLOAT, from * cols * Float.BYTES, row, 0, cols);
@@ -147,20 +147,7 @@ public final class GgufExport {
             type.encode(row, row.length, bytes);
         } catch (IllegalArgumentException e) {
             throw new ModelException("tensor " + parameter.name() + ": " + e.getMessage() + ", so " + type
-                    + " does not hold it; export another type");
-        }
-    }
-
-    private void read(Parameter parameter, long row0, FloatMatrix to) {
-        switch (parameter) {
-            case Parameter.Packed packed -> model.kernels().decode(packed.weight(), to, row0, row0 + to.rows());
-            case Parameter.Plain plain -> {
-                for (long r = 0; r < to.rows(); r++) {
-                    for (long c = 0; c < to.cols(); c++) {
-                        to.set(r, c, plain.weight().get(row0 + r, c));
-                    }
-                }
-            }
+                    + " does not hold it; export another type", e);
         }
     }
 }

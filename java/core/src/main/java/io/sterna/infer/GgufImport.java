@@ -117,7 +117,7 @@ public final class GgufImport {
         try {
             return ModelFolder.of(out, settings());
         } catch (ConfigException e) {
-            throw fault(e.getMessage(), "expected a shape that can be built");
+            throw fault(e.getMessage(), "expected a shape that can be built", e);
         }
     }
 
@@ -333,6 +333,10 @@ public final class GgufImport {
     }
 
     private ModelException fault(String what, String remedy) {
-        return new ModelException("model " + file + ": " + what + "; " + remedy);
+        return fault(what, remedy, null);
+    }
+
+    private ModelException fault(String what, String remedy, Throwable cause) {
+        return new ModelException("model " + file + ": " + what + "; " + remedy, cause);
     }
 }

@@ -129,7 +129,7 @@ final class GgufTokenizer {
             }
             return tokenizer;
         } catch (TokenizerException e) {
-            throw fault(file, "tokenizer: " + e.getMessage(), REMEDY);
+            throw new ModelException("model " + file + ": tokenizer: " + e.getMessage() + "; " + REMEDY, e);
         }
     }
 

@@ -4,7 +4,6 @@ import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
 import io.sterna.io.SafetensorsFolder;
 import io.sterna.io.SafetensorsWriter;
-import io.sterna.kernel.Kernels;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
@@ -222,23 +221,9 @@ public final class HuggingFaceExport {
             FloatMatrix tile = FloatMatrix.allocate(section, type, TILE_ROWS, parameter.cols());
             for (long r0 = 0; r0 < parameter.rows(); r0 += TILE_ROWS) {
                 long rows = Math.min(TILE_ROWS, parameter.rows() - r0);
-                read(parameter, r0, floats.reshape(rows, parameter.cols()));
+                model.decode(parameter, r0, floats.reshape(rows, parameter.cols()));
                 model.kernels().copy(floats, tile.reshape(rows, parameter.cols()), 0, rows);
                 writer.write(tile.data());
-            }
-        }
-    }
-
-    private void read(Parameter parameter, long row0, FloatMatrix to) {
-        Kernels kernels = model.kernels();
-        switch (parameter) {
-            case Parameter.Packed packed -> kernels.decode(packed.weight(), to, row0, row0 + to.rows());
-            case Parameter.Plain plain -> {
-                for (long r = 0; r < to.rows(); r++) {
-                    for (long c = 0; c < to.cols(); c++) {
-                        to.set(r, c, plain.weight().get(row0 + r, c));
-                    }
-                }
             }
         }
     }

@@ -71,9 +71,9 @@ public final class HuggingFaceImport {
         try {
             config = Json.readObject(folder.resolve("config.json"), LARGEST_CONFIG);
         } catch (JsonException e) {
-            throw new ModelException("model " + folder + ": " + e.getMessage() + "; expected the configuration of a LLaMA model");
+            throw new ModelException("model " + folder + ": " + e.getMessage() + "; expected the configuration of a LLaMA model", e);
         } catch (NoSuchFileException e) {
-            throw new ModelException("model " + folder + ": no config.json there; name a folder of Hugging Face's transformers");
+            throw new ModelException("model " + folder + ": no config.json there; name a folder of Hugging Face's transformers", e);
         }
         try (SafetensorsFolder tensors = new SafetensorsFolder(folder)) {
             new HuggingFaceImport(folder, config, tensors).convert(loader, out);
@@ -102,7 +102,7 @@ public final class HuggingFaceImport {
         try {
             return ModelFolder.of(out, settings());
         } catch (JsonException | ConfigException e) {
-            throw fault("config.json: " + e.getMessage(), "expected that of a LLaMA model");
+            throw fault("config.json: " + e.getMessage(), "expected that of a LLaMA model", e);
         }
     }
 
@@ -279,7 +279,7 @@ public final class HuggingFaceImport {
                 }
             }
         } catch (KernelException e) {
-            throw fault("tensor " + parameter.name() + "_scale is " + scale, "expected a scale that is positive, finite and not tiny");
+            throw fault("tensor " + parameter.name() + "_scale is " + scale, "expected a scale that is positive, finite and not tiny", e);
         }
     }
 
@@ -302,6 +302,10 @@ public final class HuggingFaceImport {
     }
 
     private ModelException fault(String what, String remedy) {
-        return new ModelException("model " + folder + ": " + what + "; " + remedy);
+        return fault(what, remedy, null);
+    }
+
+    private ModelException fault(String what, String remedy, Throwable cause) {
+        return new ModelException("model " + folder + ": " + what + "; " + remedy, cause);
     }
 }

@@ -11,6 +11,7 @@ import io.sterna.nn.Parameter;
 import io.sterna.nn.Requantizer;
 import io.sterna.nn.ScaleRule;
 import io.sterna.nn.Ternary;
+import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
@@ -201,6 +202,20 @@ public final class Model implements AutoCloseable {
 
     Kernels kernels() {
         return kernels;
+    }
+
+    /** Fills {@code to} (rows, K) with weights of a parameter (N, K), from row {@code row0} on, as floats. */
+    void decode(Parameter parameter, long row0, FloatMatrix to) {
+        switch (parameter) {
+            case Parameter.Packed packed -> kernels.decode(packed.weight(), to, row0, row0 + to.rows());
+            case Parameter.Plain plain -> {
+                for (long r = 0; r < to.rows(); r++) {
+                    for (long c = 0; c < to.cols(); c++) {
+                        to.set(r, c, plain.weight().get(row0 + r, c));
+                    }
+                }
+            }
+        }
     }
 
     /** An engine for a session. */

@@ -88,7 +88,7 @@ public final class ModelConverter {
             source.read(List.of(stored));
             requantizer.write(stored, to);
         } catch (KernelException e) {
-            throw new ModelException("model " + source.path() + ": tensor " + to.name() + ": " + e.getMessage());
+            throw new ModelException("model " + source.path() + ": tensor " + to.name() + ": " + e.getMessage(), e);
         }
     }
 }

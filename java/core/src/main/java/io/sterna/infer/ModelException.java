@@ -9,4 +9,8 @@ public final class ModelException extends IOException {
     ModelException(String message) {
         super(message);
     }
+
+    ModelException(String message, Throwable cause) {
+        super(message, cause);
+    }
 }
