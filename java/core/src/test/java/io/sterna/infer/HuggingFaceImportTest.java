@@ -44,7 +44,7 @@ class HuggingFaceImportTest {
         float[] before;
         try (Model model = Model.load(run)) {
             HuggingFaceExport.write(run, model, form, first);
-            before = logits(model);
+            before = TinyModel.logits(model);
         }
         HuggingFaceImport.read(first, TokenizerLoader.BPE, imported);
         try (Model model = Model.load(imported)) {
@@ -55,7 +55,7 @@ class HuggingFaceImportTest {
             }, model.method().kind());
             HuggingFaceExport.write(imported, model, form, second);
             if (form == Form.PACKED || settings.startsWith("method fp32") || settings.startsWith("method bf16")) {
-                assertArrayEquals(before, logits(model), "the same weights, the same logits");
+                assertArrayEquals(before, TinyModel.logits(model), "the same weights, the same logits");
             }
         }
         assertSameFiles(first, second);
@@ -285,15 +285,6 @@ class HuggingFaceImportTest {
     private static void assertMessage(Class<? extends Exception> type, String part, Path hf, Path out) {
         String message = assertThrows(type, () -> HuggingFaceImport.read(hf, TokenizerLoader.BPE, out)).getMessage();
         assertTrue(message.contains(part), message);
-    }
-
-    private static float[] logits(Model model) {
-        try (Session session = model.session(SessionOptions.of(model))) {
-            session.append(256, 1, 2, 3);
-            float[] logits = new float[model.config().vocab()];
-            session.logits(logits);
-            return logits;
-        }
     }
 
     private static Path train(String settings) throws IOException {

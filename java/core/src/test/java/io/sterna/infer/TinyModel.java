@@ -27,6 +27,16 @@ public final class TinyModel {
 
     private TinyModel() {}
 
+    /** The logits (vocab) behind a few tokens of a model of more than 256. */
+    static float[] logits(Model model) {
+        try (Session session = model.session(SessionOptions.of(model))) {
+            session.append(256, 1, 2, 3);
+            float[] logits = new float[model.config().vocab()];
+            session.logits(logits);
+            return logits;
+        }
+    }
+
     /** Trains one in {@code folder}, once; settings are words in pairs: a key, a value. */
     public static Path train(Path folder, String... settings) throws IOException {
         Path data = folder.resolve("data");
