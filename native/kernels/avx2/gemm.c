@@ -8,19 +8,6 @@
 #define GEMM_BLOCK_ROWS 240
 #define GEMM_STEPS 256
 
-INLINE vuint join_along(vfloat x, vfloat y) {
-    (void)y;
-    return (vuint)x;
-}
-
-INLINE vuint join_across(vfloat x, vfloat y) {
-    (void)y;
-    return (vuint)x;
-}
-
-static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, float *c,
-                           int64_t stride, int add);
-
 #include "kernels/template/gemm.h"
 #include "kernels/template/gemv.h"
 

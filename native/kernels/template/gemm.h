@@ -11,7 +11,7 @@
  * The same bytes for every cut into slices: how r is cut depends on its depth alone, a block's sum runs along
  * r in one order, and blocks are added to C in order. Which rows share a call changes none of these.
  *
- * The tier's file defines, before it includes this one:
+ * The tier's file defines, the macros and the joins before it includes this one:
  *   GEMM_DEPTH             reduction steps in a lane, 1 or 2
  *   GEMM_ROWS, GEMM_COLS   C rows and columns of a full microkernel call; columns a multiple of 16
  *   GEMM_BLOCK_ROWS        rows of an A block, a multiple of GEMM_ROWS
@@ -19,7 +19,7 @@
  *                          and columns of B stay in L1
  *   join_along(x, y)       lanes (vuint) of numbers (vfloat) that follow each other along r: x, then y
  *   join_across(x, y)      lanes of LANES columns: x at step r, y at step r + 1
- *                          (both take y = x when GEMM_DEPTH is 1; numbers that bf16 holds may go past them)
+ *                          (both are here when GEMM_DEPTH is 1; numbers that bf16 holds may go past them)
  *   multiply_lanes(a, b, steps, panels, c, stride, add)
  *                          c (GEMM_ROWS, 16 panels) = or += A B from packed blocks; may read lanes up to the
  *                          next multiple of 16 steps, which are zero
@@ -50,6 +50,22 @@ struct blocks {
     float c[BLOCK_ROWS * BLOCK_COLS]; /* sums of a C that is not f32 itself */
 };
 _Static_assert(sizeof(struct blocks) <= STERNA_SCRATCH_BYTES, "the blocks fit in scratch");
+
+static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, float *c,
+                           int64_t stride, int add);
+
+#if GEMM_DEPTH == 1
+/* A lane is one number, which y is again. */
+INLINE vuint join_along(vfloat x, vfloat y) {
+    (void)y;
+    return (vuint)x;
+}
+
+INLINE vuint join_across(vfloat x, vfloat y) {
+    (void)y;
+    return (vuint)x;
+}
+#endif
 
 static inline int64_t at_most(int64_t x, int64_t limit) {
     return x < limit ? x : limit;
