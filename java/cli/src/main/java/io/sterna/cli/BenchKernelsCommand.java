@@ -56,6 +56,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         int workers = threads.count();
+        List<KernelBench.Case> cases = cases();
         List<Map<String, Object>> rows = new ArrayList<>();
         Map<String, Map<String, Double>> ceilings = new LinkedHashMap<>();
         try (Slices slices = new Slices(workers)) {
@@ -64,7 +65,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
                 ceilings.put(tier.toString(), named(measured));
                 printCeilings(tier, workers, measured);
                 KernelBench bench = new KernelBench(tier, slices, seconds, measured);
-                for (KernelBench.Case c : cases()) {
+                for (KernelBench.Case c : cases) {
                     bench.run(c).forEach(row -> {
                         rows.add(row.toMap());
                         print(row.toString());

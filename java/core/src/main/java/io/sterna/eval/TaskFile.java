@@ -135,7 +135,7 @@ final class TaskFile {
     }
 
     private void addChoices(Map<String, Object> object) throws IOException {
-        String query = text(object, "query");
+        String query = Json.string(object, "query");
         List<Choice> choices = new ArrayList<>();
         for (String choice : texts(object, "choices")) {
             choices.add(choice(prompt(query), " " + choice, choice));
@@ -151,7 +151,7 @@ final class TaskFile {
     }
 
     private void addPartial(Map<String, Object> object) throws IOException {
-        String continuation = text(object, "continuation").strip();
+        String continuation = Json.string(object, "continuation").strip();
         List<Choice> choices = new ArrayList<>();
         for (String context : texts(object, "context_options")) {
             choices.add(choice(context, " " + continuation, continuation));
@@ -161,8 +161,8 @@ final class TaskFile {
 
     private void addRequest(Map<String, Object> object) throws IOException {
         Map<String, Object> request = Json.object(object, "request");
-        String context = text(request, "context");
-        String continuation = text(request, "continuation");
+        String context = Json.string(request, "context");
+        String continuation = Json.string(request, "continuation");
         if (context.equals(NO_QUESTION)) {
             return;
         }
@@ -202,10 +202,6 @@ final class TaskFile {
             throw fault("choices", "\"\"", "an answer must not be blank");
         }
         return new Choice(context, continuation, answer.getBytes(StandardCharsets.UTF_8).length);
-    }
-
-    private String text(Map<String, Object> object, String field) throws IOException {
-        return Json.string(object, field);
     }
 
     private List<String> texts(Map<String, Object> object, String field) throws IOException {
