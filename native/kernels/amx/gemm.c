@@ -25,9 +25,6 @@ INLINE vuint join_across(vfloat x, vfloat y) {
     return (vuint)_mm512_permutexvar_epi16((__m512i)turns, (__m512i)join_along(x, y));
 }
 
-static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, float *c,
-                           int64_t stride, int add);
-
 #include "kernels/template/gemm.h"
 #include "kernels/template/gemv.h"
 
