@@ -122,6 +122,17 @@ class CommandsTest {
     }
 
     @Test
+    void aContextThatMemoryDoesNotHoldIsRefused() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        Path config = folder.resolve("run/model/config.json");
+        Files.writeString(config, Files.readString(config).replace("\"seq-len\": 16", "\"seq-len\": 1048576"));
+        Path prompts = Files.writeString(folder.resolve("prompts.txt"), "int x\n");
+        Outcome refused = run(List.of("generate", "--model", folder.resolve("run").toString(), "--prompts", prompts.toString(), "--batch", "16384"));
+        assertEquals(2, refused.code);
+        assertTrue(refused.err.startsWith("sterna: context 1048576 of 16384 sequences: needs "), refused.err);
+    }
+
+    @Test
     void generationEndsWhenNobodyReadsIt() {
         assertEquals(0, run(train("run", "--steps", "6")).code);
         PrintStream before = System.out;

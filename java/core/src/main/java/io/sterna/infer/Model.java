@@ -172,7 +172,7 @@ public final class Model implements AutoCloseable {
     /**
      * A new, empty sequence.
      *
-     * @throws IllegalArgumentException for a context longer than the model's, or a number of threads that cannot be
+     * @throws IllegalArgumentException for a context longer than the model's or than memory holds, or a number of threads that cannot be
      * @throws IllegalStateException    when the model is closed
      */
     public Session session(SessionOptions options) {

@@ -5,9 +5,13 @@ import io.sterna.nn.Engine;
 import io.sterna.nn.LlamaDecoder;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.Workspace;
+import io.sterna.train.ProcessMemory;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.OptionalLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
 
@@ -35,6 +39,8 @@ public final class SessionGroup implements AutoCloseable {
     SessionGroup(Model model, SessionOptions options, int sequences) {
         this.model = model;
         this.context = options.context();
+        int pass = (int) Math.clamp((long) context * sequences, Math.max(1, sequences), Math.max(CHUNK, sequences));
+        var size = new LlamaDecoder.Size(sequences, context, options.cacheType(), pass);
         this.workspace = new Workspace();
         try {
             this.slices = new Slices(options.threads());
@@ -43,16 +49,34 @@ public final class SessionGroup implements AutoCloseable {
             throw e;
         }
         try {
-            Engine engine = model.engine(slices, workspace);
-            int pass = (int) Math.clamp((long) context * sequences, Math.max(1, sequences), Math.max(CHUNK, sequences));
-            var size = new LlamaDecoder.Size(sequences, context, options.cacheType(), pass);
-            this.decoder = new LlamaDecoder(model.llama().on(engine), engine, size, workspace);
+            requireMemory(size);
+            this.decoder = decoder(size, workspace);
             this.tokens = new int[sequences][context];
             this.fresh = new boolean[sequences];
         } catch (RuntimeException | Error e) {
             slices.close();
             workspace.close();
             throw e;
+        }
+    }
+
+    private LlamaDecoder decoder(LlamaDecoder.Size size, Workspace memory) {
+        Engine engine = model.engine(slices, memory);
+        return new LlamaDecoder(model.llama().on(engine), engine, size, memory);
+    }
+
+    /** Before it is taken: a context as long as some models allow can be more than the machine has. */
+    private void requireMemory(LlamaDecoder.Size size) {
+        try (Workspace plan = Workspace.planning()) {
+            decoder(size, plan);
+            long bytes = plan.bytes().values().stream().mapToLong(Long::longValue).sum();
+            OptionalLong available = ProcessMemory.available();
+            if (available.isPresent() && bytes > available.getAsLong()) {
+                throw new IllegalArgumentException("context %d of %d sequences: needs %,d bytes and %,d are available; lower one of them"
+                        .formatted(size.context(), size.sequences(), bytes, available.getAsLong()));
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 
