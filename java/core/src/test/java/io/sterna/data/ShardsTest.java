@@ -239,7 +239,7 @@ class ShardsTest {
         Files.write(train, flipped);
         Shards.open(shards, false).close();
         String message = assertThrows(ShardException.class, () -> Shards.open(shards, true)).getMessage();
-        assertTrue(message.contains("CRC-32C of the tokens is ") && message.contains("prepare the data again"), message);
+        assertTrue(message.contains("CRC-32C of the tokens is ") && message.contains("delete its folder"), message);
         for (int length : new int[] {0, 10, 64, good.length - 1}) {
             Files.write(train, Arrays.copyOf(good, length));
             message = assertThrows(ShardException.class, () -> Shards.open(shards, false)).getMessage();
