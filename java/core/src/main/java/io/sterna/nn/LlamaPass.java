@@ -105,11 +105,11 @@ public final class LlamaPass {
     }
 
     private Chunked<BlockInputs> chunked(BlockInputs x, Workspace.Section section) {
-        return new Chunked<>(x, ranges.chunks().stream().map(c -> x.rows(section, c.row0(), c.row1())).toList());
+        return Chunked.of(x, ranges, section, c -> x.rows(section, c.row0(), c.row1()));
     }
 
     private Chunked<BlockGradients> chunked(BlockGradients d, Workspace.Section section) {
-        return new Chunked<>(d, ranges.chunks().stream().map(c -> d.chunk(section, c)).toList());
+        return Chunked.of(d, ranges, section, c -> d.chunk(section, c));
     }
 
     private Layer layer(LlamaConfig config, Workspace.Section section) {
@@ -118,23 +118,27 @@ public final class LlamaPass {
         FloatMatrix lse = FloatMatrix.allocate(section, FloatType.F32, config.heads(), batch.tokens());
         var shape = new AttentionCall.Shape(batch.sequences(), batch.length(), 0, config.heads(), config.kvHeads(), config.headDim());
         return new Layer(
-                new Chunked<>(tape, ranges.chunks().stream().map(c -> tape.rows(section, c.row0(), c.row1())).toList()),
+                Chunked.of(tape, ranges, section, c -> tape.rows(section, c.row0(), c.row1())),
                 new AttentionCall(section, shape, tape.q(), tape.k(), tape.v(), tape.out(), lse, d.dout(), d.dq(), d.dk(), d.dv()));
     }
 
+    /** As chunks, none in a planning workspace. */
     private List<Group> groups(long size, Workspace.Section section) {
+        if (section.workspace().isPlanning()) {
+            return List.of();
+        }
         List<FloatMatrix> x = FloatMatrix.windows(section, residual.getLast().whole(), size);
         List<FloatMatrix> d = FloatMatrix.windows(section, dx.whole(), size);
         List<FloatMatrix> gains = FloatMatrix.windows(section, finalGains, 1);
         return IntStream.range(0, x.size())
-                .mapToObj(i -> new Group(x.get(i), d.get(i), targets.address() == 0 ? targets
-                        : targets.asSlice(i * size * Integer.BYTES, x.get(i).rows() * Integer.BYTES), gains.get(i)))
+                .mapToObj(i -> new Group(x.get(i), d.get(i),
+                        targets.asSlice(i * size * Integer.BYTES, x.get(i).rows() * Integer.BYTES), gains.get(i)))
                 .toList();
     }
 
     /** Whether the gradient of a parameter comes in several parts of the same rows. */
     public boolean addsUp(Parameter parameter) {
-        return parameter == model.head.parameter() && (groups.size() > 1 || parameter == model.embedding);
+        return parameter == model.head.parameter() && (finalGains.rows() > 1 || parameter == model.embedding);
     }
 
     // ------------------------------------------------------------ passes
