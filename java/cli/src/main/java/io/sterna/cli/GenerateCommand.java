@@ -96,6 +96,7 @@ final class GenerateCommand implements Callable<Integer> {
 
     /** Tokens generated. */
     private long generateMany(List<String> lines, BatchGenerator generator, GenerationOptions options) throws IOException {
+        check(generator, lines);
         Map<Integer, Integer> lineOf = new HashMap<>(); // of a place
         Map<Integer, Generation> finished = new HashMap<>(); // by line
         long tokens = 0;
@@ -103,7 +104,7 @@ final class GenerateCommand implements Callable<Integer> {
         int printed = 0;
         while (printed < lines.size()) {
             while (next < lines.size() && !generator.isFull()) {
-                lineOf.put(add(generator, lines, next, options), next);
+                lineOf.put(generator.add(lines.get(next), options, piece -> { }), next);
                 next++;
             }
             generator.step().forEach((place, generation) -> finished.put(lineOf.get(place), generation));
@@ -116,11 +117,14 @@ final class GenerateCommand implements Callable<Integer> {
         return tokens;
     }
 
-    private int add(BatchGenerator generator, List<String> lines, int line, GenerationOptions options) {
-        try {
-            return generator.add(lines.get(line), options, piece -> { });
-        } catch (ContextException e) {
-            throw new ConfigException(prompts + " line " + (line + 1) + ": " + e.getMessage(), e);
+    /** All before the first, so that a prompt too long does not end the work on others. */
+    private void check(BatchGenerator generator, List<String> lines) {
+        for (int line = 0; line < lines.size(); line++) {
+            try {
+                generator.check(lines.get(line));
+            } catch (ContextException e) {
+                throw new ConfigException(prompts + " line " + (line + 1) + ": " + e.getMessage(), e);
+            }
         }
     }
 

@@ -354,7 +354,7 @@ class CommandsTest {
     @CsvSource(delimiter = '|', value = {
         "train --hiden 3                    | 2 | Unknown options: '--hiden', '3'",
         "train --data d --hiden 3           | 2 | Unknown option: '--hiden'",
-        "train --hidden x                   | 2 | sterna: hidden is \"x\"; it takes N",
+        "train --hidden x                   | 2 | sterna: hidden is \"x\"; it takes a whole number up to 2147483647",
         "train --config nowhere.yaml        | 2 | sterna: config nowhere.yaml: no such file",
         "train --data nowhere.txt           | 1 | sterna: no such file or folder: nowhere.txt",
         "train --tokenizer nowhere.json     | 2 | sterna: tokenizer nowhere.json: no such file",

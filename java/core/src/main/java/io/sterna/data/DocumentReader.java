@@ -429,7 +429,7 @@ public final class DocumentReader implements AutoCloseable {
         }
         if (!options.replaceInvalid()) {
             throw new CorpusException(String.format(
-                    "%s is not UTF-8 at byte %d (0x%02X): convert it, or set replace-invalid to true",
+                    "%s is not UTF-8 at byte %d (0x%02X): convert it, or replace such bytes with --replace-invalid",
                     origin(), offset + bad - start, b[bad]));
         }
         bytes = new String(b, start, stop - start, StandardCharsets.UTF_8).getBytes(StandardCharsets.UTF_8);

@@ -61,9 +61,6 @@ public final class BatchGenerator {
         }
         long start = System.nanoTime();
         int[] tokens = prompt(prompt);
-        if (tokens.length > group.context()) {
-            throw ContextException.ofPrompt(tokens.length, 0, group.context());
-        }
         int[][] more = new int[places.length][0];
         more[place] = tokens;
         group.truncate(place, 0);
@@ -72,11 +69,23 @@ public final class BatchGenerator {
         return place;
     }
 
+    /**
+     * Checks a prompt before its turn comes.
+     *
+     * @throws ContextException when the context does not hold it
+     */
+    public void check(String prompt) {
+        prompt(prompt);
+    }
+
     private int[] prompt(String text) {
         byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
         Tokens tokens = new Tokens();
         tokens.add(tokenizer.endToken()); // documents begin behind the end of another one
         tokenizer.encoder(false).encode(utf8, 0, utf8.length, tokens);
+        if (tokens.size() > group.context()) {
+            throw ContextException.ofPrompt(tokens.size(), 0, group.context());
+        }
         return tokens.toArray();
     }
 

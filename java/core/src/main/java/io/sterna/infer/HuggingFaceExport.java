@@ -97,7 +97,23 @@ public final class HuggingFaceExport {
                 throw new ModelException("out " + out + ": holds files already; choose another folder");
             }
         }
-        new HuggingFaceExport(model, form).write(tokenizer, shardBytes, out);
+        try {
+            new HuggingFaceExport(model, form).write(tokenizer, shardBytes, out);
+        } catch (IOException | RuntimeException e) {
+            clear(out, e);
+            throw e;
+        }
+    }
+
+    /** Removes what a failed export has written to its folder, which was empty. */
+    private static void clear(Path out, Exception failure) {
+        try (var files = Files.list(out)) {
+            for (Path file : files.toList()) {
+                Files.delete(file);
+            }
+        } catch (IOException e) {
+            failure.addSuppressed(e);
+        }
     }
 
     private static void requirePackable(Path folder, Model model) throws ModelException {

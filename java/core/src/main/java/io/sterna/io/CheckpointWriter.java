@@ -74,7 +74,8 @@ public final class CheckpointWriter implements AutoCloseable {
     }
 
     private CheckpointException failed(IOException e) {
-        return new CheckpointException(file, "cannot be written (" + e.getMessage() + ")", REMEDY, e);
+        IOException reason = e.getCause() instanceof IOException system ? system : e;
+        return new CheckpointException(file, "cannot be written (" + reason.getMessage() + ")", REMEDY, reason);
     }
 
     @Override

@@ -18,8 +18,6 @@ public final class DurableFiles {
         try (PendingFile pending = new PendingFile(file)) {
             pending.write(0, ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8)));
             pending.commit();
-        } catch (IOException e) {
-            throw new IOException(file + ": cannot be written (" + e.getMessage() + "); free some space, or choose another folder", e);
         }
     }
 }

@@ -13,7 +13,7 @@ import java.nio.file.StandardOpenOption;
 /**
  * A file that is written under a temporary name beside its place: {@link #commit} syncs it and renames it, so that its
  * place holds either what was there before or the whole new file, also after a crash. {@link #close} without commit
- * removes what was written. Not thread-safe.
+ * removes what was written. An exception names the file; its cause is the system's. Not thread-safe.
  */
 final class PendingFile implements Closeable {
     private final Path file;
@@ -24,8 +24,12 @@ final class PendingFile implements Closeable {
     PendingFile(Path file) throws IOException {
         this.file = file;
         this.temporary = file.resolveSibling(file.getFileName() + ".tmp");
-        this.channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
-                StandardOpenOption.WRITE);
+        try {
+            this.channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
+                    StandardOpenOption.WRITE);
+        } catch (IOException e) {
+            throw failed(e);
+        }
     }
 
     /** Writes bytes {@code at} bytes from the file's start; what is left out reads as 0. */
@@ -41,18 +45,30 @@ final class PendingFile implements Closeable {
     /** Writes bytes {@code at} bytes from the file's start. */
     void write(long at, ByteBuffer bytes) throws IOException {
         long position = at;
-        while (bytes.hasRemaining()) {
-            position += channel.write(bytes, position);
+        try {
+            while (bytes.hasRemaining()) {
+                position += channel.write(bytes, position);
+            }
+        } catch (IOException e) {
+            throw failed(e);
         }
     }
 
     /** Ends the file and gives it its name. */
     void commit() throws IOException {
-        channel.force(true);
-        channel.close();
-        Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
-        committed = true;
-        syncFolder(file.toAbsolutePath().getParent());
+        try {
+            channel.force(true);
+            channel.close();
+            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
+            committed = true;
+            syncFolder(file.toAbsolutePath().getParent());
+        } catch (IOException e) {
+            throw failed(e);
+        }
+    }
+
+    private IOException failed(IOException e) {
+        return new IOException(file + ": cannot be written (" + e.getMessage() + "); free some space, or choose another folder", e);
     }
 
     /** Makes renames in a folder last; Windows syncs them by itself and refuses to open a folder. */

@@ -100,6 +100,13 @@ public final class Setting {
         return description.value();
     }
 
+    /** What a value must be, for those that cannot be converted. */
+    private String kind() {
+        Class<?> type = field.getType();
+        return type == Double.class ? "a finite number" : type == Integer.class ? "a whole number up to " + Integer.MAX_VALUE
+                : type == Long.class ? "a whole number" : form();
+    }
+
     public boolean isFlag() {
         return field.getType() == Boolean.class || field.getType() == boolean.class;
     }
@@ -122,7 +129,7 @@ public final class Setting {
         try {
             field.set(config, value == null ? null : convert(value));
         } catch (NumberFormatException | ClassCastException e) {
-            throw new ConfigException(key() + " is " + Json.brief(String.valueOf(value)) + "; it takes " + form(), e);
+            throw new ConfigException(key() + " is " + Json.brief(String.valueOf(value)) + "; it takes " + kind(), e);
         } catch (IllegalAccessException e) {
             throw new AssertionError("settings are public fields", e);
         }

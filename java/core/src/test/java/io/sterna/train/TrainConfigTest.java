@@ -25,10 +25,10 @@ class TrainConfigTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "hidden       | ten       | hidden is \"ten\"; it takes N",
-        "hidden       | 1.5       | hidden is \"1.5\"; it takes N",
-        "hidden       | 99999999999 | hidden is \"99999999999\"; it takes N",
-        "lr           | NaN       | lr is \"NaN\"; it takes X",
+        "hidden       | ten       | hidden is \"ten\"; it takes a whole number up to 2147483647",
+        "hidden       | 1.5       | hidden is \"1.5\"; it takes a whole number up to 2147483647",
+        "hidden       | 99999999999 | hidden is \"99999999999\"; it takes a whole number up to 2147483647",
+        "lr           | NaN       | lr is \"NaN\"; it takes a finite number",
         "recompute    | yes       | recompute is \"yes\"; it takes true|false",
         "preset       | 9m        | preset \"9m\": expected one of nano, 8m",
         "hidden       | 193       | hidden 193: must be a multiple of heads 6",
