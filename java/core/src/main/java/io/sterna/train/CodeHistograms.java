@@ -1,7 +1,6 @@
 package io.sterna.train;
 
 import io.sterna.kernel.Kernels;
-import io.sterna.nn.Parameter;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.PackedMatrix;
 import java.lang.foreign.Arena;
@@ -9,21 +8,18 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
-/** How often each code occurs in each packed layer. */
+/** How often each code occurs in each layer. */
 final class CodeHistograms {
     private static final int COUNTERS = 256;
 
     private CodeHistograms() {}
 
-    static List<Report.Histogram> of(List<Parameter> parameters, Kernels kernels) {
+    /** @param codes by name of the tensor */
+    static List<Report.Histogram> of(Map<String, PackedMatrix> codes, Kernels kernels) {
         List<Report.Histogram> histograms = new ArrayList<>();
-        for (Parameter parameter : parameters) {
-            if (parameter instanceof Parameter.Packed p) {
-                String layer = p.name().replace("model.layers.", "").replace("_proj.weight", "");
-                histograms.add(new Report.Histogram(layer, p.weight().grid().qn(), shares(p.weight(), kernels)));
-            }
-        }
+        codes.forEach((name, w) -> histograms.add(new Report.Histogram(name, w.grid().qn(), shares(w, kernels))));
         return histograms;
     }
 

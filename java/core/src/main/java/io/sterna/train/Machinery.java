@@ -20,7 +20,7 @@ import java.util.List;
  * The parts of a training in a workspace: built for real by {@link Trainer}, and in a planning workspace,
  * without kernels, threads and schedule, by {@link MemoryPlan}.
  */
-record Machinery(Llama model, LlamaPass pass, Updater updater, MemoryPlan plan) {
+record Machinery(Llama model, LlamaPass pass, Updater updater, TernaryFlips ternaryFlips, MemoryPlan plan) {
     static Machinery of(LlamaConfig config, Method method, OptimizerConfig optimizerConfig, TrainSettings settings,
                         Kernels kernels, Slices slices, int workers, Workspace workspace) {
         return of(config, method, optimizerConfig, null, settings, kernels, slices, workers, workspace);
@@ -38,7 +38,8 @@ record Machinery(Llama model, LlamaPass pass, Updater updater, MemoryPlan plan) 
         Optimizer optimizer = Optimizer.of(optimizerConfig, kernels, workspace, workers, tallest, widest);
         Updater updater = new Updater(engine, optimizer, settings, rates(schedule, optimizerConfig), parameters,
                 pass::addsUp, workspace, workers);
-        return new Machinery(model, pass, updater, MemoryPlan.of(model, pass, settings, optimizerConfig, workspace, workers));
+        TernaryFlips ternaryFlips = new TernaryFlips(engine, method, parameters, workspace);
+        return new Machinery(model, pass, updater, ternaryFlips, MemoryPlan.of(model, pass, settings, optimizerConfig, workspace, workers));
     }
 
     private static Updater.Rates rates(Schedule schedule, OptimizerConfig optimizer) {

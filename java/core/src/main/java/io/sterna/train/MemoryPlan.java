@@ -53,17 +53,6 @@ public record MemoryPlan(Map<MemoryKind, Long> bytes, Map<LayerKind, Long> param
                 notes(model, pass, optimizer, settings, bytes.get(MemoryKind.GRADIENT_BUFFERS)));
     }
 
-    /** Packed codes by kind of layer. */
-    static Map<LayerKind, Long> packedCodes(Llama model) {
-        Map<LayerKind, Long> codes = new EnumMap<>(LayerKind.class);
-        for (Parameter parameter : model.parameters()) {
-            if (parameter instanceof Parameter.Packed) {
-                codes.merge(parameter.kind(), parameter.size(), Long::sum);
-            }
-        }
-        return codes;
-    }
-
     private static double flopPerToken(LlamaConfig config, Map<LayerKind, Long> parameters) {
         double linear = 0;
         for (var entry : parameters.entrySet()) {

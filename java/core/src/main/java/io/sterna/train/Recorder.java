@@ -47,6 +47,7 @@ final class Recorder implements AutoCloseable {
         Map<String, Object> rates = new LinkedHashMap<>();
         report.flipRates().forEach((kind, rate) -> rates.put(kind.toString(), rate));
         record.put("flip_rates", rates);
+        record.put("flip_rates_by_layer", report.flipRatesByLayer());
         if (report.nonFinite()) {
             record.put("non_finite", true);
         }
@@ -74,8 +75,9 @@ final class Recorder implements AutoCloseable {
             if (field.getValue() instanceof Number n && !field.getKey().equals("step")) {
                 events.scalar("train/" + field.getKey(), step, now, n.doubleValue());
             } else if (field.getValue() instanceof Map<?, ?> map) {
+                String group = field.getKey().replace("flip_rates", "flip_rate");
                 for (Map.Entry<?, ?> item : map.entrySet()) {
-                    events.scalar("flip_rate/" + item.getKey(), step, now, ((Number) item.getValue()).doubleValue());
+                    events.scalar(group + "/" + item.getKey(), step, now, ((Number) item.getValue()).doubleValue());
                 }
             }
         }

@@ -3,9 +3,11 @@ package io.sterna.train;
 import io.sterna.io.DurableFiles;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeSet;
 
 /** {@code report.html}: a run on one page that needs nothing else; charts are inline SVG. */
@@ -22,10 +24,11 @@ final class Report {
             th{font-weight:600;color:#374151}pre{background:#f3f4f6;padding:1rem;border-radius:8px;overflow-x:auto;white-space:pre-wrap}
             .bar{fill:#2563eb}.histograms{display:grid;grid-template-columns:repeat(auto-fill,minmax(170px,1fr));gap:.5rem}
             .histograms figcaption{font-size:11px;font-weight:400}
+            path{fill:none;stroke-width:1}
             """;
 
-    /** The share of each code, Qn first, in one layer. */
-    record Histogram(String layer, int lowest, double[] shares) {}
+    /** The share of each code, Qn first, in the tensor of that name. */
+    record Histogram(String name, int lowest, double[] shares) {}
 
     private final StringBuilder html = new StringBuilder();
 
@@ -92,16 +95,40 @@ final class Report {
         chart(new Chart("Speed (tokens a second)").add("tokens/s", points(metrics, "tokens_per_second")));
         chart(new Chart("Memory (bytes)").add("resident", points(metrics, "rss_bytes")));
         html.append("</div>\n");
+        flipRatesByLayer(metrics);
+    }
+
+    private void flipRatesByLayer(List<Map<String, Object>> metrics) {
+        Set<String> names = new LinkedHashSet<>();
+        metrics.forEach(r -> names.addAll(rates(r, "flip_rates_by_layer").keySet()));
+        if (names.isEmpty()) {
+            return;
+        }
+        long[] steps = metrics.stream().mapToLong(r -> ((Number) r.get("step")).longValue()).toArray();
+        List<HeatMap.Row> rows = new ArrayList<>();
+        for (String name : names) {
+            double[] values = metrics.stream()
+                    .mapToDouble(r -> rates(r, "flip_rates_by_layer").get(name) instanceof Number n ? n.doubleValue() : Double.NaN)
+                    .toArray();
+            rows.add(new HeatMap.Row(layer(name), values));
+        }
+        html.append("<h2>Flip rate by layer</h2>\n");
+        html.append(new HeatMap("Share of codes a step, at the logged steps", steps, rows).toSvg());
+    }
+
+    /** The number of the block and the part in it, of the name of a tensor. */
+    private static String layer(String name) {
+        return name.replace("model.layers.", "").replace("_proj.weight", "");
     }
 
     private static Chart flipRates(List<Map<String, Object>> metrics) {
         TreeSet<String> kinds = new TreeSet<>();
-        metrics.forEach(r -> kinds.addAll(kinds(r).keySet()));
+        metrics.forEach(r -> kinds.addAll(rates(r, "flip_rates").keySet()));
         Chart chart = new Chart("Flip rate by kind of layer (share of codes a step)");
         for (String kind : kinds) {
             List<double[]> points = new ArrayList<>();
             for (Map<String, Object> r : metrics) {
-                if (kinds(r).get(kind) instanceof Number n) {
+                if (rates(r, "flip_rates").get(kind) instanceof Number n) {
                     points.add(new double[] {number(r.get("step")), n.doubleValue()});
                 }
             }
@@ -111,8 +138,8 @@ final class Report {
     }
 
     @SuppressWarnings("unchecked") // objects of JSON have strings as keys
-    private static Map<String, Object> kinds(Map<String, Object> record) {
-        return record.get("flip_rates") instanceof Map<?, ?> map ? (Map<String, Object>) map : Map.of();
+    private static Map<String, Object> rates(Map<String, Object> record, String key) {
+        return record.get(key) instanceof Map<?, ?> map ? (Map<String, Object>) map : Map.of();
     }
 
     private static List<double[]> points(List<Map<String, Object>> metrics, String key) {
@@ -150,7 +177,7 @@ final class Report {
             highest = Math.max(highest, share);
         }
         double width = 160.0 / h.shares.length;
-        html.append("<figure><figcaption>").append(Html.escape(h.layer)).append("</figcaption>");
+        html.append("<figure><figcaption>").append(Html.escape(layer(h.name))).append("</figcaption>");
         html.append("<svg viewBox=\"0 0 160 60\" role=\"img\">");
         for (int i = 0; i < h.shares.length; i++) {
             double height = highest == 0 ? 0 : 56 * h.shares[i] / highest;

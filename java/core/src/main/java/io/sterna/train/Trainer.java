@@ -3,18 +3,19 @@ package io.sterna.train;
 import io.sterna.kernel.KernelException;
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Slices;
-import io.sterna.nn.LayerKind;
 import io.sterna.nn.Llama;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.LlamaPass;
 import io.sterna.nn.Method;
+import io.sterna.nn.Parameter;
 import io.sterna.optim.OptimizerConfig;
 import io.sterna.optim.Schedule;
+import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -33,6 +34,7 @@ public final class Trainer implements AutoCloseable {
     private final Llama model;
     private final LlamaPass pass;
     private final Updater updater;
+    private final TernaryFlips ternaryFlips;
     private final MemoryPlan plan;
 
     /**
@@ -50,6 +52,7 @@ public final class Trainer implements AutoCloseable {
             this.model = parts.model();
             this.pass = parts.pass();
             this.updater = parts.updater();
+            this.ternaryFlips = parts.ternaryFlips();
             this.plan = parts.plan();
             model.initialize(settings.seed());
         } catch (RuntimeException | Error e) {
@@ -58,33 +61,47 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
+    /** A step without the flip rates of BitNet's codes: see {@link #step(long, MemorySegment, MemorySegment, boolean)}. */
+    public StepReport step(long step, MemorySegment inputs, MemorySegment targets) {
+        return step(step, inputs, targets, false);
+    }
+
     /**
      * One training step: forward, and a backward pass that updates the weights.
      *
      * @param step    counted from 1
      * @param inputs  int32 (accumulation * batch, seqLen): tokens
      * @param targets off-heap int32, as inputs: the token after each, or -1 for none
+     * @param countTernary whether to count the flips of the codes that BitNet makes of its floats, which takes
+     *                time: it ternarises all weights before and after the step; those of stored codes always count
      * @throws IllegalArgumentException when a segment is too small, a token is not in the vocabulary, or none
      *                                  has a target
      */
-    public StepReport step(long step, MemorySegment inputs, MemorySegment targets) {
+    public StepReport step(long step, MemorySegment inputs, MemorySegment targets, boolean countTernary) {
         long tokens = countTargets(inputs, targets, settings.accumulation());
         updater.begin(step);
         double loss = 0;
         try {
+            if (countTernary) {
+                ternaryFlips.begin();
+            }
             for (int i = 0; i < settings.accumulation(); i++) {
                 loss += pass.backward(microBatch(inputs, i), microBatch(targets, i), 1f / tokens, settings.seed(),
                         step * settings.accumulation() + i, updater);
                 if (!Double.isFinite(loss)) {
-                    return skipped(step, tokens);
+                    return skipped(step, tokens, countTernary);
                 }
             }
+            updater.finish();
+            long[] flips = updater.flips();
+            if (countTernary) {
+                ternaryFlips.count(flips);
+            }
+            return report(step, tokens, loss / tokens, flips, countTernary, !updater.finite());
         } catch (KernelException e) {
             nanOr(e);
-            return skipped(step, tokens);
+            return skipped(step, tokens, countTernary);
         }
-        updater.finish();
-        return report(step, tokens, loss / tokens, !updater.finite());
     }
 
     /**
@@ -110,23 +127,20 @@ public final class Trainer implements AutoCloseable {
         return Double.NaN;
     }
 
-    private StepReport skipped(long step, long tokens) {
+    private StepReport skipped(long step, long tokens, boolean countTernary) {
         updater.discard();
-        return report(step, tokens, Double.NaN, true);
+        return report(step, tokens, Double.NaN, updater.flips(), countTernary, true);
     }
 
-    private StepReport report(long step, long tokens, double loss, boolean nonFinite) {
-        Map<LayerKind, Double> rates = new EnumMap<>(LayerKind.class);
-        long flips = 0;
-        long codes = 0;
-        for (var entry : MemoryPlan.packedCodes(model).entrySet()) {
-            long changed = updater.flips().getOrDefault(entry.getKey(), 0L);
-            rates.put(entry.getKey(), (double) changed / entry.getValue());
-            flips += changed;
-            codes += entry.getValue();
+    private StepReport report(long step, long tokens, double loss, long[] flips, boolean countTernary, boolean nonFinite) {
+        List<Parameter> counted = new ArrayList<>(model.parameters());
+        counted.removeIf(p -> !(p instanceof Parameter.Packed));
+        if (countTernary) {
+            counted.addAll(ternaryFlips.parameters());
         }
-        double flipRate = codes == 0 ? 0 : (double) flips / codes;
-        return new StepReport(step, tokens, loss, schedule.rate(step), updater.gradientNorm(), flipRate, rates, nonFinite);
+        FlipRates rates = FlipRates.of(counted, flips);
+        return new StepReport(step, tokens, loss, schedule.rate(step), updater.gradientNorm(), rates.total(), rates.byKind(),
+                rates.byLayer(), nonFinite);
     }
 
     private MemorySegment microBatch(MemorySegment all, int index) {
@@ -167,6 +181,26 @@ public final class Trainer implements AutoCloseable {
             NamedTensor.ofState(slot.parameter(), slot.state(), tensors);
         }
         return tensors;
+    }
+
+    /**
+     * The codes of the model's layers, by name of the tensor: those stored, or those that BitNet makes of its floats;
+     * floats that are not finite have none.
+     */
+    Map<String, PackedMatrix> codes() {
+        Map<String, PackedMatrix> codes = new LinkedHashMap<>();
+        for (Parameter parameter : model.parameters()) {
+            if (parameter instanceof Parameter.Packed packed) {
+                codes.put(packed.name(), packed.weight());
+            }
+        }
+        try {
+            ternaryFlips.begin();
+            codes.putAll(ternaryFlips.codes());
+        } catch (KernelException e) {
+            nanOr(e);
+        }
+        return codes;
     }
 
     /** The model: its parameters are for reading while no step runs. */

@@ -277,7 +277,7 @@ public final class TrainingRun implements AutoCloseable {
             while (step < end && !stopped) {
                 StepReport report = step(inputs, targets, recorder);
                 OptionalDouble devLoss = evaluate();
-                if (devLoss.isPresent() || step % config.logEvery == 0 || step == 1 || step == config.steps) {
+                if (logged(step)) {
                     recorder.record(report, tokens, devLoss);
                 }
                 if (config.checkpointEvery > 0 && step % config.checkpointEvery == 0 && step < end) {
@@ -289,10 +289,14 @@ public final class TrainingRun implements AutoCloseable {
         }
     }
 
+    private boolean logged(long number) {
+        return evaluated(number) || number % config.logEvery == 0 || number == 1 || number == config.steps;
+    }
+
     private StepReport step(MemorySegment inputs, MemorySegment targets, Recorder recorder) throws IOException {
         long start = System.nanoTime();
         batches.fill(step, inputs, targets); // batches count from 0
-        StepReport report = trainer.step(step + 1, inputs, targets);
+        StepReport report = trainer.step(step + 1, inputs, targets, logged(step + 1));
         long nanos = System.nanoTime() - start;
         step++;
         tokens += report.tokens();
@@ -307,9 +311,13 @@ public final class TrainingRun implements AutoCloseable {
         return report;
     }
 
+    private boolean evaluated(long number) {
+        boolean due = number == config.steps || config.evalEvery > 0 && number % config.evalEvery == 0;
+        return due && heldOut.isPresent();
+    }
+
     private OptionalDouble evaluate() {
-        boolean due = step == config.steps || config.evalEvery > 0 && step % config.evalEvery == 0;
-        if (!due || heldOut.isEmpty()) {
+        if (!evaluated(step)) {
             return OptionalDouble.empty();
         }
         double loss = heldOut.get().of(trainer);
@@ -358,7 +366,7 @@ public final class TrainingRun implements AutoCloseable {
 
     private void writeReport(Map<String, Object> summary, List<Map<String, Object>> metrics, List<String> samples)
             throws IOException {
-        List<Report.Histogram> histograms = CodeHistograms.of(trainer.model().parameters(), kernels);
+        List<Report.Histogram> histograms = CodeHistograms.of(trainer.codes(), kernels);
         Report.write(folder, summary, config.toMap(), metrics, histograms, samples);
     }
 

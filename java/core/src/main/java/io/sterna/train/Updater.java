@@ -17,9 +17,7 @@ import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Predicate;
 import java.util.function.ToDoubleFunction;
@@ -35,15 +33,14 @@ import java.util.function.ToDoubleFunction;
  * buffer, with Adafactor; the head with a clip by tensor, since its rows may come in chunks.
  */
 final class Updater implements GradientSink {
-    /** Counters of a worker, one for each kind of layer, on cache lines of their own. */
-    private static final long COUNTERS = Math.ceilDiv((long) LayerKind.values().length * Long.BYTES, Workspace.ALIGNMENT) * Workspace.ALIGNMENT;
-
     private final Engine engine;
     private final Optimizer optimizer;
     private final TrainSettings settings;
     private final Rates rates;
     private final List<Slot> slots = new ArrayList<>();
     private final boolean deferred;
+    /** Counters of a worker, one for each parameter, on cache lines of their own. */
+    private final long counterBytes;
     private final MemorySegment flips;
     private final AtomicBoolean finite = new AtomicBoolean();
     private long step;
@@ -103,7 +100,8 @@ final class Updater implements GradientSink {
         this.rates = rates;
         this.deferred = settings.accumulation() > 1 || settings.clip().kind() == Clip.Kind.GLOBAL;
         Workspace.Section scratch = workspace.section(MemoryKind.SCRATCH);
-        this.flips = scratch.allocate(workers * COUNTERS);
+        this.counterBytes = Math.ceilDiv(parameters.size() * (long) Long.BYTES, Workspace.ALIGNMENT) * Workspace.ALIGNMENT;
+        this.flips = scratch.allocate(workers * counterBytes);
         Buffers buffers = new Buffers(workspace.section(MemoryKind.GRADIENT_BUFFERS), parameters, addsUp);
         for (Parameter p : parameters) {
             State state = optimizer.allocate(workspace.section(MemoryKind.OPTIMIZER_STATE), p.rows(), p.cols());
@@ -249,15 +247,13 @@ final class Updater implements GradientSink {
         return finite.get();
     }
 
-    /** Codes that changed in the step, by kind of layer. */
-    Map<LayerKind, Long> flips() {
-        Map<LayerKind, Long> sums = new EnumMap<>(LayerKind.class);
-        for (LayerKind kind : LayerKind.values()) {
-            long sum = 0;
-            for (long worker = 0; worker < flips.byteSize() / COUNTERS; worker++) {
-                sum += flips.get(ValueLayout.JAVA_LONG, worker * COUNTERS + kind.ordinal() * (long) Long.BYTES);
+    /** Packed codes that changed in the step, by the id of the parameter. */
+    long[] flips() {
+        long[] sums = new long[slots.size()];
+        for (long worker = 0; worker < flips.byteSize() / counterBytes; worker++) {
+            for (int id = 0; id < sums.length; id++) {
+                sums[id] += flips.get(ValueLayout.JAVA_LONG, worker * counterBytes + id * (long) Long.BYTES);
             }
-            sums.put(kind, sum);
         }
         return sums;
     }
@@ -340,7 +336,7 @@ final class Updater implements GradientSink {
         MemorySegment squares = slot.squares(r0, r1);
         return switch (slot.parameter()) {
             case Parameter.Packed packed -> optimizer.update(slot.state(), tile, squares, packed.weight(), keep,
-                    key(slot), rounding, flips(worker, slot.kind()), r0, r1);
+                    key(slot), rounding, flips(worker, packed), r0, r1);
             case Parameter.Plain plain -> optimizer.delta(slot.state(), tile, squares, r0, r1)
                     && engine.kernels().updateFloat(plain.weight(), tile, keep, key(slot), rounding, r0, r1);
         };
@@ -350,7 +346,7 @@ final class Updater implements GradientSink {
         return Kernels.key(settings.seed(), slot.parameter().id(), step);
     }
 
-    private MemorySegment flips(Worker worker, LayerKind kind) {
-        return flips.asSlice(worker.index() * COUNTERS + kind.ordinal() * (long) Long.BYTES, Long.BYTES);
+    private MemorySegment flips(Worker worker, Parameter parameter) {
+        return flips.asSlice(worker.index() * counterBytes + parameter.id() * (long) Long.BYTES, Long.BYTES);
     }
 }

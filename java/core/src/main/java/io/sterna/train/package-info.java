@@ -6,7 +6,8 @@
  * <pre>
  * config.yaml         the resolved configuration
  * metrics.jsonl       an object for each logged step: step, tokens, loss, lr, grad_norm, flip_rate, flip_rates by
- *                     kind of layer, dev_loss where evaluated; tokens_per_second, rss_bytes, wall_seconds
+ *                     kind of layer, flip_rates_by_layer by tensor, dev_loss where evaluated; tokens_per_second,
+ *                     rss_bytes, wall_seconds
  * events.out.tfevents the same for TensorBoard, a file for each process of the run
  * checkpoints/        step-00000200.sterna and so on: the last few, from which the run can go on
  * model/              final weights, configuration, tokenizer

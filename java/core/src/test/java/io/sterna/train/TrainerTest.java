@@ -25,9 +25,11 @@ import io.sterna.tensor.Scaling;
 import io.sterna.tensor.StateType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -267,11 +269,80 @@ class TrainerTest {
             Map<String, byte[]> before = codes(trainer);
             StepReport report = trainer.step(1, training.inputs(1), training.targets(1));
             Map<String, byte[]> after = codes(trainer);
-            long changed = before.keySet().stream().mapToLong(name -> changedTrits(before.get(name), after.get(name))).sum();
-            long codes = MemoryPlan.packedCodes(trainer.model()).values().stream().mapToLong(Long::longValue).sum();
-            assertTrue(changed > 0);
-            assertEquals((double) changed / codes, report.flipRate(), 1e-12);
-            assertEquals(7, report.flipRates().size());
+            Map<String, Long> changed = new HashMap<>();
+            before.forEach((name, codes) -> changed.put(name, changedTrits(codes, after.get(name))));
+            assertFlips(changed, trainer.model().parameters(), report);
+        }
+    }
+
+    /** The rates of a report against the codes that changed, by name of the tensor. */
+    private static void assertFlips(Map<String, Long> changed, List<Parameter> parameters, StepReport report) {
+        List<Parameter> layers = parameters.stream().filter(p -> p.kind().linear()).toList();
+        assertEquals(layers.stream().map(Parameter::name).toList(), List.copyOf(report.flipRatesByLayer().keySet()));
+        long flips = 0;
+        for (Parameter p : layers) {
+            long expected = changed.get(p.name());
+            assertTrue(expected > 0, p.name());
+            assertEquals((double) expected / p.size(), report.flipRatesByLayer().get(p.name()), 1e-12, p.name());
+            flips += expected;
+        }
+        assertEquals((double) flips / layers.stream().mapToLong(Parameter::size).sum(), report.flipRate(), 1e-12);
+        for (LayerKind kind : LayerKind.values()) {
+            List<Parameter> same = layers.stream().filter(p -> p.kind() == kind).toList();
+            assertEquals(!same.isEmpty(), report.flipRates().containsKey(kind));
+            if (!same.isEmpty()) {
+                long ofKind = same.stream().mapToLong(p -> changed.get(p.name())).sum();
+                assertEquals((double) ofKind / same.stream().mapToLong(Parameter::size).sum(), report.flipRates().get(kind), 1e-12);
+            }
+        }
+    }
+
+    @Test
+    void flipRatesOfBitNetAreSharesOfItsTernaryCodes() {
+        Trainings training = Trainings.of(Method.bitnet());
+        StepReport[] reports = new StepReport[2];
+        for (int threads = 1; threads <= 2; threads++) {
+            try (Slices slices = new Slices(threads); Trainer trainer = training.start(slices)) {
+                StepReport uncounted = trainer.step(1, training.inputs(1), training.targets(1));
+                assertEquals(0, uncounted.flipRate());
+                assertTrue(uncounted.flipRatesByLayer().isEmpty() && uncounted.flipRates().isEmpty());
+                Map<String, int[]> before = ternarised(trainer);
+                StepReport report = trainer.step(2, training.inputs(2), training.targets(2), true);
+                Map<String, int[]> after = ternarised(trainer);
+                Map<String, Long> changed = new HashMap<>();
+                before.forEach((name, codes) -> changed.put(name,
+                        IntStream.range(0, codes.length).filter(i -> codes[i] != after.get(name)[i]).count()));
+                assertFlips(changed, trainer.model().parameters(), report);
+                reports[threads - 1] = report;
+            }
+        }
+        assertEquals(reports[0], reports[1]);
+        assertNotEquals(0, reports[0].flipRate());
+    }
+
+    /** clip(round(w / mean|w|), -1, 1) of every linear layer, by name. */
+    private static Map<String, int[]> ternarised(Trainer trainer) {
+        Map<String, int[]> codes = new HashMap<>();
+        for (Parameter p : trainer.model().parameters()) {
+            if (p instanceof Parameter.Plain plain && p.kind().linear()) {
+                float[] w = plain.weight().data().toArray(ValueLayout.JAVA_FLOAT);
+                double mean = IntStream.range(0, w.length).mapToDouble(i -> Math.abs(w[i])).average().orElseThrow();
+                codes.put(p.name(), IntStream.range(0, w.length).map(i -> (int) Math.clamp(Math.rint(w[i] / mean), -1, 1)).toArray());
+            }
+        }
+        return codes;
+    }
+
+    @Test
+    void countingTernaryFlipsChangesNothing() {
+        for (Method method : List.of(Method.bitnet(), Method.dqtTernaryForward())) {
+            Trainings training = Trainings.of(method);
+            try (Slices slices = new Slices(2); Trainer trainer = training.start(slices)) {
+                for (int step = 1; step <= 3; step++) {
+                    trainer.step(step, training.inputs(step), training.targets(step), true);
+                }
+                assertEquals(training.hash(3, 2), Trainings.hash(trainer));
+            }
         }
     }
 

@@ -69,10 +69,36 @@ class TrainingRunTest {
         for (String key : List.of("tokens", "loss", "lr", "grad_norm", "flip_rate", "flip_rates", "tokens_per_second")) {
             assertTrue(metrics.getFirst().get(key) != null, key);
         }
-        assertTrue(Files.readString(run.resolve("report.html")).contains("<svg"));
+        assertReportShowsLayers(run);
         assertEquals(2, new io.sterna.io.CheckpointFolder(run.resolve("checkpoints")).list().size(), "the last two are kept");
         assertTrue(ModelFolder.open(run).model().hidden() == 32);
         assertTrue(Files.readString(run.resolve("config.yaml")).contains("steps: 12\n"));
+    }
+
+    @Test
+    void aRunOfBitNetRecordsItsTernaryCodes() throws IOException {
+        run(config("bitnet").set("method", "bitnet"), TrainListener.NONE);
+        assertReportShowsLayers(folder.resolve("bitnet"));
+    }
+
+    /** A row of the heat map and a histogram for each layer, and rates for each logged step. */
+    private static void assertReportShowsLayers(Path run) throws IOException {
+        String report = Files.readString(run.resolve("report.html"));
+        String flips = report.substring(report.indexOf("<h2>Flip rate by layer"), report.indexOf("<h2>Codes by layer"));
+        String codes = report.substring(report.indexOf("<h2>Codes by layer"), report.indexOf("<h2>Configuration"));
+        List<Map<String, Object>> metrics = MetricsFile.read(run.resolve("metrics.jsonl"));
+        Map<String, Object> rates = Json.asObject(metrics.getFirst().get("flip_rates_by_layer"), "rates");
+        assertTrue(rates.values().stream().anyMatch(rate -> ((Number) rate).doubleValue() > 0), rates.toString());
+        for (int block = 0; block < ModelFolder.open(run).model().layers(); block++) {
+            for (String layer : List.of("self_attn.q", "self_attn.k", "self_attn.v", "self_attn.o", "mlp.gate", "mlp.up", "mlp.down")) {
+                String name = block + "." + layer;
+                assertTrue(flips.contains(">" + name + "</text>"), name);
+                assertTrue(codes.contains("<figcaption>" + name + "</figcaption>"), name);
+                for (Map<String, Object> record : metrics) {
+                    assertTrue(Json.asObject(record.get("flip_rates_by_layer"), "rates").containsKey("model.layers." + name + "_proj.weight"));
+                }
+            }
+        }
     }
 
     @ParameterizedTest
