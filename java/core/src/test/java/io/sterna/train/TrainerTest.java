@@ -271,28 +271,28 @@ class TrainerTest {
             Map<String, byte[]> after = codes(trainer);
             Map<String, Long> changed = new HashMap<>();
             before.forEach((name, codes) -> changed.put(name, changedTrits(codes, after.get(name))));
-            assertFlips(changed, trainer.model().parameters(), report);
+            assertFlips(changed, trainer.model().parameters(), report, 1e-6);
         }
     }
 
-    /** The rates of a report against the codes that changed, by name of the tensor. */
-    private static void assertFlips(Map<String, Long> changed, List<Parameter> parameters, StepReport report) {
+    /** The rates of a report against the codes that changed, by name of the tensor; some codes of each may differ. */
+    private static void assertFlips(Map<String, Long> changed, List<Parameter> parameters, StepReport report, double codes) {
         List<Parameter> layers = parameters.stream().filter(p -> p.kind().linear()).toList();
         assertEquals(layers.stream().map(Parameter::name).toList(), List.copyOf(report.flipRatesByLayer().keySet()));
         long flips = 0;
         for (Parameter p : layers) {
             long expected = changed.get(p.name());
             assertTrue(expected > 0, p.name());
-            assertEquals((double) expected / p.size(), report.flipRatesByLayer().get(p.name()), 1e-12, p.name());
+            assertEquals(expected, report.flipRatesByLayer().get(p.name()) * p.size(), codes, p.name());
             flips += expected;
         }
-        assertEquals((double) flips / layers.stream().mapToLong(Parameter::size).sum(), report.flipRate(), 1e-12);
+        assertEquals(flips, report.flipRate() * layers.stream().mapToLong(Parameter::size).sum(), codes);
         for (LayerKind kind : LayerKind.values()) {
             List<Parameter> same = layers.stream().filter(p -> p.kind() == kind).toList();
             assertEquals(!same.isEmpty(), report.flipRates().containsKey(kind));
             if (!same.isEmpty()) {
                 long ofKind = same.stream().mapToLong(p -> changed.get(p.name())).sum();
-                assertEquals((double) ofKind / same.stream().mapToLong(Parameter::size).sum(), report.flipRates().get(kind), 1e-12);
+                assertEquals(ofKind, report.flipRates().get(kind) * same.stream().mapToLong(Parameter::size).sum(), codes);
             }
         }
     }
@@ -312,7 +312,7 @@ class TrainerTest {
                 Map<String, Long> changed = new HashMap<>();
                 before.forEach((name, codes) -> changed.put(name,
                         IntStream.range(0, codes.length).filter(i -> codes[i] != after.get(name)[i]).count()));
-                assertFlips(changed, trainer.model().parameters(), report);
+                assertFlips(changed, trainer.model().parameters(), report, 2); // ties of the division may round otherwise
                 reports[threads - 1] = report;
             }
         }
