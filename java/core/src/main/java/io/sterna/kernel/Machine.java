@@ -15,7 +15,7 @@ public final class Machine {
     private static final double PROBE_SECONDS = 0.02;
     /** Bytes a thread reads or updates for the memory ceilings: two threads together exceed any cache of today. */
     public static final long PROBE_BYTES = 256L << 20;
-    private static final int REPEATS = 5;
+    private static final int REPEATS = 20;
 
     /** Ceilings that {@link #ceiling} measures. */
     public enum Probe {

@@ -13,8 +13,8 @@ import io.sterna.tensor.Workspace;
  * a parameter that stays in the cache while a gradient becomes an update.
  */
 public final class Engine {
-    /** Floats of a tile, unless {@link #MIN_TILE_ROWS} rows need more: half a megabyte, within an L2 cache. */
-    private static final long TILE = 1 << 17;
+    /** Floats of a tile, unless {@link #MIN_TILE_ROWS} rows need more: a megabyte, within an L2 cache. */
+    private static final long TILE = 1 << 18;
     private static final long MIN_TILE_ROWS = 16;
     /** A parameter is cut into at least this many tiles, so that those of a block keep several workers busy. */
     private static final long MIN_TILES = 3;
