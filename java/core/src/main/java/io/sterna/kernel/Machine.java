@@ -15,7 +15,8 @@ public final class Machine {
     private static final double PROBE_SECONDS = 0.02;
     /** Bytes a thread reads or updates for the memory ceilings: two threads together exceed any cache of today. */
     public static final long PROBE_BYTES = 256L << 20;
-    private static final int REPEATS = 20;
+    /** Repeated for so long: an OS may take its time to give each thread a core of its own. */
+    private static final double MEASURE_SECONDS = 1;
 
     /** Ceilings that {@link #ceiling} measures. */
     public enum Probe {
@@ -99,7 +100,7 @@ public final class Machine {
     private static double best(Tier tier, Probe probe, Slices slices, MemorySegment[] buffers, long rounds) {
         double[] work = new double[buffers.length];
         double best = 0;
-        for (int repeat = 0; repeat < REPEATS; repeat++) {
+        for (double total = 0; total < MEASURE_SECONDS; ) {
             long start = System.nanoTime();
             slices.run(buffers.length, (i, worker) ->
                     work[(int) i] = probe(tier, probe, buffers[(int) i], rounds).orElseThrow());
@@ -109,6 +110,7 @@ public final class Machine {
                 sum += w;
             }
             best = Math.max(best, sum / seconds);
+            total += seconds;
         }
         return best;
     }
