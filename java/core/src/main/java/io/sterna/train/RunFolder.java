@@ -43,7 +43,7 @@ public final class RunFolder {
     /** Refuses a folder that holds something; null is none. */
     static void checkFree(String out) throws IOException {
         if (out != null && isTaken(Path.of(out))) {
-            String resume = Files.exists(Path.of(out).resolve("config.yaml")) ? ", or go on with --resume " + out : "";
+            String resume = Files.exists(new RunFolder(Path.of(out)).config()) ? ", or go on with --resume " + out : "";
             throw new ConfigException("out " + out + ": holds files already; choose another folder" + resume);
         }
     }
