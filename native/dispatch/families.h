@@ -40,6 +40,8 @@ void sterna_amx_attention(sterna_table *t);
 void sterna_reference_gemm(sterna_table *t);
 void sterna_avx2_gemm(sterna_table *t);
 void sterna_avx512_gemm(sterna_table *t);
+void sterna_avx2_int16(sterna_table *t);
+void sterna_avx512vnni_int16(sterna_table *t);
 void sterna_amx_gemm(sterna_table *t);
 void sterna_reference_gradient(sterna_table *t);
 void sterna_reference_linear(sterna_table *t);

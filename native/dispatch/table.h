@@ -54,6 +54,9 @@ typedef struct sterna_table {
     /* float products */
     int32_t (*input_gradient)(const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch);
     int32_t (*weight_gradient)(const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1, void *scratch);
+    /* the same where dy may be rounded to 16-bit fixed point */
+    int32_t (*input_gradient_int16)(const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch);
+    int32_t (*weight_gradient_int16)(const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1, void *scratch);
     int32_t (*gemm)(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags, int64_t row0, int64_t row1, void *scratch);
 
     /* int8 gradients */

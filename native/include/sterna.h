@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a prototype, a constant, a struct or a meaning below changes. */
-#define STERNA_ABI_VERSION 3
+#define STERNA_ABI_VERSION 4
 
 /* ---------------------------------------------------------------- status */
 
@@ -300,23 +300,28 @@ STERNA_API int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const 
                                  const sterna_matrix *y, int32_t accumulate, int64_t row0, int64_t row1,
                                  void *scratch);
 
-/* FLOAT. dx(t, k) = sum_n dy(t, n) code(n, k) scale for tokens row0...row1-1; adds when accumulate is 1.
- * Tiers with a bf16 matrix unit round dy * scale to bf16; sums are f32. */
-STERNA_API int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const sterna_packed *w,
-                                         const sterna_matrix *dx, int32_t accumulate, int64_t row0,
-                                         int64_t row1, void *scratch);
-
-/* FLOAT. dw(n - row0, k) = sum_t dy(t, n) q(t, k) q.scales[t] for output rows row0...row1-1; dw is F32 and
- * its first row is row0; adds when accumulate is 1. */
-STERNA_API int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const sterna_quantized *q,
-                                          const sterna_matrix *dw, int32_t accumulate, int64_t row0,
-                                          int64_t row1, void *scratch);
-
-/* FLOAT. c = op(a) op(b) for rows row0...row1-1 of c (M, N). a, b, c F32 or BF16. */
-#define STERNA_ACCUMULATE 1  /* add to c */
+/* Flags of the products below. */
+#define STERNA_ACCUMULATE 1  /* add to the result */
 #define STERNA_TRANSPOSE_A 2 /* a is stored (K, M) */
 #define STERNA_TRANSPOSE_B 4 /* b is stored (N, K) */
 #define STERNA_ALLOW_BF16 8  /* operands may be rounded to bf16 where the tier has a bf16 matrix unit */
+/* dy may be rounded to 16-bit fixed point where the tier multiplies that faster than f32: what a result sums, dy times
+ * the scale it meets there, in runs of at most 512, to the nearest of 32,767 steps up to the run's largest magnitude. */
+#define STERNA_ALLOW_INT16 16
+
+/* FLOAT. dx(t, k) = sum_n dy(t, n) code(n, k) scale for tokens row0...row1-1. Flags: ACCUMULATE, ALLOW_INT16.
+ * Tiers with a bf16 matrix unit round dy * scale to bf16; sums are f32. */
+STERNA_API int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const sterna_packed *w,
+                                         const sterna_matrix *dx, int32_t flags, int64_t row0,
+                                         int64_t row1, void *scratch);
+
+/* FLOAT. dw(n - row0, k) = sum_t dy(t, n) q(t, k) q.scales[t] for output rows row0...row1-1; dw is F32 and
+ * its first row is row0. Flags as above. */
+STERNA_API int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const sterna_quantized *q,
+                                          const sterna_matrix *dw, int32_t flags, int64_t row0,
+                                          int64_t row1, void *scratch);
+
+/* FLOAT. c = op(a) op(b) for rows row0...row1-1 of c (M, N). a, b, c F32 or BF16. Flags: all but ALLOW_INT16. */
 STERNA_API int32_t sterna_gemm(int32_t tier, const sterna_matrix *a, const sterna_matrix *b,
                                const sterna_matrix *c, int32_t flags, int64_t row0, int64_t row1,
                                void *scratch);
@@ -484,10 +489,11 @@ STERNA_API int32_t sterna_adafactor(int32_t tier, const sterna_adafactor_step *s
 /* What one thread reaches with nothing in its way: the yardstick of the benches. Runs `rounds` rounds
  * and writes what was done to *work: operations (a multiply-add counts as two) or bytes moved. */
 #define STERNA_PROBE_INT8 0   /* the tier's widest int8 multiply-add, operands in registers */
-#define STERNA_PROBE_BF16 1   /* bf16 multiply-add; NONE of a tier gives BAD_TYPE */
-#define STERNA_PROBE_F32 2    /* f32 fused multiply-add */
-#define STERNA_PROBE_READ 3   /* reads buffer (bytes) once a round */
-#define STERNA_PROBE_UPDATE 4 /* reads and writes back buffer (bytes) once a round: 2 * bytes moved */
+#define STERNA_PROBE_INT16 1  /* int16 multiply-add in vectors; NONE of a tier gives BAD_TYPE */
+#define STERNA_PROBE_BF16 2   /* bf16 multiply-add, likewise */
+#define STERNA_PROBE_F32 3    /* f32 fused multiply-add */
+#define STERNA_PROBE_READ 4   /* reads buffer (bytes) once a round */
+#define STERNA_PROBE_UPDATE 5 /* reads and writes back buffer (bytes) once a round: 2 * bytes moved */
 STERNA_API int32_t sterna_probe(int32_t tier, int32_t probe, void *buffer, int64_t bytes, int64_t rounds,
                                 double *work);
 

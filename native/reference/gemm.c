@@ -86,5 +86,7 @@ static int32_t gemm(const sterna_matrix *a, const sterna_matrix *b, const sterna
 void sterna_reference_gemm(sterna_table *t) {
     t->input_gradient = input_gradient;
     t->weight_gradient = weight_gradient;
+    t->input_gradient_int16 = input_gradient;
+    t->weight_gradient_int16 = weight_gradient;
     t->gemm = gemm;
 }

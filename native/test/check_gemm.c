@@ -3,9 +3,10 @@
  *
  *     (K + 8) 2^-24 S      f32: K products summed in any order, a scale folded in, C added
  *     (2^-7 + 2^-16) S     operands rounded to bf16 (2^-8 each), where the tier may
+ *     2^-16 (1 + 2^-6) P   a gradient rounded to 16-bit fixed point, where it may: half of 1 / 32,767 of the largest
  *     2^-8 |C|             C rounded to bf16
  *
- * with S = |C before| + sum |a| |b|; and the bytes may not depend on how rows are cut into slices.
+ * with S = |C before| + sum |a| |b|, P = max |a| sum |b|, where a has the scale that it meets; and the bytes may not depend on how rows are cut into slices.
  */
 #include <math.h>
 #include <stdio.h>
@@ -31,14 +32,13 @@ struct product {
 };
 
 static int32_t run(int32_t tier, struct product *p, int64_t row0, int64_t row1) {
-    int32_t accumulate = p->flags & STERNA_ACCUMULATE;
     if (p->operation == GEMM) return sterna_gemm(tier, &p->a, &p->b, &p->c, p->flags, row0, row1, check_scratch());
     if (p->operation == INPUT_GRADIENT)
-        return sterna_input_gradient(tier, &p->a, &p->w, &p->c, accumulate, row0, row1, check_scratch());
+        return sterna_input_gradient(tier, &p->a, &p->w, &p->c, p->flags, row0, row1, check_scratch());
     sterna_matrix slice = p->c; /* dw's first row is row0 */
     slice.data = (float *)p->c.data + row0 * p->c.stride;
     slice.rows = row1 - row0;
-    return sterna_weight_gradient(tier, &p->a, &p->q, &slice, accumulate, row0, row1, check_scratch());
+    return sterna_weight_gradient(tier, &p->a, &p->q, &slice, p->flags, row0, row1, check_scratch());
 }
 
 /* ---------------------------------------------------------------- operands */
@@ -101,8 +101,12 @@ static struct product any_gemm(int64_t m, int64_t n, int64_t k) {
     return p;
 }
 
+static int32_t any_gradient_flags(void) {
+    return (check_range(0, 1) ? STERNA_ACCUMULATE : 0) | (check_range(0, 1) ? STERNA_ALLOW_INT16 : 0);
+}
+
 static struct product any_input_gradient(int64_t m, int64_t n, int64_t k, int32_t grid) {
-    struct product p = {INPUT_GRADIENT, m, n, k, (int32_t)check_range(0, 1), .w = {0}};
+    struct product p = {INPUT_GRADIENT, m, n, k, any_gradient_flags(), .w = {0}};
     p.a = any_matrix(m, k, any_type());
     p.w = any_packed(k, n, grid, (int32_t)check_range(STERNA_PER_TENSOR, STERNA_PER_GROUP));
     p.c = any_matrix(m, n, any_type());
@@ -110,7 +114,7 @@ static struct product any_input_gradient(int64_t m, int64_t n, int64_t k, int32_
 }
 
 static struct product any_weight_gradient(int64_t m, int64_t n, int64_t k) {
-    struct product p = {WEIGHT_GRADIENT, m, n, k, (int32_t)check_range(0, 1), .w = {0}};
+    struct product p = {WEIGHT_GRADIENT, m, n, k, any_gradient_flags(), .w = {0}};
     p.a = any_matrix(k, m, any_type());
     p.q = any_quantized(k, n);
     p.c = any_matrix(m, n, STERNA_F32);
@@ -132,36 +136,64 @@ static double element_b(const struct product *p, int64_t r, int64_t j) {
     return scale * sterna_get_code(block, p->w.grid, (int)(j % STERNA_BLOCK));
 }
 
+/* The scale in element (r, j) of B, which a meets before it is rounded. */
+static double scale_in_b(const struct product *p, int64_t r, int64_t j) {
+    if (p->operation == GEMM) return 1;
+    if (p->operation == WEIGHT_GRADIENT) return p->q.scales[r];
+    return sterna_row_scales(&p->w, r)[j / sterna_group_cols(&p->w)];
+}
+
 static void *allocate(size_t bytes) {
     void *p = calloc(1, bytes + 1);
     if (!p) abort();
     return p;
 }
 
+/* What rounding adds to the bound of an element, relative to its S and to its P. */
+struct rounding {
+    double of_s, of_p;
+};
+
+static int rounds_to_int16(int32_t tier, const struct product *p) {
+    return (tier == STERNA_AVX2 || tier == STERNA_AVX512VNNI) && p->operation != GEMM && p->flags & STERNA_ALLOW_INT16;
+}
+
+static struct rounding rounding_of(int32_t tier, const struct product *p) {
+    int bf16 = tier == STERNA_AMX && (p->operation != GEMM || p->flags & STERNA_ALLOW_BF16);
+    return (struct rounding){(double)(p->k + 8) * 0x1p-24 + (bf16 ? 0x1p-7 + 0x1p-16 : 0),
+                             rounds_to_int16(tier, p) ? 0x1p-16 * (1 + 0x1p-6) : 0};
+}
+
 /* Values (m, n) of C and how far each may be off; c (m, n) is C before. */
 static void compute(int32_t tier, const struct product *p, const float *c, double *value, double *bound) {
-    int rounds_operands = tier == STERNA_AMX && (p->operation != GEMM || p->flags & STERNA_ALLOW_BF16);
-    double relative = (double)(p->k + 8) * 0x1p-24 + (rounds_operands ? 0x1p-7 + 0x1p-16 : 0);
-    double *b = allocate((size_t)(p->k * p->n) * sizeof *b);
+    struct rounding rounding = rounding_of(tier, p);
+    double *b = allocate((size_t)(p->k * p->n) * sizeof *b), *largest = allocate((size_t)p->n * sizeof *largest);
+    double *codes = allocate((size_t)p->n * sizeof *codes); /* sum |b| without scales */
     for (int64_t r = 0; r < p->k; r++)
-        for (int64_t j = 0; j < p->n; j++) b[r * p->n + j] = element_b(p, r, j);
+        for (int64_t j = 0; j < p->n; j++) {
+            b[r * p->n + j] = element_b(p, r, j);
+            codes[j] += fabs(b[r * p->n + j]) / scale_in_b(p, r, j);
+        }
     for (int64_t i = 0; i < p->m; i++) {
         double *sum = value + i * p->n, *mass = bound + i * p->n;
         for (int64_t j = 0; j < p->n; j++) {
             sum[j] = p->flags & STERNA_ACCUMULATE ? c[i * p->n + j] : 0;
             mass[j] = fabs(sum[j]);
+            largest[j] = 0;
         }
         for (int64_t r = 0; r < p->k; r++) {
             double a = element_a(p, i, r);
             for (int64_t j = 0; j < p->n; j++) {
                 sum[j] += a * b[r * p->n + j];
                 mass[j] += fabs(a * b[r * p->n + j]);
+                if (rounding.of_p > 0) largest[j] = fmax(largest[j], fabs(a * scale_in_b(p, r, j)));
             }
         }
         for (int64_t j = 0; j < p->n; j++)
-            mass[j] = mass[j] * relative + (p->c.type == STERNA_BF16 ? 0x1p-8 * fabs(sum[j]) : 0) + 0x1p-120;
+            mass[j] = mass[j] * rounding.of_s + largest[j] * codes[j] * rounding.of_p
+                + (p->c.type == STERNA_BF16 ? 0x1p-8 * fabs(sum[j]) : 0) + 0x1p-120;
     }
-    free(b);
+    free(b), free(largest), free(codes);
 }
 
 /* ---------------------------------------------------------------- one product */
@@ -264,6 +296,14 @@ static void check_large(int32_t tier) {
     check_product(tier, any_gemm(3, 900, 1100));
     check_product(tier, any_input_gradient(265, 835, 300, STERNA_TERNARY));
     check_product(tier, any_weight_gradient(300, 781, 270));
+    for (int32_t flags = 0; flags <= STERNA_ALLOW_INT16; flags += STERNA_ALLOW_INT16) { /* several blocks deep */
+        struct product p = any_input_gradient(30, 70, 1300, STERNA_INT8);
+        p.flags |= flags;
+        check_product(tier, p);
+        p = any_weight_gradient(30, 70, 1100);
+        p.flags |= flags;
+        check_product(tier, p);
+    }
 }
 
 /* No terms at all: C becomes zero, or stays. */
@@ -275,6 +315,32 @@ static void check_empty(int32_t tier) {
         p.c = any_matrix(5, 7, any_type());
         check_product(tier, p);
         check_product(tier, any_weight_gradient(5, 7, 0));
+    }
+}
+
+/* A gradient that is not finite makes the results that sum it not finite, and no others. */
+static void check_nonfinite_gradient(int32_t tier, struct product p, float value) {
+    check_case("%s of %g flags %d", NAMES[p.operation], (double)value, p.flags);
+    int64_t i = check_range(0, p.m - 1), r = check_range(0, p.k - 1);
+    if (p.operation == WEIGHT_GRADIENT) sterna_put(&p.a, r, i, value);
+    else sterna_put(&p.a, i, r, value);
+    CHECK(run(tier, &p, 0, p.m) == STERNA_OK);
+    for (int64_t m = 0; m < p.m; m++)
+        for (int64_t n = 0; n < p.n; n++)
+            if (m == i ? element_b(&p, r, n) != 0 && isfinite(sterna_get(&p.c, m, n)) : !isfinite(sterna_get(&p.c, m, n)))
+                check_fail("row %lld column %lld", (long long)m, (long long)n);
+    check_release();
+}
+
+static void check_nonfinite(int32_t tier) {
+    static const float VALUES[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 12; i++) {
+        struct product p = any_input_gradient(7, 30, 40, STERNA_TERNARY);
+        p.flags = i & 1 ? STERNA_ALLOW_INT16 : 0;
+        check_nonfinite_gradient(tier, p, VALUES[i / 2 % 3]);
+        p = any_weight_gradient(9, 33, 600);
+        p.flags = i & 1 ? STERNA_ALLOW_INT16 : 0;
+        check_nonfinite_gradient(tier, p, VALUES[i / 2 % 3]);
     }
 }
 
@@ -394,6 +460,7 @@ static void check(int32_t tier) {
     check_sizes(tier);
     check_few_rows(tier);
     check_large(tier);
+    check_nonfinite(tier);
 }
 
 /* ---------------------------------------------------------------- bench */
@@ -413,11 +480,13 @@ static void run_timed(void *argument) {
 static void bench_product(int32_t tier, const char *kernel, const char *format, struct product p, int64_t rows) {
     struct timed t = {tier, p, rows};
     char shape[64];
-    int bf16 = tier == STERNA_AMX && (p.operation != GEMM || p.flags & STERNA_ALLOW_BF16);
+    int32_t probe = STERNA_PROBE_F32;
+    if (tier == STERNA_AMX && (p.operation != GEMM || p.flags & STERNA_ALLOW_BF16)) probe = STERNA_PROBE_BF16;
+    else if (rounds_to_int16(tier, &p)) probe = STERNA_PROBE_INT16;
     snprintf(shape, sizeof shape, "%lldx%lldx%lld", (long long)p.m, (long long)p.n, (long long)p.k);
     double work = 2.0 * (double)p.m * (double)p.n * (double)p.k, seconds = check_time(run_timed, &t, 0.3);
     check_row(kernel, format, shape, tier, work, seconds, "GOP/s",
-              check_ceiling(tier, bf16 ? STERNA_PROBE_BF16 : STERNA_PROBE_F32));
+              check_ceiling(tier, probe));
     check_release();
 }
 
@@ -434,18 +503,16 @@ static void bench_linear(int32_t tier, int64_t tokens, int64_t outputs, int64_t 
     p.c = matrix_of(tokens, outputs, STERNA_F32);
     bench_product(tier, "gemm", "f32", p, tokens);
 
-    p = (struct product){INPUT_GRADIENT, tokens, inputs, outputs, 0, .w = {0}};
-    p.a = matrix_of(tokens, outputs, STERNA_F32), p.c = matrix_of(tokens, inputs, STERNA_F32);
-    p.w = any_packed(outputs, inputs, STERNA_TERNARY, STERNA_PER_ROW);
-    bench_product(tier, "input_gradient", "ternary", p, tokens);
+    for (int32_t flags = 0; flags <= STERNA_ALLOW_INT16; flags += STERNA_ALLOW_INT16) {
+        p = (struct product){INPUT_GRADIENT, tokens, inputs, outputs, flags, .w = {0}};
+        p.a = matrix_of(tokens, outputs, STERNA_F32), p.c = matrix_of(tokens, inputs, STERNA_F32);
+        p.w = any_packed(outputs, inputs, STERNA_TERNARY, STERNA_PER_ROW);
+        bench_product(tier, "input_gradient", flags ? "ternary int16" : "ternary", p, tokens);
 
-    for (int64_t rows = 64; rows <= 256; rows *= 2) {
-        char kernel[64];
-        p = (struct product){WEIGHT_GRADIENT, outputs, inputs, tokens, 0, .w = {0}};
+        p = (struct product){WEIGHT_GRADIENT, outputs, inputs, tokens, flags, .w = {0}};
         p.a = matrix_of(tokens, outputs, STERNA_F32), p.c = matrix_of(outputs, inputs, STERNA_F32);
         p.q = any_quantized(tokens, inputs);
-        snprintf(kernel, sizeof kernel, "weight_gradient/%lld", (long long)rows);
-        bench_product(tier, kernel, "f32", p, rows);
+        bench_product(tier, "weight_gradient", flags ? "int16" : "f32", p, 256);
     }
 }
 

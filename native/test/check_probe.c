@@ -10,7 +10,7 @@ static void check_errors(int32_t tier) {
     double work = -1;
     CHECK(sterna_probe(STERNA_TIERS, STERNA_PROBE_F32, buffer, 128, 1, &work) == STERNA_STATUS(1, STERNA_BAD_TIER));
     CHECK(sterna_probe(tier, -1, buffer, 128, 1, &work) == STERNA_STATUS(2, STERNA_BAD_RANGE));
-    CHECK(sterna_probe(tier, 5, buffer, 128, 1, &work) == STERNA_STATUS(2, STERNA_BAD_RANGE));
+    CHECK(sterna_probe(tier, 6, buffer, 128, 1, &work) == STERNA_STATUS(2, STERNA_BAD_RANGE));
     CHECK(sterna_probe(tier, STERNA_PROBE_F32, NULL, 128, 1, &work) == STERNA_STATUS(3, STERNA_BAD_NULL));
     CHECK(sterna_probe(tier, STERNA_PROBE_F32, buffer + 32, 64, 1, &work) == STERNA_STATUS(3, STERNA_BAD_ALIGNMENT));
     CHECK(sterna_probe(tier, STERNA_PROBE_F32, buffer, 100, 1, &work) == STERNA_STATUS(4, STERNA_BAD_SHAPE));
@@ -26,7 +26,7 @@ static void check_work(int32_t tier, int32_t kind, int64_t bytes) {
     char *buffer = check_buffer((size_t)bytes, AGAINST_END, 0), *before = check_buffer((size_t)bytes, AGAINST_END, 0);
     double once = 0, thrice = 0;
     int32_t status = sterna_probe(tier, kind, buffer, bytes, 1, &once);
-    int none = kind == STERNA_PROBE_BF16 && tier < STERNA_AVX512VNNI;
+    int none = (kind == STERNA_PROBE_BF16 && tier < STERNA_AVX512VNNI) || (kind == STERNA_PROBE_INT16 && tier == STERNA_REFERENCE);
     CHECK(status == (none ? STERNA_STATUS(2, STERNA_BAD_TYPE) : STERNA_OK));
     if (!none) {
         CHECK(sterna_probe(tier, kind, buffer, bytes, 3, &thrice) == STERNA_OK);
@@ -41,12 +41,13 @@ static void check_work(int32_t tier, int32_t kind, int64_t bytes) {
 
 /* A round of products does the operations of some whole number of the tier's instructions, at least four. */
 static void check_products(int32_t tier) {
-    static const double INT8[STERNA_TIERS] = {2, 64, 128, 128, 2 * 16 * 16 * 64};
-    static const double BF16[STERNA_TIERS] = {0, 0, 0, 64, 2 * 16 * 16 * 32};
+    static const double OPERATIONS[][STERNA_TIERS] = {{2, 64, 128, 128, 2 * 16 * 16 * 64}, /* int8 */
+                                                      {0, 32, 64, 64, 64},                 /* int16 */
+                                                      {0, 0, 0, 64, 2 * 16 * 16 * 32}};    /* bf16 */
     check_case("probe, tier %d: products", tier);
     void *buffer = check_buffer(64, AGAINST_END, 0);
     for (int32_t kind = STERNA_PROBE_INT8; kind <= STERNA_PROBE_BF16; kind++) {
-        double work = 0, instruction = kind == STERNA_PROBE_INT8 ? INT8[tier] : BF16[tier];
+        double work = 0, instruction = OPERATIONS[kind][tier];
         if (instruction == 0) continue;
         CHECK(sterna_probe(tier, kind, buffer, 64, 1, &work) == STERNA_OK);
         CHECK(work >= 4 * instruction && fmod(work, instruction) == 0);
@@ -62,7 +63,7 @@ static void check(int32_t tier) {
 }
 
 static void bench(int32_t tier) {
-    static const char *const NAMES[] = {"int8", "bf16", "f32", "read", "update"};
+    static const char *const NAMES[] = {"int8", "int16", "bf16", "f32", "read", "update"};
     for (int32_t kind = STERNA_PROBE_INT8; kind <= STERNA_PROBE_UPDATE; kind++) {
         double ceiling = check_ceiling(tier, kind);
         if (ceiling > 0) check_row("probe", NAMES[kind], "", tier, ceiling * 1e9, 1, kind < STERNA_PROBE_READ ? "GOP/s" : "GB/s", 0);

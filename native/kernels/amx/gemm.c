@@ -52,8 +52,9 @@ INLINE void store_sums(float *c, int64_t stride, int panels) {
     tile_store(3, c + 16 * stride + PANEL, stride * 4);
 }
 
-static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, float *c,
-                           int64_t stride, int add) {
+static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, const float *scales,
+                           float *c, int64_t stride, int add) {
+    (void)scales; /* of int16 lanes */
     load_sums(c, stride, panels, add);
     for (int64_t step = 0; step < steps; step += 16) {
         tile_load(4, a + step, STEPS * 4);
@@ -98,5 +99,7 @@ static int32_t gemm_amx(const sterna_matrix *a, const sterna_matrix *b, const st
 void sterna_amx_gemm(sterna_table *t) {
     t->input_gradient = input_gradient_amx;
     t->weight_gradient = weight_gradient_amx;
+    t->input_gradient_int16 = input_gradient_amx;
+    t->weight_gradient_int16 = weight_gradient_amx;
     t->gemm = gemm_amx;
 }

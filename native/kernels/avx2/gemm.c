@@ -11,8 +11,9 @@
 #include "kernels/template/gemm.h"
 #include "kernels/template/gemv.h"
 
-static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, float *c,
-                           int64_t stride, int add) {
+static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, const float *scales,
+                           float *c, int64_t stride, int add) {
+    (void)scales; /* of int16 lanes */
     __m256 sum[GEMM_ROWS][2];
     (void)panels; /* a call has one */
     for (int i = 0; i < GEMM_ROWS; i++) {

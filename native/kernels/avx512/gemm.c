@@ -34,8 +34,9 @@ INLINE void multiply_panels(const float *a, const float *b, int64_t steps, int p
         }
 }
 
-static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, float *c,
-                           int64_t stride, int add) {
+static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, const float *scales,
+                           float *c, int64_t stride, int add) {
+    (void)scales; /* of int16 lanes */
     const float *x = (const float *)a, *y = (const float *)b;
     if (panels == 3) multiply_panels(x, y, steps, 3, c, stride, add);
     else if (panels == 2) multiply_panels(x, y, steps, 2, c, stride, add);
@@ -51,5 +52,7 @@ int32_t gemm_avx512(const sterna_matrix *a, const sterna_matrix *b, const sterna
 void sterna_avx512_gemm(sterna_table *t) {
     t->input_gradient = input_gradient;
     t->weight_gradient = weight_gradient;
+    t->input_gradient_int16 = input_gradient; /* vpmaddwd and vpaddd are no faster than FMA here */
+    t->weight_gradient_int16 = weight_gradient;
     t->gemm = gemm_avx512;
 }

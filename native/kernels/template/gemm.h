@@ -5,7 +5,7 @@
  *
  * Packing turns a piece of A and a piece of B, whatever their format, into blocks of 32-bit lanes in
  * scratch; the microkernel sees those alone. A lane holds GEMM_DEPTH neighbours along r: one f32, or two
- * bf16. Row i of the A block is a run of STEPS lanes. The B block is made of panels of 16 columns: lane
+ * bf16 or int16 (int16.h). Row i of the A block is a run of STEPS lanes. The B block is made of panels of 16 columns: lane
  * `step` of column j stands at (j / 16 * STEPS + step) * 16 + j % 16.
  *
  * The same bytes for every cut into slices: how r is cut depends on its depth alone, a block's sum runs along
@@ -13,25 +13,34 @@
  *
  * The tier's file defines, the macros and the joins before it includes this one:
  *   GEMM_DEPTH             reduction steps in a lane, 1 or 2
+ *   GEMM_INT16             1 when lanes hold int16: a row of A in steps of its own scale, B int8 (int16.h)
  *   GEMM_ROWS, GEMM_COLS   C rows and columns of a full microkernel call; columns a multiple of 16
  *   GEMM_BLOCK_ROWS        rows of an A block, a multiple of GEMM_ROWS
  *   GEMM_STEPS             lanes in a row of a block, at most 256 and a multiple of 16: a microkernel's rows of A
  *                          and columns of B stay in L1
  *   join_along(x, y)       lanes (vuint) of numbers (vfloat) that follow each other along r: x, then y
  *   join_across(x, y)      lanes of LANES columns: x at step r, y at step r + 1
- *                          (both are here when GEMM_DEPTH is 1; numbers that bf16 holds may go past them)
- *   multiply_lanes(a, b, steps, panels, c, stride, add)
- *                          c (GEMM_ROWS, 16 panels) = or += A B from packed blocks; may read lanes up to the
- *                          next multiple of 16 steps, which are zero
+ *                          (both are here when GEMM_DEPTH is 1, in int16.h when lanes hold int16; numbers that
+ *                          bf16 holds may go past them)
+ *   multiply_lanes(a, b, steps, panels, scales, c, stride, add)
+ *                          c (GEMM_ROWS, 16 panels) = or += A B from packed blocks, where lanes hold int16 times
+ *                          scales (GEMM_ROWS); may read lanes up to the next multiple of 16 steps, which are zero
  */
 #ifndef STERNA_GEMM_H
 #define STERNA_GEMM_H
+
+#ifndef GEMM_INT16
+#define GEMM_INT16 0
+#endif
 
 #include <string.h>
 
 #include "dispatch/grid.h"
 #include "dispatch/table.h"
 #include "kernels/template/codes.h"
+#if GEMM_INT16
+#include "kernels/template/int16.h"
+#endif
 #include "kernels/template/row.h"
 #include "kernels/template/square.h"
 
@@ -40,7 +49,9 @@ enum {
     STEPS = GEMM_STEPS,
     DEPTH = STEPS * GEMM_DEPTH,
     BLOCK_ROWS = GEMM_BLOCK_ROWS,
-    BLOCK_COLS = 768
+    BLOCK_COLS = 768,
+    /* Columns of B for a call of the microkernel are so few that they stay in L1 beside C while A passes. */
+    COLS_STAY = GEMM_COLS * STEPS * 4 <= 16384
 };
 
 /* Scratch: with A of 256 rows and 256 steps 256 KiB + 768 KiB + 768 KiB, so that all stay in 2 MiB of L2. */
@@ -48,11 +59,12 @@ struct blocks {
     uint32_t a[(BLOCK_ROWS + LANES) * STEPS];
     uint32_t b[BLOCK_COLS * STEPS];
     float c[BLOCK_ROWS * BLOCK_COLS]; /* sums of a C that is not f32 itself */
+    float scales[BLOCK_ROWS + LANES]; /* of A's rows, where lanes hold int16 */
 };
 _Static_assert(sizeof(struct blocks) <= STERNA_SCRATCH_BYTES, "the blocks fit in scratch");
 
-static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, float *c,
-                           int64_t stride, int add);
+static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, const float *scales,
+                           float *c, int64_t stride, int add);
 
 #if GEMM_DEPTH == 1
 /* A lane is one number, which y is again. */
@@ -118,6 +130,7 @@ INLINE vfloat load_row(const struct operand *o, enum format format, int64_t at, 
 struct piece {
     int64_t outer, outers, r, depth;
     const float *factors; /* DEPTH of them, from r on, or null */
+    const float *inverse; /* of A's rows: what turns their numbers into int16 */
 };
 
 /* How a block keeps lane (outer, step): A as rows of steps, B as panels of 16 outers. */
@@ -136,7 +149,7 @@ struct square {
 
 /* Numbers that bf16 holds as they are need no rounding. */
 INLINE int is_exact(enum format format, struct square known) {
-    return GEMM_DEPTH == 2 && format != FORMAT_F32 && !known.scaled;
+    return GEMM_DEPTH == 2 && !GEMM_INT16 && format != FORMAT_F32 && !known.scaled;
 }
 
 /* The same numbers in memory and in lanes: `count` bf16, at most 2 LANES; then zeros. */
@@ -150,7 +163,7 @@ INLINE vuint load_pairs(const uint16_t *from, int64_t count) {
 
 /* LANES lanes of one outer, from `step` on. */
 INLINE vuint lanes_along(const struct operand *o, enum format format, const struct piece *p, struct square known,
-                         int64_t outer, int64_t step) {
+                         enum layout layout, int64_t outer, int64_t step) {
     int64_t r = step * GEMM_DEPTH, at = (p->outer + outer) * o->stride + p->r + r;
     int64_t count = known.whole ? LANES * GEMM_DEPTH : outer < p->outers ? p->depth - r : 0;
     if (is_exact(format, known)) return load_pairs((const uint16_t *)o->data + at, count);
@@ -158,19 +171,21 @@ INLINE vuint lanes_along(const struct operand *o, enum format format, const stru
     for (int d = 0; d < GEMM_DEPTH; d++) {
         v[d] = load_row(o, format, at + d * LANES, count - d * LANES);
         if (known.scaled) v[d] *= load_floats(p->factors + r + d * LANES, LANES);
+        if (GEMM_INT16 && layout == LAYOUT_ROWS) v[d] *= p->inverse[outer];
     }
     return join_along(v[0], v[GEMM_DEPTH - 1]);
 }
 
 /* Lane `step` of LANES outers from `outer` on. */
 INLINE vuint lanes_across(const struct operand *o, enum format format, const struct piece *p, struct square known,
-                          int64_t outer, int64_t step) {
+                          enum layout layout, int64_t outer, int64_t step) {
     vfloat v[GEMM_DEPTH];
     for (int d = 0; d < GEMM_DEPTH; d++) {
         int64_t r = step * GEMM_DEPTH + d;
         int64_t count = known.whole ? LANES : r < p->depth ? p->outers - outer : 0;
         v[d] = load_row(o, format, (p->r + r) * o->stride + p->outer + outer, count);
         if (known.scaled) v[d] *= p->factors[r];
+        if (GEMM_INT16 && layout == LAYOUT_ROWS) v[d] *= load_floats(p->inverse + outer, LANES);
     }
     if (is_exact(format, known)) return (vuint)v[0] >> 16 | ((vuint)v[GEMM_DEPTH - 1] & 0xffff0000u);
     return join_across(v[0], v[GEMM_DEPTH - 1]);
@@ -184,8 +199,8 @@ INLINE void pack_lanes(const struct operand *o, enum format format, int along, c
     out += lane_index(layout, outer, step);
     int transposed = along != (layout == LAYOUT_ROWS);
     for (int x = 0; x < LANES; x++) {
-        v[x] = along ? lanes_along(o, format, p, known, outer + x, step)
-                     : lanes_across(o, format, p, known, outer, step + x);
+        v[x] = along ? lanes_along(o, format, p, known, layout, outer + x, step)
+                     : lanes_across(o, format, p, known, layout, outer, step + x);
         if (!transposed) memcpy(out + x * stride, &v[x], sizeof v[x]);
     }
     if (!transposed) return;
@@ -211,7 +226,7 @@ INLINE void pack_format(const struct operand *o, enum format format, int along, 
             pack_square(o, format, along, p, layout, along ? y : x, along ? x : y, out);
 }
 
-#if GEMM_DEPTH == 2
+#if GEMM_DEPTH == 2 && !GEMM_INT16
 
 INLINE __m512i bytes_in_lanes(const uint8_t *from) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from));
@@ -246,9 +261,41 @@ static void pack_two_bit_codes(const sterna_packed *w, const struct piece *p, in
 
 #endif
 
+#if GEMM_INT16
+
+/* A panel of B from `rows` (at most 2 steps) rows of int8, `count` columns of them; missing ones are 0. */
+INLINE void pack_bytes(const int8_t *from, int64_t stride, int64_t rows, int64_t count, uint32_t *out) {
+    for (int64_t r = 0; r < rows; r += 2, from += 2 * stride, out += PANEL)
+        join_bytes(load_codes(from, count), r + 1 < rows ? load_codes(from + stride, count) : _mm_setzero_si128(), out);
+}
+
+/* Activations. */
+static void pack_int8(const struct operand *o, const struct piece *p, uint32_t *out) {
+    for (int64_t outer = 0; outer < p->outers; outer += PANEL, out += STEPS * PANEL) {
+        const int8_t *from = (const int8_t *)o->data + p->r * o->stride + p->outer + outer;
+        if (p->outers - outer >= PANEL) pack_bytes(from, o->stride, p->depth, PANEL, out);
+        else pack_bytes(from, o->stride, p->depth, p->outers - outer, out);
+    }
+}
+
+/* Weights: int8 on the stack first, a block of columns by some rows. */
+static void pack_codes(const struct operand *o, const struct piece *p, int64_t padded, uint32_t *out) {
+    enum { ROWS = 16 };
+    int8_t codes[ROWS][STERNA_BLOCK] __attribute__((aligned(64)));
+    for (int64_t outer0 = 0; outer0 < padded; outer0 += STERNA_BLOCK)
+        for (int64_t r = 0; r < p->depth; r += ROWS) {
+            int64_t rows = at_most(p->depth - r, ROWS);
+            unpack_rows(o->codes, p->r + r, rows, p->outer + outer0, codes);
+            for (int64_t outer = 0; outer < at_most(padded - outer0, STERNA_BLOCK); outer += PANEL)
+                pack_bytes(codes[0] + outer, STERNA_BLOCK, rows, PANEL, out + lane_index(LAYOUT_PANELS, outer0 + outer, r / 2));
+        }
+}
+
+#else
+
 /* Codes become int8 on the stack, a block of columns by LANES steps, and go on from there. */
 static void pack_codes(const struct operand *o, const struct piece *p, int64_t padded, uint32_t *out) {
-#if GEMM_DEPTH == 2
+#if GEMM_DEPTH == 2 && !GEMM_INT16
     if (sterna_bits(o->codes->grid) == 2) {
         pack_two_bit_codes(o->codes, p, padded, out);
         return;
@@ -267,6 +314,8 @@ static void pack_codes(const struct operand *o, const struct piece *p, int64_t p
         }
 }
 
+#endif
+
 static void pack_a(const struct operand *o, const struct piece *p, uint32_t *out) {
     int64_t padded = round_up(round_up(p->outers, GEMM_ROWS), LANES);
     if (o->format == FORMAT_F32 && o->along) pack_format(o, FORMAT_F32, 1, p, LAYOUT_ROWS, padded, out);
@@ -278,12 +327,63 @@ static void pack_a(const struct operand *o, const struct piece *p, uint32_t *out
 static void pack_b(const struct operand *o, const struct piece *p, uint32_t *out) {
     int64_t padded = round_up(p->outers, PANEL);
     if (o->format == FORMAT_CODES) pack_codes(o, p, padded, out);
+#if GEMM_INT16
+    else pack_int8(o, p, out);
+#else
     else if (o->format == FORMAT_I8) pack_format(o, FORMAT_I8, 0, p, LAYOUT_PANELS, padded, out);
     else if (o->format == FORMAT_F32 && o->along) pack_format(o, FORMAT_F32, 1, p, LAYOUT_PANELS, padded, out);
     else if (o->format == FORMAT_F32) pack_format(o, FORMAT_F32, 0, p, LAYOUT_PANELS, padded, out);
     else if (o->along) pack_format(o, FORMAT_BF16, 1, p, LAYOUT_PANELS, padded, out);
     else pack_format(o, FORMAT_BF16, 0, p, LAYOUT_PANELS, padded, out);
+#endif
 }
+
+/* ---------------------------------------------------------------- steps of A's rows */
+
+#if GEMM_INT16
+
+/* LANES numbers of A, at most `count`, times the factors that they meet along r, or across it. */
+INLINE vint magnitudes_along(const struct operand *o, enum format format, const struct piece *p, int64_t outer, int64_t r) {
+    vfloat v = load_row(o, format, (p->outer + outer) * o->stride + p->r + r, p->depth - r);
+    return magnitude_bits(v * load_floats(p->factors + r, LANES));
+}
+
+INLINE vint magnitudes_across(const struct operand *o, enum format format, const struct piece *p, int64_t outer, int64_t r) {
+    vfloat v = load_row(o, format, (p->r + r) * o->stride + p->outer + outer, p->outers - outer);
+    return magnitude_bits(v * p->factors[r]);
+}
+
+/* The bits of the largest magnitude of each row of a piece. */
+INLINE void find_largest(const struct operand *o, enum format format, int along, const struct piece *p, int32_t *largest) {
+    for (int64_t outer = 0; along && outer < p->outers; outer++) {
+        vint max = splat_int(0);
+        for (int64_t r = 0; r < p->depth; r += LANES) max = max_int(max, magnitudes_along(o, format, p, outer, r));
+        largest[outer] = largest_int(max);
+    }
+    enum { CHUNK = 4 }; /* vectors of rows of A side by side */
+    for (int64_t outer = 0; !along && outer < p->outers; outer += CHUNK * LANES) {
+        vint max[CHUNK] = {{0}};
+        for (int64_t r = 0; r < p->depth; r++)
+#pragma GCC unroll 4
+            for (int64_t v = 0; v < CHUNK; v++) max[v] = max_int(max[v], magnitudes_across(o, format, p, outer + v * LANES, r));
+        memcpy(largest + outer, max, sizeof max);
+    }
+}
+
+/* Sets the scales of the rows of a piece of A, and what turns their numbers into steps. */
+static void measure_rows(const struct operand *o, const struct piece *p, float *scales, float inverse[BLOCK_ROWS + LANES]) {
+    int32_t largest[BLOCK_ROWS + 4 * LANES]; /* written in runs of so many vectors */
+    if (o->format == FORMAT_F32 && o->along) find_largest(o, FORMAT_F32, 1, p, largest);
+    else if (o->format == FORMAT_F32) find_largest(o, FORMAT_F32, 0, p, largest);
+    else if (o->along) find_largest(o, FORMAT_BF16, 1, p, largest);
+    else find_largest(o, FORMAT_BF16, 0, p, largest);
+    for (int64_t i = 0; i < BLOCK_ROWS + LANES; i++) {
+        scales[i] = i < p->outers ? int16_scale(float_of_bits(largest[i])) : 0;
+        inverse[i] = i < p->outers ? int16_inverse(float_of_bits(largest[i])) : 0;
+    }
+}
+
+#endif
 
 /* ---------------------------------------------------------------- blocks */
 
@@ -299,25 +399,34 @@ static void copy_tile(const struct tile *from, const struct tile *to) {
 }
 
 /* A microkernel call for a tile smaller than it computes: in a full tile beside. */
-static void multiply_edge(const uint32_t *a, const uint32_t *b, int64_t steps, const struct tile *c, int add) {
+static void multiply_edge(const uint32_t *a, const uint32_t *b, int64_t steps, const float *scales, const struct tile *c,
+                          int add) {
     float full[GEMM_ROWS * GEMM_COLS] __attribute__((aligned(64))) = {0};
     struct tile edge = {full, GEMM_COLS, c->rows, c->cols};
     if (add) copy_tile(c, &edge);
-    multiply_lanes(a, b, steps, (int)(round_up(c->cols, PANEL) / PANEL), full, GEMM_COLS, add);
+    multiply_lanes(a, b, steps, (int)(round_up(c->cols, PANEL) / PANEL), scales, full, GEMM_COLS, add);
     copy_tile(&edge, c);
 }
 
-/* c = or += the packed A block times the packed B block: some rows of A stay in L1 while B passes by from L2. */
+/* A call of the microkernel: rows i... and columns j... of c. */
+static void multiply_part(const struct blocks *s, int64_t steps, int64_t i, int64_t j, const struct tile *c, int add) {
+    const uint32_t *a = s->a + lane_index(LAYOUT_ROWS, i, 0), *b = s->b + lane_index(LAYOUT_PANELS, j, 0);
+    struct tile part = {c->data + i * c->stride + j, c->stride, at_most(c->rows - i, GEMM_ROWS),
+                        at_most(c->cols - j, GEMM_COLS)};
+    if (part.rows == GEMM_ROWS && part.cols % PANEL == 0)
+        multiply_lanes(a, b, steps, (int)(part.cols / PANEL), s->scales + i, part.data, part.stride, add);
+    else multiply_edge(a, b, steps, s->scales + i, &part, add);
+}
+
+/* c = or += the packed A block times the packed B block: some columns of B stay in L1 while A passes by from L2, or
+ * some rows of A while B does. */
 static void multiply_block(const struct blocks *s, int64_t steps, const struct tile *c, int add) {
-    for (int64_t i = 0; i < c->rows; i += GEMM_ROWS)
-        for (int64_t j = 0; j < c->cols; j += GEMM_COLS) {
-            const uint32_t *a = s->a + lane_index(LAYOUT_ROWS, i, 0), *b = s->b + lane_index(LAYOUT_PANELS, j, 0);
-            struct tile part = {c->data + i * c->stride + j, c->stride, at_most(c->rows - i, GEMM_ROWS),
-                                at_most(c->cols - j, GEMM_COLS)};
-            if (part.rows == GEMM_ROWS && part.cols % PANEL == 0)
-                multiply_lanes(a, b, steps, (int)(part.cols / PANEL), part.data, part.stride, add);
-            else multiply_edge(a, b, steps, &part, add);
-        }
+    if (COLS_STAY)
+        for (int64_t j = 0; j < c->cols; j += GEMM_COLS)
+            for (int64_t i = 0; i < c->rows; i += GEMM_ROWS) multiply_part(s, steps, i, j, c, add);
+    else
+        for (int64_t i = 0; i < c->rows; i += GEMM_ROWS)
+            for (int64_t j = 0; j < c->cols; j += GEMM_COLS) multiply_part(s, steps, i, j, c, add);
 }
 
 /* ---------------------------------------------------------------- the product */
@@ -345,15 +454,19 @@ static int64_t even_depth(int64_t depth) {
 
 /* c = or += rows i... of A times columns j... of B. One packed B block serves all rows. */
 static void sum_tile(const struct product *p, int64_t i, int64_t j, const struct tile *c, int add, struct blocks *s) {
-    float factors[DEPTH];
+    float factors[DEPTH], inverse[BLOCK_ROWS + LANES];
     int64_t r = 0, even = even_depth(p->depth);
     do {
         int64_t depth = at_most(p->depth - r, even), steps = round_up(depth, GEMM_DEPTH) / GEMM_DEPTH;
-        pack_b(&p->b, &(struct piece){p->b0 + j, c->cols, r, depth, NULL}, s->b);
+        pack_b(&p->b, &(struct piece){p->b0 + j, c->cols, r, depth, NULL, NULL}, s->b);
         const float *piece = piece_factors(&p->a, r, depth, factors);
         for (int64_t i0 = 0; i0 < c->rows; i0 += BLOCK_ROWS) {
             struct tile rows = {c->data + i0 * c->stride, c->stride, at_most(c->rows - i0, BLOCK_ROWS), c->cols};
-            pack_a(&p->a, &(struct piece){p->a0 + i + i0, rows.rows, r, depth, piece}, s->a);
+            struct piece a = {p->a0 + i + i0, rows.rows, r, depth, piece, inverse};
+#if GEMM_INT16
+            measure_rows(&p->a, &a, s->scales, inverse);
+#endif
+            pack_a(&p->a, &a, s->a);
             multiply_block(s, steps, &rows, add || r > 0);
         }
         r += even;
@@ -415,6 +528,8 @@ static int32_t weight_gradient(const sterna_matrix *dy, const sterna_quantized *
     return STERNA_OK;
 }
 
+#if !GEMM_INT16
+
 static int32_t gemm(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
                     int64_t row0, int64_t row1, void *scratch) {
     struct product p = {.a = matrix_operand(a, !(flags & STERNA_TRANSPOSE_A)),
@@ -424,5 +539,7 @@ static int32_t gemm(const sterna_matrix *a, const sterna_matrix *b, const sterna
     multiply(&p, row0, row1, 0, c->cols, scratch);
     return STERNA_OK;
 }
+
+#endif
 
 #endif

@@ -13,6 +13,25 @@
 /* Makes the compiler take a vector for changed, so that a product with it stays in its loop. */
 #define CHANGED(vector) __asm__ volatile("" : "+v"(vector))
 
+/* Pairs of int16 added to int32. */
+static double multiply_int16(int64_t rounds) {
+    vint sums[SUMS], a = splat_int(0x00030003), b = splat_int(0x00050005);
+    for (int i = 0; i < SUMS; i++) sums[i] = splat_int(0);
+    for (int64_t r = 0; r < rounds; r++)
+        for (int i = 0; i < SUMS; i++) {
+            CHANGED(a);
+#if defined(__AVX512VNNI__)
+            sums[i] = (vint)_mm512_dpwssd_epi32((__m512i)sums[i], (__m512i)a, (__m512i)b);
+#elif LANES == 16
+            sums[i] += (vint)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#else
+            sums[i] += (vint)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#endif
+        }
+    for (int i = 0; i < SUMS; i++) CHANGED(sums[i]);
+    return 4.0 * LANES * SUMS * (double)rounds;
+}
+
 static double multiply_f32(int64_t rounds) {
     vfloat sums[SUMS], a = splat(0.5f), b = splat(0.25f);
     for (int i = 0; i < SUMS; i++) sums[i] = splat(0);
@@ -59,6 +78,7 @@ static int32_t probe(int32_t kind, void *buffer, int64_t bytes, int64_t rounds, 
     double done = 0;
     switch (kind) {
     case STERNA_PROBE_INT8: done = multiply_int8(rounds); break;
+    case STERNA_PROBE_INT16: done = multiply_int16(rounds); break;
     case STERNA_PROBE_BF16: done = multiply_bf16(rounds); break;
     case STERNA_PROBE_F32: done = multiply_f32(rounds); break;
     case STERNA_PROBE_READ: done = read_memory(buffer, bytes, rounds); break;

@@ -94,7 +94,7 @@ public class KernelBenchmark {
 
     @Benchmark
     public void inputGradient() {
-        kernels.inputGradient(y, w, x, false, 0, tokens, scratch);
+        kernels.inputGradient(y, w, x, 0, 0, tokens, scratch);
     }
 
     @Benchmark

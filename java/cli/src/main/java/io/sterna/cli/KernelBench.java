@@ -112,20 +112,30 @@ final class KernelBench {
     private List<Row> many(Case c, Operands o, Workspace.Section section) {
         List<Row> rows = new ArrayList<>();
         double blas = sgemm(c, o);
-        Probe gradient = ceilings.getOrDefault(Probe.BF16, 0.0) > ceilings.get(Probe.F32) ? Probe.BF16 : Probe.F32;
         rows.add(product("linear", c, best(() -> forward(o, o.w)), Probe.INT8, blas));
-        rows.add(product("input_gradient", c, best(() -> slices.rows(c.tokens, ROWS, (row0, row1, worker) ->
-                kernels.inputGradient(o.y, o.w, o.x, false, row0, row1, worker.scratch()))), gradient, blas));
         FloatMatrix[] tiles = tiles(section, c);
         FloatMatrix[] windows = windows(section);
-        rows.add(product("weight_gradient", c, best(() -> slices.tiles(c.out, ROWS, (row0, row1, worker) ->
-                kernels.weightGradient(o.y, o.q, windows[worker.index()].overRows(tiles[worker.index()], 0, row1 - row0),
-                        false, row0, row1, worker.scratch()))), gradient, blas));
+        boolean bf16 = ceilings.getOrDefault(Probe.BF16, 0.0) > ceilings.get(Probe.F32);
+        rows.addAll(gradients("", 0, bf16 ? Probe.BF16 : Probe.F32, c, o, blas, tiles, windows));
+        if (!bf16 && ceilings.containsKey(Probe.INT16)) {
+            rows.addAll(gradients("_int16", Kernels.ALLOW_INT16, Probe.INT16, c, o, blas, tiles, windows));
+        }
         rows.addAll(int8Gradients(c, o, section, tiles, windows));
         for (StateType type : StateType.values()) {
             rows.add(update(c, o, section, type, tiles, windows));
         }
         return rows;
+    }
+
+    /** The two products that take y's gradient as floats. */
+    private List<Row> gradients(String suffix, int flags, Probe ceiling, Case c, Operands o, double blas, FloatMatrix[] tiles, FloatMatrix[] windows) {
+        double input = best(() -> slices.rows(c.tokens, ROWS, (row0, row1, worker) ->
+                kernels.inputGradient(o.y, o.w, o.x, flags, row0, row1, worker.scratch())));
+        double weight = best(() -> slices.tiles(c.out, ROWS, (row0, row1, worker) ->
+                kernels.weightGradient(o.y, o.q, windows[worker.index()].overRows(tiles[worker.index()], 0, row1 - row0),
+                        flags, row0, row1, worker.scratch())));
+        return List.of(product("input_gradient" + suffix, c, input, ceiling, blas),
+                product("weight_gradient" + suffix, c, weight, ceiling, blas));
     }
 
     /** Rounding of y's gradient, one group of tokens a slice, and the two products that take it. */

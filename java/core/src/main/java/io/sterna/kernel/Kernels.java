@@ -31,6 +31,8 @@ public final class Kernels {
     public static final int TRANSPOSE_B = STERNA_TRANSPOSE_B();
     /** {@link #gemm}: operands may be rounded to bf16 where the tier has a bf16 matrix unit. */
     public static final int ALLOW_BF16 = STERNA_ALLOW_BF16();
+    /** Flag: a gradient may be rounded to 16-bit fixed point where the tier multiplies that faster than floats. */
+    public static final int ALLOW_INT16 = STERNA_ALLOW_INT16();
     /** Doubles that {@link #statistics} gives a group: sum |x|, max |x|, sum x, sum x squared. */
     public static final int STATISTICS = 4;
 
@@ -363,29 +365,37 @@ public final class Kernels {
         }
     }
 
-    /** dx (T, K) = dy (T, N) times w (N, K), for tokens row0 ... row1 - 1. */
-    public void inputGradient(FloatMatrix dy, PackedMatrix w, FloatMatrix dx, boolean accumulate, long row0, long row1, MemorySegment scratch) {
+    /**
+     * dx (T, K) = dy (T, N) times w (N, K), for tokens row0 ... row1 - 1.
+     *
+     * @param flags sum of {@link #ACCUMULATE}, {@link #ALLOW_INT16}
+     */
+    public void inputGradient(FloatMatrix dy, PackedMatrix w, FloatMatrix dx, int flags, long row0, long row1, MemorySegment scratch) {
         Checks.matrix("dy", dy, dy.rows(), w.rows());
         Checks.packed("w", w, w.rows(), w.cols());
         Checks.matrix("dx", dx, dy.rows(), w.cols());
         Checks.slice(row0, row1, dy.rows());
         Checks.scratch(scratch);
-        int status = sterna_input_gradient(tier, dy.descriptor(), w.descriptor(), dx.descriptor(), flag(accumulate), row0, row1, scratch);
+        int status = sterna_input_gradient(tier, dy.descriptor(), w.descriptor(), dx.descriptor(), flags, row0, row1, scratch);
         if (status != OK) {
-            throw new KernelException("input_gradient", status, "dy w dx accumulate row0 row1 scratch", dy, w, dx, accumulate, row0, row1, "scratch");
+            throw new KernelException("input_gradient", status, "dy w dx flags row0 row1 scratch", dy, w, dx, flags, row0, row1, "scratch");
         }
     }
 
-    /** dw = dy (T, N) transposed times q (T, K), for output features row0 ... row1 - 1; dw's first row is row0. */
-    public void weightGradient(FloatMatrix dy, QuantizedMatrix q, FloatMatrix dw, boolean accumulate, long row0, long row1, MemorySegment scratch) {
+    /**
+     * dw = dy (T, N) transposed times q (T, K), for output features row0 ... row1 - 1; dw's first row is row0.
+     *
+     * @param flags sum of {@link #ACCUMULATE}, {@link #ALLOW_INT16}
+     */
+    public void weightGradient(FloatMatrix dy, QuantizedMatrix q, FloatMatrix dw, int flags, long row0, long row1, MemorySegment scratch) {
         Checks.alive("dy", dy);
         Checks.quantized("q", q, dy.rows(), q.cols());
         Checks.slice(row0, row1, dy.cols());
         Checks.tile("dw", dw, row1 - row0, q.cols());
         Checks.scratch(scratch);
-        int status = sterna_weight_gradient(tier, dy.descriptor(), q.descriptor(), dw.descriptor(), flag(accumulate), row0, row1, scratch);
+        int status = sterna_weight_gradient(tier, dy.descriptor(), q.descriptor(), dw.descriptor(), flags, row0, row1, scratch);
         if (status != OK) {
-            throw new KernelException("weight_gradient", status, "dy q dw accumulate row0 row1 scratch", dy, q, dw, accumulate, row0, row1, "scratch");
+            throw new KernelException("weight_gradient", status, "dy q dw flags row0 row1 scratch", dy, q, dw, flags, row0, row1, "scratch");
         }
     }
 

@@ -22,6 +22,8 @@ public final class Machine {
     public enum Probe {
         /** int8 multiply-adds a second, in operations: a multiply-add counts as two. */
         INT8,
+        /** int16 multiply-adds in vectors, likewise. */
+        INT16,
         /** bf16 multiply-adds, likewise. */
         BF16,
         /** f32 fused multiply-adds, likewise. */

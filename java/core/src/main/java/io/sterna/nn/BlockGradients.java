@@ -43,9 +43,9 @@ record BlockGradients(FloatMatrix dq, FloatMatrix dk, FloatMatrix dv, FloatMatri
         FloatMatrix dv = floats(section, batch, config.kvWidth());
         boolean int8 = batch.gradients() == GradientType.INT8;
         Results results = new Results(
-                int8 ? codes(section, batch, config.hidden(), inputs.attention()) : new OutputGradient.Floats(dq),
-                int8 ? codes(section, batch, config.kvWidth(), inputs.attention()) : new OutputGradient.Floats(dk),
-                int8 ? codes(section, batch, config.kvWidth(), inputs.attention()) : new OutputGradient.Floats(dv),
+                int8 ? codes(section, batch, hidden, inputs.attention()) : floats(batch, dq),
+                int8 ? codes(section, batch, config.kvWidth(), inputs.attention()) : floats(batch, dk),
+                int8 ? codes(section, batch, config.kvWidth(), inputs.attention()) : floats(batch, dv),
                 result(section, batch, hidden, inputs.output()), result(section, batch, wide, inputs.mlp()),
                 result(section, batch, wide, inputs.mlp()), result(section, batch, hidden, inputs.down()));
         Gains gains = new Gains(gain(section, chunks, hidden), gain(section, chunks, hidden),
@@ -55,7 +55,11 @@ record BlockGradients(FloatMatrix dq, FloatMatrix dk, FloatMatrix dv, FloatMatri
 
     private static OutputGradient result(Workspace.Section section, Batch batch, long width, Input input) {
         return batch.gradients() == GradientType.INT8 ? codes(section, batch, width, input)
-                : new OutputGradient.Floats(floats(section, batch, width));
+                : floats(batch, floats(section, batch, width));
+    }
+
+    private static OutputGradient floats(Batch batch, FloatMatrix dy) {
+        return new OutputGradient.Floats(dy, batch.gradients() == GradientType.INT16);
     }
 
     private static OutputGradient codes(Workspace.Section section, Batch batch, long width, Input input) {
@@ -82,7 +86,7 @@ record BlockGradients(FloatMatrix dq, FloatMatrix dk, FloatMatrix dv, FloatMatri
 
     private static OutputGradient rows(Workspace.Section section, OutputGradient x, Ranges.Chunk c) {
         return switch (x) {
-            case OutputGradient.Floats(var m) -> new OutputGradient.Floats(rows(section, m, c));
+            case OutputGradient.Floats(var m, var int16) -> new OutputGradient.Floats(rows(section, m, c), int16);
             case OutputGradient.Int8(var m, var input, var first) -> new OutputGradient.Int8(m, input, c.row0());
         };
     }

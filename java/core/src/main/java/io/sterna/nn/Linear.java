@@ -39,16 +39,16 @@ abstract sealed class Linear {
     final void inputGradient(FloatMatrix dy, OutputGradient kept, QuantizedMatrix codes, long key, FloatMatrix dx, boolean accumulate, Worker worker) {
         switch (kept) {
             case OutputGradient.Int8 int8 -> inputGradient(dy, int8, codes, key, dx, accumulate, worker);
-            case OutputGradient.Floats(var floats) -> {
-                if (floats != dy) {
-                    engine.kernels().copy(dy, floats, 0, dy.rows());
+            case OutputGradient.Floats floats -> {
+                if (floats.matrix() != dy) {
+                    engine.kernels().copy(dy, floats.matrix(), 0, dy.rows());
                 }
-                inputGradient(dy, dx, accumulate, worker);
+                inputGradient(dy, floats, dx, accumulate, worker);
             }
         }
     }
 
-    abstract void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Worker worker);
+    abstract void inputGradient(FloatMatrix dy, OutputGradient.Floats kept, FloatMatrix dx, boolean accumulate, Worker worker);
 
     abstract void inputGradient(FloatMatrix dy, OutputGradient.Int8 kept, QuantizedMatrix codes, long key, FloatMatrix dx, boolean accumulate, Worker worker);
 
@@ -72,8 +72,8 @@ abstract sealed class Linear {
         }
 
         @Override
-        void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Worker worker) {
-            engine.kernels().inputGradient(dy, weight(), dx, accumulate, 0, dy.rows(), worker.scratch());
+        void inputGradient(FloatMatrix dy, OutputGradient.Floats kept, FloatMatrix dx, boolean accumulate, Worker worker) {
+            engine.kernels().inputGradient(dy, weight(), dx, kept.flags(accumulate), 0, dy.rows(), worker.scratch());
         }
 
         @Override
@@ -87,8 +87,8 @@ abstract sealed class Linear {
         Part weightGradient(OutputGradient dy, Input x) {
             QuantizedMatrix q = x.int8();
             return Part.of(parameter, switch (dy) {
-                case OutputGradient.Floats(var floats) -> (dw, accumulate, r0, r1, worker) ->
-                        engine.kernels().weightGradient(floats, q, dw, accumulate, r0, r1, worker.scratch());
+                case OutputGradient.Floats floats -> (dw, accumulate, r0, r1, worker) ->
+                        engine.kernels().weightGradient(floats.matrix(), q, dw, floats.flags(accumulate), r0, r1, worker.scratch());
                 case OutputGradient.Int8(var codes, var input, var first) -> (dw, accumulate, r0, r1, worker) ->
                         engine.kernels().weightGradient(codes, q, dw, accumulate, r0, r1, worker.scratch());
             });
@@ -168,7 +168,7 @@ abstract sealed class Linear {
         }
 
         @Override
-        void inputGradient(FloatMatrix dy, FloatMatrix dx, boolean accumulate, Worker worker) {
+        void inputGradient(FloatMatrix dy, OutputGradient.Floats kept, FloatMatrix dx, boolean accumulate, Worker worker) {
             gemm(dy, dx, flags, accumulate, worker);
         }
 

@@ -82,8 +82,9 @@ final class Defaults {
         c.batch = or(c.batch, length.batch);
         c.accumulate = or(c.accumulate, 1);
         c.recompute = or(c.recompute, false);
-        c.activations = or(c.activations, c.bits != null || c.method.equals("bitnet") ? "bf16" : "f32");
-        c.gradients = or(c.gradients, "float");
+        boolean int8Products = c.bits != null || c.method.equals("bitnet");
+        c.activations = or(c.activations, int8Products ? "bf16" : "f32");
+        c.gradients = or(c.gradients, int8Products ? "int16" : "float");
         c.seed = or(c.seed, 42L);
         c.threads = or(c.threads, Runtime.getRuntime().availableProcessors());
     }

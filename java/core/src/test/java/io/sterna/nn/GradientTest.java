@@ -9,6 +9,7 @@ import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Scaling;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -66,15 +67,24 @@ class GradientTest {
         private final MemorySegment targets;
 
         Fixture(LlamaConfig config, Method method, FloatType activations, boolean recompute) {
-            this(config, method, activations, recompute, Head.LOGITS);
+            this(config, method, new Batch(SEQUENCES, config.seqLen(), activations, GradientType.FLOAT), recompute, Head.LOGITS);
         }
 
-        Fixture(LlamaConfig config, Method method, FloatType activations, boolean recompute, long logits) {
+        Fixture(LlamaConfig config, Method method, GradientType gradients) {
+            this(config, method, new Batch(SEQUENCES, config.seqLen(), FloatType.F32, gradients), false, Head.LOGITS);
+        }
+
+        /** Plain floats, with room for so many logits. */
+        Fixture(LlamaConfig config, long logits) {
+            this(config, Method.fp32(), new Batch(SEQUENCES, config.seqLen()), false, logits);
+        }
+
+        private Fixture(LlamaConfig config, Method method, Batch batch, boolean recompute, long logits) {
             int widest = Math.max(config.hidden(), config.intermediate());
             Engine engine = new Engine(method.kernels(Kernels.best()), slices, 2, workspace, widest);
             model = new Llama(config, method, engine, workspace);
             model.initialize(3);
-            pass = new LlamaPass(model, engine, new Batch(SEQUENCES, config.seqLen(), activations, GradientType.FLOAT), recompute, logits, workspace);
+            pass = new LlamaPass(model, engine, batch, recompute, logits, workspace);
             capture = new Capture(engine, workspace);
             int tokens = SEQUENCES * config.seqLen();
             inputs = MemorySegment.ofArray(new Random(5).ints(tokens, 0, config.vocab()).toArray());
@@ -150,8 +160,8 @@ class GradientTest {
     void theHeadMayCutTokensOrVocabulary() {
         LlamaConfig config = new LlamaConfig(16, 32, 1, 2, 2, 70, 600, 1e4, 1e-5, true, false);
         try (Fixture whole = new Fixture(config, Method.fp32(), FloatType.F32, false);
-                Fixture groups = new Fixture(config, Method.fp32(), FloatType.F32, false, 70 * 600);
-                Fixture chunks = new Fixture(config, Method.fp32(), FloatType.F32, false, 30_000)) {
+                Fixture groups = new Fixture(config, 70 * 600);
+                Fixture chunks = new Fixture(config, 30_000)) {
             Parameter head = whole.model.head.parameter();
             assertEquals(List.of(false, true, false), Stream.of(whole, groups, chunks).map(f -> f.pass.addsUp(f.model.head.parameter())).toList());
             double loss = whole.gradients();
@@ -159,17 +169,32 @@ class GradientTest {
                 assertEquals(loss, other.gradients(), 1e-6 * loss);
                 assertEquals(loss, other.loss(), 1e-6 * loss);
                 for (Parameter p : List.of(head, whole.model.embedding)) {
-                    assertClose(whole.capture.gradients.get(p), other.capture.gradients.get(other.model.parameters().get(p.id())));
+                    assertClose(whole.capture.gradients.get(p), other.capture.gradients.get(other.model.parameters().get(p.id())), 1e-5);
                 }
             }
         }
     }
 
-    private static void assertClose(FloatMatrix expected, FloatMatrix actual) {
-        double bound = 1e-5 * norm(expected);
+    /** Every element to within a share of the norm of all. */
+    private static void assertClose(FloatMatrix expected, FloatMatrix actual, double share) {
+        double bound = share * norm(expected);
         for (long r = 0; r < expected.rows(); r++) {
             for (long c = 0; c < expected.cols(); c++) {
                 assertEquals(expected.get(r, c), actual.get(r, c), bound, "(" + r + ", " + c + ")");
+            }
+        }
+    }
+
+    /** By a few units of the last of 16 bits, relative to the largest; the loss is the same. */
+    @Test
+    void int16GradientsStayClose() {
+        LlamaConfig config = configs().findFirst().orElseThrow();
+        for (Method method : List.of(Method.dqt(Grid.INT8), Method.dqt(Grid.TERNARY).withScale(Scaling.ROW, ScaleRule.ABSMEAN))) {
+            try (Fixture floats = new Fixture(config, method, GradientType.FLOAT); Fixture int16 = new Fixture(config, method, GradientType.INT16)) {
+                assertEquals(floats.gradients(), int16.gradients());
+                for (Parameter p : floats.model.parameters()) {
+                    assertClose(floats.capture.gradients.get(p), int16.capture.gradients.get(int16.model.parameters().get(p.id())), 3e-4);
+                }
             }
         }
     }

@@ -13,8 +13,8 @@ import java.util.function.Consumer;
  * float arithmetic may take the other one. Bit i of {@code choices} takes the other code at doubtful decision i.
  */
 final class Tape {
-    /** For activations, in codes of at most 127: some three times what float arithmetic was seen to be off. */
-    private static final double DOUBT = 2e-5;
+    /** For activations, in codes of at most 127: some three times what float arithmetic was seen to be off on any tier. */
+    private static final double DOUBT = 6e-5;
     /** For weights, in codes of at most 1. */
     private static final double WEIGHT_DOUBT = 1e-6;
 

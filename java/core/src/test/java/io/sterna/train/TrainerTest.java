@@ -146,6 +146,26 @@ class TrainerTest {
     }
 
     @Test
+    void int16GradientsLearnWhateverTheThreads() {
+        for (Method method : List.of(Method.dqt(Grid.INT8), Method.dqt(Grid.INT4).withScale(Scaling.group(64), ScaleRule.ABSMAX), Method.bitnet())) {
+            Trainings floats = Trainings.of(method).with(Schedule.cosine(5e-3, 10, STEPS));
+            Trainings int16 = floats.with(floats.settings().withGradients(GradientType.INT16));
+            assertTrue(lossAfter(int16, STEPS) < 0.1, method + ": loss " + lossAfter(int16, STEPS));
+            assertEquals(int16.hash(3, 1), int16.hash(3, 3));
+            assertEquals(int16.hash(3, 2), int16.with(int16.settings().withRecompute(true)).hash(3, 2));
+            assertEquals(int16.hash(3, 2), int16.with(Clip.global(1e6)).hash(3, 2));
+        }
+    }
+
+    /** What rounds to int16 knows it; where nothing does, the setting changes nothing. */
+    @Test
+    void int16GradientsAreAPermission() {
+        Trainings floats = Trainings.ternary();
+        boolean rounds = List.of(Tier.AVX2, Tier.AVX512VNNI).contains(Tier.best());
+        assertEquals(!rounds, floats.hash(3, 2).equals(floats.with(floats.settings().withGradients(GradientType.INT16)).hash(3, 2)));
+    }
+
+    @Test
     void int8GradientsNeedInt8Products() {
         for (Method method : List.of(Method.fp32(), Method.dqt(Grid.INT4).withScale(Scaling.group(64), ScaleRule.ABSMAX))) {
             Trainings training = Trainings.of(method);

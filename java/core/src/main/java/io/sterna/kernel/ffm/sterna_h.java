@@ -22,10 +22,10 @@ public class sterna_h extends sterna_h$shared {
 
     static final SymbolLookup SYMBOL_LOOKUP = io.sterna.kernel.NativeLibrary.symbols();
 
-    private static final int STERNA_ABI_VERSION = (int)3L;
+    private static final int STERNA_ABI_VERSION = (int)4L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_ABI_VERSION 3
+     * #define STERNA_ABI_VERSION 4
      * }
      */
     public static int STERNA_ABI_VERSION() {
@@ -409,6 +409,15 @@ public class sterna_h extends sterna_h$shared {
     public static int STERNA_ALLOW_BF16() {
         return STERNA_ALLOW_BF16;
     }
+    private static final int STERNA_ALLOW_INT16 = (int)16L;
+    /**
+     * {@snippet lang=c :
+     * #define STERNA_ALLOW_INT16 16
+     * }
+     */
+    public static int STERNA_ALLOW_INT16() {
+        return STERNA_ALLOW_INT16;
+    }
     private static final int STERNA_GRADIENT_GROUP = (int)256L;
     /**
      * {@snippet lang=c :
@@ -445,37 +454,46 @@ public class sterna_h extends sterna_h$shared {
     public static int STERNA_PROBE_INT8() {
         return STERNA_PROBE_INT8;
     }
-    private static final int STERNA_PROBE_BF16 = (int)1L;
+    private static final int STERNA_PROBE_INT16 = (int)1L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_PROBE_BF16 1
+     * #define STERNA_PROBE_INT16 1
+     * }
+     */
+    public static int STERNA_PROBE_INT16() {
+        return STERNA_PROBE_INT16;
+    }
+    private static final int STERNA_PROBE_BF16 = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define STERNA_PROBE_BF16 2
      * }
      */
     public static int STERNA_PROBE_BF16() {
         return STERNA_PROBE_BF16;
     }
-    private static final int STERNA_PROBE_F32 = (int)2L;
+    private static final int STERNA_PROBE_F32 = (int)3L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_PROBE_F32 2
+     * #define STERNA_PROBE_F32 3
      * }
      */
     public static int STERNA_PROBE_F32() {
         return STERNA_PROBE_F32;
     }
-    private static final int STERNA_PROBE_READ = (int)3L;
+    private static final int STERNA_PROBE_READ = (int)4L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_PROBE_READ 3
+     * #define STERNA_PROBE_READ 4
      * }
      */
     public static int STERNA_PROBE_READ() {
         return STERNA_PROBE_READ;
     }
-    private static final int STERNA_PROBE_UPDATE = (int)4L;
+    private static final int STERNA_PROBE_UPDATE = (int)5L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_PROBE_UPDATE 4
+     * #define STERNA_PROBE_UPDATE 5
      * }
      */
     public static int STERNA_PROBE_UPDATE() {
@@ -2484,7 +2502,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t flags, int64_t row0, int64_t row1, void *scratch)
      * }
      */
     public static FunctionDescriptor sterna_input_gradient$descriptor() {
@@ -2494,7 +2512,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t flags, int64_t row0, int64_t row1, void *scratch)
      * }
      */
     public static MethodHandle sterna_input_gradient$handle() {
@@ -2504,7 +2522,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t flags, int64_t row0, int64_t row1, void *scratch)
      * }
      */
     public static MemorySegment sterna_input_gradient$address() {
@@ -2513,16 +2531,16 @@ public class sterna_h extends sterna_h$shared {
 
     /**
      * {@snippet lang=c :
-     * int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t flags, int64_t row0, int64_t row1, void *scratch)
      * }
      */
-    public static int sterna_input_gradient(int tier, MemorySegment dy, MemorySegment w, MemorySegment dx, int accumulate, long row0, long row1, MemorySegment scratch) {
+    public static int sterna_input_gradient(int tier, MemorySegment dy, MemorySegment w, MemorySegment dx, int flags, long row0, long row1, MemorySegment scratch) {
         var mh$ = sterna_input_gradient.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("sterna_input_gradient", tier, dy, w, dx, accumulate, row0, row1, scratch);
+                traceDowncall("sterna_input_gradient", tier, dy, w, dx, flags, row0, row1, scratch);
             }
-            return (int)mh$.invokeExact(tier, dy, w, dx, accumulate, row0, row1, scratch);
+            return (int)mh$.invokeExact(tier, dy, w, dx, flags, row0, row1, scratch);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -2551,7 +2569,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw, int32_t flags, int64_t row0, int64_t row1, void *scratch)
      * }
      */
     public static FunctionDescriptor sterna_weight_gradient$descriptor() {
@@ -2561,7 +2579,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw, int32_t flags, int64_t row0, int64_t row1, void *scratch)
      * }
      */
     public static MethodHandle sterna_weight_gradient$handle() {
@@ -2571,7 +2589,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw, int32_t flags, int64_t row0, int64_t row1, void *scratch)
      * }
      */
     public static MemorySegment sterna_weight_gradient$address() {
@@ -2580,16 +2598,16 @@ public class sterna_h extends sterna_h$shared {
 
     /**
      * {@snippet lang=c :
-     * int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw, int32_t flags, int64_t row0, int64_t row1, void *scratch)
      * }
      */
-    public static int sterna_weight_gradient(int tier, MemorySegment dy, MemorySegment q, MemorySegment dw, int accumulate, long row0, long row1, MemorySegment scratch) {
+    public static int sterna_weight_gradient(int tier, MemorySegment dy, MemorySegment q, MemorySegment dw, int flags, long row0, long row1, MemorySegment scratch) {
         var mh$ = sterna_weight_gradient.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("sterna_weight_gradient", tier, dy, q, dw, accumulate, row0, row1, scratch);
+                traceDowncall("sterna_weight_gradient", tier, dy, q, dw, flags, row0, row1, scratch);
             }
-            return (int)mh$.invokeExact(tier, dy, q, dw, accumulate, row0, row1, scratch);
+            return (int)mh$.invokeExact(tier, dy, q, dw, flags, row0, row1, scratch);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
