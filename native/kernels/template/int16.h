@@ -12,7 +12,11 @@
 
 #include <math.h>
 
-#include "kernels/template/lanes.h"
+#include "kernels/template/pack.h"
+
+_Static_assert(DEPTH <= 512, "the sum of a block fits in int32");
+
+/* ---------------------------------------------------------------- A */
 
 #define INT16_LARGEST 32767
 /* A row whose largest magnitude is below this counts as zero: every factor stays a normal number. */
@@ -27,14 +31,58 @@ static inline float int16_inverse(float largest) {
     return largest < INT16_FLOOR || !isfinite(largest) ? 0 : INT16_LARGEST / largest;
 }
 
-#if LANES == 16
-
-/* Pairs of neighbours: x's 16 numbers, then y's. */
-INLINE vuint join_along(vfloat x, vfloat y) {
-    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-    __m512i pairs = _mm512_packs_epi32((__m512i)nearest_int(x), (__m512i)nearest_int(y));
-    return (vuint)_mm512_permutexvar_epi64(order, pairs);
+/* LANES numbers of A, at most `count`, times the factors that they meet along r, or across it. */
+INLINE vint magnitudes_along(const struct operand *o, enum format format, const struct piece *p, int64_t outer, int64_t r) {
+    vfloat v = load_row(o, format, (p->outer + outer) * o->stride + p->r + r, p->depth - r);
+    return magnitude_bits(v * load_floats(p->factors + r, LANES));
 }
+
+INLINE vint magnitudes_across(const struct operand *o, enum format format, const struct piece *p, int64_t outer, int64_t r) {
+    vfloat v = load_row(o, format, (p->r + r) * o->stride + p->outer + outer, p->outers - outer);
+    return magnitude_bits(v * p->factors[r]);
+}
+
+/* The bits of the largest magnitude of each row of a piece. */
+INLINE void find_largest(const struct operand *o, enum format format, int along, const struct piece *p, int32_t *largest) {
+    for (int64_t outer = 0; along && outer < p->outers; outer++) {
+        vint max = splat_int(0);
+        for (int64_t r = 0; r < p->depth; r += LANES) max = max_int(max, magnitudes_along(o, format, p, outer, r));
+        largest[outer] = largest_int(max);
+    }
+    enum { CHUNK = 4 }; /* vectors of rows of A side by side */
+    for (int64_t outer = 0; !along && outer < p->outers; outer += CHUNK * LANES) {
+        vint max[CHUNK] = {{0}};
+        for (int64_t r = 0; r < p->depth; r++)
+#pragma GCC unroll 4
+            for (int64_t v = 0; v < CHUNK; v++) max[v] = max_int(max[v], magnitudes_across(o, format, p, outer + v * LANES, r));
+        memcpy(largest + outer, max, sizeof max);
+    }
+}
+
+/* Sets the scales of the rows of a piece of A, and what turns their numbers into steps. */
+static void measure_rows(const struct operand *o, const struct piece *p, float *scales, float inverse[BLOCK_ROWS + LANES]) {
+    int32_t largest[BLOCK_ROWS + 4 * LANES]; /* written in runs of so many vectors */
+    if (o->format == FORMAT_F32 && o->along) find_largest(o, FORMAT_F32, 1, p, largest);
+    else if (o->format == FORMAT_F32) find_largest(o, FORMAT_F32, 0, p, largest);
+    else if (o->along) find_largest(o, FORMAT_BF16, 1, p, largest);
+    else find_largest(o, FORMAT_BF16, 0, p, largest);
+    for (int64_t i = 0; i < BLOCK_ROWS + LANES; i++) {
+        scales[i] = i < p->outers ? int16_scale(float_of_bits(largest[i])) : 0;
+        inverse[i] = i < p->outers ? int16_inverse(float_of_bits(largest[i])) : 0;
+    }
+}
+
+/* ---------------------------------------------------------------- B */
+
+/* Up to 16 bytes, then zeros; none when count is not positive. */
+INLINE __m128i load_codes(const int8_t *from, int64_t count) {
+    int8_t some[16] = {0};
+    if (count >= 16) return _mm_loadu_si128((const __m128i *)from);
+    if (count > 0) memcpy(some, from, (size_t)count);
+    return _mm_loadu_si128((const __m128i *)some);
+}
+
+#if LANES == 16
 
 /* A step of a panel: columns 0...15 of two rows of int8. */
 INLINE void join_bytes(__m128i x, __m128i y, uint32_t *out) {
@@ -44,11 +92,6 @@ INLINE void join_bytes(__m128i x, __m128i y, uint32_t *out) {
 
 #else
 
-INLINE vuint join_along(vfloat x, vfloat y) {
-    __m256i pairs = _mm256_packs_epi32((__m256i)nearest_int(x), (__m256i)nearest_int(y));
-    return (vuint)_mm256_permute4x64_epi64(pairs, 0xd8);
-}
-
 INLINE void join_bytes(__m128i x, __m128i y, uint32_t *out) {
     _mm256_store_si256((__m256i *)out, _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(x, y)));
     _mm256_store_si256((__m256i *)(out + 8), _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(x, y)));
@@ -56,17 +99,37 @@ INLINE void join_bytes(__m128i x, __m128i y, uint32_t *out) {
 
 #endif
 
-/* Pairs of x and y, lane by lane; both lie within int16. */
-INLINE vuint join_across(vfloat x, vfloat y) {
-    return ((vuint)nearest_int(x) & 0xffff) | (vuint)nearest_int(y) << 16;
+/* A panel of B from `rows` (at most 2 steps) rows of int8, `count` columns of them; missing ones are 0. */
+INLINE void pack_bytes(const int8_t *from, int64_t stride, int64_t rows, int64_t count, uint32_t *out) {
+    for (int64_t r = 0; r < rows; r += 2, from += 2 * stride, out += PANEL)
+        join_bytes(load_codes(from, count), r + 1 < rows ? load_codes(from + stride, count) : _mm_setzero_si128(), out);
 }
 
-/* Up to 16 bytes, then zeros; none when count is not positive. */
-INLINE __m128i load_codes(const int8_t *from, int64_t count) {
-    int8_t some[16] = {0};
-    if (count >= 16) return _mm_loadu_si128((const __m128i *)from);
-    if (count > 0) memcpy(some, from, (size_t)count);
-    return _mm_loadu_si128((const __m128i *)some);
+/* Activations. */
+static void pack_int8(const struct operand *o, const struct piece *p, uint32_t *out) {
+    for (int64_t outer = 0; outer < p->outers; outer += PANEL, out += STEPS * PANEL) {
+        const int8_t *from = (const int8_t *)o->data + p->r * o->stride + p->outer + outer;
+        if (p->outers - outer >= PANEL) pack_bytes(from, o->stride, p->depth, PANEL, out);
+        else pack_bytes(from, o->stride, p->depth, p->outers - outer, out);
+    }
+}
+
+/* Weights: int8 on the stack first, a block of columns by some rows. */
+static void pack_codes(const struct operand *o, const struct piece *p, int64_t padded, uint32_t *out) {
+    enum { ROWS = 16 };
+    int8_t codes[ROWS][STERNA_BLOCK] __attribute__((aligned(64)));
+    for (int64_t outer0 = 0; outer0 < padded; outer0 += STERNA_BLOCK)
+        for (int64_t r = 0; r < p->depth; r += ROWS) {
+            int64_t rows = at_most(p->depth - r, ROWS);
+            unpack_rows(o->codes, p->r + r, rows, p->outer + outer0, codes);
+            for (int64_t outer = 0; outer < at_most(padded - outer0, STERNA_BLOCK); outer += PANEL)
+                pack_bytes(codes[0] + outer, STERNA_BLOCK, rows, PANEL, out + lane_index(LAYOUT_PANELS, outer0 + outer, r / 2));
+        }
+}
+
+static void pack_b(const struct operand *o, const struct piece *p, uint32_t *out) {
+    if (o->format == FORMAT_CODES) pack_codes(o, p, round_up(p->outers, PANEL), out);
+    else pack_int8(o, p, out);
 }
 
 #endif

@@ -1,0 +1,118 @@
+/* operand.h: what gemm.h, whose parameters these are, multiplies, and the lanes that it becomes. */
+#ifndef STERNA_OPERAND_H
+#define STERNA_OPERAND_H
+
+#include <string.h>
+
+#include "dispatch/grid.h"
+#include "kernels/template/row.h"
+
+enum {
+    PANEL = 16,
+    STEPS = GEMM_STEPS,
+    DEPTH = STEPS * GEMM_DEPTH,
+    BLOCK_ROWS = GEMM_BLOCK_ROWS,
+    BLOCK_COLS = 768
+};
+
+static inline int64_t at_most(int64_t x, int64_t limit) {
+    return x < limit ? x : limit;
+}
+
+static inline int64_t round_up(int64_t x, int64_t unit) {
+    return (x + unit - 1) / unit * unit;
+}
+
+enum format { FORMAT_F32, FORMAT_BF16, FORMAT_I8, FORMAT_CODES };
+
+/* A(i, r) as `outer` i and r, or B(r, j) as `outer` j and r. In memory r runs along a row (element
+ * outer * stride + r) or across rows (element r * stride + outer). */
+struct operand {
+    enum format format;
+    int along;
+    const void *data;
+    int64_t stride;
+    const sterna_packed *codes; /* FORMAT_CODES: across, element (r, outer) */
+    const float *factors;       /* element (outer, r) counts times factors[r * factor_stride]; or null */
+    int64_t factor_stride;
+};
+
+static struct operand matrix_operand(const sterna_matrix *x, int along) {
+    return (struct operand){.format = x->type == STERNA_F32 ? FORMAT_F32 : FORMAT_BF16,
+                            .along = along, .data = x->data, .stride = x->stride};
+}
+
+INLINE vfloat load_i8(const int8_t *p, int64_t count) {
+    int8_t tail[LANES] = {0};
+    if (count < LANES) p = memcpy(tail, p, (size_t)(count > 0 ? count : 0));
+#if LANES == 16
+    return float_of((vint)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+#else
+    return float_of((vint)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+#endif
+}
+
+/* Elements from `at` on, at most `count` of them; missing lanes are 0. */
+INLINE vfloat load_row(const struct operand *o, enum format format, int64_t at, int64_t count) {
+    if (format == FORMAT_I8) return load_i8((const int8_t *)o->data + at, count);
+    return load((row){(void *)o->data, format == FORMAT_F32 ? STERNA_F32 : STERNA_BF16}, at, count);
+}
+
+/* What is packed: `outers` rows of A (columns of B) from `outer`, `depth` steps of r from `r`. */
+struct piece {
+    int64_t outer, outers, r, depth;
+    const float *factors; /* DEPTH of them, from r on, or null */
+    const float *inverse; /* of A's rows: what turns their numbers into int16 */
+};
+
+/* How a block keeps lane (outer, step): A as rows of steps, B as panels of 16 outers. */
+enum layout { LAYOUT_ROWS, LAYOUT_PANELS };
+
+INLINE int64_t lane_index(enum layout layout, int64_t outer, int64_t step) {
+    if (layout == LAYOUT_ROWS) return outer * STEPS + step;
+    return (outer / PANEL * STEPS + step) * PANEL + outer % PANEL;
+}
+
+/* ---------------------------------------------------------------- lanes */
+
+#if GEMM_DEPTH == 1
+
+/* A lane is one number, which y is again. */
+INLINE vuint join_along(vfloat x, vfloat y) {
+    (void)y;
+    return (vuint)x;
+}
+
+INLINE vuint join_across(vfloat x, vfloat y) {
+    (void)y;
+    return (vuint)x;
+}
+
+#elif GEMM_INT16
+
+#if LANES == 16
+
+/* Pairs of neighbours: x's 16 numbers, then y's. */
+INLINE vuint join_along(vfloat x, vfloat y) {
+    const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    __m512i pairs = _mm512_packs_epi32((__m512i)nearest_int(x), (__m512i)nearest_int(y));
+    return (vuint)_mm512_permutexvar_epi64(order, pairs);
+}
+
+#else
+
+INLINE vuint join_along(vfloat x, vfloat y) {
+    __m256i pairs = _mm256_packs_epi32((__m256i)nearest_int(x), (__m256i)nearest_int(y));
+    return (vuint)_mm256_permute4x64_epi64(pairs, 0xd8);
+}
+
+#endif
+
+/* Pairs of x and y, lane by lane; both lie within int16. */
+INLINE vuint join_across(vfloat x, vfloat y) {
+    return ((vuint)nearest_int(x) & 0xffff) | (vuint)nearest_int(y) << 16;
+}
+
+#endif
+
+#endif
