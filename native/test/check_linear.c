@@ -173,10 +173,12 @@ static void check_blocks(int32_t tier) {
     run_case(tier, whole(6, 40, 16384, STERNA_INT8));
 }
 
-/* 8-bit codes and activations of which few are large: none, some, and about as many as may be taken apart. */
+/* Activations of which few are large. 8-bit codes: none, some, and about as many as may be taken apart; narrower ones:
+ * runs in int16 of every length. */
 static void check_few_large(int32_t tier) {
-    for (int i = 0; i < 60; i++) {
-        struct linear_case c = whole(check_range(9, 40), check_range(1, 70), check_range(1, 1500), STERNA_INT8);
+    for (int i = 0; i < 120; i++) {
+        int32_t grid = i < 60 ? STERNA_INT8 : (int32_t)check_range(STERNA_BINARY, STERNA_TERNARY);
+        struct linear_case c = whole(check_range(9, 40), check_range(1, 70), check_range(1, 1500), grid);
         c.large = i % 3 == 0 ? 1000000 : i % 3 == 1 ? 100 : (int)check_range(2, 30);
         c.group = i % 2 * 64 * check_range(1, 3);
         run_case(tier, c);
@@ -185,7 +187,8 @@ static void check_few_large(int32_t tier) {
 
 /* Sums at the bound of int32, and rows that fill the scratch. */
 static void check_extremes(int32_t tier) {
-    static const int32_t GRIDS[] = {STERNA_BINARY, STERNA_TERNARY, STERNA_INT4, STERNA_INT7, STERNA_INT8};
+    static const int32_t GRIDS[] = {STERNA_BINARY, STERNA_TERNARY, STERNA_INT3, STERNA_INT4,
+                                    STERNA_INT5,   STERNA_INT6,    STERNA_INT7, STERNA_INT8};
     for (size_t i = 0; i < sizeof GRIDS / sizeof *GRIDS; i++)
         for (int64_t tokens = 2; tokens <= 18; tokens += 16)
             for (int64_t group = 0; group <= 64; group += 64) {
@@ -334,6 +337,7 @@ static void bench_gemv(int32_t tier, int32_t grid, int64_t tokens, int64_t rows,
 
 static void bench(int32_t tier) {
     static const int64_t SHAPES[][2] = {{768, 768}, {2048, 768}, {2048, 2048}, {5632, 2048}};
+    static const int64_t CHUNKS[][2] = {{288, 288}, {768, 288}, {288, 768}, {768, 768}}; /* as training calls it */
     static const int64_t GEMV[][2] = {{2048, 2048}, {5632, 2048}, {2048, 5632}, {4096, 4096}};
     static const int32_t GRIDS[] = {STERNA_BINARY, STERNA_INT2, STERNA_INT3, STERNA_INT4, STERNA_INT5, STERNA_INT6,
                                     STERNA_INT7, STERNA_INT8};
@@ -347,9 +351,13 @@ static void bench(int32_t tier) {
             bench_gemm(tier, STERNA_TERNARY, tokens, SHAPES[s][0], SHAPES[s][1]);
             bench_gemm(tier, STERNA_INT8, tokens, SHAPES[s][0], SHAPES[s][1]);
         }
+    for (int s = 0; s < 4; s++) bench_gemm(tier, STERNA_TERNARY, 256, CHUNKS[s][0], CHUNKS[s][1]);
     for (int g = 0; g < 8; g++) bench_gemm(tier, GRIDS[g], 512, 2048, 2048);
     for (int s = 0; s < 4; s++) bench_gemv(tier, STERNA_TERNARY, 1, GEMV[s][0], GEMV[s][1]);
-    for (int64_t tokens = 2; tokens <= 16; tokens *= 2) bench_gemv(tier, STERNA_TERNARY, tokens, 2048, 2048);
+    for (int s = 0; s < 3; s++)
+        for (int64_t tokens = 2; tokens <= 16; tokens *= 2)
+            bench_gemv(tier, STERNA_TERNARY, tokens, GEMV[s][0], GEMV[s][1]);
+    for (int g = 0; g < 8; g++) bench_gemv(tier, GRIDS[g], 8, 2048, 2048);
     for (int g = 0; g < 8; g++) bench_gemv(tier, GRIDS[g], 1, 2048, 2048);
 }
 

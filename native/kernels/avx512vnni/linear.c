@@ -1,8 +1,10 @@
 /* linear.c: four byte products a lane in one instruction (vpdpbusd). */
 #define TILE_TOKENS 8
 #define TILE_PANELS 3
+#define TOKENS_BYTES 786432
+#define SEGMENT_BYTES 1032192
 #define GEMV_TOKENS 4
-#define GEMV_MAX_TOKENS 16
+#define GEMV_MAX_TOKENS(bits) 16
 #define DOT_SIGNED_8 0
 
 #include "kernels/template/bytes.h"
@@ -20,10 +22,10 @@ ALWAYS_INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {
 
 /* 24 sums, 3 panels and a word of x take 28 of 32 registers; 11 loads feed 24 products. */
 ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, int panels, const int8_t *x,
-                                   int64_t steps, tile_sums *sums) {
+                                   int64_t steps, int resume, tile_sums *sums) {
     bytes sum[TILE_TOKENS][TILE_PANELS], u[TILE_PANELS];
     for (int t = 0; t < TILE_TOKENS; t++)
-        for (int p = 0; p < panels; p++) sum[t][p] = zero_bytes();
+        for (int p = 0; p < panels; p++) sum[t][p] = resume ? load_vector(sums->of[t][p]) : zero_bytes();
     for (int64_t s = 0; s < steps; s++, panel += PANEL * STEP, x += TOKENS * STEP) {
 #pragma GCC unroll 3
         for (int p = 0; p < panels; p++) {
@@ -41,12 +43,26 @@ ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, in
         for (int p = 0; p < panels; p++) memcpy(sums->of[t][p], &sum[t][p], sizeof(bytes));
 }
 
-NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x,
-                                int64_t steps, int bits, tile_sums *sums) {
-    (void)bits;
-    if (panels == 1) multiply_panels(panel, panel_bytes, 1, x, steps, sums);
-    else if (panels == 2) multiply_panels(panel, panel_bytes, 2, x, steps, sums);
-    else multiply_panels(panel, panel_bytes, 3, x, steps, sums);
+NEVER_INLINE void multiply_steps(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x,
+                                 int64_t steps, int resume, tile_sums *sums) {
+    if (panels == 1) multiply_panels(panel, panel_bytes, 1, x, steps, resume, sums);
+    else if (panels == 2) multiply_panels(panel, panel_bytes, 2, x, steps, resume, sums);
+    else multiply_panels(panel, panel_bytes, 3, x, steps, resume, sums);
+}
+
+static void multiply_tile(const linear_call *c, const tile *tile, int64_t step, int64_t end, int resume) {
+    const segment *seg = &c->scratch->segment;
+    multiply_steps(panel_of_step(seg, tile->panel, step), seg->panel_bytes, tile->panels,
+                   tile->block->x + step * TOKENS * STEP, end - step, resume, tile->block->sums);
+}
+
+static int64_t kept_bytes(const linear_call *c) {
+    (void)c;
+    return 0;
+}
+
+static void prepare_tokens(const linear_call *c, token_block *b) {
+    b->bias = c->bias;
 }
 
 void sterna_avx512vnni_linear(sterna_table *t) {

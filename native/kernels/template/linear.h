@@ -2,20 +2,22 @@
  * linear.h: sterna_linear for a tier from AVX2 up. A tier's file defines, before including it,
  *
  *   TILE_TOKENS, TILE_PANELS   the register tile: tokens (a divisor of 8), panels of 16 rows
+ *   SEGMENT_BYTES              of panels at once: a part of L2
+ *   TOKENS_BYTES               of interleaved tokens at once: the greater part of L2
  *   GEMV_TOKENS                tokens that a row of packed codes meets at a time (2 or 4)
- *   GEMV_MAX_TOKENS            from more tokens on, panels are faster
- *   DOT_SIGNED_8               1 when `dot` takes 8-bit codes with their sign, so that no bias corrects it, and as u
- *                              only with small activations, as bits 7 (linear_large.h)
+ *   GEMV_MAX_TOKENS(bits)      from more tokens on, panels are faster
+ *   DOT_SIGNED_8               1 when `dot` takes 8-bit codes with their sign, so that no bias corrects it
  *   bytes dot(bytes sum, bytes u, bytes x, int bits)
  *                              sum (int32 lanes) += the products of four neighbouring bytes, u unsigned and x
  *                              signed; with DOT_SIGNED_8 and bits 8, of u - 128 and x
  *
- * and after it `multiply_tile` (declared below), and gets `linear`, an entry of the table.
+ * and after it what is declared below, and gets `linear`, an entry of the table.
  *
- * Products of many tokens (GEMM). Rows of w are unpacked, 16 at a time, into panels that stay in L2;
- * blocks of 8 tokens are interleaved to stay in L1 and meet every panel. A step is four columns:
+ * Products of many tokens (GEMM). All tokens, or as many as fit, are interleaved in blocks of eight. Rows of w are
+ * unpacked into a segment of panels, as many as stay in L2 beside the tokens, and every block of tokens, in L1,
+ * meets them. Rows too long for that are cut, and their sums wait for the next segment. A step is four columns:
  *
- *   panel   u[step][16 rows][4]    then scales[group][16 rows]
+ *   panel   u[step][16 rows][4]
  *   tokens  x[step][8 tokens][4]   columns past K and tokens past T are 0, so that padding never counts
  *
  * Products of few tokens (GEMV). Rows are unpacked in registers and multiplied right away, four rows at a
@@ -29,26 +31,118 @@
 #include "transpose.h"
 
 #define TOKENS 8
-#define MAX_GROUPS (STERNA_MAX_COLS / STERNA_BLOCK)
-#define MAX_PANEL_BYTES (PANEL * STERNA_MAX_COLS + MAX_GROUPS * PANEL * 4)
+#define TILES (TOKENS / TILE_TOKENS)
+#define TILE_ROWS (TILE_PANELS * PANEL)
+#define BLOCK_BYTES (STERNA_BLOCK * PANEL) /* of a panel */
 
-#if DOT_SIGNED_8
-#include "linear_large.h"
-#endif
+typedef struct tile_sums {
+    int32_t of[TILE_TOKENS][TILE_PANELS][PANEL];
+} __attribute__((aligned(64))) tile_sums;
+
+typedef struct tile_totals { /* of groups, scaled */
+    float of[TILE_TOKENS][TILE_PANELS][PANEL];
+} __attribute__((aligned(64))) tile_totals;
+
+/* Eight tokens, interleaved, and what is known of them. The arrays lie in scratch, each kind together, so that only x
+ * passes through the caches. */
+typedef struct token_block {
+    int8_t *x;
+    int32_t (*group_sums)[TOKENS]; /* of x, over a group's columns */
+    tile_sums *sums;               /* of each tile of tokens; when rows are cut, the next segment adds to them */
+    tile_totals *totals;
+    void *kept;   /* by the tier */
+    int32_t bias; /* what the sums have too much of, times the sum of x */
+} token_block;
+
+/* Rows n...n+rows-1 in steps step...step+steps-1: panels, and the scales of their groups, the first being `group`. */
+typedef struct segment {
+    uint8_t u[SEGMENT_BYTES];
+    float scales[SEGMENT_BYTES / BLOCK_BYTES * PANEL]; /* [group][panel][16 rows] */
+    int64_t n, rows, panels, panel_bytes, step, steps, group;
+} __attribute__((aligned(64))) segment;
 
 struct linear_scratch {
-    int8_t tokens[TOKENS * STERNA_MAX_COLS];
-    int32_t sums[MAX_GROUPS][TOKENS]; /* sum of x over a group's columns */
-#if DOT_SIGNED_8
-    large_words large[TOKENS];
-#endif
-    uint8_t panels[] __attribute__((aligned(64)));
+    segment segment;
+    uint8_t memory[] __attribute__((aligned(64)));
 };
 
-#define PANELS_BYTES (STERNA_SCRATCH_BYTES - (int64_t)sizeof(struct linear_scratch))
-_Static_assert(PANELS_BYTES >= MAX_PANEL_BYTES, "a panel of the widest matrix fits in scratch");
+/* Beside x, a block of tokens holds less than half as much, and a little that does not grow with K. */
+_Static_assert(sizeof(segment) + TOKENS * STERNA_MAX_COLS * 3 / 2 + 65536 < STERNA_SCRATCH_BYTES, "eight tokens fit");
+_Static_assert(sizeof(segment) + TOKENS_BYTES * 5 / 4 < STERNA_SCRATCH_BYTES, "the tokens fit");
 
-/* ---------------------------------------------------------------- GEMM: tokens */
+/* TILE_TOKENS of a block's tokens, the first being token t, and `panels` of the segment's panels from `panel` on. */
+typedef struct tile {
+    const token_block *block;
+    int part; /* of the block */
+    int64_t t, panel, panels;
+} tile;
+
+static const uint8_t *panel_of_step(const segment *seg, int64_t panel, int64_t step) {
+    return seg->u + panel * seg->panel_bytes + (step - seg->step) * PANEL * STEP;
+}
+
+/* ---------------------------------------------------------------- what the tier defines after this header */
+
+/* Bytes that the tier keeps for eight tokens. */
+static int64_t kept_bytes(const linear_call *c);
+
+/* Eight tokens were interleaved; sets their bias. */
+static void prepare_tokens(const linear_call *c, token_block *b);
+
+/* The tile's sums = or, with `resume`, += its products in steps step...end-1. */
+static void multiply_tile(const linear_call *c, const tile *tile, int64_t step, int64_t end, int resume);
+
+/* ---------------------------------------------------------------- tokens */
+
+/* Steps of a row that hold columns. */
+static int64_t steps_of_row(const linear_call *c) {
+    return (c->q->cols + STEP - 1) / STEP;
+}
+
+static int64_t whole_lines(int64_t bytes) {
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Blocks of a segment: of whole rows, if so many fit for a tile. */
+static int64_t blocks_of_segment(const linear_call *c) {
+    return least(c->blocks, SEGMENT_BYTES / (TILE_PANELS * BLOCK_BYTES));
+}
+
+/* Bytes of a token block of each kind. When rows are not cut, sums go to y at once, and one place serves all. */
+typedef struct block_bytes {
+    int64_t x, group_sums, kept, sums, totals;
+} block_bytes;
+
+static block_bytes bytes_of_block(const linear_call *c) {
+    int64_t one = c->blocks == blocks_of_segment(c);
+    return (block_bytes){.x = c->blocks * STERNA_BLOCK * TOKENS, .group_sums = c->groups * TOKENS * 4,
+                         .kept = whole_lines(kept_bytes(c)), .sums = one ? 0 : TILES * (int64_t)sizeof(tile_sums),
+                         .totals = one ? 0 : TILES * (int64_t)sizeof(tile_totals)};
+}
+
+static token_block *token_block_at(const linear_call *c, int64_t i) {
+    return (token_block *)c->scratch->memory + i;
+}
+
+/* Room for `count` token blocks. */
+static void lay_out(const linear_call *c, int64_t count) {
+    block_bytes bytes = bytes_of_block(c);
+    uint8_t *sums = c->scratch->memory + whole_lines(count * (int64_t)sizeof(token_block));
+    uint8_t *totals = sums + (count - 1) * bytes.sums + TILES * (int64_t)sizeof(tile_sums);
+    uint8_t *kept = totals + (count - 1) * bytes.totals + TILES * (int64_t)sizeof(tile_totals);
+    uint8_t *group_sums = kept + count * bytes.kept, *x = group_sums + whole_lines(count * bytes.group_sums);
+    for (int64_t i = 0; i < count; i++)
+        *token_block_at(c, i) = (token_block){
+            .x = (int8_t *)x + i * bytes.x, .group_sums = (int32_t (*)[TOKENS])(group_sums + i * bytes.group_sums),
+            .sums = (tile_sums *)(sums + i * bytes.sums), .totals = (tile_totals *)(totals + i * bytes.totals),
+            .kept = kept + i * bytes.kept};
+}
+
+/* Token blocks whose x fit in TOKENS_BYTES, but at least one. */
+static int64_t blocks_at_once(const linear_call *c) {
+    int64_t blocks = TOKENS_BYTES / bytes_of_block(c).x;
+    return blocks > 1 ? blocks : 1;
+}
 
 /* 32 columns of a token from column k on, 0 past the end of x. */
 static __m256i load_columns(const linear_call *c, int64_t t, int64_t k) {
@@ -68,8 +162,8 @@ static inline __m256i add_columns(__m256i sums, const __m256i words[8]) {
 }
 
 /* Tokens t...t+7, interleaved, and the sums of their groups. */
-static void pack_tokens(const linear_call *c, int64_t t) {
-    __m256i *out = (__m256i *)c->scratch->tokens;
+static void interleave_tokens(const linear_call *c, int64_t t, token_block *b) {
+    __m256i *out = (__m256i *)b->x;
     for (int64_t g = 0; g < c->groups; g++) {
         __m256i sums = _mm256_setzero_si256();
         int64_t k0 = g * c->group_blocks * STERNA_BLOCK;
@@ -80,126 +174,96 @@ static void pack_tokens(const linear_call *c, int64_t t) {
             sums = add_columns(sums, words);
             for (int i = 0; i < 8; i++) _mm256_store_si256(out + i, words[i]);
         }
-        _mm256_store_si256((__m256i *)c->scratch->sums[g], sums);
+        _mm256_store_si256((__m256i *)b->group_sums[g], sums);
     }
 }
 
 /* ---------------------------------------------------------------- GEMM */
 
-typedef struct tile_sums {
-    int32_t of[TILE_TOKENS][TILE_PANELS][PANEL];
-} __attribute__((aligned(64))) tile_sums;
-
-typedef struct tile_totals {
-    float of[TILE_TOKENS][TILE_PANELS][PANEL];
-} __attribute__((aligned(64))) tile_totals;
-
-/* sums (TILE_TOKENS, panels * 16) = x panel^T over `steps` steps; the tier defines it after this header. */
-NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x,
-                                int64_t steps, int bits, tile_sums *sums);
-
-/* What eight tokens are multiplied as: codes of so many bits, and the bias to correct; `large` words go apart. */
-typedef struct tile_form {
-    int bits, large;
-    int32_t bias;
-} tile_form;
-
-#if DOT_SIGNED_8
-
-static tile_form form_of_tokens(const linear_call *c) {
-    int64_t steps = c->blocks * BLOCK_STEPS, group_steps = c->group_blocks * BLOCK_STEPS;
-    if (c->bits < 8) return (tile_form){c->bits, 0, c->bias};
-    if (take_large(c->scratch->large, steps, group_steps, (int32_t (*)[TOKENS])c->scratch->tokens, c->scratch->sums))
-        return (tile_form){7, 1, code_bias(c->w->grid)};
-    return (tile_form){8, 0, 0};
-}
-
-/* Adds the products of the large words in steps before `end`, from next[t] on, to the sums of a tile. */
-static void add_large(const linear_call *c, const uint8_t *panel, int64_t panels, int token, int64_t end,
-                      int64_t next[TILE_TOKENS], tile_sums *sums) {
-    for (int t = 0; t < TILE_TOKENS; t++) {
-        const large_words *large = &c->scratch->large[token + t];
-        for (; next[t] < large->count && large->of[next[t]].step < end; next[t]++) {
-            const uint8_t *u = panel + large->of[next[t]].step * PANEL * STEP;
-            bytes x = broadcast_word(&large->of[next[t]].x);
-            for (int64_t p = 0; p < panels; p++)
-                for (int64_t at = 0; at < PANEL * STEP; at += (int64_t)sizeof(bytes)) {
-                    uint8_t *sum = (uint8_t *)sums->of[t][p] + at;
-                    bytes total = dot(load_vector(sum), load_vector(u + p * c->panel_bytes + at), x, 8);
-                    memcpy(sum, &total, sizeof total);
-                }
-        }
+/* Sums, of the only group, become y of token t and rows n...n+count-1. */
+NEVER_INLINE void store_sums(const linear_call *c, int64_t t, int64_t n, const int32_t *sum, int32_t bias,
+                             const float *scale, int64_t count) {
+    floats value[PANEL / LANES];
+    for (int64_t i = 0; i < PANEL; i += LANES) {
+        ints s;
+        memcpy(&s, sum + i, sizeof s);
+        value[i / LANES] = __builtin_convertvector(s - bias, floats) * floats_at(scale + i) * c->q->scales[t];
     }
+    store_panel(c, t, n, value, count);
 }
 
-#else
-
-static tile_form form_of_tokens(const linear_call *c) {
-    return (tile_form){c->bits, 0, c->bias};
-}
-
-static void add_large(const linear_call *c, const uint8_t *panel, int64_t panels, int token, int64_t end,
-                      int64_t next[TILE_TOKENS], tile_sums *sums) {
-    (void)c, (void)panel, (void)panels, (void)token, (void)end, (void)next, (void)sums;
-}
-
-#endif
-
-/* Adds group g to the totals of a tile. */
-static void add_tile(const linear_call *c, int32_t bias, const uint8_t *panel, int64_t panels, int64_t g, int token,
-                     const tile_sums *sums, tile_totals *totals) {
-    const uint8_t *scales = panel + c->blocks * PANEL * STERNA_BLOCK + g * PANEL * (int64_t)sizeof(float);
-    for (int t = 0; t < TILE_TOKENS; t++)
-        for (int64_t p = 0; p < panels; p++)
-            add_group(totals->of[t][p], sums->of[t][p], bias * c->scratch->sums[g][token + t],
-                      (const float *)(scales + p * c->panel_bytes), g);
-}
-
-/* y of tokens t0 + token...+TILE_TOKENS-1 and the rows of up to TILE_PANELS panels, the first row being n. */
-static void compute_tile(const linear_call *c, tile_form form, const uint8_t *panel, int64_t n, int64_t rows, int64_t t0,
-                         int token) {
-    int64_t panels = (rows + PANEL - 1) / PANEL, step = 0, next_large[TILE_TOKENS] = {0};
-    tile_sums sums;
-    tile_totals totals;
-    for (int64_t g = 0; g < c->groups; g++) {
-        int64_t steps = blocks_of_group(c, g) * BLOCK_STEPS;
-        multiply_tile(panel + step * PANEL * STEP, c->panel_bytes, panels,
-                      c->scratch->tokens + step * TOKENS * STEP + token * STEP, steps, form.bits, &sums);
-        if (form.large) add_large(c, panel, panels, token, step + steps, next_large, &sums);
-        add_tile(c, form.bias, panel, panels, g, token, &sums, &totals);
-        step += steps;
-    }
-    for (int64_t t = t0 + token; t < least(t0 + token + TILE_TOKENS, c->q->rows); t++)
-        for (int64_t p = 0; p < panels; p++) {
-            const float *total = totals.of[t - t0 - token][p];
-            store_values(c, t, n + p * PANEL, total, least(PANEL, rows - p * PANEL));
+/* Sums of group g, complete, become y, or go to the totals first. */
+static void finish_group(const linear_call *c, const tile *tile, int64_t g) {
+    const segment *seg = &c->scratch->segment;
+    const token_block *b = tile->block;
+    int64_t tokens = least(TILE_TOKENS, c->q->rows - tile->t);
+    for (int64_t i = 0; i < tokens; i++)
+        for (int64_t p = 0; p < tile->panels; p++) {
+            int64_t row = (tile->panel + p) * PANEL, count = least(PANEL, seg->rows - row);
+            int32_t bias = b->bias * b->group_sums[g][tile->part * TILE_TOKENS + i];
+            const int32_t *sum = b->sums[tile->part].of[i][p];
+            const float *scales = seg->scales + ((g - seg->group) * seg->panels + tile->panel + p) * PANEL;
+            float *total = b->totals[tile->part].of[i][p];
+            if (c->groups == 1) store_sums(c, tile->t + i, seg->n + row, sum, bias, scales, count);
+            else add_group(total, sum, bias, scales, g);
+            if (c->groups > 1 && g == c->groups - 1) store_values(c, tile->t + i, seg->n + row, total, count);
         }
 }
 
-/* Rows n0...n0+rows-1, whose panels fit in scratch, and all tokens. */
-static void compute_rows(const linear_call *c, int64_t n0, int64_t rows) {
-    for (int64_t n = 0; n < rows; n += PANEL)
-        make_panel(c, n0 + n, least(PANEL, rows - n), c->scratch->panels + n / PANEL * c->panel_bytes);
-    for (int64_t t0 = 0; t0 < c->q->rows; t0 += TOKENS) {
-        pack_tokens(c, t0);
-        tile_form form = form_of_tokens(c);
-        for (int64_t n = 0; n < rows; n += TILE_PANELS * PANEL)
-            for (int token = 0; token < TOKENS && t0 + token < c->q->rows; token += TILE_TOKENS)
-                compute_tile(c, form, c->scratch->panels + n / PANEL * c->panel_bytes, n0 + n,
-                             least(rows - n, TILE_PANELS * PANEL), t0, token);
+/* A tile in the steps of the segment, group by group. */
+static void compute_tile(const linear_call *c, const tile *tile) {
+    const segment *seg = &c->scratch->segment;
+    int64_t group_steps = c->group_blocks * BLOCK_STEPS, steps = seg->step + seg->steps, end;
+    for (int64_t s = seg->step, g = seg->group; s < steps; s = end, g++) {
+        int64_t group_end = least((g + 1) * group_steps, steps_of_row(c));
+        end = least(group_end, steps);
+        multiply_tile(c, tile, s, end, s > g * group_steps);
+        if (end == group_end) finish_group(c, tile, g);
     }
 }
 
-/* As many whole tiles of rows as fit in scratch, but at least one panel. */
-static int64_t rows_at_once(const linear_call *c) {
-    int64_t panels = PANELS_BYTES / c->panel_bytes;
-    if (panels >= TILE_PANELS) panels -= panels % TILE_PANELS;
-    return panels * PANEL;
+/* Eight tokens, the first being token t, and all rows of the segment. */
+static void multiply_segment(const linear_call *c, const token_block *b, int64_t t) {
+    const segment *seg = &c->scratch->segment;
+    for (int64_t panel = 0; panel < seg->panels; panel += TILE_PANELS)
+        for (int part = 0; part < TILES && t + part * TILE_TOKENS < c->q->rows; part++)
+            compute_tile(c, &(tile){b, part, t + part * TILE_TOKENS, panel, least(TILE_PANELS, seg->panels - panel)});
+}
+
+/* Rows n...n+rows-1 in blocks `block`...block+blocks-1. */
+static void make_segment(const linear_call *c, int64_t n, int64_t rows, int64_t block, int64_t blocks) {
+    segment *seg = &c->scratch->segment;
+    seg->n = n, seg->rows = rows, seg->panels = (rows + PANEL - 1) / PANEL, seg->panel_bytes = blocks * BLOCK_BYTES;
+    seg->step = block * BLOCK_STEPS, seg->group = block / c->group_blocks;
+    seg->steps = least(blocks * BLOCK_STEPS, steps_of_row(c) - seg->step);
+    for (int64_t p = 0; p < seg->panels; p++) {
+        int64_t first = n + p * PANEL, count = least(PANEL, rows - p * PANEL);
+        unpack_rows(c, first, count, TILE_ROWS, block, blocks, seg->u + p * seg->panel_bytes);
+        for (int64_t g = 0; g <= (block + blocks - 1) / c->group_blocks - seg->group; g++)
+            copy_scales(c, first, count, seg->group + g, seg->scales + (g * seg->panels + p) * PANEL);
+    }
+}
+
+/* Tokens t0...t0+tokens-1, which fit in scratch, and rows row0...row1-1. */
+static void multiply_tokens(const linear_call *c, int64_t t0, int64_t tokens, int64_t row0, int64_t row1) {
+    int64_t blocks = blocks_of_segment(c);
+    int64_t rows = SEGMENT_BYTES / (TILE_PANELS * BLOCK_BYTES) / blocks * TILE_ROWS;
+    lay_out(c, (tokens + TOKENS - 1) / TOKENS);
+    for (int64_t t = 0; t < tokens; t += TOKENS) {
+        interleave_tokens(c, t0 + t, token_block_at(c, t / TOKENS));
+        prepare_tokens(c, token_block_at(c, t / TOKENS));
+    }
+    for (int64_t n = row0; n < row1; n += rows)
+        for (int64_t block = 0; block < c->blocks; block += blocks) {
+            make_segment(c, n, least(rows, row1 - n), block, least(blocks, c->blocks - block));
+            for (int64_t t = 0; t < tokens; t += TOKENS) multiply_segment(c, token_block_at(c, t / TOKENS), t0 + t);
+        }
 }
 
 static void gemm(const linear_call *c, int64_t row0, int64_t row1) {
-    int64_t rows = rows_at_once(c);
-    for (int64_t n = row0; n < row1; n += rows) compute_rows(c, n, least(rows, row1 - n));
+    int64_t tokens = blocks_at_once(c) * TOKENS;
+    for (int64_t t = 0; t < c->q->rows; t += tokens)
+        multiply_tokens(c, t, least(tokens, c->q->rows - t), row0, row1);
 }
 
 /* ---------------------------------------------------------------- GEMV */
@@ -214,15 +278,16 @@ static void gemm(const linear_call *c, int64_t row0, int64_t row1) {
 /* Tokens t0...t0+7, blocks of 64 columns, with zeros past K and past T; the sums of their groups. */
 static void pad_tokens(const linear_call *c, int64_t t0) {
     int64_t length = c->blocks * STERNA_BLOCK;
+    token_block *b = token_block_at(c, 0);
     for (int64_t t = 0; t < TOKENS; t++) {
-        int8_t *x = c->scratch->tokens + t * length;
+        int8_t *x = b->x + t * length;
         int64_t cols = t0 + t < c->q->rows ? c->q->cols : 0;
         if (cols) memcpy(x, c->q->codes + (t0 + t) * c->q->stride, (size_t)cols);
         memset(x + cols, 0, (size_t)(length - cols));
         for (int64_t g = 0; g < c->groups; g++) {
             int32_t sum = 0;
             for (int64_t k = 0; k < blocks_of_group(c, g) * STERNA_BLOCK; k++) sum += x[k];
-            c->scratch->sums[g][t] = sum;
+            b->group_sums[g][t] = sum;
             x += blocks_of_group(c, g) * STERNA_BLOCK;
         }
     }
@@ -291,7 +356,8 @@ NEVER_INLINE void dot_group(const uint8_t *block, int64_t row_bytes, const uint8
 /* y of tokens t0...t0+tokens-1 and rows n...n+rows-1; rows is 4 or 1. */
 static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t t0, int64_t tokens) {
     const uint8_t *block = sterna_packed_row(c->w, n), *next = block;
-    const int8_t *x = c->scratch->tokens;
+    token_block *b = token_block_at(c, 0);
+    const int8_t *x = b->x;
     int64_t row_bytes = rows == 1 ? 0 : c->row_bytes; /* a single row stands for all four */
     float totals[TOKENS][PANEL] = {{0}};
     for (int64_t g = 0; g < c->groups; g++) {
@@ -301,7 +367,7 @@ static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t
         for (int64_t r = 0; r < rows; r++) {
             float scale = sterna_row_scales(c->w, n + r)[g];
             for (int64_t t = 0; t < tokens; t++) {
-                float part = (float)(sums[t][r] - c->bias * c->scratch->sums[g][t]) * scale;
+                float part = (float)(sums[t][r] - c->bias * b->group_sums[g][t]) * scale;
                 totals[t][r] = g == 0 ? part : totals[t][r] + part;
             }
         }
@@ -313,6 +379,7 @@ static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t
 }
 
 static void gemv(const linear_call *c, int64_t row0, int64_t row1) {
+    lay_out(c, 1);
     for (int64_t t0 = 0; t0 < c->q->rows; t0 += TOKENS) {
         int64_t tokens = least(TOKENS, c->q->rows - t0), n = row0;
         pad_tokens(c, t0);
@@ -327,7 +394,7 @@ static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const s
                       int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
     linear_call c = make_linear_call(q, w, y, accumulate, scratch);
     if (DOT_SIGNED_8 && c.bits == 8) c.bias = 0;
-    if (q->rows <= GEMV_MAX_TOKENS) gemv(&c, row0, row1);
+    if (q->rows <= GEMV_MAX_TOKENS(c.bits)) gemv(&c, row0, row1);
     else gemm(&c, row0, row1);
     return STERNA_OK;
 }

@@ -90,14 +90,23 @@ ALWAYS_INLINE void store_lanes(const sterna_matrix *y, int64_t at, floats value,
     }
 }
 
-/* total (PANEL, groups added up) of token t and rows n...n+count-1 becomes y. */
-static inline void store_values(const linear_call *c, int64_t t, int64_t n, const float *total, int64_t count) {
+/* y of token t and rows n...n+count-1 = or += value. */
+ALWAYS_INLINE void store_panel(const linear_call *c, int64_t t, int64_t n, const floats value[PANEL / LANES],
+                               int64_t count) {
     int64_t at = t * c->y->stride + n;
-    for (int64_t i = 0; i < count; i += LANES) {
-        floats value = floats_at(total + i) * c->q->scales[t];
-        if (count - i >= LANES) store_lanes(c->y, at + i, value, c->accumulate, LANES);
-        else store_lanes(c->y, at + i, value, c->accumulate, count - i);
+    if (count == PANEL) {
+        for (int64_t i = 0; i < PANEL; i += LANES) store_lanes(c->y, at + i, value[i / LANES], c->accumulate, LANES);
+    } else {
+        for (int64_t i = 0; i < count; i += LANES)
+            store_lanes(c->y, at + i, value[i / LANES], c->accumulate, least(LANES, count - i));
     }
+}
+
+/* total (PANEL, groups added up) becomes y. */
+static inline void store_values(const linear_call *c, int64_t t, int64_t n, const float *total, int64_t count) {
+    floats value[PANEL / LANES];
+    for (int64_t i = 0; i < PANEL; i += LANES) value[i / LANES] = floats_at(total + i) * c->q->scales[t];
+    store_panel(c, t, n, value, count);
 }
 
 /* total = or, from the second group on, += (float)(sum - bias) * scale, for the rows of a panel. */
@@ -113,17 +122,27 @@ ALWAYS_INLINE void add_group(float *total, const int32_t *sum, int32_t bias, con
 
 /* ---------------------------------------------------------------- panels */
 
-/* Rows n...n+rows-1 of w, at most 16, as a panel: codes, then scales[group][16 rows]. Missing rows repeat the
- * last one. */
-static inline void make_panel(const linear_call *c, int64_t n, int64_t rows, uint8_t *panel) {
+/* Rows n...n+rows-1 of w, at most 16, from block `block` on; missing rows repeat the last one. As much is fetched of
+ * the rows `ahead` of these. */
+static inline void unpack_rows(const linear_call *c, int64_t n, int64_t rows, int64_t ahead, int64_t block,
+                               int64_t blocks, uint8_t *panel) {
+    const uint8_t *next = sterna_packed_row(c->w, n + ahead) + block * PANEL * 8 * c->bits;
     const uint8_t *first[PANEL];
+    for (int64_t r = 0; r < PANEL; r++)
+        first[r] = sterna_packed_row(c->w, n + least(r, rows - 1)) + block * 8 * c->bits;
+    unpack_panel(first, blocks, c->bits, next, panel);
+}
+
+/* The scales of group g. */
+static inline void copy_scales(const linear_call *c, int64_t n, int64_t rows, int64_t g, float scales[PANEL]) {
+    for (int64_t r = 0; r < PANEL; r++) scales[r] = sterna_row_scales(c->w, n + least(r, rows - 1))[g];
+}
+
+/* A whole panel: codes, then scales[group][16 rows]. */
+static inline void make_panel(const linear_call *c, int64_t n, int64_t rows, uint8_t *panel) {
     float *scales = (float *)(panel + c->blocks * PANEL * STERNA_BLOCK);
-    for (int64_t r = 0; r < PANEL; r++) {
-        int64_t row = n + least(r, rows - 1);
-        first[r] = sterna_packed_row(c->w, row);
-        for (int64_t g = 0; g < c->groups; g++) scales[g * PANEL + r] = sterna_row_scales(c->w, row)[g];
-    }
-    unpack_panel(first, c->blocks, c->bits, panel);
+    for (int64_t g = 0; g < c->groups; g++) copy_scales(c, n, rows, g, scales + g * PANEL);
+    unpack_rows(c, n, rows, PANEL, 0, c->blocks, panel);
 }
 
 #endif

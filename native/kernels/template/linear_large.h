@@ -11,13 +11,20 @@
 /* One word in so many may be large. */
 #define LARGE_SHARE 8
 
-/* The large words of a token by step. */
+/* A large word of token t. */
+typedef struct large_word {
+    int32_t step, t, x;
+} large_word;
+
+/* The large words of eight tokens by step. */
 typedef struct large_words {
     int64_t count;
-    struct {
-        int32_t step, x;
-    } of[STERNA_MAX_COLS / STEP / LARGE_SHARE];
+    large_word of[];
 } large_words;
+
+static inline int64_t large_bytes(int64_t steps) {
+    return (int64_t)sizeof(large_words) + steps * 8 / LARGE_SHARE * (int64_t)sizeof(large_word);
+}
 
 /* A bit for each of the eight words that holds a pair whose sum is above 128. */
 static inline uint32_t find_large(__m256i words) {
@@ -33,34 +40,43 @@ static inline int32_t sum_of_word(int32_t word) {
 }
 
 /* The words go back to the interleaved tokens, and into the sums of their groups. */
-static void put_back(const large_words *large, int64_t group_steps, int32_t (*tokens)[8], int32_t (*sums)[8]) {
-    for (int t = 0; t < 8; t++)
-        for (int64_t i = 0; i < large[t].count; i++) {
-            int32_t step = large[t].of[i].step, x = large[t].of[i].x;
-            tokens[step][t] = x;
-            sums[step / group_steps][t] += sum_of_word(x);
-        }
+static inline void put_back(const large_words *large, int64_t group_steps, int32_t (*tokens)[8], int32_t (*sums)[8]) {
+    for (int64_t i = 0; i < large->count; i++) {
+        large_word word = large->of[i];
+        tokens[word.step][word.t] = word.x;
+        sums[word.step / group_steps][word.t] += sum_of_word(word.x);
+    }
 }
 
 /* Takes the large words out of eight tokens; tells whether that was possible. */
-static int take_large(large_words *large, int64_t steps, int64_t group_steps, int32_t (*tokens)[8], int32_t (*sums)[8]) {
-    for (int t = 0; t < 8; t++) large[t].count = 0;
+static inline int take_large(large_words *large, int64_t steps, int64_t group_steps, int32_t (*tokens)[8],
+                             int32_t (*sums)[8]) {
+    large->count = 0;
     for (int64_t s = 0; s < steps; s++) {
         uint32_t found = find_large(_mm256_load_si256((const __m256i *)tokens[s]));
         for (; found; found &= found - 1) {
             int t = __builtin_ctz(found);
-            if (large[t].count == steps / LARGE_SHARE) {
+            if (large->count == steps * 8 / LARGE_SHARE) {
                 put_back(large, group_steps, tokens, sums);
                 return 0;
             }
-            int32_t x = tokens[s][t];
-            large[t].of[large[t].count].step = (int32_t)s;
-            large[t].of[large[t].count++].x = x;
-            sums[s / group_steps][t] -= sum_of_word(x);
+            large->of[large->count++] = (large_word){(int32_t)s, t, tokens[s][t]};
+            sums[s / group_steps][t] -= sum_of_word(tokens[s][t]);
             tokens[s][t] = 0;
         }
     }
     return 1;
+}
+
+/* The first word in step `step` or later. */
+static inline int64_t first_large(const large_words *large, int64_t step) {
+    int64_t low = 0, high = large->count;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (large->of[middle].step < step) low = middle + 1;
+        else high = middle;
+    }
+    return low;
 }
 
 #endif

@@ -5,14 +5,13 @@
  *
  * A pair never saturates: |u0 x0 + u1 x1| <= 2 * 127 * u, which is 32,258 for u = 127 (7 bits). 8-bit codes
  * go as |code| times x with the code's sign, at most 2 * 127 * 128 = 32,512; or as 7 bits, where the pairs of x
- * are small (linear_large.h). Narrow codes leave room to add
- * several pairs in int16 before they are widened, a run of 32,767 / (254 u) steps: 43 for ternary (u <= 3).
+ * are small (linear_large.h). Narrower codes leave room to add several pairs in int16 before they are widened
+ * (linear_runs.h).
  */
 #ifndef STERNA_LINEAR_PAIRS_H
 #define STERNA_LINEAR_PAIRS_H
 
 #define GEMV_TOKENS 2
-#define GEMV_MAX_TOKENS 8
 #define DOT_SIGNED_8 1
 
 #include "bytes.h"
@@ -24,6 +23,9 @@ ALWAYS_INLINE bytes multiply_pairs(bytes u, bytes x) {
 }
 ALWAYS_INLINE bytes add_widened(bytes sum, bytes pairs) {
     return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
+ALWAYS_INLINE bytes add_int32(bytes a, bytes b) {
+    return _mm512_add_epi32(a, b);
 }
 /* |code| times x with the sign of code, in pairs; u = code + 128. */
 ALWAYS_INLINE bytes multiply_signed_pairs(bytes u, bytes x) {
@@ -39,6 +41,9 @@ ALWAYS_INLINE bytes multiply_pairs(bytes u, bytes x) {
 }
 ALWAYS_INLINE bytes add_widened(bytes sum, bytes pairs) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+ALWAYS_INLINE bytes add_int32(bytes a, bytes b) {
+    return _mm256_add_epi32(a, b);
 }
 ALWAYS_INLINE bytes multiply_signed_pairs(bytes u, bytes x) {
     bytes code = _mm256_xor_si256(u, _mm256_set1_epi8(-128));
@@ -58,6 +63,54 @@ ALWAYS_INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {
 }
 
 #include "linear.h"
+#include "linear_large.h"
+#include "linear_runs.h"
+
+/* ---------------------------------------------------------------- tokens */
+
+/* How eight tokens are multiplied. */
+typedef struct kept_tokens {
+    int mode;  /* 0: in int16, whose runs end at `ends`; 7 or 8: in int32, by `dot` with codes of so many bits */
+    int large; /* `words` are multiplied apart */
+    union {
+        int32_t ends[STERNA_MAX_COLS / STEP / RUN_STEPS];
+        large_words words;
+    };
+} kept_tokens;
+
+static int64_t kept_bytes(const linear_call *c) {
+    int64_t steps = c->blocks * BLOCK_STEPS, ends = steps / RUN_STEPS * (int64_t)sizeof(int32_t);
+    return (int64_t)offsetof(kept_tokens, ends) + (c->bits == 8 ? large_bytes(steps) : ends);
+}
+
+static void prepare_tokens(const linear_call *c, token_block *b) {
+    kept_tokens *k = b->kept;
+    int64_t steps = c->blocks * BLOCK_STEPS, group_steps = c->group_blocks * BLOCK_STEPS;
+    int32_t (*x)[TOKENS] = (int32_t (*)[TOKENS])b->x;
+    k->large = c->bits == 8 && take_large(&k->words, steps, group_steps, x, b->group_sums);
+    k->mode = c->bits == 8 && !k->large ? 8 : c->bits < 7 && find_runs(x, steps, c->bits, k->ends) ? 0 : 7;
+    b->bias = k->mode == 8 ? 0 : code_bias(c->w->grid);
+}
+
+/* Adds the products of the large words in steps step...end-1 to the sums of a tile. */
+static void add_large(const linear_call *c, const tile *tile, int64_t step, int64_t end) {
+    const segment *seg = &c->scratch->segment;
+    const large_words *large = &((const kept_tokens *)tile->block->kept)->words;
+    for (int64_t i = first_large(large, step); i < large->count && large->of[i].step < end; i++) {
+        const large_word *word = &large->of[i];
+        if (word->t / TILE_TOKENS != tile->part) continue;
+        bytes x = broadcast_word(&word->x);
+        for (int64_t p = 0; p < tile->panels; p++)
+            for (int64_t at = 0; at < PANEL * STEP; at += (int64_t)sizeof(bytes)) {
+                const uint8_t *u = panel_of_step(seg, tile->panel + p, word->step) + at;
+                uint8_t *sum = (uint8_t *)tile->block->sums[tile->part].of[word->t % TILE_TOKENS][p] + at;
+                bytes total = dot(load_vector(sum), load_vector(u), x, 8);
+                memcpy(sum, &total, sizeof total);
+            }
+    }
+}
+
+/* ---------------------------------------------------------------- tiles */
 
 /* Vectors of a step of a panel. */
 #define PANEL_VECTORS ((int)(PANEL * STEP / sizeof(bytes)))
@@ -94,51 +147,56 @@ ALWAYS_INLINE void clear(tile_registers sum, int panels) {
             for (int v = 0; v < PANEL_VECTORS; v++) sum[t][p][v] = zero_bytes();
 }
 
-/* `run` steps at a time in int16, then widened and added to the sums in L1. */
-ALWAYS_INLINE void multiply_runs(const uint8_t *panel, int64_t panel_bytes, int panels, const int8_t *x,
-                                 int64_t steps, int64_t run, tile_sums *sums) {
-    memset(sums, 0, sizeof *sums);
-    for (int64_t s = 0; s < steps; s += run) {
-        tile_registers sum;
-        clear(sum, panels);
-        for (int64_t i = s; i < least(s + run, steps); i++)
-            multiply_step(sum, panel + i * PANEL * STEP, panel_bytes, panels, x + i * TOKENS * STEP, 0);
+/* sums = or, with `resume`, += sum. */
+ALWAYS_INLINE void put_sums(tile_registers sum, int panels, int widen, int resume, tile_sums *sums) {
 #pragma GCC unroll 8
-        for (int t = 0; t < TILE_TOKENS; t++)
+    for (int t = 0; t < TILE_TOKENS; t++)
 #pragma GCC unroll 8
-            for (int p = 0; p < panels; p++)
+        for (int p = 0; p < panels; p++)
 #pragma GCC unroll 8
-                for (int v = 0; v < PANEL_VECTORS; v++) {
-                    int32_t *at = sums->of[t][p] + v * PANEL / PANEL_VECTORS;
-                    bytes total = add_widened(load_vector(at), sum[t][p][v]);
-                    memcpy(at, &total, sizeof total);
-                }
-    }
+            for (int v = 0; v < PANEL_VECTORS; v++) {
+                int32_t *at = sums->of[t][p] + v * PANEL / PANEL_VECTORS;
+                bytes before = resume ? load_vector(at) : zero_bytes();
+                bytes total = widen ? add_widened(before, sum[t][p][v]) : add_int32(before, sum[t][p][v]);
+                memcpy(at, &total, sizeof total);
+            }
 }
 
-/* In int32 all the way. */
-ALWAYS_INLINE void multiply_wide(const uint8_t *panel, int64_t panel_bytes, int panels, const int8_t *x,
-                                 int64_t steps, int bits, tile_sums *sums) {
+/* `mode` as in kept_tokens. */
+ALWAYS_INLINE void multiply_steps(const uint8_t *panel, int64_t panel_bytes, int panels, const int8_t *x, int64_t steps,
+                                  int mode, int resume, tile_sums *sums) {
     tile_registers sum;
     clear(sum, panels);
     for (int64_t s = 0; s < steps; s++)
-        multiply_step(sum, panel + s * PANEL * STEP, panel_bytes, panels, x + s * TOKENS * STEP, bits);
-    for (int t = 0; t < TILE_TOKENS; t++)
-        for (int p = 0; p < panels; p++) memcpy(sums->of[t][p], sum[t][p], sizeof sum[t][p]);
+        multiply_step(sum, panel + s * PANEL * STEP, panel_bytes, panels, x + s * TOKENS * STEP, mode);
+    if (resume) put_sums(sum, panels, mode == 0, 1, sums);
+    else put_sums(sum, panels, mode == 0, 0, sums);
 }
 
-ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, int panels, const int8_t *x,
-                                   int64_t steps, int bits, tile_sums *sums) {
-    int64_t run = 32767 / (2 * 127 * (bits == 1 ? 2 : (1 << bits) - 1));
-    if (bits == 8) multiply_wide(panel, panel_bytes, panels, x, steps, 8, sums);
-    else if (run < 8) multiply_wide(panel, panel_bytes, panels, x, steps, 7, sums);
-    else multiply_runs(panel, panel_bytes, panels, x, steps, run, sums);
+ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, int panels, const int8_t *x, int64_t steps,
+                                   int mode, int resume, tile_sums *sums) {
+    if (mode == 0) multiply_steps(panel, panel_bytes, panels, x, steps, 0, resume, sums);
+    else if (mode == 7) multiply_steps(panel, panel_bytes, panels, x, steps, 7, resume, sums);
+    else multiply_steps(panel, panel_bytes, panels, x, steps, 8, resume, sums);
 }
 
-NEVER_INLINE void multiply_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x,
-                                int64_t steps, int bits, tile_sums *sums) {
-    if (panels == TILE_PANELS) multiply_panels(panel, panel_bytes, TILE_PANELS, x, steps, bits, sums);
-    else multiply_panels(panel, panel_bytes, 1, x, steps, bits, sums);
+NEVER_INLINE void multiply_run(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const int8_t *x, int64_t steps,
+                               int mode, int resume, tile_sums *sums) {
+    if (panels == TILE_PANELS) multiply_panels(panel, panel_bytes, TILE_PANELS, x, steps, mode, resume, sums);
+    else multiply_panels(panel, panel_bytes, 1, x, steps, mode, resume, sums);
+}
+
+static void multiply_tile(const linear_call *c, const tile *tile, int64_t step, int64_t end, int resume) {
+    const segment *seg = &c->scratch->segment;
+    const kept_tokens *k = tile->block->kept;
+    int64_t run_end;
+    for (int64_t s = step; s < end; s = run_end, resume = 1) {
+        run_end = k->mode ? end : least(end, k->ends[s / RUN_STEPS]);
+        multiply_run(panel_of_step(seg, tile->panel, s), seg->panel_bytes, tile->panels,
+                     tile->block->x + (s * TOKENS + tile->part * TILE_TOKENS) * STEP, run_end - s, k->mode, resume,
+                     &tile->block->sums[tile->part]);
+    }
+    if (k->large) add_large(c, tile, step, end);
 }
 
 #endif
