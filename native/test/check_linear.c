@@ -21,7 +21,7 @@ struct linear_case {
     int32_t grid, type, accumulate;
     int64_t row0, row1;
     enum check_place place;
-    int extremes; /* the most negative codes and the largest activations */
+    int extremes; /* the largest activations, and the lowest codes (1) or the highest (2) */
     int large;    /* of that many activations, one is not small; 0: all may be large */
     sterna_quantized q;
     sterna_packed w;
@@ -51,14 +51,15 @@ static void fill_floats(float *x, size_t count) {
 }
 
 static void fill_codes(const struct linear_case *c, uint8_t *codes, int64_t row_bytes) {
-    /* int8's -128 is 0x80; the top bit of every other grid's code alone is its lowest value */
-    for (int64_t i = 0; i < c->rows * row_bytes; i++) codes[i] = c->extremes ? 0 : (uint8_t)check_random();
+    /* the top bit of a code alone is its lowest value, all others are its highest; binary has no sign bit */
+    uint8_t others = c->extremes == 2 ? 0xff : 0;
+    for (int64_t i = 0; i < c->rows * row_bytes; i++) codes[i] = c->extremes ? others : (uint8_t)check_random();
     for (int64_t r = 0; r < c->rows; r++) {
         uint8_t *row = codes + r * row_bytes;
         int bits = bits_of(c->grid), first = bits & 8 ? 8 : bits & 4 ? 4 : bits & 2 ? 2 : 1;
         static const uint8_t TOP[] = {0, 0, 0xaa, 0, 0x88, 0, 0, 0, 0x80};
         if (c->extremes && bits > 1)
-            for (int64_t b = 0; b < row_bytes; b += 8 * bits) memset(row + b, TOP[first], (size_t)(8 * first));
+            for (int64_t b = 0; b < row_bytes; b += 8 * bits) memset(row + b, TOP[first] ^ others, (size_t)(8 * first));
         clear_padding(row, c->grid, c->cols);
     }
 }
@@ -191,10 +192,11 @@ static void check_extremes(int32_t tier) {
                                     STERNA_INT5,   STERNA_INT6,    STERNA_INT7, STERNA_INT8};
     for (size_t i = 0; i < sizeof GRIDS / sizeof *GRIDS; i++)
         for (int64_t tokens = 2; tokens <= 18; tokens += 16)
-            for (int64_t group = 0; group <= 64; group += 64) {
+            for (int highest = 0; highest < 2; highest++) {
                 struct linear_case c = whole(tokens, 18, STERNA_MAX_COLS, GRIDS[i]);
-                c.extremes = 1;
-                c.group = group;
+                c.extremes = 1 + highest;
+                run_case(tier, c);
+                c.group = 64;
                 run_case(tier, c);
             }
 }

@@ -180,33 +180,50 @@ static void interleave_tokens(const linear_call *c, int64_t t, token_block *b) {
 
 /* ---------------------------------------------------------------- GEMM */
 
-/* Sums, of the only group, become y of token t and rows n...n+count-1. */
-NEVER_INLINE void store_sums(const linear_call *c, int64_t t, int64_t n, const int32_t *sum, int32_t bias,
-                             const float *scale, int64_t count) {
-    floats value[PANEL / LANES];
-    for (int64_t i = 0; i < PANEL; i += LANES) {
-        ints s;
-        memcpy(&s, sum + i, sizeof s);
-        value[i / LANES] = __builtin_convertvector(s - bias, floats) * floats_at(scale + i) * c->q->scales[t];
-    }
-    store_panel(c, t, n, value, count);
+/* The scales of group g and the tile's panel p. */
+static const float *scales_of_panel(const linear_call *c, const tile *tile, int64_t p, int64_t g) {
+    const segment *seg = &c->scratch->segment;
+    return seg->scales + ((g - seg->group) * seg->panels + tile->panel + p) * PANEL;
 }
 
-/* Sums of group g, complete, become y, or go to the totals first. */
-static void finish_group(const linear_call *c, const tile *tile, int64_t g) {
+static int64_t tokens_of_tile(const linear_call *c, const tile *tile) {
+    return least(TILE_TOKENS, c->q->rows - tile->t);
+}
+
+/* Sums of the only group become y. What is read over and over is copied, since it might be y otherwise. */
+NEVER_INLINE void store_sums(const linear_call *c, const tile *tile) {
+    const segment *seg = &c->scratch->segment;
+    const sterna_matrix y = *c->y;
+    int64_t tokens = tokens_of_tile(c, tile), row = tile->panel * PANEL, rows = seg->rows - row, panels = tile->panels;
+    int64_t at = tile->t * y.stride + seg->n + row;
+    const int32_t *token_sums = tile->block->group_sums[0] + tile->part * TILE_TOKENS, factor = tile->block->bias;
+    const float *scales = scales_of_panel(c, tile, 0, 0), *token_scales = c->q->scales + tile->t;
+    const tile_sums *sums = &tile->block->sums[tile->part];
+    int accumulate = c->accumulate;
+    for (int64_t i = 0; i < tokens; i++, at += y.stride)
+        for (int64_t p = 0; p < panels; p++) {
+            floats value[PANEL / LANES];
+            for (int64_t j = 0; j < PANEL; j += LANES) {
+                ints s;
+                memcpy(&s, sums->of[i][p] + j, sizeof s);
+                floats scaled = __builtin_convertvector(s - factor * token_sums[i], floats) * floats_at(scales + p * PANEL + j);
+                value[j / LANES] = scaled * token_scales[i];
+            }
+            store_panel(&y, at + p * PANEL, value, accumulate, least(PANEL, rows - p * PANEL));
+        }
+}
+
+/* Sums of group g go to the totals; after the last group these become y. */
+NEVER_INLINE void add_sums(const linear_call *c, const tile *tile, int64_t g) {
     const segment *seg = &c->scratch->segment;
     const token_block *b = tile->block;
-    int64_t tokens = least(TILE_TOKENS, c->q->rows - tile->t);
-    for (int64_t i = 0; i < tokens; i++)
+    for (int64_t i = 0; i < tokens_of_tile(c, tile); i++)
         for (int64_t p = 0; p < tile->panels; p++) {
-            int64_t row = (tile->panel + p) * PANEL, count = least(PANEL, seg->rows - row);
-            int32_t bias = b->bias * b->group_sums[g][tile->part * TILE_TOKENS + i];
-            const int32_t *sum = b->sums[tile->part].of[i][p];
-            const float *scales = seg->scales + ((g - seg->group) * seg->panels + tile->panel + p) * PANEL;
             float *total = b->totals[tile->part].of[i][p];
-            if (c->groups == 1) store_sums(c, tile->t + i, seg->n + row, sum, bias, scales, count);
-            else add_group(total, sum, bias, scales, g);
-            if (c->groups > 1 && g == c->groups - 1) store_values(c, tile->t + i, seg->n + row, total, count);
+            int32_t bias = b->bias * b->group_sums[g][tile->part * TILE_TOKENS + i];
+            int64_t row = (tile->panel + p) * PANEL;
+            add_group(total, b->sums[tile->part].of[i][p], bias, scales_of_panel(c, tile, p, g), g);
+            if (g == c->groups - 1) store_values(c, tile->t + i, seg->n + row, total, least(PANEL, seg->rows - row));
         }
 }
 
@@ -218,7 +235,9 @@ static void compute_tile(const linear_call *c, const tile *tile) {
         int64_t group_end = least((g + 1) * group_steps, steps_of_row(c));
         end = least(group_end, steps);
         multiply_tile(c, tile, s, end, s > g * group_steps);
-        if (end == group_end) finish_group(c, tile, g);
+        if (end < group_end) break;
+        if (c->groups == 1) store_sums(c, tile);
+        else add_sums(c, tile, g);
     }
 }
 

@@ -90,23 +90,22 @@ ALWAYS_INLINE void store_lanes(const sterna_matrix *y, int64_t at, floats value,
     }
 }
 
-/* y of token t and rows n...n+count-1 = or += value. */
-ALWAYS_INLINE void store_panel(const linear_call *c, int64_t t, int64_t n, const floats value[PANEL / LANES],
+/* A panel of values from `at` on: y = or += value, `count` of them. */
+ALWAYS_INLINE void store_panel(const sterna_matrix *y, int64_t at, const floats value[PANEL / LANES], int accumulate,
                                int64_t count) {
-    int64_t at = t * c->y->stride + n;
     if (count == PANEL) {
-        for (int64_t i = 0; i < PANEL; i += LANES) store_lanes(c->y, at + i, value[i / LANES], c->accumulate, LANES);
+        for (int64_t i = 0; i < PANEL; i += LANES) store_lanes(y, at + i, value[i / LANES], accumulate, LANES);
     } else {
         for (int64_t i = 0; i < count; i += LANES)
-            store_lanes(c->y, at + i, value[i / LANES], c->accumulate, least(LANES, count - i));
+            store_lanes(y, at + i, value[i / LANES], accumulate, least(LANES, count - i));
     }
 }
 
-/* total (PANEL, groups added up) becomes y. */
+/* total (PANEL, groups added up) of token t and rows n...n+count-1 becomes y. */
 static inline void store_values(const linear_call *c, int64_t t, int64_t n, const float *total, int64_t count) {
     floats value[PANEL / LANES];
     for (int64_t i = 0; i < PANEL; i += LANES) value[i / LANES] = floats_at(total + i) * c->q->scales[t];
-    store_panel(c, t, n, value, count);
+    store_panel(c->y, t * c->y->stride + n, value, c->accumulate, count);
 }
 
 /* total = or, from the second group on, += (float)(sum - bias) * scale, for the rows of a panel. */
