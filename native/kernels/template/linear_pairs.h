@@ -13,6 +13,8 @@
 
 #define GEMV_TOKENS 2
 #define DOT_SIGNED_8 1
+/* Runs of 4 bits are too short to gain. */
+#define NARROW_BLOCKS(bits) ((bits) <= 3 ? 32767 / (2 * 127 * largest_u(bits)) / BLOCK_VECTORS : 0)
 
 #include "bytes.h"
 
@@ -60,6 +62,19 @@ ALWAYS_INLINE bytes add_int16(bytes sum, bytes pairs) {
 
 ALWAYS_INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {
     return add_widened(sum, bits == 8 ? multiply_signed_pairs(u, x) : multiply_pairs(u, x));
+}
+
+/* Largest u of codes of so many bits. */
+ALWAYS_INLINE int32_t largest_u(int bits) {
+    return bits == 1 ? 2 : (1 << bits) - 1;
+}
+
+ALWAYS_INLINE bytes dot_narrow(bytes sum, bytes u, bytes x) {
+    return add_int16(sum, multiply_pairs(u, x));
+}
+
+ALWAYS_INLINE bytes widen(bytes pairs) {
+    return add_widened(zero_bytes(), pairs);
 }
 
 #include "linear.h"
@@ -134,7 +149,7 @@ ALWAYS_INLINE void multiply_step(tile_registers sum, const uint8_t *panel, int64
 #pragma GCC unroll 8
             for (int v = 0; v < PANEL_VECTORS; v++)
                 sum[t][p][v] = bits ? dot(sum[t][p][v], u[p][v], word, bits)
-                                    : add_int16(sum[t][p][v], multiply_pairs(u[p][v], word));
+                                    : dot_narrow(sum[t][p][v], u[p][v], word);
     }
 }
 

@@ -9,11 +9,6 @@
 
 #define RUN_STEPS 8 /* runs are multiples of it */
 
-/* Largest u of codes of so many bits. */
-ALWAYS_INLINE int32_t largest_u(int bits) {
-    return bits == 1 ? 2 : (1 << bits) - 1;
-}
-
 /* The sums of positive and of -negative x, by token and pair. */
 typedef struct pair_sums {
     __m256i positive, negative;
