@@ -208,8 +208,8 @@ NEVER_INLINE void store_sums(const linear_call *c, const tile *tile) {
             for (int64_t j = 0; j < PANEL; j += LANES) {
                 ints s;
                 memcpy(&s, sums->of[i][p] + j, sizeof s);
-                floats scaled = __builtin_convertvector(s - factor * token_sums[i], floats) * floats_at(scales + p * PANEL + j);
-                value[j / LANES] = scaled * token_scales[i];
+                floats sum = __builtin_convertvector(s - factor * token_sums[i], floats);
+                value[j / LANES] = sum * floats_at(scales + p * PANEL + j) * token_scales[i];
             }
             store_panel(&y, at + p * PANEL, value, accumulate, least(PANEL, rows - p * PANEL));
         }
