@@ -7,7 +7,8 @@ import io.sterna.tensor.FloatType;
  *
  * @param sequences   sequences
  * @param length      tokens of each
- * @param activations type of what a block keeps of its activations and of their gradients; the residual stream is F32
+ * @param activations type of what a block keeps of its activations, the residual stream before it among them, and of
+ *                    their gradients
  * @param gradients   what the gradients of the quantized linear layers are computed from
  */
 public record Batch(int sequences, int length, FloatType activations, GradientType gradients) {

@@ -90,13 +90,15 @@ final class Block {
     /** y from x and the attention's result; y may be x. */
     void mix(FloatMatrix x, FloatMatrix y, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
         activate(x, inputs, tape, scratch, team);
-        addProduct(scratch.middle, layers.down, inputs.down(), y, team);
+        layers.down.forward(inputs.down(), scratch.middle, true, team);
+        copy(scratch.middle, y, team);
     }
 
     /** Everything between the attention's result and the down projection. */
     private void activate(FloatMatrix x, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
         prepare(layers.outputNorm, tape.out(), inputs.output(), scratch.outputRms, team);
-        addProduct(x, layers.output, inputs.output(), scratch.middle, team);
+        copy(x, scratch.middle, team);
+        layers.output.forward(inputs.output(), scratch.middle, true, team);
         layers.mlpNorm.forward(scratch.middle, inputs.mlp(), scratch.mlpRms, team);
         layers.gate.forward(inputs.mlp(), scratch.gate, false, team);
         layers.up.forward(inputs.mlp(), scratch.up, false, team);
@@ -158,14 +160,6 @@ final class Block {
                 case Input.Floats(var f) -> copy(x, f, team);
             }
         }
-    }
-
-    /** y = x + layer(input), each (T, H). */
-    private void addProduct(FloatMatrix x, Linear layer, Input input, FloatMatrix y, Team team) {
-        if (y != x) {
-            copy(x, y, team);
-        }
-        layer.forward(input, y, true, team);
     }
 
     private void copy(FloatMatrix x, FloatMatrix y, Team team) {

@@ -6,8 +6,8 @@ import io.sterna.tensor.Workspace;
 import java.util.List;
 
 /**
- * What a block keeps between its passes, besides its input: the operands of attention and its result. All the
- * rest follows from them by cheap products. T tokens, H hidden, V key-value width.
+ * The operands of a block's attention and its result. Between the passes a block keeps its input and the result
+ * alone; all the rest follows from them by cheap products. T tokens, H hidden, V key-value width.
  *
  * @param q   queries (T, H), turned to their positions
  * @param k   keys (T, V), turned to their positions
@@ -21,6 +21,11 @@ record BlockTape(FloatMatrix q, FloatMatrix k, FloatMatrix v, FloatMatrix out) {
                 FloatMatrix.allocate(section, type, tokens, config.kvWidth()),
                 FloatMatrix.allocate(section, type, tokens, config.kvWidth()),
                 FloatMatrix.allocate(section, type, tokens, config.hidden()));
+    }
+
+    /** The same operands, with a result of its own. */
+    BlockTape withResult(Workspace.Section section) {
+        return new BlockTape(q, k, v, FloatMatrix.allocate(section, out.type(), out.rows(), out.cols()));
     }
 
     /** Windows over rows row0 ... row1 - 1. */

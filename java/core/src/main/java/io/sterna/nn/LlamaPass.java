@@ -14,9 +14,9 @@ import java.util.stream.IntStream;
 
 /**
  * Forward and backward passes of a model over batches of one size, and the memory that they need. Between the
- * passes remain the residual stream before each block and the operands of its attention; with recomputation
- * the residual stream alone, and one block's tape serves all. Whatever else the backward pass needs it makes
- * again, chunk by chunk of tokens, where the chunk is in a worker's cache anyway.
+ * passes remain the residual stream before each block and the result of its attention; with recomputation the
+ * residual stream alone. Whatever else the backward pass needs it makes again, chunk by chunk of tokens, where
+ * the chunk is in a worker's cache anyway.
  */
 public final class LlamaPass {
     private final Engine engine;
@@ -39,7 +39,7 @@ public final class LlamaPass {
     private final MemorySegment ids;
     private final MemorySegment targets;
 
-    /** What a block keeps, and the attention over it. */
+    /** The operands of a block's attention, which all blocks share, its result, and the attention over them. */
     private record Layer(Chunked<BlockTape> tape, AttentionCall attention) {
     }
 
@@ -76,13 +76,15 @@ public final class LlamaPass {
         this.recompute = recompute;
         this.ranges = new Ranges(engine.slices(), engine.workers(), batch, config.kvHeads());
         for (int i = 0; i <= config.layers(); i++) {
-            residual.add(chunked(kept, config.hidden()));
+            residual.add(chunked(kept, batch.activations(), config.hidden()));
         }
-        this.dx = chunked(scratch, config.hidden());
+        this.dx = chunked(scratch, FloatType.F32, config.hidden());
         this.inputs = chunked(BlockInputs.allocate(config, model.method(), tokens, scratch), scratch);
         this.gradients = chunked(BlockGradients.allocate(config, batch, ranges.chunks().size(), inputs.whole(), scratch), scratch);
-        for (int i = 0; i < (recompute ? 1 : config.layers()); i++) {
-            layers.add(layer(config, kept));
+        BlockTape first = BlockTape.allocate(config, batch.activations(), tokens, scratch);
+        layers.add(layer(config, first, scratch));
+        for (int i = 1; i < (recompute ? 1 : config.layers()); i++) {
+            layers.add(layer(config, first.withResult(kept), kept));
         }
         this.locals = new Local[engine.workers()];
         for (int i = 0; i < locals.length; i++) {
@@ -100,8 +102,8 @@ public final class LlamaPass {
         this.lastToken = FloatMatrix.window(kept);
     }
 
-    private Chunked<FloatMatrix> chunked(Workspace.Section section, long width) {
-        return Chunked.of(FloatMatrix.allocate(section, FloatType.F32, batch.tokens(), width), ranges, section);
+    private Chunked<FloatMatrix> chunked(Workspace.Section section, FloatType type, long width) {
+        return Chunked.of(FloatMatrix.allocate(section, type, batch.tokens(), width), ranges, section);
     }
 
     private Chunked<BlockInputs> chunked(BlockInputs x, Workspace.Section section) {
@@ -112,8 +114,7 @@ public final class LlamaPass {
         return Chunked.of(d, ranges, section, c -> d.chunk(section, c));
     }
 
-    private Layer layer(LlamaConfig config, Workspace.Section section) {
-        BlockTape tape = BlockTape.allocate(config, batch.activations(), batch.tokens(), section);
+    private Layer layer(LlamaConfig config, BlockTape tape, Workspace.Section section) {
         BlockGradients d = gradients.whole();
         FloatMatrix lse = FloatMatrix.allocate(section, FloatType.F32, config.heads(), batch.tokens());
         var shape = new AttentionCall.Shape(batch.sequences(), batch.length(), 0, config.heads(), config.kvHeads(), config.headDim());
@@ -268,8 +269,13 @@ public final class LlamaPass {
                     (chunk, worker) -> { });
         }
         ranges.run(
-                (chunk, worker) -> block.mixBackward(residual.get(i).chunk(chunk), dx.chunk(chunk), inputs.chunk(chunk),
-                        layer.tape().chunk(chunk), local(chunk, worker).scratch(), gradients.chunk(chunk), keys, worker),
+                (chunk, worker) -> {
+                    if (!recompute) {
+                        project(block, i, chunk, worker);
+                    }
+                    block.mixBackward(residual.get(i).chunk(chunk), dx.chunk(chunk), inputs.chunk(chunk),
+                            layer.tape().chunk(chunk), local(chunk, worker).scratch(), gradients.chunk(chunk), keys, worker);
+                },
                 (unit0, unit1, worker) -> kernels().attentionBackward(layer.attention(), unit0, unit1, worker.scratch()),
                 (chunk, worker) -> {
                     block.rotate(d.dq(), batch.length(), false, chunk.row0(), chunk.row1());
