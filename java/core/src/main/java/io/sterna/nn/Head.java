@@ -19,8 +19,8 @@ import java.util.stream.IntStream;
  * statistics, one that computes the logits again and turns them into gradients.
  */
 final class Head {
-    /** Floats of the logits of a group or a chunk: 16 MiB. */
-    static final long LOGITS = 1 << 22;
+    /** Floats of the logits of a group or a chunk: 8 MiB. */
+    static final long LOGITS = 1 << 21;
     /** Tokens of a group, at least. */
     private static final long MIN_GROUP = 512;
 
