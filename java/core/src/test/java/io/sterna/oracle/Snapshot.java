@@ -20,7 +20,7 @@ import java.util.stream.Collectors;
  * @param codes  of a packed parameter, otherwise null
  * @param scales of the rows of a packed parameter
  * @param weight code * scale, or the floats
- * @param m      AdamW's first moment
+ * @param m      the first moment, where the optimizer keeps one
  * @param v      AdamW's second moment
  */
 record Snapshot(Parameter parameter, Matrix codes, double[] scales, Matrix weight, Matrix m, Matrix v) {
@@ -29,8 +29,8 @@ record Snapshot(Parameter parameter, Matrix codes, double[] scales, Matrix weigh
         Map<String, NamedTensor> tensors = trainer.tensors().stream().collect(Collectors.toMap(NamedTensor::name, Function.identity()));
         Map<String, Snapshot> result = new LinkedHashMap<>();
         for (Parameter p : trainer.model().parameters()) {
-            Matrix m = floats(p, tensors.get(p.name() + ".m").data());
-            Matrix v = floats(p, tensors.get(p.name() + ".v").data());
+            Matrix m = moment(p, tensors.get(p.name() + ".m"));
+            Matrix v = moment(p, tensors.get(p.name() + ".v"));
             result.put(p.name(), switch (p) {
                 case Parameter.Plain(_, _, _, FloatMatrix w) -> new Snapshot(p, null, null, floats(p, w.data()), m, v);
                 case Parameter.Packed(_, _, _, PackedMatrix w) -> packed(p, w, m, v);
@@ -42,6 +42,10 @@ record Snapshot(Parameter parameter, Matrix codes, double[] scales, Matrix weigh
     /** The weights alone. */
     static Map<String, Matrix> weights(Map<String, Snapshot> snapshots) {
         return snapshots.entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey, e -> e.getValue().weight));
+    }
+
+    private static Matrix moment(Parameter p, NamedTensor moment) {
+        return moment == null ? null : floats(p, moment.data());
     }
 
     private static Matrix floats(Parameter p, MemorySegment data) {
