@@ -43,9 +43,12 @@ final class YamlConfig {
         }
         Object root;
         try {
-            root = YAML.readValue(file.toFile(), Object.class);
+            root = YAML.treeToValue(YAML.readTree(file.toFile()), Object.class); // null for a file of comments
         } catch (JacksonException e) {
             throw new ConfigException("config " + file + " line " + line(e) + ": " + e.getOriginalMessage(), e);
+        }
+        if (root == null) {
+            return Map.of();
         }
         if (!(root instanceof Map<?, ?> map)) {
             throw new ConfigException("config " + file + ": expected lines of \"key: value\"");

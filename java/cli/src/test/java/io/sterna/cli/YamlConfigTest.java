@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -31,11 +32,17 @@ class YamlConfigTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"steps: 1\nsteps: 2\n", "steps: [1\n", "- a\n- b\n", "just text\n", ""})
+    @ValueSource(strings = {"steps: 1\nsteps: 2\n", "steps: [1\n", "- a\n- b\n", "just text\n"})
     void whatIsNoMapOfSettingsIsRefused(String text) throws IOException {
         Path file = yaml(text);
         ConfigException e = assertThrows(ConfigException.class, () -> YamlConfig.read(file));
         assertTrue(e.getMessage().startsWith("config " + file), e.getMessage());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "\n\n", "# steps: 3\n", "---\n"})
+    void aFileWithoutSettingsHasNone(String text) throws IOException {
+        assertEquals(Map.of(), YamlConfig.read(yaml(text)));
     }
 
     @Test
