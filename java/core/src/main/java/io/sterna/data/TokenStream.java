@@ -5,17 +5,15 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.List;
 import java.util.Objects;
-import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * The tokens of train or dev as one sequence, over memory-mapped shards. What was read is taken out of the
- * process's memory again now and then, so that a long run does not end up with all its data resident; the system
- * may keep it in its cache. Thread-safe until its shards are closed.
+ * process's memory again, so that a long run does not end up with all its data resident; the system may keep it in
+ * its cache. Thread-safe until its shards are closed.
  */
 public final class TokenStream {
-    /** A read makes the pages around it resident too: Linux maps 64 KiB at once. */
-    private static final long AROUND = 1 << 16;
-    private static final long MOST_RESIDENT = 16 << 20;
+    /** A read makes what is around it resident too: Linux maps 64 KiB at once, or a huge page. */
+    private static final long AROUND = 2 << 20;
     private static final ValueLayout.OfShort SHORT =
             ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -24,7 +22,6 @@ public final class TokenStream {
     private final long[] starts; // (shards + 1), in tokens
     private final int width;
     private final int vocabSize;
-    private final AtomicLong resident = new AtomicLong(); // at most so many bytes since the last unload
 
     TokenStream(List<MemorySegment> shards, int width, int vocabSize) {
         this.shards = shards.toArray(MemorySegment[]::new);
@@ -63,19 +60,18 @@ public final class TokenStream {
                 shard++;
             }
             int n = (int) Math.min(count - done, starts[shard + 1] - from - done);
-            copy(shards[shard], from + done - starts[shard], n, out, at + done);
+            long first = from + done - starts[shard];
+            copy(shards[shard], first, n, out, at + done);
+            unload(shards[shard], first * width, (long) n * width);
             done += n;
         }
         check(out, at, count);
-        unload((long) count * width + AROUND);
     }
 
-    private void unload(long read) {
-        if (resident.addAndGet(read) > MOST_RESIDENT) {
-            resident.set(0);
-            for (MemorySegment shard : shards) {
-                shard.unload();
-            }
+    private static void unload(MemorySegment shard, long from, long bytes) {
+        if (shard.isMapped()) {
+            long start = Math.max(0, from - AROUND);
+            shard.asSlice(start, Math.min(shard.byteSize(), from + bytes + AROUND) - start).unload();
         }
     }
 

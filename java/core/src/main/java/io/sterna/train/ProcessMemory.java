@@ -1,5 +1,6 @@
 package io.sterna.train;
 
+import io.sterna.kernel.NativeHeap;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -10,6 +11,7 @@ import java.util.regex.Pattern;
 /** Memory of this process and of the machine, in bytes, where the system says it (Linux). Thread-safe. */
 public final class ProcessMemory {
     private static final Path STATUS = Path.of("/proc/self/status");
+    private static final Path CLEAR = Path.of("/proc/self/clear_refs");
     private static final Path CGROUP = Path.of("/sys/fs/cgroup");
     private static final Path MEMORY = Path.of("/proc/meminfo");
 
@@ -20,7 +22,21 @@ public final class ProcessMemory {
         return kilobytes(STATUS, "VmRSS");
     }
 
-    /** Largest resident set since the process started. */
+    /**
+     * Gives back the free memory of both heaps, and lets {@link #peakRss} count from now on where the system allows it.
+     * The whole process feels it, so that this is for a process's own program alone, not for a library in one.
+     */
+    public static void startAfresh() {
+        System.gc();
+        NativeHeap.trim();
+        try {
+            Files.writeString(CLEAR, "5"); // see proc(5)
+        } catch (IOException | UnsupportedOperationException notHere) {
+            return; // then the peak is that of the whole process
+        }
+    }
+
+    /** Largest resident set since the process started, or since {@link #startAfresh}. */
     public static OptionalLong peakRss() throws IOException {
         return kilobytes(STATUS, "VmHWM");
     }
