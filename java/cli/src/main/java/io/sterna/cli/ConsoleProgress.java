@@ -4,6 +4,7 @@ import static io.sterna.cli.Units.format;
 
 import io.sterna.train.TrainListener;
 import java.io.PrintStream;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.CancellationException;
@@ -16,6 +17,7 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
     private static final double SMOOTHING = 0.05;
     private double tokensPerSecond;
     private volatile boolean cancelled;
+    private boolean waits;
 
     /** Progress on {@code out}: a bar when it is a terminal. */
     static ConsoleProgress on(PrintStream out, boolean quiet) {
@@ -48,6 +50,17 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
                     + " command prepares the data anew", 100 * fraction, phase));
         }
         show(phase, fraction, bytes);
+    }
+
+    @Override
+    public final void waiting(Path folder) {
+        if (cancelled) {
+            throw new CancellationException("stopped while another run prepared the data in " + folder);
+        }
+        if (!waits) {
+            waits = true;
+            say("waiting for another run that prepares the data in " + folder);
+        }
     }
 
     @Override

@@ -9,6 +9,7 @@ import io.sterna.infer.SessionOptions;
 import io.sterna.train.ConfigException;
 import io.sterna.train.MemoryCheck;
 import io.sterna.train.MemoryPlan;
+import io.sterna.train.ProcessMemory;
 import io.sterna.train.RunFacts;
 import io.sterna.train.RunResult;
 import io.sterna.train.TrainConfig;
@@ -74,14 +75,14 @@ final class TrainCommand implements Callable<Integer> {
                     stop.get().run();
                 });
                 TrainingRun run = open(settings, progress, stop)) {
-            System.gc(); // gives back the heap that preparing data took
+            ProcessMemory.startAfresh(); // without what preparing data took: the plan predicts the peak of the training
             RunResult result = run.train();
             hook.remove();
             progress.endBar();
             if (result.finished()) {
                 printResult(run, result);
             } else {
-                print("stopped after step " + result.step() + "; go on with: sterna train --resume " + run.folder().path());
+                print("stopped after step " + result.step() + "; go on with: sterna train " + run.folder().resumeOption());
             }
         }
         return 0;

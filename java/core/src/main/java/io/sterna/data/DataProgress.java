@@ -1,5 +1,7 @@
 package io.sterna.data;
 
+import java.nio.file.Path;
+
 /**
  * Hears how far a long operation on data has come; called on the thread that started it, several times a
  * second. An unchecked exception thrown here cancels the operation, which then leaves nothing behind.
@@ -15,4 +17,7 @@ public interface DataProgress {
      * @param bytes    bytes of text seen so far in this phase, or 0 where bytes mean nothing
      */
     void update(String phase, double fraction, long bytes);
+
+    /** Another run prepares the same data in {@code folder}, and is waited for; cancelled as by {@link #update}. */
+    default void waiting(Path folder) {}
 }

@@ -2,11 +2,8 @@ package io.sterna.data;
 
 import io.sterna.io.DurableFiles;
 import java.io.IOException;
-import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -17,6 +14,8 @@ import java.util.stream.Stream;
 
 /** One run of {@link Shards#prepare}. */
 final class ShardPreparation {
+    private static final String LOCK = ".lock";
+
     private final Corpus corpus;
     private final Tokenizer tokenizer;
     private final Path folder;
@@ -81,30 +80,16 @@ final class ShardPreparation {
             if (existing != null) { // runs that only read do not keep each other out
                 return new Shards.Prepared(existing, true, (System.nanoTime() - start) / 1e9);
             }
-            try (FileChannel lockFile = FileChannel.open(
-                    folder.resolve(".lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-                lock(lockFile);
-                return new Shards.Prepared(build(), false, (System.nanoTime() - start) / 1e9);
+            try (FolderLock _ = FolderLock.take(folder, LOCK, progress)) {
+                existing = options.rebuild() ? null : reusable(); // by the run that was waited for
+                return new Shards.Prepared(
+                        existing == null ? build() : existing, existing != null, (System.nanoTime() - start) / 1e9);
             }
         } catch (DataException e) {
             throw e;
         } catch (IOException e) {
             throw new ShardException("cannot write token shards to " + folder + ": " + DataException.reason(e)
                     + ": free space or choose another folder; shards that were there are unchanged", e);
-        }
-    }
-
-    /** Keeps other runs away until the file is closed. */
-    private void lock(FileChannel file) throws IOException {
-        boolean free;
-        try {
-            free = file.tryLock() != null;
-        } catch (OverlappingFileLockException e) { // another thread of this JVM has it
-            free = false;
-        }
-        if (!free) {
-            throw new ShardException(
-                    folder + " is being prepared by another run: wait for it, or choose another folder");
         }
     }
 

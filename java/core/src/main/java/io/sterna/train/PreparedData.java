@@ -7,6 +7,7 @@ import io.sterna.data.Corpus;
 import io.sterna.data.CorpusOptions;
 import io.sterna.data.DataException;
 import io.sterna.data.DataProgress;
+import io.sterna.data.FolderLock;
 import io.sterna.data.SentencePiece;
 import io.sterna.data.ShardOptions;
 import io.sterna.data.Shards;
@@ -30,6 +31,7 @@ import java.util.UUID;
  */
 public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared result) {
     private static final String TOKENIZER = "tokenizer.json";
+    private static final String TOKENIZER_LOCK = ".tokenizer.lock";
     private static final int NAME_DIGITS = 12;
 
     /** Reads a given {@code tokenizer.json}; the command line adds tokenizers that the library cannot read. */
@@ -92,14 +94,15 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
             throws IOException {
         Path folder = folder(cache, corpus, "bpe" + config.vocab);
         Path file = folder.resolve(TOKENIZER);
-        BpeTokenizer tokenizer;
-        if (Files.exists(file)) {
-            tokenizer = BpeTokenizer.load(file);
-        } else {
-            tokenizer = BpeTrainer.train(corpus, BpeTrainer.Options.of(config.vocab, config.threads), progress);
-            DurableFiles.replace(file, new String(tokenizer.toJson(), StandardCharsets.UTF_8));
+        if (!Files.exists(file)) {
+            try (FolderLock _ = FolderLock.take(folder, TOKENIZER_LOCK, progress)) {
+                if (!Files.exists(file)) { // nor made by a run that was waited for
+                    BpeTokenizer made = BpeTrainer.train(corpus, BpeTrainer.Options.of(config.vocab, config.threads), progress);
+                    DurableFiles.replace(file, new String(made.toJson(), StandardCharsets.UTF_8));
+                }
+            }
         }
-        return shards(config, corpus, folder, tokenizer, progress);
+        return shards(config, corpus, folder, BpeTokenizer.load(file), progress);
     }
 
     private static PreparedData given(

@@ -1,9 +1,12 @@
 package io.sterna.train;
 
+import io.sterna.data.FolderLock;
 import io.sterna.io.CheckpointFolder;
 import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
 import java.io.IOException;
+import java.nio.file.DirectoryNotEmptyException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -11,6 +14,8 @@ import java.util.Map;
 
 /** The files of a run; see the package documentation. */
 public final class RunFolder {
+    private static final String LOCK = ".lock";
+
     private final Path path;
 
     private RunFolder(Path path) {
@@ -34,16 +39,39 @@ public final class RunFolder {
         return new RunFolder(out == null ? free(Path.of("runs").resolve(name)) : Path.of(out));
     }
 
-    /** Makes the folder, with the configuration in it. */
-    void create(TrainConfig config) throws IOException {
-        Files.createDirectories(path);
-        writeConfig(config);
+    /** Chooses a folder and makes it; of runs that begin at once, each gets its own. */
+    static RunFolder claim(String out, String name) throws IOException {
+        while (true) {
+            RunFolder folder = choose(out, name);
+            try {
+                Files.createFile(Files.createDirectories(folder.path).resolve(LOCK));
+                return folder;
+            } catch (FileAlreadyExistsException anotherRun) {
+                continue; // a given folder is refused, another name is found
+            }
+        }
+    }
+
+    /** Removes the folder of a run that could not begin. */
+    void abandon() throws IOException {
+        Files.deleteIfExists(path.resolve(LOCK));
+        try {
+            Files.deleteIfExists(path);
+        } catch (DirectoryNotEmptyException e) {
+            return; // not ours alone
+        }
+    }
+
+    /** Keeps other processes from training this run until it is closed. */
+    FolderLock lock() throws IOException {
+        return FolderLock.tryTake(path, LOCK).orElseThrow(() -> new ConfigException(
+                "run " + path + ": another process trains it; wait until it has ended, or stop it"));
     }
 
     /** Refuses a folder that holds something; null is none. */
     static void checkFree(String out) throws IOException {
         if (out != null && isTaken(Path.of(out))) {
-            String resume = Files.exists(new RunFolder(Path.of(out)).config()) ? ", or go on with --resume " + out : "";
+            String resume = Files.exists(new RunFolder(Path.of(out)).config()) ? ", or go on with " + of(Path.of(out)).resumeOption() : "";
             throw new ConfigException("out " + out + ": holds files already; choose another folder" + resume);
         }
     }
@@ -70,6 +98,13 @@ public final class RunFolder {
 
     public Path path() {
         return path;
+    }
+
+    /** The option that goes on with this run, as a shell takes it. */
+    public String resumeOption() {
+        String name = path.toString();
+        boolean plain = name.matches("[\\p{L}\\p{N}/._+-]+");
+        return "--resume " + (plain ? name : "'" + name.replace("'", "'\\''") + "'");
     }
 
     /** The folder's own name. */
@@ -107,7 +142,7 @@ public final class RunFolder {
     }
 
     /** Writes {@code config.yaml}: a key a line; JSON scalars and lists are YAML too. */
-    private void writeConfig(TrainConfig config) throws IOException {
+    void writeConfig(TrainConfig config) throws IOException {
         StringBuilder yaml = new StringBuilder();
         config.toMap().forEach((key, value) -> yaml.append(key).append(": ").append(scalar(value)).append('\n'));
         DurableFiles.replace(config(), yaml.toString());

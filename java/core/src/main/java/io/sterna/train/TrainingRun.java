@@ -1,6 +1,7 @@
 package io.sterna.train;
 
 import io.sterna.data.Batches;
+import io.sterna.data.FolderLock;
 import io.sterna.data.Shards;
 import io.sterna.data.Windows;
 import io.sterna.io.CheckpointException;
@@ -54,6 +55,7 @@ public final class TrainingRun implements AutoCloseable {
     private final TrainConfig config;
     private final TrainListener listener;
     private final RunFolder folder;
+    private final FolderLock lock;
     private final String dataFolder;
     private final Shards shards;
     private final Slices slices;
@@ -87,8 +89,8 @@ public final class TrainingRun implements AutoCloseable {
             InitialModel.of(given).settle(given);
         }
         TrainConfig c = given.resolved();
-        RunFolder folder = RunFolder.choose(c.out, name(c));
-        Kernels kernels = Kernels.best(); // before the long preparation, should there be none
+        RunFolder.choose(c.out, name(c)); // before the long preparation, should it be taken
+        Kernels kernels = Kernels.best(); // the same, should there be none
         MemoryCheck.require(plan(c)); // the same; once more when the tokenizer has said its vocabulary
         PreparedData data = PreparedData.prepare(c, loader, listener);
         if (c.init != null && data.tokenizer().vocabSize() != c.vocab) {
@@ -97,13 +99,24 @@ public final class TrainingRun implements AutoCloseable {
         }
         c.vocab = data.tokenizer().vocabSize();
         c.cache = Path.of(c.cache).toAbsolutePath().normalize().toString();
+        RunFolder folder = RunFolder.claim(c.out, name(c));
         c.out = folder.path().toString();
+        try {
+            return begin(c, listener, folder, data, kernels);
+        } catch (IOException | RuntimeException | Error e) {
+            folder.abandon();
+            throw e;
+        }
+    }
+
+    private static TrainingRun begin(
+            TrainConfig c, TrainListener listener, RunFolder folder, PreparedData data, Kernels kernels) throws IOException {
         TrainingRun run = ready(c, listener, folder, data, kernels);
         try {
             if (c.init != null) {
                 InitialModel.of(c).write(run.trainer.model(), kernels);
             }
-            folder.create(c);
+            folder.writeConfig(c);
             return run;
         } catch (IOException | RuntimeException | Error e) {
             run.close();
@@ -113,12 +126,18 @@ public final class TrainingRun implements AutoCloseable {
 
     private static TrainingRun ready(
             TrainConfig c, TrainListener listener, RunFolder folder, PreparedData data, Kernels kernels) throws IOException {
-        Shards shards = Shards.open(data.folder(), data.result().reused());
+        FolderLock lock = folder.lock();
         try {
-            MemoryCheck.require(plan(c));
-            return new TrainingRun(c, listener, folder, data.folder(), shards, kernels);
+            Shards shards = Shards.open(data.folder(), data.result().reused());
+            try {
+                MemoryCheck.require(plan(c));
+                return new TrainingRun(c, listener, folder, lock, data.folder(), shards, kernels);
+            } catch (IOException | RuntimeException | Error e) {
+                shards.close();
+                throw e;
+            }
         } catch (IOException | RuntimeException | Error e) {
-            shards.close();
+            lock.close();
             throw e;
         }
     }
@@ -136,17 +155,29 @@ public final class TrainingRun implements AutoCloseable {
     public static TrainingRun resume(Path folder, Map<String, ?> changes, TrainListener listener) throws IOException {
         RunFolder run = RunFolder.of(folder);
         changes.keySet().forEach(TrainingRun::checkChange);
+        FolderLock lock = run.lock();
+        try {
+            return resume(run, lock, changes, listener);
+        } catch (IOException | RuntimeException | Error e) {
+            lock.close();
+            throw e;
+        }
+    }
+
+    private static TrainingRun resume(RunFolder run, FolderLock lock, Map<String, ?> changes, TrainListener listener)
+            throws IOException {
         CheckpointFolder checkpoints = run.checkpoints();
         try (CheckpointReader reader = checkpoints.openLast()) {
             Path file = checkpoints.list().getLast();
             RunState state = RunState.of(reader, file);
             requireUnfinished(run, state);
-            TrainConfig c = settings(state, file).setAll(changes).set("out", folder).resolved();
+            TrainConfig c = settings(state, file).setAll(changes).set("out", run.path()).resolved();
             Shards shards = Shards.open(Path.of(state.data()), true);
             try {
                 checkShards(shards, state);
                 MemoryCheck.require(plan(c));
-                TrainingRun resumed = new TrainingRun(c, listener, run, Path.of(state.data()), shards, Kernels.best());
+                TrainingRun resumed = new TrainingRun(
+                        c, listener, run, lock, Path.of(state.data()), shards, Kernels.best());
                 resumed.restore(reader, file, state);
                 return resumed;
             } catch (CheckpointException e) {
@@ -160,11 +191,18 @@ public final class TrainingRun implements AutoCloseable {
     }
 
     private TrainingRun(
-            TrainConfig config, TrainListener listener, RunFolder folder, Path dataFolder, Shards shards, Kernels kernels)
+            TrainConfig config,
+            TrainListener listener,
+            RunFolder folder,
+            FolderLock lock,
+            Path dataFolder,
+            Shards shards,
+            Kernels kernels)
             throws IOException {
         this.config = config;
         this.listener = listener;
         this.folder = folder;
+        this.lock = lock;
         this.dataFolder = dataFolder.toAbsolutePath().normalize().toString();
         this.shards = shards;
         this.kernels = kernels;
@@ -376,5 +414,6 @@ public final class TrainingRun implements AutoCloseable {
         trainer.close();
         slices.close();
         shards.close();
+        lock.close();
     }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -17,12 +18,16 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
@@ -30,6 +35,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class ShardsTest {
+    private static final Duration PATIENCE = Duration.ofSeconds(20);
+
     private static final Tokenizer BYTES = new ByteTokenizer();
 
     @TempDir
@@ -322,12 +329,47 @@ class ShardsTest {
     }
 
     @Test
-    void twoRunsDoNotWriteOneFolderAtOnce() throws IOException {
-        DataProgress second = (phase, fraction, bytes) -> {
-            String message = assertThrows(ShardException.class, this::prepare).getMessage();
-            assertTrue(message.contains("being prepared by another run"), message);
+    void aRunWaitsForAnotherThatWritesTheSameFolderAndReusesItsShards() throws Exception {
+        CountDownLatch waiting = new CountDownLatch(1);
+        DataProgress second = new DataProgress() {
+            @Override
+            public void update(String phase, double fraction, long bytes) {}
+
+            @Override
+            public void waiting(Path prepared) {
+                assertEquals(shards, prepared);
+                waiting.countDown();
+            }
         };
-        Shards.prepare(corpus(), BYTES, shards, ShardOptions.of(1), second);
+        FutureTask<Shards.Prepared> beside =
+                new FutureTask<>(() -> Shards.prepare(corpus(), BYTES, shards, ShardOptions.of(1), second));
+        DataProgress first = (phase, fraction, bytes) -> {
+            if (waiting.getCount() > 0) {
+                Thread.ofPlatform().start(beside);
+                assertTimeoutPreemptively(PATIENCE, () -> waiting.await());
+            }
+        };
+        assertFalse(Shards.prepare(corpus(), BYTES, shards, ShardOptions.of(1), first).reused());
+        assertTrue(beside.get(PATIENCE.toSeconds(), TimeUnit.SECONDS).reused());
+    }
+
+    @Test
+    void aRunThatWaitsCanBeCancelled() throws IOException {
+        Files.createDirectories(shards);
+        DataProgress impatient = new DataProgress() {
+            @Override
+            public void update(String phase, double fraction, long bytes) {}
+
+            @Override
+            public void waiting(Path prepared) {
+                throw new CancellationException();
+            }
+        };
+        try (FolderLock _ = FolderLock.take(shards, ".lock", DataProgress.NONE)) {
+            assertThrows(CancellationException.class,
+                    () -> Shards.prepare(corpus(), BYTES, shards, ShardOptions.of(1), impatient));
+        }
+        assertFalse(prepare().reused());
     }
 
     @Test

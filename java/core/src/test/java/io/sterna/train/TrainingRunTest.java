@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.sterna.data.BpeTokenizer;
 import io.sterna.data.DataException;
 import io.sterna.io.CheckpointException;
 import io.sterna.io.Json;
@@ -14,11 +15,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -172,6 +178,48 @@ class TrainingRunTest {
         run(config("b"), TrainListener.NONE);
         assertMessage(ConfigException.class, "is finished",
                 () -> TrainingRun.resume(folder.resolve("b"), Map.of(), TrainListener.NONE).close());
+    }
+
+    @Test
+    void runsThatBeginAtOnceShareThePreparationAndGetAFolderEach() throws Exception {
+        Set<Path> folders = ConcurrentHashMap.newKeySet();
+        List<Boolean> reused = new CopyOnWriteArrayList<>();
+        try (var threads = Executors.newFixedThreadPool(2)) {
+            List<Future<Object>> runs = threads.invokeAll(Collections.nCopies(2, () -> {
+                RunFolder claimed = RunFolder.claim(null, folder.resolve("named").toString());
+                folders.add(claimed.path());
+                reused.add(PreparedData.prepare(config("unused").resolved(), BpeTokenizer::load, TrainListener.NONE)
+                        .result().reused());
+                return null;
+            }));
+            for (Future<Object> run : runs) {
+                run.get();
+            }
+        }
+        assertEquals(Set.of(folder.resolve("named"), folder.resolve("named-2")), folders);
+        assertEquals(Set.of(true, false), Set.copyOf(reused));
+    }
+
+    @Test
+    void aRunIsTrainedByOneProcessAtATime() throws IOException {
+        run(config("a").set("stop-after", 2), TrainListener.NONE);
+        try (TrainingRun first = TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE)) {
+            assertMessage(ConfigException.class, "another process trains it",
+                    () -> TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE).close());
+            assertMessage(ConfigException.class, "holds files already",
+                    () -> TrainingRun.open(config("a"), TrainListener.NONE).close());
+            assertTrue(first.train().finished());
+        }
+    }
+
+    @Test
+    void theOptionThatResumesIsQuotedForTheShell() throws IOException {
+        for (String name : List.of("runs", "naïve-2.x")) {
+            Path path = Files.createDirectories(folder.resolve(name));
+            assertEquals("--resume " + path, RunFolder.of(path).resumeOption());
+        }
+        Path path = Files.createDirectories(folder.resolve("Bob's runs"));
+        assertEquals("--resume '" + folder + "/Bob'\\''s runs'", RunFolder.of(path).resumeOption());
     }
 
     @Test
