@@ -287,7 +287,7 @@ public final class DocumentReader implements AutoCloseable {
             take(input.buffer, start, start + length, offset);
             if (!readField()) {
                 throw new CorpusException(origin() + " has no field \"" + options.textField()
-                        + "\": set the text field to the one that holds the text");
+                        + "\": set text-field to the one that holds the text");
             }
             bytes = json.field();
             from = 0;

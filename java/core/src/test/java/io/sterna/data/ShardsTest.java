@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -35,6 +36,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class ShardsTest {
+    private static final Path SMAPS = Path.of("/proc/self/smaps");
     private static final Duration PATIENCE = Duration.ofSeconds(20);
 
     private static final Tokenizer BYTES = new ByteTokenizer();
@@ -351,6 +353,34 @@ class ShardsTest {
         };
         assertFalse(Shards.prepare(corpus(), BYTES, shards, ShardOptions.of(1), first).reused());
         assertTrue(beside.get(PATIENCE.toSeconds(), TimeUnit.SECONDS).reused());
+    }
+
+    @Test
+    void whatWasReadDoesNotStayInTheProcess() throws IOException {
+        assumeTrue(Files.isReadable(SMAPS));
+        Path large = Files.writeString(folder.resolve("large.txt"), "abcdefg\n".repeat(1 << 19));
+        Shards.prepare(Texts.corpus(Texts.ALL, large), BYTES, shards, ShardOptions.of(1), DataProgress.NONE);
+        try (Shards opened = Shards.open(shards, false)) {
+            int[] tokens = new int[256];
+            for (long at = 0; at + tokens.length <= opened.train().size(); at += 8 * tokens.length) {
+                opened.train().read(at, tokens.length, tokens, 0);
+            }
+            assertTrue(residentKilobytes("train-") < 128, residentKilobytes("train-") + " kB are resident");
+        }
+    }
+
+    /** Of the mappings of this test's files with such a name. */
+    private long residentKilobytes(String name) throws IOException {
+        long sum = 0;
+        boolean ours = false;
+        for (String line : Files.readAllLines(SMAPS)) {
+            if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+                ours = line.contains(shards + "/" + name);
+            } else if (ours && line.startsWith("Rss:")) {
+                sum += Long.parseLong(line.replaceAll("\\D", ""));
+            }
+        }
+        return sum;
     }
 
     @Test
