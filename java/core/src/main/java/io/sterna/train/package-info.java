@@ -13,6 +13,7 @@
  * model/              final weights, configuration, tokenizer
  * report.html         the run on one page
  * summary.json        what came of it; written last, so its presence says that the run is finished
+ * .lock               locked while a process trains the run
  * </pre>
  */
 package io.sterna.train;
