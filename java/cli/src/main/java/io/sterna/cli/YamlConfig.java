@@ -47,7 +47,7 @@ final class YamlConfig {
         } catch (JacksonException e) {
             throw new ConfigException("config " + file + " line " + line(e) + ": " + e.getOriginalMessage(), e);
         }
-        if (root == null) {
+        if (root == null || root.equals("")) { // "" behind a line of ---
             return Map.of();
         }
         if (!(root instanceof Map<?, ?> map)) {

@@ -435,7 +435,7 @@ class CommandsTest {
         assertTrue(stopped.out.contains("sterna: stopped at ") && stopped.out.contains("prepares the data anew"), stopped.out);
         assertFalse(Files.exists(folder.resolve("run")), "no run began");
         try (Stream<Path> files = Files.walk(folder.resolve("cache"))) {
-            assertEquals(List.of(), files.filter(Files::isRegularFile).toList());
+            assertEquals(List.of(), files.filter(file -> Files.isRegularFile(file) && !file.endsWith(".tokenizer.lock")).toList());
         }
     }
 
