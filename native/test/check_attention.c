@@ -421,9 +421,13 @@ static void bench(int32_t tier) {
     bench_training(tier, "16x256 6x48", (sterna_attention){.sequences = 16, .length = 256, .heads = 6, .kv_heads = 6, .head_dim = 48});
     bench_training(tier, "4x512 12x64", (sterna_attention){.sequences = 4, .length = 512, .heads = 12, .kv_heads = 12, .head_dim = 64});
     bench_training(tier, "1x2048 8/2x128", (sterna_attention){.sequences = 1, .length = 2048, .heads = 8, .kv_heads = 2, .head_dim = 128});
-    sterna_attention one = {.sequences = 1, .length = 1, .past = 8191, .heads = 32, .kv_heads = 8, .head_dim = 64};
-    bench_decoding(tier, "1+8191 32/8x64", one, STERNA_F32);
-    bench_decoding(tier, "1+8191 32/8x64", one, STERNA_BF16);
+    /* As in a cache, where the keys of a head lie one after the other. */
+    sterna_attention grouped = {.sequences = 8, .length = 1, .past = 8191, .heads = 4, .kv_heads = 1, .head_dim = 64};
+    sterna_attention single = {.sequences = 1024, .length = 1, .past = 255, .heads = 1, .kv_heads = 1, .head_dim = 64};
+    for (int32_t type = STERNA_F32; type <= STERNA_BF16; type++) {
+        bench_decoding(tier, "1+8191 4/1x64", grouped, type);
+        bench_decoding(tier, "1+255 1/1x64", single, type);
+    }
 }
 
 const check_family check_attention = {"attention", check, bench};

@@ -20,6 +20,7 @@
 
 #include "dispatch/table.h"
 #include "kernels/template/ahead.h"
+#include "kernels/template/attention_few.h"
 #include "kernels/template/block.h"
 
 #define LOG2E 1.44269504f
@@ -32,20 +33,24 @@ INLINE int64_t strip_end(int64_t see, int64_t i) {
 
 /* ---------------------------------------------------------------- blocks in scratch */
 
-static void load_block(region from, float factor, float *block) {
+static void load_rows(region from, float factor, float *rows) {
     for (int64_t r = 0; r < from.rows; r++) {
         row in = row_at(from.x, from.row0 + r, from.col);
         for (int64_t c = 0; c < from.width; c += LANES)
-            store_whole(block + r * from.width + c, load(in, c, from.head_dim - c) * factor);
+            store_whole(rows + r * from.width + c, load(in, c, from.head_dim - c) * factor);
     }
+}
+
+static void load_block(region from, float factor, float *block) {
+    load_rows(from, factor, block);
     memset(block + from.rows * from.width, 0, (size_t)((BLOCK - from.rows) * from.width) * sizeof *block);
 }
 
-static void store_block(const float *block, float factor, region to) {
+static void store_rows(const float *rows, float factor, region to) {
     for (int64_t r = 0; r < to.rows; r++) {
         row out = row_at(to.x, to.row0 + r, to.col);
         for (int64_t c = 0; c < to.head_dim; c += LANES)
-            store(out, c, to.head_dim - c, load_whole(block + r * to.width + c) * factor);
+            store(out, c, to.head_dim - c, load_whole(rows + r * to.width + c) * factor);
     }
 }
 
@@ -162,12 +167,11 @@ typedef struct forward_state {
     float *sums;    /* (BLOCK, LANES), to be added up */
 } forward_state;
 
-static forward_state new_forward_state(const unit *u, query_block at, float **scratch) {
-    forward_state s = {at, take(scratch, BLOCK * u->width), take(scratch, BLOCK * u->width), take(scratch, BLOCK),
-                       take(scratch, BLOCK * LANES)};
-    load_block(query_region(u, u->a->q, at), u->scale * LOG2E, s.q);
-    memset(s.out, 0, (size_t)(BLOCK * u->width) * sizeof(float));
-    memset(s.sums, 0, BLOCK * LANES * sizeof(float));
+static forward_state new_forward_state(int64_t rows, int64_t width, float **scratch) {
+    forward_state s = {{0, 0, 0}, take(scratch, rows * width), take(scratch, rows * width), take(scratch, BLOCK),
+                       take(scratch, rows * LANES)};
+    memset(s.out, 0, (size_t)(rows * width) * sizeof(float));
+    memset(s.sums, 0, (size_t)(rows * LANES) * sizeof(float));
     for (int i = 0; i < BLOCK; i++) s.max[i] = -INFINITY;
     return s;
 }
@@ -218,18 +222,20 @@ static void forward_pair(const forward_state *s, const float *keys_t, const floa
     block_values(scores, values, s->out, s->at.queries, width, see, next);
 }
 
-static void finish_forward(const unit *u, const forward_state *s) {
-    float *lse = lse_of(u, s->at);
-    for (int64_t i = 0; i < s->at.queries; i++) {
-        float sum = sum_across(load_whole(s->sums + i * LANES));
-        scale_row(s->out + i * u->width, u->width, 1 / sum);
-        lse[i] = (s->max[i] + log2f(sum)) * LN2;
+/* Stores the results of the block `at`, which are row `first` of s and those after it. */
+static void finish_forward(const unit *u, const forward_state *s, query_block at, int64_t first) {
+    float *lse = lse_of(u, at);
+    for (int64_t i = 0; i < at.queries; i++) {
+        int64_t r = first + i;
+        float sum = sum_across(load_whole(s->sums + r * LANES));
+        scale_row(s->out + r * u->width, u->width, 1 / sum);
+        lse[i] = (s->max[r] + log2f(sum)) * LN2;
     }
-    store_block(s->out, 1, query_region(u, u->a->out, s->at));
+    store_rows(s->out + first * u->width, 1, query_region(u, u->a->out, at));
 }
 
 /* As many blocks of queries as scratch holds go over the keys together, so that keys are transposed once. */
-static void forward_unit(const unit *u, ahead *next, float *scratch) {
+static void forward_unit(const unit *u, ahead next, float *scratch) {
     int64_t width = u->width, tile = BLOCK * width, blocks = u->group * u->head_blocks;
     float *keys = take(&scratch, tile), *keys_t = take(&scratch, tile), *values = take(&scratch, tile);
     float *scores = take(&scratch, BLOCK * BLOCK);
@@ -240,7 +246,9 @@ static void forward_unit(const unit *u, ahead *next, float *scratch) {
         int64_t count = clamp(blocks - first, 0, fit), seen = 0;
         float *rest = scratch;
         for (int64_t b = 0; b < count; b++) {
-            states[b] = new_forward_state(u, query_block_of(u, first + b), &rest);
+            states[b] = new_forward_state(BLOCK, width, &rest);
+            states[b].at = query_block_of(u, first + b);
+            load_block(query_region(u, u->a->q, states[b].at), u->scale * LOG2E, states[b].q);
             seen = clamp(u->a->past + states[b].at.query0 + states[b].at.queries, seen, INT64_MAX);
         }
         for (int64_t key0 = 0; key0 < seen; key0 += BLOCK) {
@@ -249,70 +257,64 @@ static void forward_unit(const unit *u, ahead *next, float *scratch) {
             load_block(key_region(u, u->a->v, key0), 1, values);
             for (int64_t b = 0; b < count; b++) {
                 int64_t see = u->a->past + states[b].at.query0 - key0;
-                if (see + states[b].at.queries > 0) forward_pair(&states[b], keys_t, values, scores, width, see, next);
+                if (see + states[b].at.queries > 0) forward_pair(&states[b], keys_t, values, scores, width, see, &next);
             }
         }
-        for (int64_t b = 0; b < count; b++) finish_forward(u, &states[b]);
+        for (int64_t b = 0; b < count; b++) finish_forward(u, &states[b], states[b].at, 0);
     }
 }
 
 /* ---------------------------------------------------------------- forward of few queries */
 
-#define FEW 8 /* query rows of a unit up to which keys are not worth transposing */
+#define FEW 8 /* query rows of a unit up to which keys and values are read where they stand */
 
-/* scores[j] = q . keys(j), four keys at a time to hide the latency of their sums */
-static void score_keys(const float *q, const float *keys, float *scores, int64_t count, int64_t width) {
-    for (int64_t j = 0; j < count; j += 4) {
-        vfloat sums[4] = {{0}};
-        for (int64_t c = 0; c < width; c += LANES)
-            for (int i = 0; i < 4; i++)
-                sums[i] = fused(load_whole(q + c), load_whole(keys + (j + i) * width + c), sums[i]);
-        for (int i = 0; i < 4; i++) scores[j + i] = sum_across(sums[i]);
-    }
+/* Row r of the few: query r / group of head r % group, so that neighbours see the same keys. */
+static query_block few_row(const unit *u, int64_t r) {
+    return (query_block){u->kv_head * u->group + r % u->group, r / u->group, 1};
 }
 
-/* out += sum_j weights[j] values(j) */
-static void add_values(const float *weights, const float *values, float *out, int64_t count, int64_t width) {
-    for (int64_t c = 0; c < width; c += LANES) {
-        vfloat sums[4] = {load_whole(out + c)};
-        for (int64_t j = 0; j < count; j += 4)
-            for (int i = 0; i < 4; i++)
-                sums[i] = fused(splat(weights[j + i]), load_whole(values + (j + i) * width + c), sums[i]);
-        store_whole(out + c, (sums[0] + sums[1]) + (sums[2] + sums[3]));
+/* Rows first... of s, `rows` of them, take in the first `seen` keys of a block. */
+INLINE void attend_rows(int rows, const forward_state *s, int64_t first, region k, region v, int64_t seen, float *scratch) {
+    const float *q[TOGETHER];
+    float *scores[TOGETHER], *out[TOGETHER];
+    for (int i = 0; i < rows; i++) {
+        q[i] = s->q + (first + i) * k.width;
+        scores[i] = scratch + i * BLOCK;
+        out[i] = s->out + (first + i) * v.width;
     }
+    score_rows(rows, k, seen, q, scores);
+    for (int i = 0; i < rows; i++) {
+        float before = s->max[first + i], max = max_score(scores[i], seen, before);
+        float shrink = shrink_of(splat(before), splat(max))[0];
+        fold_scores(scores[i], seen, round_up(seen, LANES), s, first + i, max, shrink, v.width);
+    }
+    add_rows(rows, v, seen, scores, out);
 }
 
-/* Decoding: every key and value is read once, for all query heads of the unit. A count is rounded up to 4
- * within the block: scores beyond it are not kept, and weights beyond it are 0. */
+/* Decoding: a block of keys and values comes from memory once, for all query heads of the unit. */
 static void forward_few(const unit *u, float *scratch) {
     const sterna_attention *a = u->a;
-    int64_t positions = a->past + a->length, width = u->width;
-    forward_state states[FEW];
-    float *scores = take(&scratch, BLOCK), *keys = take(&scratch, BLOCK * width), *values = take(&scratch, BLOCK * width);
-    for (int64_t h = 0; h < u->group; h++) states[h] = new_forward_state(u, query_block_of(u, h), &scratch);
-    for (int64_t key0 = 0; key0 < positions; key0 += BLOCK) {
-        load_block(key_region(u, a->k, key0), 1, keys);
-        load_block(key_region(u, a->v, key0), 1, values);
-        for (int64_t h = 0; h < u->group; h++)
-            for (int64_t i = 0; i < a->length; i++) {
-                int64_t seen = clamp(a->past + i + 1 - key0, 0, BLOCK), rounded = round_up(seen, 4);
-                if (seen == 0) continue;
-                score_keys(states[h].q + i * width, keys, scores, rounded, width);
-                float max = max_score(scores, seen, states[h].max[i]);
-                float shrink = shrink_of(splat(states[h].max[i]), splat(max))[0];
-                fold_scores(scores, seen, round_up(seen, LANES), &states[h], i, max, shrink, width);
-                add_values(scores, values, states[h].out + i * width, rounded, width);
-            }
+    int64_t rows = u->group * a->length, width = u->width;
+    forward_state s = new_forward_state(FEW, width, &scratch);
+    float *scores = take(&scratch, TOGETHER * BLOCK);
+    for (int64_t r = 0; r < rows; r++) load_rows(query_region(u, a->q, few_row(u, r)), u->scale * LOG2E, s.q + r * width);
+    for (int64_t key0 = 0; key0 < a->past + a->length; key0 += BLOCK) {
+        region k = key_region(u, a->k, key0), v = key_region(u, a->v, key0);
+        for (int64_t r = 0, step; r < rows; r += step) {
+            int64_t seen = clamp(a->past + r / u->group + 1 - key0, 0, BLOCK);
+            step = clamp(u->group - r % u->group, 1, TOGETHER);
+            if (step == 2) attend_rows(2, &s, r, k, v, seen, scores);
+            else attend_rows(1, &s, r, k, v, seen, scores);
+        }
     }
-    for (int64_t h = 0; h < u->group; h++) finish_forward(u, &states[h]);
+    for (int64_t r = 0; r < rows; r++) finish_forward(u, &s, few_row(u, r), r);
 }
 
 static int32_t attention_forward(const sterna_attention *a, int64_t unit0, int64_t unit1, void *scratch) {
     for (int64_t index = unit0; index < unit1; index++) {
         unit u = unit_of(a, index);
-        ahead next = rows_after(a, index, unit1, 0);
         if (u.group * a->length <= FEW) forward_few(&u, scratch);
-        else forward_unit(&u, &next, scratch);
+        else forward_unit(&u, rows_after(a, index, unit1, 0), scratch);
     }
     return STERNA_OK;
 }
@@ -411,13 +413,13 @@ static void backward_pair(const backward_queries *q, const backward_keys *k, int
 }
 
 static void store_query_gradient(const unit *u, const backward_queries *b) {
-    store_block(b->dq, u->scale, query_region(u, u->a->dq, b->at));
+    store_rows(b->dq, u->scale, query_region(u, u->a->dq, b->at));
 }
 
 /* dk = scale ds^T q, and the block of q carries scale * log2(e). */
 static void store_key_gradients(const unit *u, const backward_keys *b) {
-    store_block(b->dk, LN2, key_region(u, u->a->dk, b->key0));
-    store_block(b->dv, 1, key_region(u, u->a->dv, b->key0));
+    store_rows(b->dk, LN2, key_region(u, u->a->dk, b->key0));
+    store_rows(b->dv, 1, key_region(u, u->a->dv, b->key0));
 }
 
 #define MOST_RESIDENT 128

@@ -1,0 +1,105 @@
+/*
+ * attention_few.h: the products of attention.h for one query or two, which read keys and values once and where
+ * they stand. Every sum has one order, whatever is summed beside it.
+ */
+#ifndef STERNA_ATTENTION_FEW_H
+#define STERNA_ATTENTION_FEW_H
+
+#include "kernels/template/ahead.h"
+#include "kernels/template/block.h"
+
+#define TOGETHER 2 /* queries at most, so that keys and values become f32 once for them */
+#define KEYS 4     /* keys whose scores are added up together */
+#define SUMS 8     /* vectors of results in registers */
+
+/* The sums of four vectors. */
+INLINE void add_across_four(const vfloat v[4], float *sums) {
+    __m256 by8[4];
+    for (int i = 0; i < 4; i++) {
+#if LANES == 16
+        by8[i] = _mm256_add_ps(half_of(&v[i], 0), half_of(&v[i], 1));
+#else
+        by8[i] = (__m256)v[i];
+#endif
+    }
+    __m256 by4 = _mm256_hadd_ps(_mm256_hadd_ps(by8[0], by8[1]), _mm256_hadd_ps(by8[2], by8[3]));
+    _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(by4), _mm256_extractf128_ps(by4, 1)));
+}
+
+/* Row r of a region of one type, a constant where this is inlined. */
+INLINE row line_of(region from, int32_t type, int64_t r) {
+    return (row){row_at(from.x, from.row0 + r, from.col).data, type};
+}
+
+/* LANES terms, `left` of them there, of the sums of `rows` queries and `keys` keys. */
+INLINE void add_score_terms(int rows, int keys, const row line[KEYS], int64_t c, int64_t left, const float *const *q,
+                            vfloat sums[TOGETHER][KEYS]) {
+    for (int i = 0; i < keys; i++) {
+        vfloat key = load(line[i], c, left);
+        for (int r = 0; r < rows; r++) sums[r][i] = fused(load_whole(q[r] + c), key, sums[r][i]);
+    }
+}
+
+/* scores[r][j...] = q[r] . key j... for `keys` keys; those after them, up to KEYS, have no meaning. */
+INLINE void score_keys(int32_t type, int rows, int keys, region k, int64_t j, const float *const *q,
+                       float *const *scores) {
+    vfloat sums[TOGETHER][KEYS];
+    row line[KEYS];
+    int64_t c = 0;
+    for (int i = 0; i < keys; i++) line[i] = line_of(k, type, j + i);
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < KEYS; i++) sums[r][i] = splat(0);
+    for (; c + LANES <= k.head_dim; c += LANES) add_score_terms(rows, keys, line, c, LANES, q, sums);
+    if (c < k.head_dim) add_score_terms(rows, keys, line, c, k.head_dim - c, q, sums);
+    for (int r = 0; r < rows; r++) add_across_four(sums[r], scores[r] + j);
+}
+
+INLINE void score_typed(int32_t type, int rows, region k, int64_t seen, const float *const *q, float *const *scores) {
+    int64_t j = 0;
+    for (; j + KEYS <= seen; j += KEYS) score_keys(type, rows, KEYS, k, j, q, scores);
+    if (seen - j == 3) score_keys(type, rows, 3, k, j, q, scores);
+    else if (seen - j == 2) score_keys(type, rows, 2, k, j, q, scores);
+    else if (seen - j == 1) score_keys(type, rows, 1, k, j, q, scores);
+}
+
+/* The scores of `rows` queries, a constant, with the first `seen` keys. */
+INLINE void score_rows(int rows, region k, int64_t seen, const float *const *q, float *const *scores) {
+    if (k.x->type == STERNA_F32) score_typed(STERNA_F32, rows, k, seen, q, scores);
+    else score_typed(STERNA_BF16, rows, k, seen, q, scores);
+}
+
+/* out[r][c...] += the sum of weights[r][j] value(j)[c...]: `vectors` vectors; `left` elements, or more than
+ * they hold. */
+INLINE void add_columns(int32_t type, int rows, int vectors, region v, int64_t seen, int64_t c, int64_t left,
+                        float *const *weights, float *const *out) {
+    vfloat sums[TOGETHER][SUMS];
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < vectors; i++) sums[r][i] = load_whole(out[r] + c + i * LANES);
+    for (int64_t j = 0; j < seen; j++) {
+        row line = line_of(v, type, j);
+        for (int i = 0; i < vectors; i++) {
+            vfloat value = load(line, c + i * LANES, left - i * LANES);
+            for (int r = 0; r < rows; r++) sums[r][i] = fused(splat(weights[r][j]), value, sums[r][i]);
+        }
+    }
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < vectors; i++) store_whole(out[r] + c + i * LANES, sums[r][i]);
+}
+
+INLINE void add_typed(int32_t type, int rows, region v, int64_t seen, float *const *weights, float *const *out) {
+    const int most = SUMS / rows;
+    int64_t c = 0;
+    for (; c + most * LANES <= v.head_dim; c += most * LANES)
+        add_columns(type, rows, most, v, seen, c, most * LANES, weights, out);
+    for (; c + 2 * LANES <= v.head_dim; c += 2 * LANES)
+        add_columns(type, rows, 2, v, seen, c, 2 * LANES, weights, out);
+    for (; c < v.head_dim; c += LANES) add_columns(type, rows, 1, v, seen, c, v.head_dim - c, weights, out);
+}
+
+/* Adds the first `seen` values with the weights of `rows` queries, a constant. */
+INLINE void add_rows(int rows, region v, int64_t seen, float *const *weights, float *const *out) {
+    if (v.x->type == STERNA_F32) add_typed(STERNA_F32, rows, v, seen, weights, out);
+    else add_typed(STERNA_BF16, rows, v, seen, weights, out);
+}
+
+#endif
