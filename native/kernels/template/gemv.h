@@ -1,6 +1,7 @@
 /*
  * gemv.h: C (M, N) = A (M, K) B^T for few rows of A: B (N, K) is read once, straight from where it stands,
  * and not packed. Sum (i, j) runs over k in LANES lanes, then as a fixed tree, whatever else is computed beside.
+ * A group of columns goes over the terms in blocks, so that a block of A is in L1 for all but the first of them.
  */
 #ifndef STERNA_GEMV_H
 #define STERNA_GEMV_H
@@ -9,8 +10,10 @@
 #include "kernels/template/row.h"
 
 enum {
-    GEMV_ROWS = 8,     /* the most rows of C that take this way */
-    GEMV_DEPTH = 65536 /* and the most terms: A's rows are in scratch as f32 */
+    GEMV_ROWS = 8,      /* the most rows of C that take this way */
+    GEMV_DEPTH = 65536, /* and the most terms: A's rows are in scratch as f32 */
+    GEMV_COLS = 12,     /* columns of a group: whole tiles of 2, 3 and 4 */
+    GEMV_BLOCK = 4096   /* numbers of A in a block of terms: half of the smallest L1 */
 };
 _Static_assert((int64_t)GEMV_ROWS * GEMV_DEPTH * 4 <= STERNA_SCRATCH_BYTES, "A's rows fit in scratch");
 
@@ -45,54 +48,80 @@ struct gemv {
     int accumulate;
 };
 
-/* LANES terms, `left` of them there, of `rows` by `cols` sums. The rows of B that come next are on their way
- * meanwhile: a prefetcher starts afresh on every page. */
-INLINE void add_terms(const struct gemv *g, int32_t type, int rows, int64_t col, int cols, int64_t k, int64_t left,
-                      vfloat sum[GEMV_ROWS][4]) {
+/* A tile of C: sums (rows, cols) in registers, constants where this is inlined. */
+struct gemv_tile {
+    int32_t type; /* of B */
+    int rows, cols;
+    int64_t row, col;
+};
+
+/* LANES terms, `left` of them there, of a tile. The rows of B that come next are on their way meanwhile: a
+ * prefetcher starts afresh on every page. */
+INLINE void add_terms(const struct gemv *g, struct gemv_tile t, int64_t k, int64_t left, vfloat sum[GEMV_ROWS][4]) {
+    vfloat y[4];
 #pragma GCC unroll 4
-    for (int j = 0; j < cols; j++) {
-        row line = {row_at(g->b, col + j, k).data, type}, next = row_at(g->b, col + j + cols, k);
-        vfloat y = load(line, 0, left);
-        _mm_prefetch(next.data, _MM_HINT_T0);
+    for (int j = 0; j < t.cols; j++) {
+        row line = {row_at(g->b, t.col + j, k).data, t.type}, next = row_at(g->b, t.col + j + t.cols, k);
+        y[j] = load(line, 0, left);
+        if (t.row == 0) _mm_prefetch(next.data, _MM_HINT_T0);
+    }
 #pragma GCC unroll 8
-        for (int i = 0; i < rows; i++)
-            sum[i][j] = multiply_add(load_floats(g->a + i * g->padded + k, LANES), y, sum[i][j]);
+    for (int i = 0; i < t.rows; i++) {
+        vfloat x = load_floats(g->a + (t.row + i) * g->padded + k, LANES);
+#pragma GCC unroll 4
+        for (int j = 0; j < t.cols; j++) sum[i][j] = multiply_add(x, y[j], sum[i][j]);
     }
 }
 
-/* C(row0..., col...) from `cols` sums for each row of the slice. */
-static __attribute__((noinline)) void store_dots(const struct gemv *g, int64_t col, int cols,
-                                                    vfloat sum[GEMV_ROWS][4]) {
+/* Adds terms k0...k1 - 1 to sums, whose first is that of the tile. */
+INLINE void multiply_dots(const struct gemv *g, struct gemv_tile t, int64_t k0, int64_t k1, vfloat *sums) {
+    vfloat sum[GEMV_ROWS][4];
+    int64_t k = k0;
+#pragma GCC unroll 8
+    for (int i = 0; i < t.rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < t.cols; j++) sum[i][j] = sums[i * GEMV_COLS + j];
+    for (; k + LANES <= k1; k += LANES) add_terms(g, t, k, LANES, sum);
+    if (k < k1) add_terms(g, t, k, k1 - k, sum);
+#pragma GCC unroll 8
+    for (int i = 0; i < t.rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < t.cols; j++) sums[i * GEMV_COLS + j] = sum[i][j];
+}
+
+/* C(row0..., col...) from the sums of `cols` columns. */
+static void store_dots(const struct gemv *g, int64_t col, int64_t cols, vfloat sums[GEMV_ROWS][GEMV_COLS]) {
     for (int64_t i = 0; i < g->row1 - g->row0; i++)
-        for (int j = 0; j < cols; j++) {
+        for (int64_t j = 0; j < cols; j++) {
             float before = g->accumulate ? sterna_get(g->c, g->row0 + i, col + j) : 0;
-            sterna_put(g->c, g->row0 + i, col + j, before + sum_lanes(sum[i][j]));
+            sterna_put(g->c, g->row0 + i, col + j, before + sum_lanes(sums[i][j]));
         }
 }
 
-/* `rows` rows of A times `cols` rows of B of one type, constants where this is inlined: sums in registers. */
-INLINE void multiply_dots(const struct gemv *g, int32_t type, int rows, int64_t col, int cols) {
-    vfloat sum[GEMV_ROWS][4], done[GEMV_ROWS][4];
-    int64_t depth = g->b->cols, k = 0;
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
-        for (int j = 0; j < cols; j++) sum[i][j] = splat(0);
-    for (; k + LANES <= depth; k += LANES) add_terms(g, type, rows, col, cols, k, LANES, sum);
-    if (k < depth) add_terms(g, type, rows, col, cols, k, depth - k, sum);
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
-        for (int j = 0; j < cols; j++) done[i][j] = sum[i][j];
-    store_dots(g, col, cols, done);
+/* `cols` columns, a constant, of all rows: as many rows at a time as the registers hold sums for. */
+INLINE void multiply_cols(const struct gemv *g, int32_t type, int rows, int64_t col, int cols, int64_t k0, int64_t k1,
+                          vfloat *sums) {
+    const int together = LANES == 16 || rows < 4 ? rows : 4;
+    for (int i = 0; i < rows; i += together)
+        multiply_dots(g, (struct gemv_tile){type, together, cols, i, col}, k0, k1, sums + i * GEMV_COLS);
 }
 
-/* All columns of C: so many rows of B at a time that the sums stay in registers. */
+/* All columns of C, of `rows` rows, a constant. */
 INLINE void multiply_typed(const struct gemv *g, int32_t type, int rows) {
-    const int cols = LANES == 16 ? (rows > 4 ? 3 : 4) : rows > 4 ? 1 : 2;
-    int64_t j = 0;
-    for (; j + cols <= g->c->cols; j += cols) multiply_dots(g, type, rows, j, cols);
-    for (; j < g->c->cols; j++) multiply_dots(g, type, rows, j, 1);
+    const int cols = rows > 4 ? 3 : LANES == 8 ? 2 : 4;
+    int64_t depth = g->b->cols, block = GEMV_BLOCK / rows;
+    for (int64_t col = 0; col < g->c->cols; col += GEMV_COLS) {
+        int64_t count = col + GEMV_COLS < g->c->cols ? GEMV_COLS : g->c->cols - col;
+        vfloat sums[GEMV_ROWS][GEMV_COLS];
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < GEMV_COLS; j++) sums[i][j] = splat(0);
+        for (int64_t k = 0; k < depth; k += block) {
+            int64_t end = k + block < depth ? k + block : depth, j = 0;
+            for (; j + cols <= count; j += cols) multiply_cols(g, type, rows, col + j, cols, k, end, &sums[0][j]);
+            for (; j < count; j++) multiply_cols(g, type, rows, col + j, 1, k, end, &sums[0][j]);
+        }
+        store_dots(g, col, count, sums);
+    }
 }
 
 INLINE void multiply_rows(const struct gemv *g, int rows) {
