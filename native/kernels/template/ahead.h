@@ -10,6 +10,11 @@ typedef struct region {
     int64_t row0, col, rows, head_dim, width;
 } region;
 
+/* Row r of a region of a type, a constant where this is inlined. */
+INLINE row line_of(region from, int32_t type, int64_t r) {
+    return (row){row_at(from.x, from.row0 + r, from.col).data, type};
+}
+
 /* Rows that will be wanted, fetched into L2 little by little while something else is computed: the rows of a
  * head lie apart, and the hardware does not foresee them. */
 typedef struct ahead {

@@ -33,12 +33,19 @@ INLINE int64_t strip_end(int64_t see, int64_t i) {
 
 /* ---------------------------------------------------------------- blocks in scratch */
 
-static void load_rows(region from, float factor, float *rows) {
-    for (int64_t r = 0; r < from.rows; r++) {
-        row in = row_at(from.x, from.row0 + r, from.col);
-        for (int64_t c = 0; c < from.width; c += LANES)
-            store_whole(rows + r * from.width + c, load(in, c, from.head_dim - c) * factor);
+/* Rows of one type, a constant where this is inlined. */
+INLINE void load_typed(region from, int32_t type, float factor, float *rows) {
+    int64_t whole = from.head_dim / LANES * LANES;
+    for (int64_t r = 0; r < from.rows; r++, rows += from.width) {
+        row in = line_of(from, type, r);
+        for (int64_t c = 0; c < whole; c += LANES) store_whole(rows + c, load(in, c, LANES) * factor);
+        if (whole < from.width) store_whole(rows + whole, load(in, whole, from.head_dim - whole) * factor);
     }
+}
+
+static void load_rows(region from, float factor, float *rows) {
+    if (from.x->type == STERNA_F32) load_typed(from, STERNA_F32, factor, rows);
+    else load_typed(from, STERNA_BF16, factor, rows);
 }
 
 static void load_block(region from, float factor, float *block) {
@@ -46,12 +53,18 @@ static void load_block(region from, float factor, float *block) {
     memset(block + from.rows * from.width, 0, (size_t)((BLOCK - from.rows) * from.width) * sizeof *block);
 }
 
-static void store_rows(const float *rows, float factor, region to) {
-    for (int64_t r = 0; r < to.rows; r++) {
-        row out = row_at(to.x, to.row0 + r, to.col);
-        for (int64_t c = 0; c < to.head_dim; c += LANES)
-            store(out, c, to.head_dim - c, load_whole(rows + r * to.width + c) * factor);
+INLINE void store_typed(const float *rows, float factor, region to, int32_t type) {
+    int64_t whole = to.head_dim / LANES * LANES;
+    for (int64_t r = 0; r < to.rows; r++, rows += to.width) {
+        row out = line_of(to, type, r);
+        for (int64_t c = 0; c < whole; c += LANES) store(out, c, LANES, load_whole(rows + c) * factor);
+        if (whole < to.width) store(out, whole, to.head_dim - whole, load_whole(rows + whole) * factor);
     }
+}
+
+static void store_rows(const float *rows, float factor, region to) {
+    if (to.x->type == STERNA_F32) store_typed(rows, factor, to, STERNA_F32);
+    else store_typed(rows, factor, to, STERNA_BF16);
 }
 
 /* One (sequence, kv head) and its query heads. */

@@ -26,11 +26,6 @@ INLINE void add_across_four(const vfloat v[4], float *sums) {
     _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(by4), _mm256_extractf128_ps(by4, 1)));
 }
 
-/* Row r of a region of one type, a constant where this is inlined. */
-INLINE row line_of(region from, int32_t type, int64_t r) {
-    return (row){row_at(from.x, from.row0 + r, from.col).data, type};
-}
-
 /* LANES terms, `left` of them there, of the sums of `rows` queries and `keys` keys. */
 INLINE void add_score_terms(int rows, int keys, const row line[KEYS], int64_t c, int64_t left, const float *const *q,
                             vfloat sums[TOGETHER][KEYS]) {
