@@ -31,17 +31,27 @@ static int32_t check_keys(const sterna_attention *a, const sterna_matrix *x) {
     return check_heads(a, x, a->past + a->length, a->kv_heads);
 }
 
+/* Keys or values: quantized ones where there are some. */
+static int32_t check_stored(const sterna_attention *a, const sterna_matrix *x, const sterna_quantized *q) {
+    if (!q) return check_keys(a, x);
+    int32_t reason = sterna_check_quantized(q);
+    if (reason) return reason;
+    int fits = q->rows == a->sequences * (a->past + a->length) && q->cols == a->kv_heads * a->head_dim;
+    return fits ? 0 : STERNA_BAD_SHAPE;
+}
+
 static int32_t check_forward(const sterna_attention *a) {
     int32_t reason = check_sizes(a);
     if (!reason) reason = check_queries(a, a->q);
-    if (!reason) reason = check_keys(a, a->k);
-    if (!reason) reason = check_keys(a, a->v);
+    if (!reason) reason = check_stored(a, a->k, a->quantized_k);
+    if (!reason) reason = check_stored(a, a->v, a->quantized_v);
     if (!reason) reason = check_queries(a, a->out);
     return reason ? reason : sterna_check_pointer(a->lse, 4);
 }
 
 static int32_t check_backward(const sterna_attention *a) {
     int32_t reason = check_forward(a);
+    if (!reason && (a->quantized_k || a->quantized_v)) reason = STERNA_BAD_TYPE;
     if (!reason && a->past != 0) reason = STERNA_BAD_SHAPE;
     if (!reason) reason = check_queries(a, a->dout);
     if (!reason) reason = check_queries(a, a->dq);

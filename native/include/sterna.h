@@ -385,13 +385,15 @@ STERNA_API int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradie
  * the backward. Query i of a sequence sees keys 0...past + i. A unit is (sequence, kv head): unit =
  * sequence * kv_heads + kv_head. Softmax scale 1 / sqrt(head_dim). head_dim is a multiple of 2, at most
  * 256. The backward takes past = 0 only. Tiers with a bf16 matrix unit round the operands of the products
- * to bf16, except for a few queries; sums and the softmax are f32.
+ * to bf16, except for a few queries; sums and the softmax are f32. The forward reads quantized keys or values,
+ * shaped like k and v, instead of those, where they are not null; the backward takes none.
  */
 typedef struct sterna_attention {
     int64_t sequences, length, past, heads, kv_heads, head_dim;
     const sterna_matrix *q, *k, *v, *out;
     float *lse;
     const sterna_matrix *dout, *dq, *dk, *dv; /* backward only */
+    const sterna_quantized *quantized_k, *quantized_v; /* forward only; may be null */
 } sterna_attention;
 
 STERNA_API int32_t sterna_attention_forward(int32_t tier, const sterna_attention *a, int64_t unit0,

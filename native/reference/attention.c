@@ -22,11 +22,15 @@ static head head_of(const sterna_attention *a, int64_t unit, int64_t member) {
                   kv_head * a->head_dim, a->lse + h * a->sequences * a->length + sequence * a->length};
 }
 
-static double dot(const sterna_matrix *x, int64_t x_row, int64_t x_col, const sterna_matrix *y, int64_t y_row,
-                  int64_t y_col, int64_t n) {
+/* Of q where it is not null, otherwise of x. */
+static double get(const sterna_matrix *x, const sterna_quantized *q, int64_t r, int64_t c) {
+    return q ? (double)q->codes[r * q->stride + c] * q->scales[r] : sterna_get(x, r, c);
+}
+
+static double dot(const sterna_matrix *x, int64_t x_row, int64_t x_col, const sterna_matrix *y,
+                  const sterna_quantized *quantized_y, int64_t y_row, int64_t y_col, int64_t n) {
     double sum = 0;
-    for (int64_t c = 0; c < n; c++)
-        sum += (double)sterna_get(x, x_row, x_col + c) * sterna_get(y, y_row, y_col + c);
+    for (int64_t c = 0; c < n; c++) sum += sterna_get(x, x_row, x_col + c) * get(y, quantized_y, y_row, y_col + c);
     return sum;
 }
 
@@ -37,11 +41,12 @@ static double scale_of(const sterna_attention *a) {
 /* The score of query i and key j before the softmax. */
 static double score(const head *h, int64_t i, int64_t j) {
     const sterna_attention *a = h->a;
-    return scale_of(a) * dot(a->q, h->query0 + i, h->query_col, a->k, h->key0 + j, h->key_col, a->head_dim);
+    return scale_of(a) * dot(a->q, h->query0 + i, h->query_col, a->k, a->quantized_k, h->key0 + j, h->key_col, a->head_dim);
 }
 
-static void add_row(double *sum, double weight, const sterna_matrix *x, int64_t row, int64_t col, int64_t n) {
-    for (int64_t c = 0; c < n; c++) sum[c] += weight * sterna_get(x, row, col + c);
+static void add_row(double *sum, double weight, const sterna_matrix *x, const sterna_quantized *q, int64_t row, int64_t col,
+                    int64_t n) {
+    for (int64_t c = 0; c < n; c++) sum[c] += weight * get(x, q, row, col + c);
 }
 
 static void put_row(const sterna_matrix *x, int64_t row, int64_t col, const double *value, double factor, int64_t n) {
@@ -57,7 +62,7 @@ static void forward_query(const head *h, int64_t i) {
     for (int64_t j = 0; j <= a->past + i; j++) {
         double p = exp(score(h, i, j) - max);
         sum += p;
-        add_row(out, p, a->v, h->key0 + j, h->key_col, a->head_dim);
+        add_row(out, p, a->v, a->quantized_v, h->key0 + j, h->key_col, a->head_dim);
     }
     put_row(a->out, h->query0 + i, h->query_col, out, 1 / sum, a->head_dim);
     h->lse[i] = (float)(max + log(sum));
@@ -83,14 +88,14 @@ static double probability(const head *h, int64_t i, int64_t j) {
 static double score_gradient(const head *h, int64_t i, int64_t j) {
     const sterna_attention *a = h->a;
     int64_t row = h->query0 + i, col = h->query_col;
-    double dp = dot(a->dout, row, col, a->v, h->key0 + j, h->key_col, a->head_dim);
-    return probability(h, i, j) * (dp - dot(a->dout, row, col, a->out, row, col, a->head_dim)) * scale_of(a);
+    double dp = dot(a->dout, row, col, a->v, NULL, h->key0 + j, h->key_col, a->head_dim);
+    return probability(h, i, j) * (dp - dot(a->dout, row, col, a->out, NULL, row, col, a->head_dim)) * scale_of(a);
 }
 
 static void backward_query(const head *h, int64_t i) {
     double dq[MAX_HEAD_DIM] = {0};
     for (int64_t j = 0; j <= i; j++)
-        add_row(dq, score_gradient(h, i, j), h->a->k, h->key0 + j, h->key_col, h->a->head_dim);
+        add_row(dq, score_gradient(h, i, j), h->a->k, NULL, h->key0 + j, h->key_col, h->a->head_dim);
     put_row(h->a->dq, h->query0 + i, h->query_col, dq, 1, h->a->head_dim);
 }
 
@@ -100,8 +105,8 @@ static void backward_key(const sterna_attention *a, int64_t unit, int64_t j) {
     for (int64_t member = 0; member < a->heads / a->kv_heads; member++) {
         head h = head_of(a, unit, member);
         for (int64_t i = j; i < a->length; i++) {
-            add_row(dk, score_gradient(&h, i, j), a->q, h.query0 + i, h.query_col, a->head_dim);
-            add_row(dv, probability(&h, i, j), a->dout, h.query0 + i, h.query_col, a->head_dim);
+            add_row(dk, score_gradient(&h, i, j), a->q, NULL, h.query0 + i, h.query_col, a->head_dim);
+            add_row(dv, probability(&h, i, j), a->dout, NULL, h.query0 + i, h.query_col, a->head_dim);
         }
     }
     head h = head_of(a, unit, 0);

@@ -16,6 +16,7 @@
 struct attention_case {
     sterna_attention a;
     sterna_matrix q, k, v, out, dout, dq, dk, dv;
+    sterna_quantized quantized_k, quantized_v; /* for those who use them instead of k and v */
 };
 
 static size_t element_bytes(int32_t type) {
@@ -30,6 +31,17 @@ static sterna_matrix new_matrix(int64_t rows, int64_t cols, int32_t type, enum c
     return x;
 }
 
+static sterna_quantized new_quantized(int64_t rows, int64_t cols, enum check_place place) {
+    sterna_quantized x = {NULL, NULL, rows, cols, cols + check_range(0, 1) * check_range(0, 9)};
+    x.codes = check_buffer((size_t)((rows - 1) * x.stride + cols), place, (size_t)check_range(0, 3));
+    x.scales = check_buffer((size_t)rows * 4, place, 0);
+    for (int64_t r = 0; r < rows; r++) {
+        x.scales[r] = (float)check_range(1, 100) / 5000;
+        for (int64_t c = 0; c < cols; c++) x.codes[r * x.stride + c] = (int8_t)check_range(-127, 127);
+    }
+    return x;
+}
+
 /* types: F32, BF16, or -1 for a draw for each matrix */
 static void new_case(struct attention_case *c, sterna_attention sizes, int32_t types, enum check_place place) {
     c->a = sizes;
@@ -40,6 +52,8 @@ static void new_case(struct attention_case *c, sterna_attention sizes, int32_t t
                                   types < 0 ? (int32_t)check_range(STERNA_F32, STERNA_BF16) : types, place);
     c->a.q = &c->q, c->a.k = &c->k, c->a.v = &c->v, c->a.out = &c->out;
     c->a.dout = &c->dout, c->a.dq = &c->dq, c->a.dk = &c->dk, c->a.dv = &c->dv;
+    c->quantized_k = new_quantized(keys, sizes.kv_heads * sizes.head_dim, place);
+    c->quantized_v = new_quantized(keys, sizes.kv_heads * sizes.head_dim, place);
     c->a.lse = check_buffer((size_t)(sizes.heads * queries) * 4, place, 0);
 }
 
@@ -70,13 +84,21 @@ static double *copy_region(const sterna_matrix *x, int64_t row0, int64_t rows, i
     return copy;
 }
 
+static double *copy_stored(const sterna_matrix *x, const sterna_quantized *q, int64_t row0, int64_t rows, int64_t col, int64_t cols) {
+    if (!q) return copy_region(x, row0, rows, col, cols);
+    double *copy = new_doubles(rows * cols);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) copy[r * cols + c] = (double)q->codes[(row0 + r) * q->stride + col + c] * q->scales[row0 + r];
+    return copy;
+}
+
 static struct head head_of(const sterna_attention *a, int64_t sequence, int64_t h) {
     int64_t positions = a->past + a->length, d = a->head_dim, kv = h / (a->heads / a->kv_heads);
     struct head x = {.length = a->length, .positions = positions, .past = a->past, .d = d};
     x.q = copy_region(a->q, sequence * a->length, a->length, h * d, d);
     x.dout = copy_region(a->dout, sequence * a->length, a->length, h * d, d);
-    x.k = copy_region(a->k, sequence * positions, positions, kv * d, d);
-    x.v = copy_region(a->v, sequence * positions, positions, kv * d, d);
+    x.k = copy_stored(a->k, a->quantized_k, sequence * positions, positions, kv * d, d);
+    x.v = copy_stored(a->v, a->quantized_v, sequence * positions, positions, kv * d, d);
     x.p = new_doubles(a->length * positions), x.dp = new_doubles(a->length * positions);
     x.lse = new_doubles(a->length);
     x.out = new_doubles(a->length * d), x.out_size = new_doubles(a->length * d);
@@ -259,6 +281,16 @@ static void run_in_slices(int32_t tier, direction *run, const sterna_attention *
     free(whole_lse);
 }
 
+/* Keys, values or both from int8. */
+static void check_quantized(int32_t tier, const struct attention_case *c) {
+    int64_t which = check_range(1, 3);
+    sterna_attention a = c->a;
+    if (which & 1) a.quantized_k = &c->quantized_k, a.k = NULL;
+    if (which & 2) a.quantized_v = &c->quantized_v, a.v = NULL;
+    run_in_slices(tier, sterna_attention_forward, &a, (const sterna_matrix *const[]){&c->out}, 1);
+    compare_forward(tier, &a);
+}
+
 static void check_shape(int32_t tier, sterna_attention sizes, int32_t types, enum check_place place) {
     check_case("attention, tier %d: %ld sequences of %ld after %ld, %ld heads on %ld of %ld", tier, (long)sizes.sequences,
                (long)sizes.length, (long)sizes.past, (long)sizes.heads, (long)sizes.kv_heads, (long)sizes.head_dim);
@@ -270,6 +302,7 @@ static void check_shape(int32_t tier, sterna_attention sizes, int32_t types, enu
         run_in_slices(tier, sterna_attention_backward, &c.a, (const sterna_matrix *const[]){&c.dq, &c.dk, &c.dv}, 3);
         compare_backward(tier, &c.a);
     }
+    check_quantized(tier, &c);
     check_release();
 }
 
@@ -334,6 +367,11 @@ static void check_errors(int32_t tier) {
         a.lse = NULL;
         CHECK(runs[i](tier, &a, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_NULL));
     }
+    sterna_attention a = c.a;
+    a.quantized_k = &c.quantized_k;
+    CHECK(sterna_attention_backward(tier, &a, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_TYPE));
+    c.quantized_k.rows++;
+    CHECK(sterna_attention_forward(tier, &a, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
     for (int i = 0; i < 4; i++) {
         check_equal("a result after errors", results[i]->data, before[i], (size_t)((results[i]->rows - 1) * results[i]->stride + results[i]->cols) * 4, 1);
         free(before[i]);
@@ -408,11 +446,12 @@ static void bench_training(int32_t tier, const char *name, sterna_attention size
 /* One new token: every cached key and value is read once. */
 static void bench_decoding(int32_t tier, const char *name, sterna_attention sizes, int32_t type) {
     struct attention_case c;
-    new_case(&c, sizes, type, AGAINST_END);
+    new_case(&c, sizes, type == STERNA_I8 ? STERNA_F32 : type, AGAINST_END);
+    if (type == STERNA_I8) c.a.quantized_k = &c.quantized_k, c.a.quantized_v = &c.quantized_v;
     struct bench forward = {tier, sterna_attention_forward, &c.a, 0};
-    double bytes = 2.0 * (double)(sizes.past + 1) * (double)sizes.head_dim * (double)element_bytes(type);
-    double seconds = check_time(run_bench, &forward, 0.5);
-    check_row("attention_forward", type == STERNA_F32 ? "f32" : "bf16", name, tier, bytes, seconds, "GB/s", check_ceiling(tier, STERNA_PROBE_READ));
+    double row_bytes = type == STERNA_I8 ? (double)sizes.head_dim + 4 : (double)sizes.head_dim * (double)element_bytes(type);
+    double bytes = 2.0 * (double)(sizes.past + 1) * row_bytes, seconds = check_time(run_bench, &forward, 0.5);
+    check_row("attention_forward", type == STERNA_F32 ? "f32" : type == STERNA_BF16 ? "bf16" : "int8", name, tier, bytes, seconds, "GB/s", check_ceiling(tier, STERNA_PROBE_READ));
     check_release();
 }
 
@@ -424,7 +463,7 @@ static void bench(int32_t tier) {
     /* As in a cache, where the keys of a head lie one after the other. */
     sterna_attention grouped = {.sequences = 8, .length = 1, .past = 8191, .heads = 4, .kv_heads = 1, .head_dim = 64};
     sterna_attention single = {.sequences = 1024, .length = 1, .past = 255, .heads = 1, .kv_heads = 1, .head_dim = 64};
-    for (int32_t type = STERNA_F32; type <= STERNA_BF16; type++) {
+    for (int32_t type = STERNA_F32; type <= STERNA_I8; type++) {
         bench_decoding(tier, "1+8191 4/1x64", grouped, type);
         bench_decoding(tier, "1+255 1/1x64", single, type);
     }

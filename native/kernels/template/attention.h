@@ -38,14 +38,16 @@ INLINE void load_typed(region from, int32_t type, float factor, float *rows) {
     int64_t whole = from.head_dim / LANES * LANES;
     for (int64_t r = 0; r < from.rows; r++, rows += from.width) {
         row in = line_of(from, type, r);
-        for (int64_t c = 0; c < whole; c += LANES) store_whole(rows + c, load(in, c, LANES) * factor);
-        if (whole < from.width) store_whole(rows + whole, load(in, whole, from.head_dim - whole) * factor);
+        float by = from.scales ? factor * from.scales[r] : factor;
+        for (int64_t c = 0; c < whole; c += LANES) store_whole(rows + c, load_line(in, c, LANES) * by);
+        if (whole < from.width) store_whole(rows + whole, load_line(in, whole, from.head_dim - whole) * by);
     }
 }
 
 static void load_rows(region from, float factor, float *rows) {
     if (from.x->type == STERNA_F32) load_typed(from, STERNA_F32, factor, rows);
-    else load_typed(from, STERNA_BF16, factor, rows);
+    else if (from.x->type == STERNA_BF16) load_typed(from, STERNA_BF16, factor, rows);
+    else load_typed(from, STERNA_I8, factor, rows);
 }
 
 static void load_block(region from, float factor, float *block) {
@@ -93,13 +95,20 @@ static query_block query_block_of(const unit *u, int64_t index) {
 }
 
 static region query_region(const unit *u, const sterna_matrix *x, query_block b) {
-    return (region){x, u->sequence * u->a->length + b.query0, b.head * u->a->head_dim, b.queries, u->a->head_dim, u->width};
+    return (region){x, u->sequence * u->a->length + b.query0, b.head * u->a->head_dim, b.queries, u->a->head_dim, u->width, NULL};
 }
 
 static region key_region(const unit *u, const sterna_matrix *x, int64_t key0) {
     int64_t positions = u->a->past + u->a->length;
     return (region){x, u->sequence * positions + key0, u->kv_head * u->a->head_dim, clamp(positions - key0, 0, BLOCK),
-                    u->a->head_dim, u->width};
+                    u->a->head_dim, u->width, NULL};
+}
+
+/* Keys or values of the forward, with the scales of q where there are some. */
+static region stored_region(const unit *u, const sterna_matrix *x, const sterna_quantized *q, int64_t key0) {
+    region rows = key_region(u, x, key0);
+    if (q) rows.scales = q->scales + rows.row0;
+    return rows;
 }
 
 static float *lse_of(const unit *u, query_block b) {
@@ -129,7 +138,7 @@ static ahead rows_after(const sterna_attention *a, int64_t index, int64_t end, i
     ahead rows = {.regions = backward ? 8 : 4, .rows = a->past + a->length, .steps = (backward ? 5 : 2) * pair_rows};
     for (int64_t i = 0; i < rows.regions; i++) {
         int64_t count = x[i]->rows / a->sequences, cols = x[i]->cols / a->kv_heads;
-        rows.of[i] = (region){x[i], next.sequence * count, next.kv_head * cols, count, cols, cols};
+        rows.of[i] = (region){x[i], next.sequence * count, next.kv_head * cols, count, cols, cols, NULL};
         bytes += count * cols * (int64_t)sizeof(float);
     }
     return bytes > AHEAD_BYTES ? (ahead){0} : rows;
@@ -265,9 +274,9 @@ static void forward_unit(const unit *u, ahead next, float *scratch) {
             seen = clamp(u->a->past + states[b].at.query0 + states[b].at.queries, seen, INT64_MAX);
         }
         for (int64_t key0 = 0; key0 < seen; key0 += BLOCK) {
-            load_block(key_region(u, u->a->k, key0), 1, keys);
+            load_block(stored_region(u, u->a->k, u->a->quantized_k, key0), 1, keys);
             transpose_block(keys, width, keys_t);
-            load_block(key_region(u, u->a->v, key0), 1, values);
+            load_block(stored_region(u, u->a->v, u->a->quantized_v, key0), 1, values);
             for (int64_t b = 0; b < count; b++) {
                 int64_t see = u->a->past + states[b].at.query0 - key0;
                 if (see + states[b].at.queries > 0) forward_pair(&states[b], keys_t, values, scores, width, see, &next);
@@ -312,7 +321,7 @@ static void forward_few(const unit *u, float *scratch) {
     float *scores = take(&scratch, TOGETHER * BLOCK);
     for (int64_t r = 0; r < rows; r++) load_rows(query_region(u, a->q, few_row(u, r)), u->scale * LOG2E, s.q + r * width);
     for (int64_t key0 = 0; key0 < a->past + a->length; key0 += BLOCK) {
-        region k = key_region(u, a->k, key0), v = key_region(u, a->v, key0);
+        region k = stored_region(u, a->k, a->quantized_k, key0), v = stored_region(u, a->v, a->quantized_v, key0);
         for (int64_t r = 0, step; r < rows; r += step) {
             int64_t seen = clamp(a->past + r / u->group + 1 - key0, 0, BLOCK);
             step = clamp(u->group - r % u->group, 1, TOGETHER);
@@ -323,7 +332,16 @@ static void forward_few(const unit *u, float *scratch) {
     for (int64_t r = 0; r < rows; r++) finish_forward(u, &s, few_row(u, r), r);
 }
 
-static int32_t attention_forward(const sterna_attention *a, int64_t unit0, int64_t unit1, void *scratch) {
+/* Codes as a matrix of type I8. */
+static sterna_matrix matrix_of(const sterna_quantized *q) {
+    return (sterna_matrix){q->codes, q->rows, q->cols, q->stride, STERNA_I8, 0};
+}
+
+static int32_t attention_forward(const sterna_attention *call, int64_t unit0, int64_t unit1, void *scratch) {
+    sterna_attention copy = *call, *a = &copy;
+    sterna_matrix k, v;
+    if (a->quantized_k) k = matrix_of(a->quantized_k), a->k = &k;
+    if (a->quantized_v) v = matrix_of(a->quantized_v), a->v = &v;
     for (int64_t index = unit0; index < unit1; index++) {
         unit u = unit_of(a, index);
         if (u.group * a->length <= FEW) forward_few(&u, scratch);

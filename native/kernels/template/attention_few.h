@@ -30,7 +30,7 @@ INLINE void add_across_four(const vfloat v[4], float *sums) {
 INLINE void add_score_terms(int rows, int keys, const row line[KEYS], int64_t c, int64_t left, const float *const *q,
                             vfloat sums[TOGETHER][KEYS]) {
     for (int i = 0; i < keys; i++) {
-        vfloat key = load(line[i], c, left);
+        vfloat key = load_line(line[i], c, left);
         for (int r = 0; r < rows; r++) sums[r][i] = fused(load_whole(q[r] + c), key, sums[r][i]);
     }
 }
@@ -57,10 +57,17 @@ INLINE void score_typed(int32_t type, int rows, region k, int64_t seen, const fl
     else if (seen - j == 1) score_keys(type, rows, 1, k, j, q, scores);
 }
 
+/* The first n of x, each times its scale. */
+INLINE void scale_each(float *x, const float *scales, int64_t n) {
+    for (int64_t j = 0; j < n; j += LANES) store_whole(x + j, load_whole(x + j) * load_floats(scales + j, lanes_of(n - j)));
+}
+
 /* The scores of `rows` queries, a constant, with the first `seen` keys. */
 INLINE void score_rows(int rows, region k, int64_t seen, const float *const *q, float *const *scores) {
     if (k.x->type == STERNA_F32) score_typed(STERNA_F32, rows, k, seen, q, scores);
-    else score_typed(STERNA_BF16, rows, k, seen, q, scores);
+    else if (k.x->type == STERNA_BF16) score_typed(STERNA_BF16, rows, k, seen, q, scores);
+    else score_typed(STERNA_I8, rows, k, seen, q, scores);
+    for (int r = 0; r < rows && k.scales; r++) scale_each(scores[r], k.scales, seen);
 }
 
 /* out[r][c...] += the sum of weights[r][j] value(j)[c...]: `vectors` vectors; `left` elements, or more than
@@ -73,7 +80,7 @@ INLINE void add_columns(int32_t type, int rows, int vectors, region v, int64_t s
     for (int64_t j = 0; j < seen; j++) {
         row line = line_of(v, type, j);
         for (int i = 0; i < vectors; i++) {
-            vfloat value = load(line, c + i * LANES, left - i * LANES);
+            vfloat value = load_line(line, c + i * LANES, left - i * LANES);
             for (int r = 0; r < rows; r++) sums[r][i] = fused(splat(weights[r][j]), value, sums[r][i]);
         }
     }
@@ -91,10 +98,12 @@ INLINE void add_typed(int32_t type, int rows, region v, int64_t seen, float *con
     for (; c < v.head_dim; c += LANES) add_columns(type, rows, 1, v, seen, c, v.head_dim - c, weights, out);
 }
 
-/* Adds the first `seen` values with the weights of `rows` queries, a constant. */
+/* Adds the first `seen` values with the weights of `rows` queries, a constant; the weights are used up. */
 INLINE void add_rows(int rows, region v, int64_t seen, float *const *weights, float *const *out) {
+    for (int r = 0; r < rows && v.scales; r++) scale_each(weights[r], v.scales, seen);
     if (v.x->type == STERNA_F32) add_typed(STERNA_F32, rows, v, seen, weights, out);
-    else add_typed(STERNA_BF16, rows, v, seen, weights, out);
+    else if (v.x->type == STERNA_BF16) add_typed(STERNA_BF16, rows, v, seen, weights, out);
+    else add_typed(STERNA_I8, rows, v, seen, weights, out);
 }
 
 #endif

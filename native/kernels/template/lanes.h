@@ -78,6 +78,10 @@ INLINE vint load_bytes(const uint8_t *p, int n) {
     if (n == LANES) return (vint)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
     return (vint)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first_lanes(n), p));
 }
+INLINE vint load_codes(const int8_t *p, int n) {
+    if (n == LANES) return (vint)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
+    return (vint)_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first_lanes(n), p));
+}
 INLINE void store_bytes(uint8_t *p, vint x, int n) {
     if (n == LANES) _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)x));
     else _mm512_mask_cvtepi32_storeu_epi8(p, first_lanes(n), (__m512i)x);
@@ -251,6 +255,11 @@ INLINE vint load_bytes(const uint8_t *p, int n) {
     uint8_t copy[LANES] = {0};
     if (n < LANES) p = memcpy(copy, p, (size_t)n);
     return (vint)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+INLINE vint load_codes(const int8_t *p, int n) {
+    int8_t copy[LANES] = {0};
+    if (n < LANES) p = memcpy(copy, p, (size_t)n);
+    return (vint)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
 }
 INLINE void store_bytes(uint8_t *p, vint x, int n) {
     __m256i fours = _mm256_shuffle_epi8((__m256i)x, _mm256_set1_epi32(0x0c080400));
