@@ -2,8 +2,10 @@ package io.sterna.kernel;
 
 import io.sterna.kernel.ffm.sterna_attention;
 import io.sterna.tensor.FloatMatrix;
+import io.sterna.tensor.QuantizedMatrix;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -31,10 +33,14 @@ public final class AttentionCall {
         }
     }
 
+    /** A matrix, shaped as the queries or as the keys. */
+    private record Operand(String name, FloatMatrix x, boolean keys) { }
+
     private final MemorySegment struct;
-    private final boolean backward;
-    private final List<FloatMatrix> tensors;
+    private final List<Operand> operands = new ArrayList<>();
+    private final List<QuantizedMatrix> quantized = new ArrayList<>();
     private final FloatMatrix lse;
+    private boolean backward;
     private Shape shape;
 
     /**
@@ -48,30 +54,45 @@ public final class AttentionCall {
      */
     public AttentionCall(Workspace.Section section, Shape shape, FloatMatrix q, FloatMatrix k, FloatMatrix v,
                          FloatMatrix out, FloatMatrix lse) {
-        this(section, shape, false, List.of(q, k, v, out), lse);
+        this(section, q, out, lse);
+        sterna_attention.k(struct, add("k", k, true));
+        sterna_attention.v(struct, add("v", v, true));
+        resize(shape);
+    }
+
+    /** The same with quantized keys and values. */
+    public AttentionCall(Workspace.Section section, Shape shape, FloatMatrix q, QuantizedMatrix k, QuantizedMatrix v,
+                         FloatMatrix out, FloatMatrix lse) {
+        this(section, q, out, lse);
+        quantized.addAll(List.of(k, v));
+        sterna_attention.quantized_k(struct, k.descriptor());
+        sterna_attention.quantized_v(struct, v.descriptor());
+        resize(shape);
     }
 
     /** Operands of the backward pass: those of the forward pass, and the gradients in their shapes; past is 0. */
     public AttentionCall(Workspace.Section section, Shape shape, FloatMatrix q, FloatMatrix k, FloatMatrix v,
                          FloatMatrix out, FloatMatrix lse, FloatMatrix dout, FloatMatrix dq, FloatMatrix dk,
                          FloatMatrix dv) {
-        this(section, shape, true, List.of(q, k, v, out, dout, dq, dk, dv), lse);
-        sterna_attention.dout(struct, dout.descriptor());
-        sterna_attention.dq(struct, dq.descriptor());
-        sterna_attention.dk(struct, dk.descriptor());
-        sterna_attention.dv(struct, dv.descriptor());
+        this(section, shape, q, k, v, out, lse);
+        backward = true;
+        sterna_attention.dout(struct, add("dout", dout, false));
+        sterna_attention.dq(struct, add("dq", dq, false));
+        sterna_attention.dk(struct, add("dk", dk, true));
+        sterna_attention.dv(struct, add("dv", dv, true));
+        resize(shape);
     }
 
-    private AttentionCall(Workspace.Section section, Shape shape, boolean backward, List<FloatMatrix> x, FloatMatrix lse) {
-        this.backward = backward;
-        this.tensors = x;
-        this.lse = lse;
+    private AttentionCall(Workspace.Section section, FloatMatrix q, FloatMatrix out, FloatMatrix lse) {
         this.struct = section.descriptor(sterna_attention.layout());
-        sterna_attention.q(struct, x.get(0).descriptor());
-        sterna_attention.k(struct, x.get(1).descriptor());
-        sterna_attention.v(struct, x.get(2).descriptor());
-        sterna_attention.out(struct, x.get(3).descriptor());
-        resize(shape);
+        this.lse = lse;
+        sterna_attention.q(struct, add("q", q, false));
+        sterna_attention.out(struct, add("out", out, false));
+    }
+
+    private MemorySegment add(String name, FloatMatrix x, boolean keys) {
+        operands.add(new Operand(name, x, keys));
+        return x.descriptor();
     }
 
     /**
@@ -81,8 +102,14 @@ public final class AttentionCall {
      */
     public AttentionCall resize(Shape newShape) {
         shape = newShape;
-        for (int i = 0; i < tensors.size(); i++) {
-            check(i, tensors.get(i));
+        for (Operand operand : operands) {
+            Checks.sameWorkspace(operand.name, struct, operand.x.descriptor());
+            Checks.matrix(operand.name, operand.x, operand.keys ? shape.keys() : shape.queries(),
+                    (operand.keys ? shape.kvHeads : shape.heads) * shape.headDim);
+        }
+        for (QuantizedMatrix x : quantized) {
+            Checks.sameWorkspace("k or v", struct, x.descriptor());
+            Checks.quantized("k or v", x, shape.keys(), shape.kvHeads * shape.headDim);
         }
         Checks.sameWorkspace("lse", struct, lse.descriptor());
         Checks.vector("lse", lse, shape.heads, shape.queries());
@@ -94,14 +121,6 @@ public final class AttentionCall {
         sterna_attention.kv_heads(struct, shape.kvHeads);
         sterna_attention.head_dim(struct, shape.headDim);
         return this;
-    }
-
-    /** In both passes k and v, and dk and dv, are shaped as keys; the others as queries. */
-    private void check(int index, FloatMatrix x) {
-        String name = List.of("q", "k", "v", "out", "dout", "dq", "dk", "dv").get(index);
-        boolean keys = index == 1 || index == 2 || index >= 6;
-        Checks.sameWorkspace(name, struct, x.descriptor());
-        Checks.matrix(name, x, keys ? shape.keys() : shape.queries(), (keys ? shape.kvHeads : shape.heads) * shape.headDim);
     }
 
     /** Independent pieces of work: a sequence and a key-value head each. */

@@ -67,16 +67,14 @@ final class CachedAttention {
         private AttentionCall call;
 
         Lane(Workspace.Section section, CacheType type) {
-            long tokens = tape.q().rows();
-            long capacity = caches.getFirst().capacity();
             this.section = section;
             this.q = FloatMatrix.window(section);
             this.k = FloatMatrix.window(section);
             this.v = FloatMatrix.window(section);
             this.out = FloatMatrix.window(section);
-            this.lse = FloatMatrix.allocate(section, FloatType.F32, group(), tokens);
-            this.keys = new KvStore.Lane(section, type, capacity, tokens, config.headDim());
-            this.values = new KvStore.Lane(section, type, capacity, tokens, config.headDim());
+            this.lse = FloatMatrix.allocate(section, FloatType.F32, group(), tape.q().rows());
+            this.keys = KvStore.Lane.of(section, type);
+            this.values = KvStore.Lane.of(section, type);
         }
 
         /** Query heads that share a key-value head. */
@@ -98,13 +96,18 @@ final class CachedAttention {
             kernels.rope(k, config.headDim(), ropeTable, tokens, past, true, 0, tokens);
             cache.keys(layer).write(kernels, k, cache.row(head, past), keys);
             cache.values(layer).write(kernels, v, cache.row(head, past), values);
-            FloatMatrix allKeys = cache.keys(layer).read(kernels, cache.row(head, 0), past + tokens, keys);
-            FloatMatrix allValues = cache.values(layer).read(kernels, cache.row(head, 0), past + tokens, values);
+            cache.keys(layer).show(cache.row(head, 0), past + tokens, keys);
+            cache.values(layer).show(cache.row(head, 0), past + tokens, values);
             lse.reshape(group(), tokens);
             var shape = new AttentionCall.Shape(1, tokens, past, group(), 1, config.headDim());
             // The windows stay the same objects, so a lane's call is made once.
-            call = call == null ? new AttentionCall(section, shape, q, allKeys, allValues, out, lse) : call.resize(shape);
+            call = call == null ? newCall(shape) : call.resize(shape);
             kernels.attentionForward(call, 0, 1, scratch);
+        }
+
+        private AttentionCall newCall(AttentionCall.Shape shape) {
+            return keys.codes() == null ? new AttentionCall(section, shape, q, keys.floats(), values.floats(), out, lse)
+                    : new AttentionCall(section, shape, q, keys.codes(), values.codes(), out, lse);
         }
 
         private void over(FloatMatrix window, FloatMatrix x, int sequence, int head, int width) {

@@ -18,27 +18,31 @@ public final class QuantizedMatrix {
             ValueLayout.JAVA_LONG.withName("cols"),
             ValueLayout.JAVA_LONG.withName("stride")).withName("sterna_quantized");
 
-    private final long capacity;
+    private long capacity;
     private long rows;
-    private final long cols;
-    private final long stride;
-    private final MemorySegment codes;
-    private final MemorySegment scales;
+    private long cols;
+    private long stride;
+    private MemorySegment codes = MemorySegment.NULL;
+    private MemorySegment scales = MemorySegment.NULL;
     private final MemorySegment descriptor;
 
-    private QuantizedMatrix(Workspace.Section section, MemorySegment codes, MemorySegment scales, long rows, long cols) {
-        this.capacity = rows;
-        this.rows = rows;
-        this.cols = cols;
-        this.stride = stride(cols);
-        this.codes = codes;
-        this.scales = scales;
+    private QuantizedMatrix(Workspace.Section section) {
         this.descriptor = section.descriptor(LAYOUT);
+    }
+
+    private QuantizedMatrix set(MemorySegment newCodes, MemorySegment newScales, long newRows, long newCols) {
+        capacity = newRows;
+        rows = newRows;
+        cols = newCols;
+        stride = stride(newCols);
+        codes = newCodes;
+        scales = newScales;
         descriptor.set(ValueLayout.ADDRESS, 0, codes);
         descriptor.set(ValueLayout.ADDRESS, 8, scales);
         descriptor.set(ValueLayout.JAVA_LONG, 16, rows);
         descriptor.set(ValueLayout.JAVA_LONG, 24, cols);
         descriptor.set(ValueLayout.JAVA_LONG, 32, stride);
+        return this;
     }
 
     /** Rows start at cache lines, so that kernels load whole vectors of a row. */
@@ -54,15 +58,35 @@ public final class QuantizedMatrix {
     public static QuantizedMatrix allocate(Workspace.Section section, long rows, long cols) {
         Shapes.positive(rows, cols);
         MemorySegment memory = section.allocate(rows * (stride(cols) + Float.BYTES));
-        return new QuantizedMatrix(section, part(memory, 0, rows * stride(cols)),
+        return new QuantizedMatrix(section).set(part(memory, 0, rows * stride(cols)),
                 part(memory, rows * stride(cols), rows * Float.BYTES), rows, cols);
     }
 
     /** A window that never moves over rows row0 ... row1 - 1, which share their memory; of the same workspace. */
     public QuantizedMatrix window(Workspace.Section section, long row0, long row1) {
-        Shapes.range("rows", row0, row1, rows);
-        return new QuantizedMatrix(section, part(codes, row0 * stride, (row1 - row0) * stride),
-                part(scales, row0 * Float.BYTES, (row1 - row0) * Float.BYTES), row1 - row0, cols);
+        return window(section).overRows(this, row0, row1);
+    }
+
+    /** A window, to be laid over a matrix of the same workspace. */
+    public static QuantizedMatrix window(Workspace.Section section) {
+        return new QuantizedMatrix(section);
+    }
+
+    /**
+     * Lays this window over rows row0 ... row1 - 1 of a matrix, whose memory it shares from then on.
+     *
+     * @return this
+     */
+    public QuantizedMatrix overRows(QuantizedMatrix matrix, long row0, long row1) {
+        Shapes.range("rows", row0, row1, matrix.rows);
+        return set(part(matrix.codes, row0 * matrix.stride, (row1 - row0) * matrix.stride),
+                part(matrix.scales, row0 * Float.BYTES, (row1 - row0) * Float.BYTES), row1 - row0, matrix.cols);
+    }
+
+    /** Copies rows row0 ... row1 - 1 of a matrix of the same columns to the same rows of this one. */
+    public void copyRows(QuantizedMatrix from, long row0, long row1) {
+        MemorySegment.copy(from.codes, row0 * stride, codes, row0 * stride, (row1 - row0) * stride);
+        MemorySegment.copy(from.scales, row0 * Float.BYTES, scales, row0 * Float.BYTES, (row1 - row0) * Float.BYTES);
     }
 
     /** In a planning workspace there is nothing to slice. */

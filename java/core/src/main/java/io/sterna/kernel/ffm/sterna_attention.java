@@ -30,6 +30,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const sterna_matrix *dq;
  *     const sterna_matrix *dk;
  *     const sterna_matrix *dv;
+ *     const sterna_quantized *quantized_k;
+ *     const sterna_quantized *quantized_v;
  * }
  * }
  */
@@ -54,7 +56,9 @@ public class sterna_attention {
         sterna_h.C_POINTER.withName("dout"),
         sterna_h.C_POINTER.withName("dq"),
         sterna_h.C_POINTER.withName("dk"),
-        sterna_h.C_POINTER.withName("dv")
+        sterna_h.C_POINTER.withName("dv"),
+        sterna_h.C_POINTER.withName("quantized_k"),
+        sterna_h.C_POINTER.withName("quantized_v")
     ).withName("sterna_attention");
 
     /**
@@ -722,6 +726,94 @@ public class sterna_attention {
      */
     public static void dv(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(dv$LAYOUT, dv$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout quantized_k$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("quantized_k"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const sterna_quantized *quantized_k
+     * }
+     */
+    public static final AddressLayout quantized_k$layout() {
+        return quantized_k$LAYOUT;
+    }
+
+    private static final long quantized_k$OFFSET = $LAYOUT.byteOffset(groupElement("quantized_k"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const sterna_quantized *quantized_k
+     * }
+     */
+    public static final long quantized_k$offset() {
+        return quantized_k$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const sterna_quantized *quantized_k
+     * }
+     */
+    public static MemorySegment quantized_k(MemorySegment struct) {
+        return struct.get(quantized_k$LAYOUT, quantized_k$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const sterna_quantized *quantized_k
+     * }
+     */
+    public static void quantized_k(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(quantized_k$LAYOUT, quantized_k$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout quantized_v$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("quantized_v"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const sterna_quantized *quantized_v
+     * }
+     */
+    public static final AddressLayout quantized_v$layout() {
+        return quantized_v$LAYOUT;
+    }
+
+    private static final long quantized_v$OFFSET = $LAYOUT.byteOffset(groupElement("quantized_v"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const sterna_quantized *quantized_v
+     * }
+     */
+    public static final long quantized_v$offset() {
+        return quantized_v$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const sterna_quantized *quantized_v
+     * }
+     */
+    public static MemorySegment quantized_v(MemorySegment struct) {
+        return struct.get(quantized_v$LAYOUT, quantized_v$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const sterna_quantized *quantized_v
+     * }
+     */
+    public static void quantized_v(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(quantized_v$LAYOUT, quantized_v$OFFSET, fieldValue);
     }
 
     /**
