@@ -75,7 +75,7 @@ static void measure_rows(const struct operand *o, const struct piece *p, float *
 /* ---------------------------------------------------------------- B */
 
 /* Up to 16 bytes, then zeros; none when count is not positive. */
-INLINE __m128i load_codes(const int8_t *from, int64_t count) {
+INLINE __m128i load_sixteen(const int8_t *from, int64_t count) {
     int8_t some[16] = {0};
     if (count >= 16) return _mm_loadu_si128((const __m128i *)from);
     if (count > 0) memcpy(some, from, (size_t)count);
@@ -102,7 +102,7 @@ INLINE void join_bytes(__m128i x, __m128i y, uint32_t *out) {
 /* A panel of B from `rows` (at most 2 steps) rows of int8, `count` columns of them; missing ones are 0. */
 INLINE void pack_bytes(const int8_t *from, int64_t stride, int64_t rows, int64_t count, uint32_t *out) {
     for (int64_t r = 0; r < rows; r += 2, from += 2 * stride, out += PANEL)
-        join_bytes(load_codes(from, count), r + 1 < rows ? load_codes(from + stride, count) : _mm_setzero_si128(), out);
+        join_bytes(load_sixteen(from, count), r + 1 < rows ? load_sixteen(from + stride, count) : _mm_setzero_si128(), out);
 }
 
 /* Activations. */
