@@ -214,7 +214,7 @@ class TrainingRunTest {
 
     @Test
     void theOptionThatResumesIsQuotedForTheShell() throws IOException {
-        for (String name : List.of("runs", "naïve-2.x")) {
+        for (String name : List.of("runs", "plain_2.x+1")) {
             Path path = Files.createDirectories(folder.resolve(name));
             assertEquals("--resume " + path, RunFolder.of(path).resumeOption());
         }
