@@ -14,7 +14,7 @@ final class Defaults {
     private static final Length LONG = new Length(8, 10_000);
     private static final Length TUNING = new Length(8, 1_000);
     private static final Map<String, Length> LENGTHS = Map.of(
-            "nano", new Length(16, 1_500),
+            "nano", new Length(16, 1_200),
             "8m", new Length(32, 2_000),
             "30m", new Length(16, 5_000));
 

@@ -41,7 +41,7 @@ class TrainConfigTest {
         "optimizer    | adam      | optimizer \"adam\": expected one of adamw, adafactor, sgd; did you mean adamw?",
         "state        | fp8       | state type \"fp8\"",
         "lr           | -1        | lr -1.0: must be above 0",
-        "warmup       | 1500      | warmup 1500: must be at least 0 and below steps 1500",
+        "warmup       | 1200      | warmup 1200: must be at least 0 and below steps 1200",
         "schedule     | cosin     | did you mean cosine?",
         "beta1        | 1         | beta1 1.0: must lie in [0, 1)",
         "clip         | 1.0       | clip \"1.0\": expected none, global:X or tensor:X",
