@@ -10,15 +10,16 @@ static double multiply_bf16(int64_t rounds);
 #include "dispatch/families.h"
 
 static double multiply_int8(int64_t rounds) {
-    __m256i sums[SUMS], a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(5);
-    for (int i = 0; i < SUMS; i++) sums[i] = _mm256_setzero_si256();
+    enum { FEW = 8 }; /* more would not stay in registers */
+    __m256i sums[FEW], a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(5);
+    for (int i = 0; i < FEW; i++) sums[i] = _mm256_setzero_si256();
     for (int64_t r = 0; r < rounds; r++)
-        for (int i = 0; i < SUMS; i++) {
+        for (int i = 0; i < FEW; i++) {
             CHANGED(a);
             sums[i] = _mm256_add_epi16(sums[i], _mm256_maddubs_epi16(a, b)); /* as codes of few bits allow */
         }
-    for (int i = 0; i < SUMS; i++) CHANGED(sums[i]);
-    return 2.0 * 32 * SUMS * (double)rounds;
+    for (int i = 0; i < FEW; i++) CHANGED(sums[i]);
+    return 2.0 * 32 * FEW * (double)rounds;
 }
 
 static double multiply_bf16(int64_t rounds) {
