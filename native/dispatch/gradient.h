@@ -1,4 +1,4 @@
-/* gradient.h: rules of the int8 gradients that the reference and the tiers share. */
+/* gradient.h: rules of rounded gradients that the reference and the tiers share. */
 #ifndef STERNA_GRADIENT_H
 #define STERNA_GRADIENT_H
 

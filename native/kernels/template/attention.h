@@ -208,7 +208,7 @@ INLINE void fold_scores(float *scores, int64_t seen, int64_t end, const forward_
                         float shrink, int64_t width) {
     float *sums = s->sums + i * LANES;
     s->max[i] = max;
-    store_whole(sums, fused(load_whole(sums), splat(shrink), exponentiate(scores, seen, end, max)));
+    store_whole(sums, fused_add(load_whole(sums), splat(shrink), exponentiate(scores, seen, end, max)));
     if (shrink != 1) scale_row(s->out + i * width, width, shrink);
 }
 
@@ -387,7 +387,7 @@ static void load_queries(const unit *u, query_block at, backward_queries *b) {
     for (int64_t i = 0; i < BLOCK; i++) {
         vfloat dot = splat(0);
         for (int64_t c = i * width; c < (i + 1) * width; c += LANES)
-            dot = fused(load_whole(b->dout + c), load_whole(b->dq + c), dot);
+            dot = fused_add(load_whole(b->dout + c), load_whole(b->dq + c), dot);
         b->dot[i] = sum_across(dot);
         b->lse[i] = i < at.queries ? lse[i] * LOG2E : 0;
     }

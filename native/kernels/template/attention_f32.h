@@ -22,7 +22,7 @@ INLINE void multiply_tile(int vectors, const float *a, int64_t row_step, int64_t
         for (int v = 0; v < vectors; v++) x[v] = load_whole(b + t * b_step + v * LANES);
         for (int r = 0; r < STRIP; r++) {
             vfloat weight = splat(a[r * row_step + t * term_step]);
-            for (int v = 0; v < vectors; v++) sum[r][v] = fused(weight, x[v], sum[r][v]);
+            for (int v = 0; v < vectors; v++) sum[r][v] = fused_add(weight, x[v], sum[r][v]);
         }
     }
     for (int r = 0; r < STRIP; r++)

@@ -31,7 +31,7 @@ INLINE void add_score_terms(int rows, int keys, const row line[KEYS], int64_t c,
                             vfloat sums[TOGETHER][KEYS]) {
     for (int i = 0; i < keys; i++) {
         vfloat key = load_line(line[i], c, left);
-        for (int r = 0; r < rows; r++) sums[r][i] = fused(load_whole(q[r] + c), key, sums[r][i]);
+        for (int r = 0; r < rows; r++) sums[r][i] = fused_add(load_whole(q[r] + c), key, sums[r][i]);
     }
 }
 
@@ -81,7 +81,7 @@ INLINE void add_columns(int32_t type, int rows, int vectors, region v, int64_t s
         row line = line_of(v, type, j);
         for (int i = 0; i < vectors; i++) {
             vfloat value = load_line(line, c + i * LANES, left - i * LANES);
-            for (int r = 0; r < rows; r++) sums[r][i] = fused(splat(weights[r][j]), value, sums[r][i]);
+            for (int r = 0; r < rows; r++) sums[r][i] = fused_add(splat(weights[r][j]), value, sums[r][i]);
         }
     }
     for (int r = 0; r < rows; r++)

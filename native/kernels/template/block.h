@@ -7,15 +7,6 @@
 
 #define BLOCK 64
 
-/* a * b + c, rounded once. */
-INLINE vfloat fused(vfloat a, vfloat b, vfloat c) {
-#if LANES == 16
-    return (vfloat)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#else
-    return (vfloat)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#endif
-}
-
 INLINE vfloat load_whole(const float *p) {
     return load_floats(p, LANES);
 }
@@ -40,11 +31,11 @@ INLINE float max_across(vfloat v) {
 INLINE vfloat exp2_of(vfloat x) {
     x = max_float(splat(-126.0f), x);
     vfloat shifted = x + ROUND_TO_INTEGER, r = x - (shifted - ROUND_TO_INTEGER);
-    vfloat p = fused(r, splat(1.3264727e-3f), splat(9.671513e-3f));
-    p = fused(p, r, splat(5.5507336e-2f));
-    p = fused(p, r, splat(2.4022242e-1f));
-    p = fused(p, r, splat(6.9314700e-1f));
-    p = fused(p, r, splat(1.0f));
+    vfloat p = fused_add(r, splat(1.3264727e-3f), splat(9.671513e-3f));
+    p = fused_add(p, r, splat(5.5507336e-2f));
+    p = fused_add(p, r, splat(2.4022242e-1f));
+    p = fused_add(p, r, splat(6.9314700e-1f));
+    p = fused_add(p, r, splat(1.0f));
     return (vfloat)((vuint)p + ((vuint)shifted << 23));
 }
 

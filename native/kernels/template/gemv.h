@@ -23,14 +23,6 @@ static int takes_gemv(const sterna_matrix *a, const sterna_matrix *c, int32_t fl
         && a->cols <= GEMV_DEPTH;
 }
 
-INLINE vfloat multiply_add(vfloat x, vfloat y, vfloat sum) {
-#if LANES == 16
-    return (vfloat)_mm512_fmadd_ps((__m512)x, (__m512)y, (__m512)sum);
-#else
-    return (vfloat)_mm256_fmadd_ps((__m256)x, (__m256)y, (__m256)sum);
-#endif
-}
-
 INLINE float sum_lanes(vfloat x) {
     float lanes[LANES];
     memcpy(lanes, &x, sizeof lanes);
@@ -69,7 +61,7 @@ INLINE void add_terms(const struct gemv *g, struct gemv_tile t, int64_t k, int64
     for (int i = 0; i < t.rows; i++) {
         vfloat x = load_floats(g->a + (t.row + i) * g->padded + k, LANES);
 #pragma GCC unroll 4
-        for (int j = 0; j < t.cols; j++) sum[i][j] = multiply_add(x, y[j], sum[i][j]);
+        for (int j = 0; j < t.cols; j++) sum[i][j] = fused_add(x, y[j], sum[i][j]);
     }
 }
 

@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "dispatch/gradient.h"
 #include "kernels/template/pack.h"
 
 _Static_assert(DEPTH <= 512, "the sum of a block fits in int32");
@@ -19,34 +20,22 @@ _Static_assert(DEPTH <= 512, "the sum of a block fits in int32");
 /* ---------------------------------------------------------------- A */
 
 #define INT16_LARGEST 32767
-/* A row whose largest magnitude is below this counts as zero: every factor stays a normal number. */
-#define INT16_FLOOR 0x1p-100f
 
 static inline float int16_scale(float largest) {
     if (!isfinite(largest)) return NAN;
-    return largest < INT16_FLOOR ? 0 : largest / INT16_LARGEST;
+    return largest < GRADIENT_FLOOR ? 0 : largest / INT16_LARGEST;
 }
 
 static inline float int16_inverse(float largest) {
-    return largest < INT16_FLOOR || !isfinite(largest) ? 0 : INT16_LARGEST / largest;
+    return largest < GRADIENT_FLOOR || !isfinite(largest) ? 0 : INT16_LARGEST / largest;
 }
 
-/* LANES numbers of A, at most `count`, times the factors that they meet along r, or across it. */
-INLINE vint magnitudes_along(const struct operand *o, enum format format, const struct piece *p, int64_t outer, int64_t r) {
-    vfloat v = load_row(o, format, (p->outer + outer) * o->stride + p->r + r, p->depth - r);
-    return magnitude_bits(v * load_floats(p->factors + r, LANES));
-}
-
-INLINE vint magnitudes_across(const struct operand *o, enum format format, const struct piece *p, int64_t outer, int64_t r) {
-    vfloat v = load_row(o, format, (p->r + r) * o->stride + p->outer + outer, p->outers - outer);
-    return magnitude_bits(v * p->factors[r]);
-}
-
-/* The bits of the largest magnitude of each row of a piece. */
+/* The bits of the largest magnitude of each row of a piece; gradients always have factors. */
 INLINE void find_largest(const struct operand *o, enum format format, int along, const struct piece *p, int32_t *largest) {
     for (int64_t outer = 0; along && outer < p->outers; outer++) {
         vint max = splat_int(0);
-        for (int64_t r = 0; r < p->depth; r += LANES) max = max_int(max, magnitudes_along(o, format, p, outer, r));
+        for (int64_t r = 0; r < p->depth; r += LANES)
+            max = max_int(max, magnitude_bits(numbers_along(o, format, p, 1, outer, r, p->depth - r)));
         largest[outer] = largest_int(max);
     }
     enum { CHUNK = 4 }; /* vectors of rows of A side by side */
@@ -54,7 +43,10 @@ INLINE void find_largest(const struct operand *o, enum format format, int along,
         vint max[CHUNK] = {{0}};
         for (int64_t r = 0; r < p->depth; r++)
 #pragma GCC unroll 4
-            for (int64_t v = 0; v < CHUNK; v++) max[v] = max_int(max[v], magnitudes_across(o, format, p, outer + v * LANES, r));
+            for (int64_t v = 0; v < CHUNK; v++) {
+                int64_t first = outer + v * LANES;
+                max[v] = max_int(max[v], magnitude_bits(numbers_across(o, format, p, 1, first, r, p->outers - first)));
+            }
         memcpy(largest + outer, max, sizeof max);
     }
 }
@@ -99,7 +91,7 @@ INLINE void join_bytes(__m128i x, __m128i y, uint32_t *out) {
 
 #endif
 
-/* A panel of B from `rows` (at most 2 steps) rows of int8, `count` columns of them; missing ones are 0. */
+/* A panel of B from `rows` rows of int8, `count` columns of them; missing ones are 0. */
 INLINE void pack_bytes(const int8_t *from, int64_t stride, int64_t rows, int64_t count, uint32_t *out) {
     for (int64_t r = 0; r < rows; r += 2, from += 2 * stride, out += PANEL)
         join_bytes(load_sixteen(from, count), r + 1 < rows ? load_sixteen(from + stride, count) : _mm_setzero_si128(), out);

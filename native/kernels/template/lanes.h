@@ -156,7 +156,7 @@ INLINE vint or_where_not_less(vint x, vfloat a, vfloat b, vint bits) {
     __mmask16 not_less = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLT_UQ);
     return (vint)_mm512_mask_or_epi32((__m512i)x, not_less, (__m512i)x, (__m512i)bits);
 }
-/* a * b + c, rounded once: only where that makes no difference. */
+/* a * b + c, rounded once; in EXACT kernels only where that makes no difference. */
 INLINE vfloat fused_add(vfloat a, vfloat b, vfloat c) {
     return (vfloat)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }

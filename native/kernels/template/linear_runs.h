@@ -2,7 +2,7 @@
  * linear_runs.h: how many steps of pairs (linear_pairs.h) may be added in int16 before they are widened, for codes of
  * up to 6 bits. What eight tokens hold says it: as u >= 0, a lane's sum stays between -U times the sum of its negative
  * x and U times that of its positive x, U being the largest u. Activations scaled by their largest are mostly small,
- * so that runs are several times longer than with x = +-127 throughout. Included by linear.h.
+ * so that runs are several times longer than with x = +-127 throughout. Included by linear_pairs.h.
  */
 #ifndef STERNA_LINEAR_RUNS_H
 #define STERNA_LINEAR_RUNS_H

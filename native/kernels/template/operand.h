@@ -42,19 +42,9 @@ static struct operand matrix_operand(const sterna_matrix *x, int along) {
                             .along = along, .data = x->data, .stride = x->stride};
 }
 
-INLINE vfloat load_i8(const int8_t *p, int64_t count) {
-    int8_t tail[LANES] = {0};
-    if (count < LANES) p = memcpy(tail, p, (size_t)(count > 0 ? count : 0));
-#if LANES == 16
-    return float_of((vint)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
-#else
-    return float_of((vint)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
-#endif
-}
-
 /* Elements from `at` on, at most `count` of them; missing lanes are 0. */
 INLINE vfloat load_row(const struct operand *o, enum format format, int64_t at, int64_t count) {
-    if (format == FORMAT_I8) return load_i8((const int8_t *)o->data + at, count);
+    if (format == FORMAT_I8) return float_of(load_codes((const int8_t *)o->data + at, lanes_of(count)));
     return load((row){(void *)o->data, format == FORMAT_F32 ? STERNA_F32 : STERNA_BF16}, at, count);
 }
 
@@ -64,6 +54,20 @@ struct piece {
     const float *factors; /* DEPTH of them, from r on, or null */
     const float *inverse; /* of A's rows: what turns their numbers into int16 */
 };
+
+/* LANES numbers of one outer from step r of the piece on, or of step r from `outer` on; at most `count` of them, then
+ * zeros. With factors when `scaled`. */
+INLINE vfloat numbers_along(const struct operand *o, enum format format, const struct piece *p, int scaled, int64_t outer,
+                            int64_t r, int64_t count) {
+    vfloat v = load_row(o, format, (p->outer + outer) * o->stride + p->r + r, count);
+    return scaled ? v * load_floats(p->factors + r, LANES) : v;
+}
+
+INLINE vfloat numbers_across(const struct operand *o, enum format format, const struct piece *p, int scaled, int64_t outer,
+                             int64_t r, int64_t count) {
+    vfloat v = load_row(o, format, (p->r + r) * o->stride + p->outer + outer, count);
+    return scaled ? v * p->factors[r] : v;
+}
 
 /* How a block keeps lane (outer, step): A as rows of steps, B as panels of 16 outers. */
 enum layout { LAYOUT_ROWS, LAYOUT_PANELS };

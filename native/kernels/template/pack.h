@@ -31,13 +31,12 @@ INLINE vuint load_pairs(const uint16_t *from, int64_t count) {
 /* LANES lanes of one outer, from `step` on. */
 INLINE vuint lanes_along(const struct operand *o, enum format format, const struct piece *p, struct square known,
                          enum layout layout, int64_t outer, int64_t step) {
-    int64_t r = step * GEMM_DEPTH, at = (p->outer + outer) * o->stride + p->r + r;
-    int64_t count = known.whole ? LANES * GEMM_DEPTH : outer < p->outers ? p->depth - r : 0;
-    if (is_exact(format, known)) return load_pairs((const uint16_t *)o->data + at, count);
+    int64_t r = step * GEMM_DEPTH, count = known.whole ? LANES * GEMM_DEPTH : outer < p->outers ? p->depth - r : 0;
+    if (is_exact(format, known))
+        return load_pairs((const uint16_t *)o->data + (p->outer + outer) * o->stride + p->r + r, count);
     vfloat v[GEMM_DEPTH];
     for (int d = 0; d < GEMM_DEPTH; d++) {
-        v[d] = load_row(o, format, at + d * LANES, count - d * LANES);
-        if (known.scaled) v[d] *= load_floats(p->factors + r + d * LANES, LANES);
+        v[d] = numbers_along(o, format, p, known.scaled, outer, r + d * LANES, count - d * LANES);
         if (GEMM_INT16 && layout == LAYOUT_ROWS) v[d] *= p->inverse[outer];
     }
     return join_along(v[0], v[GEMM_DEPTH - 1]);
@@ -50,8 +49,7 @@ INLINE vuint lanes_across(const struct operand *o, enum format format, const str
     for (int d = 0; d < GEMM_DEPTH; d++) {
         int64_t r = step * GEMM_DEPTH + d;
         int64_t count = known.whole ? LANES : r < p->depth ? p->outers - outer : 0;
-        v[d] = load_row(o, format, (p->r + r) * o->stride + p->outer + outer, count);
-        if (known.scaled) v[d] *= p->factors[r];
+        v[d] = numbers_across(o, format, p, known.scaled, outer, r, count);
         if (GEMM_INT16 && layout == LAYOUT_ROWS) v[d] *= load_floats(p->inverse + outer, LANES);
     }
     if (is_exact(format, known)) return (vuint)v[0] >> 16 | ((vuint)v[GEMM_DEPTH - 1] & 0xffff0000u);
