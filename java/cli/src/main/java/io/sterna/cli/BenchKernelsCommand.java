@@ -1,19 +1,15 @@
 package io.sterna.cli;
 
-import io.sterna.kernel.Machine;
-import io.sterna.kernel.Machine.Probe;
 import io.sterna.kernel.Slices;
 import io.sterna.kernel.Tier;
 import io.sterna.tensor.Grid;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
+import java.io.PrintWriter;
 import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.OptionalDouble;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -61,20 +57,28 @@ final class BenchKernelsCommand implements Callable<Integer> {
         Map<String, Map<String, Double>> ceilings = new LinkedHashMap<>();
         try (Slices slices = new Slices(workers)) {
             for (Tier tier : chosenTiers()) {
-                Map<Probe, Double> measured = ceilings(tier, slices);
-                ceilings.put(tier.toString(), named(measured));
-                printCeilings(tier, workers, measured);
-                KernelBench bench = new KernelBench(tier, slices, seconds, measured);
-                for (KernelBench.Case c : cases) {
-                    bench.run(c).forEach(row -> {
-                        rows.add(row.toMap());
-                        print(row.toString());
-                    });
-                }
+                Ceilings reached = new Ceilings(tier, slices);
+                List<KernelBench.Row> measured = measure(cases, new KernelBench(tier, slices, seconds, reached), reached);
+                ceilings.put(tier.toString(), reached.toMap());
+                measured.forEach(row -> rows.add(row.toMap(reached)));
+                print(tier, workers, measured, reached);
             }
         }
         json.write(Map.of("threads", workers, "ceilings", ceilings, "rows", rows));
         return 0;
+    }
+
+    /** The rows of all cases; the ceilings are measured between them again, so that both meet the same neighbours. */
+    private List<KernelBench.Row> measure(List<KernelBench.Case> cases, KernelBench bench, Ceilings ceilings) {
+        List<KernelBench.Row> rows = new ArrayList<>();
+        PrintWriter progress = spec.commandLine().getErr();
+        for (KernelBench.Case c : cases) {
+            progress.println("measuring " + c + " ...");
+            progress.flush();
+            rows.addAll(bench.run(c));
+            ceilings.measure();
+        }
+        return rows;
     }
 
     private List<KernelBench.Case> cases() {
@@ -112,32 +116,12 @@ final class BenchKernelsCommand implements Callable<Integer> {
         return chosen;
     }
 
-    static Map<Probe, Double> ceilings(Tier tier, Slices slices) {
-        Map<Probe, Double> measured = new EnumMap<>(Probe.class);
-        for (Probe probe : Probe.values()) {
-            OptionalDouble ceiling = Machine.ceiling(tier, probe, slices);
-            ceiling.ifPresent(value -> measured.put(probe, value));
-        }
-        return measured;
-    }
-
-    private static Map<String, Double> named(Map<Probe, Double> measured) {
-        Map<String, Double> named = new LinkedHashMap<>();
-        measured.forEach((probe, value) -> named.put(probe.name().toLowerCase(Locale.ROOT), value));
-        return named;
-    }
-
-    private void printCeilings(Tier tier, int workers, Map<Probe, Double> measured) {
-        List<String> parts = new ArrayList<>();
-        measured.forEach((probe, value) -> parts.add(Units.format("%s %.1f G%s/s", probe.name().toLowerCase(Locale.ROOT),
-                value / 1e9, probe == Probe.READ || probe == Probe.UPDATE ? "B" : "OP")));
-        print("");
-        print(tier + ", " + workers + " threads; ceilings: " + String.join(", ", parts));
-        print(KernelBench.Row.HEADER);
-    }
-
-    private void print(String line) {
-        spec.commandLine().getOut().println(line);
-        spec.commandLine().getOut().flush();
+    private void print(Tier tier, int workers, List<KernelBench.Row> rows, Ceilings ceilings) {
+        PrintWriter out = spec.commandLine().getOut();
+        out.println();
+        out.println(tier + ", " + workers + " threads; ceilings: " + ceilings);
+        out.println(KernelBench.Row.HEADER);
+        rows.forEach(row -> out.println(row.toString(ceilings)));
+        out.flush();
     }
 }

@@ -1,7 +1,6 @@
 package io.sterna.cli;
 
 import io.sterna.kernel.Kernels;
-import io.sterna.kernel.Machine;
 import io.sterna.kernel.Machine.Probe;
 import io.sterna.kernel.Slices;
 import io.sterna.train.ConfigException;
@@ -20,7 +19,6 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
@@ -103,7 +101,7 @@ final class BenchTrainCommand implements Callable<Integer> {
                 }
             }
             long peak = ProcessMemory.peakRss().orElse(0); // before the ceilings take memory of their own
-            Map<Probe, Double> ceilings = BenchKernelsCommand.ceilings(kernels.tier(), slices);
+            Ceilings ceilings = new Ceilings(kernels.tier(), slices);
             return report(config, trainer.plan(), kernels, perStep, times, profile, peak, ceilings);
         }
     }
@@ -120,12 +118,12 @@ final class BenchTrainCommand implements Callable<Integer> {
     }
 
     private Map<String, Object> report(TrainConfig config, MemoryPlan plan, Kernels kernels, long tokens, List<Double> times,
-            OperationProfile profile, long peak, Map<Probe, Double> ceilings) {
+            OperationProfile profile, long peak, Ceilings ceilings) {
         List<Double> sorted = times.stream().sorted().toList();
         double median = sorted.get(sorted.size() / 2);
         double best = sorted.getFirst();
         double flops = plan.flopPerToken() * tokens / median;
-        Probe probe = ceilings.getOrDefault(Probe.BF16, 0.0) > ceilings.get(Probe.F32) ? Probe.BF16 : Probe.F32;
+        Probe probe = ceilings.floats();
         double stepMillis = times.stream().mapToDouble(t -> t).average().orElseThrow() * 1e3;
         Map<String, Object> f = new LinkedHashMap<>();
         f.put("preset", config.preset);
@@ -144,9 +142,9 @@ final class BenchTrainCommand implements Callable<Integer> {
         f.put("tokens_per_second_best", tokens / best);
         f.put("flop_per_token", plan.flopPerToken());
         f.put("flops_per_second", flops);
-        f.put("ceiling", probe.name().toLowerCase(Locale.ROOT));
-        f.put("ceiling_flops_per_second", ceilings.get(probe));
-        f.put("share_of_ceiling", flops / ceilings.get(probe));
+        f.put("ceiling", Ceilings.name(probe));
+        f.put("ceiling_flops_per_second", ceilings.of(probe));
+        f.put("share_of_ceiling", flops / ceilings.of(probe));
         f.put("peak_rss_bytes", peak);
         f.put("predicted_peak_bytes", plan.totalBytes() + PROCESS_BYTES);
         f.put("ms_per_step", stepMillis);

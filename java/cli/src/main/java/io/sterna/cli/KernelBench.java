@@ -41,10 +41,10 @@ final class KernelBench {
     private final Kernels kernels;
     private final Slices slices;
     private final double seconds;
-    private final Map<Probe, Double> ceilings;
+    private final Ceilings ceilings;
     private final Map<String, Double> sgemm = new LinkedHashMap<>();
 
-    KernelBench(Tier tier, Slices slices, double seconds, Map<Probe, Double> ceilings) {
+    KernelBench(Tier tier, Slices slices, double seconds, Ceilings ceilings) {
         this.kernels = Kernels.of(tier);
         this.slices = slices;
         this.seconds = seconds;
@@ -52,14 +52,31 @@ final class KernelBench {
     }
 
     /** Weights (out, in) on {@code grid}, and so many tokens. */
-    record Case(Grid grid, long tokens, long out, long in) {}
+    record Case(Grid grid, long tokens, long out, long in) {
+        String shape() {
+            return tokens + "x" + out + "x" + in;
+        }
 
-    /** A figure: {@code rate} operations or bytes a second; {@code sgemm} is 0 where it has no meaning. */
-    record Row(String kernel, Case c, Tier tier, double rate, String unit, double share, double sgemm) {
+        @Override
+        public String toString() {
+            return shape() + " in " + grid.width() + " bits";
+        }
+    }
+
+    /** A figure: {@code rate} operations or bytes a second, as of its ceiling; {@code sgemm} is 0 where it has no meaning. */
+    record Row(String kernel, Case c, Tier tier, double rate, Probe ceiling, double sgemm) {
         static final String HEADER =
                 Units.format("%-20s %5s %18s %12s %10s %7s %12s", "kernel", "bits", "tokens x out x in", "tier", "", "ceiling", "sgemm");
 
-        Map<String, Object> toMap() {
+        private boolean isMemory() {
+            return ceiling == Probe.READ || ceiling == Probe.UPDATE;
+        }
+
+        private double share(Ceilings ceilings) {
+            return ceilings.has(ceiling) ? rate / ceilings.of(ceiling) : 0;
+        }
+
+        Map<String, Object> toMap(Ceilings ceilings) {
             Map<String, Object> m = new LinkedHashMap<>();
             m.put("kernel", kernel);
             m.put("bits", c.grid.width());
@@ -67,20 +84,19 @@ final class KernelBench {
             m.put("out", c.out);
             m.put("in", c.in);
             m.put("tier", tier.toString());
-            m.put(unit.equals("GOP/s") ? "gops" : "gbs", rate / 1e9);
-            m.put("share_of_ceiling", share);
+            m.put(isMemory() ? "gbs" : "gops", rate / 1e9);
+            m.put("ceiling", Ceilings.name(ceiling));
+            m.put("share_of_ceiling", share(ceilings));
             if (sgemm > 0) {
                 m.put("openblas_sgemm_gops", sgemm / 1e9);
             }
             return m;
         }
 
-        @Override
-        public String toString() {
-            String shape = c.tokens + "x" + c.out + "x" + c.in;
+        String toString(Ceilings ceilings) {
             String blas = sgemm > 0 ? Units.format("%7.0f GOP/s", sgemm / 1e9) : "";
             return Units.format("%-20s %5s %18s %12s %8.1f %s %6.1f%% %12s",
-                    kernel, c.grid.width(), shape, tier, rate / 1e9, unit, 100 * share, blas);
+                    kernel, c.grid.width(), c.shape(), tier, rate / 1e9, isMemory() ? "GB/s " : "GOP/s", 100 * share(ceilings), blas);
         }
     }
 
@@ -115,9 +131,8 @@ final class KernelBench {
         rows.add(product("linear", c, best(() -> forward(o, o.w)), Probe.INT8, blas));
         FloatMatrix[] tiles = tiles(section, c);
         FloatMatrix[] windows = windows(section);
-        boolean bf16 = ceilings.getOrDefault(Probe.BF16, 0.0) > ceilings.get(Probe.F32);
-        rows.addAll(gradients("", 0, bf16 ? Probe.BF16 : Probe.F32, c, o, blas, tiles, windows));
-        if (!bf16 && ceilings.containsKey(Probe.INT16)) {
+        rows.addAll(gradients("", 0, ceilings.floats(), c, o, blas, tiles, windows));
+        if (ceilings.floats() == Probe.F32 && ceilings.has(Probe.INT16)) {
             rows.addAll(gradients("_int16", Kernels.ALLOW_INT16, Probe.INT16, c, o, blas, tiles, windows));
         }
         rows.addAll(int8Gradients(c, o, section, tiles, windows));
@@ -186,23 +201,17 @@ final class KernelBench {
         return memory("adamw_packed_" + type, c, bytes, time, Probe.UPDATE);
     }
 
-    private Row product(String kernel, Case c, double time, Probe probe, double blas) {
-        double rate = 2.0 * c.tokens * c.out * c.in / time;
-        return new Row(kernel, c, kernels.tier(), rate, "GOP/s", share(rate, probe), blas);
+    private Row product(String kernel, Case c, double time, Probe ceiling, double blas) {
+        return new Row(kernel, c, kernels.tier(), 2.0 * c.tokens * c.out * c.in / time, ceiling, blas);
     }
 
-    private Row memory(String kernel, Case c, long bytes, double time, Probe probe) {
-        double rate = bytes / time;
-        return new Row(kernel, c, kernels.tier(), rate, "GB/s ", share(rate, probe), 0);
-    }
-
-    private double share(double rate, Probe probe) {
-        return ceilings.containsKey(probe) ? rate / ceilings.get(probe) : 0;
+    private Row memory(String kernel, Case c, long bytes, double time, Probe ceiling) {
+        return new Row(kernel, c, kernels.tier(), bytes / time, ceiling, 0);
     }
 
     /** OpenBLAS at the same shape, tokens cut among the workers; measured once for all grids. */
     private double sgemm(Case c, Operands o) {
-        return sgemm.computeIfAbsent(c.tokens + "x" + c.out + "x" + c.in, shape -> {
+        return sgemm.computeIfAbsent(c.shape(), shape -> {
             int k = (int) c.in;
             int n = (int) c.out;
             long share = Math.ceilDiv(c.tokens, slices.workers());
