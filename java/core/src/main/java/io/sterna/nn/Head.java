@@ -70,11 +70,10 @@ final class Head {
         private final FloatMatrix target;
         private final long chunk;
 
-        /** For training: chunks as large as {@code floats} logits. The workspace is that of the weights. */
-        static Tape large(Head head, long tokens, long floats, Workspace workspace) {
+        /** For training: chunks as large as {@code floats} logits. The section is of the weights' workspace. */
+        static Tape large(Head head, long tokens, long floats, Workspace.Section section) {
             FloatMatrix weight = head.parameter.weight();
             long chunk = Math.min(weight.rows(), Math.max(1, floats / tokens / 64) * 64);
-            Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
             return new Tape(FloatMatrix.windows(section, weight, chunk), chunk, tokens, section);
         }
 

@@ -80,7 +80,10 @@ public final class LlamaPass {
         }
         this.dx = chunked(scratch, FloatType.F32, config.hidden());
         this.inputs = chunked(BlockInputs.allocate(config, model.method(), tokens, scratch), scratch);
-        this.gradients = chunked(BlockGradients.allocate(config, batch, ranges.chunks().size(), inputs.whole(), scratch), scratch);
+        // The head never computes while a block's backward pass is under way, so that both use the same memory.
+        int chunks = ranges.chunks().size();
+        Workspace.Region shared = scratch.region(Workspace.measure(s -> BlockGradients.allocate(config, batch, chunks, inputs.whole(), s)));
+        this.gradients = chunked(BlockGradients.allocate(config, batch, chunks, inputs.whole(), shared.section()), scratch);
         BlockTape first = BlockTape.allocate(config, batch.activations(), tokens, scratch);
         layers.add(layer(config, first, scratch));
         for (int i = 1; i < (recompute ? 1 : config.layers()); i++) {
@@ -94,8 +97,9 @@ public final class LlamaPass {
         this.ids = kept.allocate(tokens * Integer.BYTES);
         this.targets = kept.allocate(tokens * Integer.BYTES);
         long group = model.head.group(tokens, logits, ranges.chunk());
-        this.headInput = new Input.Floats(FloatMatrix.allocate(scratch, FloatType.F32, group, config.hidden()));
-        this.headTape = Head.Tape.large(model.head, group, logits, workspace);
+        Workspace.Section head = shared.section();
+        this.headInput = new Input.Floats(FloatMatrix.allocate(head, FloatType.F32, group, config.hidden()));
+        this.headTape = Head.Tape.large(model.head, group, logits, head);
         this.finalRms = FloatMatrix.allocate(scratch, FloatType.F32, 1, group);
         this.finalGains = FloatMatrix.allocate(scratch, FloatType.F32, Math.ceilDiv(tokens, group), config.hidden());
         this.groups = groups(group, scratch);

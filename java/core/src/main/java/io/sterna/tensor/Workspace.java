@@ -5,6 +5,7 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.function.Consumer;
 
 /**
  * The memory of one model or one training: a single arena, allocated ahead, counted by kind, reused every
@@ -44,7 +45,7 @@ public final class Workspace implements AutoCloseable {
 
     /** The part of the workspace for one kind of memory. */
     public Section section(MemoryKind kind) {
-        return new Section(this, kind);
+        return new Section(this, kind, null);
     }
 
     /** Bytes of tensors so far, by kind; descriptors are not counted. */
@@ -67,22 +68,72 @@ public final class Workspace implements AutoCloseable {
         arena.close();
     }
 
-    /**
-     * Where a tensor gets its memory.
-     *
-     * @param workspace the owner
-     * @param kind      what the memory is counted as
-     */
-    public record Section(Workspace workspace, MemoryKind kind) {
+    /** The bytes that an allocation would take, whatever their kind. */
+    public static long measure(Consumer<Section> allocation) {
+        try (Workspace planning = planning()) {
+            allocation.accept(planning.section(MemoryKind.SCRATCH));
+            return planning.bytes().get(MemoryKind.SCRATCH);
+        }
+    }
+
+    /** Where a tensor gets its memory. */
+    public static final class Section {
+        private final Workspace workspace;
+        private final MemoryKind kind;
+        private final Region region;
+        private long used;
+
+        private Section(Workspace workspace, MemoryKind kind, Region region) {
+            this.workspace = workspace;
+            this.kind = kind;
+            this.region = region;
+        }
+
+        /** The owner. */
+        public Workspace workspace() {
+            return workspace;
+        }
+
         /** At least {@code size} bytes of zeros; of length 0 in a planning workspace. */
         public MemorySegment allocate(long size) {
-            workspace.bytes.merge(kind, Math.ceilDiv(size, ALIGNMENT) * ALIGNMENT, Long::sum);
+            long whole = Math.ceilDiv(size, ALIGNMENT) * ALIGNMENT;
+            if (region != null && whole <= region.size - used) {
+                used += whole;
+                return workspace.planning ? MemorySegment.NULL : region.memory.asSlice(used - whole, size);
+            }
+            workspace.bytes.merge(kind, whole, Long::sum);
             return workspace.planning ? MemorySegment.NULL : workspace.arena.allocate(size, ALIGNMENT);
         }
 
         /** A native descriptor, which lives as long as the tensor's memory. */
         public MemorySegment descriptor(MemoryLayout layout) {
             return workspace.arena.allocate(layout.byteSize(), ALIGNMENT);
+        }
+
+        /** Memory for tensors whose times are different. */
+        public Region region(long size) {
+            return new Region(this, size);
+        }
+    }
+
+    /**
+     * Memory that several sections share, each from its first byte on, because their tensors are never in use at
+     * the same time. What no longer fits gets memory of its own.
+     */
+    public static final class Region {
+        private final Section owner;
+        private final long size;
+        private final MemorySegment memory;
+
+        private Region(Section owner, long size) {
+            this.owner = owner;
+            this.size = size;
+            this.memory = owner.allocate(size);
+        }
+
+        /** A section that has all of the region for its tensors. */
+        public Section section() {
+            return new Section(owner.workspace, owner.kind, this);
         }
     }
 }

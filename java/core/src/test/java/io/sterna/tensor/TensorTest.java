@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -113,6 +114,26 @@ class TensorTest {
             assertEquals(workspace.bytes(), planning.bytes());
             assertThrows(IndexOutOfBoundsException.class, () -> FloatMatrix.allocate(planned, FloatType.F32, 1, 1).get(0, 0));
         }
+    }
+
+    @Test
+    void sectionsOfARegionShareItsMemory() {
+        for (Workspace w : new Workspace[] {workspace, Workspace.planning()}) {
+            Workspace.Region region = w.section(MemoryKind.SCRATCH).region(256);
+            Workspace.Section one = region.section();
+            Workspace.Section other = region.section();
+            MemorySegment first = one.allocate(100);
+            MemorySegment second = one.allocate(100);
+            assertEquals(w.isPlanning() ? 0 : 128, second.address() - first.address());
+            assertEquals(first.address(), other.allocate(200).address());
+            assertEquals(256, w.bytes().get(MemoryKind.SCRATCH));
+            other.allocate(1); // all 256 bytes are its own by now
+            assertEquals(320, w.bytes().get(MemoryKind.SCRATCH));
+        }
+        assertEquals(192, Workspace.measure(s -> {
+            s.allocate(100);
+            s.allocate(64);
+        }));
     }
 
     @Test
