@@ -24,4 +24,11 @@ public final class AdafactorStep {
     MemorySegment struct() {
         return struct;
     }
+
+    /** The numbers, as a refusal names them. */
+    @Override
+    public String toString() {
+        return "rate " + sterna_adafactor_step.rate(struct) + ", beta1 " + sterna_adafactor_step.beta1(struct)
+                + ", factor " + sterna_adafactor_step.factor(struct);
+    }
 }

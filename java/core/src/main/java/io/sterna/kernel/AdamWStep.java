@@ -32,4 +32,13 @@ public final class AdamWStep {
     MemorySegment struct() {
         return struct;
     }
+
+    /** The numbers, as a refusal names them. */
+    @Override
+    public String toString() {
+        return "rate " + sterna_adamw_step.rate(struct) + ", beta1 " + sterna_adamw_step.beta1(struct)
+                + ", beta2 " + sterna_adamw_step.beta2(struct) + ", epsilon " + sterna_adamw_step.epsilon(struct)
+                + ", bias1 " + sterna_adamw_step.bias1(struct) + ", bias2 " + sterna_adamw_step.bias2(struct)
+                + ", factor " + sterna_adamw_step.factor(struct);
+    }
 }

@@ -62,6 +62,10 @@ final class Checks {
         }
     }
 
+    static void step(Object step, MemorySegment memory) {
+        alive("step", step.getClass().getSimpleName(), memory);
+    }
+
     static void shape(String name, Object x, boolean fits, long rows, long cols) {
         if (!fits) {
             throw new IllegalArgumentException(name + " = " + x + ": expected shape (" + rows + ", " + cols + ")");

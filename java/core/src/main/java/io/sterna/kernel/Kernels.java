@@ -12,6 +12,7 @@ import io.sterna.tensor.QuantizedGradient;
 import io.sterna.tensor.QuantizedMatrix;
 import io.sterna.tensor.Scaling;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 
 /**
  * Every downcall: check, invoke, status. A method is one kernel of {@code sterna.h} on one tier, over the
@@ -146,7 +147,7 @@ public final class Kernels {
         int status = sterna_trits_pack(w.descriptor(), trits, row0, row1);
         if (status != OK) {
             // These two take no tier, so their first argument has position 1.
-            throw new KernelException("trits_pack", status - 16, "w trits row0 row1", w, "trits", row0, row1);
+            throw new KernelException("trits_pack", status - 16, "w trits row0 row1", w, trits, row0, row1);
         }
     }
 
@@ -155,11 +156,12 @@ public final class Kernels {
         checkTrits(w, trits, row0, row1);
         int status = sterna_trits_unpack(trits, w.descriptor(), row0, row1);
         if (status != OK) {
-            throw new KernelException("trits_unpack", status - 16, "trits w row0 row1", "trits", w, row0, row1);
+            throw new KernelException("trits_unpack", status - 16, "trits w row0 row1", trits, w, row0, row1);
         }
     }
 
     private static void checkTrits(PackedMatrix w, MemorySegment trits, long row0, long row1) {
+        NativeLibrary.load();
         Checks.packed("w", w, w.rows(), w.cols());
         if (w.grid() != Grid.TERNARY) {
             throw new IllegalArgumentException("w = " + w + ": must be ternary");
@@ -304,7 +306,7 @@ public final class Kernels {
         Checks.slice(row0, row1, y.rows());
         int status = sterna_gather(tier, table.descriptor(), ids, y.descriptor(), row0, row1);
         if (status != OK) {
-            throw new KernelException("gather", status, "table ids y row0 row1", table, "ids", y, row0, row1);
+            throw new KernelException("gather", status, "table ids y row0 row1", table, outside(ids, 0, table.rows(), row0, row1), y, row0, row1);
         }
     }
 
@@ -315,7 +317,7 @@ public final class Kernels {
         Checks.tile("dtable", dtable, 1, dy.cols());
         int status = sterna_scatter_add(tier, dy.descriptor(), ids, id0, dtable.descriptor());
         if (status != OK) {
-            throw new KernelException("scatter_add", status, "dy ids id0 dtable", dy, "ids", id0, dtable);
+            throw new KernelException("scatter_add", status, "dy ids id0 dtable", dy, ids, id0, dtable);
         }
     }
 
@@ -329,7 +331,7 @@ public final class Kernels {
         Checks.vector("target", target, 1, logits.rows());
         int status = sterna_cross_entropy(tier, logits.descriptor(), vocab0, targets, max.data(), sum.data(), target.data(), row0, row1);
         if (status != OK) {
-            throw new KernelException("cross_entropy", status, "logits vocab0 targets max sum target row0 row1", logits, vocab0, "ids", max, sum, target, row0, row1);
+            throw new KernelException("cross_entropy", status, "logits vocab0 targets max sum target row0 row1", logits, vocab0, outside(targets, -1, Long.MAX_VALUE, row0, row1), max, sum, target, row0, row1);
         }
     }
 
@@ -338,8 +340,19 @@ public final class Kernels {
         checkTargets(logits, targets, max, sum, row0, row1);
         int status = sterna_cross_entropy_gradient(tier, logits.descriptor(), vocab0, targets, max.data(), sum.data(), factor, row0, row1);
         if (status != OK) {
-            throw new KernelException("cross_entropy_gradient", status, "logits vocab0 targets max sum factor row0 row1", logits, vocab0, "ids", max, sum, factor, row0, row1);
+            throw new KernelException("cross_entropy_gradient", status, "logits vocab0 targets max sum factor row0 row1", logits, vocab0, outside(targets, -1, Long.MAX_VALUE, row0, row1), max, sum, factor, row0, row1);
         }
+    }
+
+    /** The first of the rows' tokens that is not in low ... high - 1, as a refusal names it. */
+    private static Object outside(MemorySegment tokens, long low, long high, long row0, long row1) {
+        for (long r = row0; r < row1; r++) {
+            int token = tokens.get(ValueLayout.JAVA_INT_UNALIGNED, r * Integer.BYTES);
+            if (token < low || token >= high) {
+                return token + " in row " + r;
+            }
+        }
+        return tokens;
     }
 
     private static void checkTargets(FloatMatrix logits, MemorySegment targets, FloatMatrix max, FloatMatrix sum, long row0, long row1) {
@@ -361,7 +374,7 @@ public final class Kernels {
         Checks.scratch(scratch);
         int status = sterna_linear(tier, q.descriptor(), w.descriptor(), y.descriptor(), flag(accumulate), row0, row1, scratch);
         if (status != OK) {
-            throw new KernelException("linear", status, "q w y accumulate row0 row1 scratch", q, w, y, accumulate, row0, row1, "scratch");
+            throw new KernelException("linear", status, "q w y accumulate row0 row1 scratch", q, w, y, accumulate, row0, row1, scratch);
         }
     }
 
@@ -378,7 +391,7 @@ public final class Kernels {
         Checks.scratch(scratch);
         int status = sterna_input_gradient(tier, dy.descriptor(), w.descriptor(), dx.descriptor(), flags, row0, row1, scratch);
         if (status != OK) {
-            throw new KernelException("input_gradient", status, "dy w dx flags row0 row1 scratch", dy, w, dx, flags, row0, row1, "scratch");
+            throw new KernelException("input_gradient", status, "dy w dx flags row0 row1 scratch", dy, w, dx, flags, row0, row1, scratch);
         }
     }
 
@@ -395,7 +408,7 @@ public final class Kernels {
         Checks.scratch(scratch);
         int status = sterna_weight_gradient(tier, dy.descriptor(), q.descriptor(), dw.descriptor(), flags, row0, row1, scratch);
         if (status != OK) {
-            throw new KernelException("weight_gradient", status, "dy q dw flags row0 row1 scratch", dy, q, dw, flags, row0, row1, "scratch");
+            throw new KernelException("weight_gradient", status, "dy q dw flags row0 row1 scratch", dy, q, dw, flags, row0, row1, scratch);
         }
     }
 
@@ -455,7 +468,7 @@ public final class Kernels {
         Checks.scratch(scratch);
         int status = sterna_input_gradient_int8(tier, dy.descriptor(), w.descriptor(), dx.descriptor(), flag(accumulate), row0, row1, scratch);
         if (status != OK) {
-            throw new KernelException("input_gradient_int8", status, "dy w dx accumulate row0 row1 scratch", dy, w, dx, accumulate, row0, row1, "scratch");
+            throw new KernelException("input_gradient_int8", status, "dy w dx accumulate row0 row1 scratch", dy, w, dx, accumulate, row0, row1, scratch);
         }
     }
 
@@ -468,7 +481,7 @@ public final class Kernels {
         Checks.scratch(scratch);
         int status = sterna_weight_gradient_int8(tier, dy.descriptor(), q.descriptor(), dw.descriptor(), flag(accumulate), row0, row1, scratch);
         if (status != OK) {
-            throw new KernelException("weight_gradient_int8", status, "dy q dw accumulate row0 row1 scratch", dy, q, dw, accumulate, row0, row1, "scratch");
+            throw new KernelException("weight_gradient_int8", status, "dy q dw accumulate row0 row1 scratch", dy, q, dw, accumulate, row0, row1, scratch);
         }
     }
 
@@ -485,7 +498,7 @@ public final class Kernels {
         Checks.scratch(scratch);
         int status = sterna_gemm(tier, a.descriptor(), b.descriptor(), c.descriptor(), flags, row0, row1, scratch);
         if (status != OK) {
-            throw new KernelException("gemm", status, "a b c flags row0 row1 scratch", a, b, c, flags, row0, row1, "scratch");
+            throw new KernelException("gemm", status, "a b c flags row0 row1 scratch", a, b, c, flags, row0, row1, scratch);
         }
     }
 
@@ -496,7 +509,7 @@ public final class Kernels {
         checkAttention(call, unit0, unit1, scratch);
         int status = sterna_attention_forward(tier, call.struct(), unit0, unit1, scratch);
         if (status != OK) {
-            throw new KernelException("attention_forward", status, "call unit0 unit1 scratch", call, unit0, unit1, "scratch");
+            throw new KernelException("attention_forward", status, "call unit0 unit1 scratch", call, unit0, unit1, scratch);
         }
     }
 
@@ -508,7 +521,7 @@ public final class Kernels {
         }
         int status = sterna_attention_backward(tier, call.struct(), unit0, unit1, scratch);
         if (status != OK) {
-            throw new KernelException("attention_backward", status, "call unit0 unit1 scratch", call, unit0, unit1, "scratch");
+            throw new KernelException("attention_backward", status, "call unit0 unit1 scratch", call, unit0, unit1, scratch);
         }
     }
 
@@ -556,11 +569,12 @@ public final class Kernels {
      * @return false when g is not finite; only squares were written then
      */
     public boolean adamw(AdamWStep step, FloatMatrix g, Moment m, Moment v, MemorySegment squares, long row0, long row1) {
+        Checks.step(step, step.struct());
         checkTile(g, squares, row0, row1);
         Checks.moment("m", m, row1, g.cols());
         Checks.moment("v", v, row1, g.cols());
         int status = sterna_adamw(tier, step.struct(), g.descriptor(), m.descriptor(), v.descriptor(), squares, row0, row1);
-        return status == OK || nonFinite(new KernelException("adamw", status, "step g m v squares row0 row1", "step", g, m, v, squares, row0, row1));
+        return status == OK || nonFinite(new KernelException("adamw", status, "step g m v squares row0 row1", step, g, m, v, squares, row0, row1));
     }
 
     /**
@@ -571,6 +585,7 @@ public final class Kernels {
      * @return false when g, or a delta, is not finite; codes and flips are unchanged then
      */
     public boolean adamwPacked(AdamWStep step, FloatMatrix g, Moment m, Moment v, MemorySegment squares, PackedMatrix w, float keep, Rounding rounding, MemorySegment flips, long row0, long row1) {
+        Checks.step(step, step.struct());
         checkTile(g, squares, row0, row1);
         Checks.moment("m", m, row1, g.cols());
         Checks.moment("v", v, row1, g.cols());
@@ -578,17 +593,18 @@ public final class Kernels {
         Checks.slice(row0, row1, w.rows());
         Checks.bytes("flips", flips, Long.BYTES);
         int status = sterna_adamw_packed(tier, step.struct(), g.descriptor(), m.descriptor(), v.descriptor(), squares, w.descriptor(), keep, rounding.code(), flips, row0, row1);
-        return status == OK || nonFinite(new KernelException("adamw_packed", status, "step g m v squares w keep rounding flips row0 row1", "step", g, m, v, squares, w, keep, rounding, flips, row0, row1));
+        return status == OK || nonFinite(new KernelException("adamw_packed", status, "step g m v squares w keep rounding flips row0 row1", step, g, m, v, squares, w, keep, rounding, flips, row0, row1));
     }
 
     /** As {@link #adamw}, for SGD; {@code m} is null without momentum. */
     public boolean sgd(SgdStep step, FloatMatrix g, Moment m, MemorySegment squares, long row0, long row1) {
+        Checks.step(step, step.struct());
         checkTile(g, squares, row0, row1);
         if (m != null) {
             Checks.moment("m", m, row1, g.cols());
         }
         int status = sterna_sgd(tier, step.struct(), g.descriptor(), pointer(m), squares, row0, row1);
-        return status == OK || nonFinite(new KernelException("sgd", status, "step g m squares row0 row1", "step", g, m, squares, row0, row1));
+        return status == OK || nonFinite(new KernelException("sgd", status, "step g m squares row0 row1", step, g, m, squares, row0, row1));
     }
 
     private static void checkTile(FloatMatrix g, MemorySegment squares, long row0, long row1) {
@@ -621,22 +637,24 @@ public final class Kernels {
 
     /** squares[r - row0] = sum of u(r) squared, u = g * factor * rowFactor (1, N) * colFactor (1, K); g's first row is row0. */
     public void adafactorSquares(AdafactorStep step, FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, MemorySegment squares, long row0, long row1) {
+        Checks.step(step, step.struct());
         checkFactors(g, rowFactor, colFactor, row0, row1);
         Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
         int status = sterna_adafactor_squares(tier, step.struct(), g.descriptor(), rowFactor.data(), colFactor.data(), squares, row0, row1);
         if (status != OK) {
-            throw new KernelException("adafactor_squares", status, "step g row_factor col_factor squares row0 row1", "step", g, rowFactor, colFactor, squares, row0, row1);
+            throw new KernelException("adafactor_squares", status, "step g row_factor col_factor squares row0 row1", step, g, rowFactor, colFactor, squares, row0, row1);
         }
     }
 
     /** The gradient g becomes Adafactor's delta in place; its first row is row0. m is null without a first moment. */
     public boolean adafactor(AdafactorStep step, FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, Moment m, long row0, long row1) {
+        Checks.step(step, step.struct());
         checkFactors(g, rowFactor, colFactor, row0, row1);
         if (m != null) {
             Checks.moment("m", m, row1, g.cols());
         }
         int status = sterna_adafactor(tier, step.struct(), g.descriptor(), rowFactor.data(), colFactor.data(), pointer(m), row0, row1);
-        return status == OK || nonFinite(new KernelException("adafactor", status, "step g row_factor col_factor m row0 row1", "step", g, rowFactor, colFactor, m, row0, row1));
+        return status == OK || nonFinite(new KernelException("adafactor", status, "step g row_factor col_factor m row0 row1", step, g, rowFactor, colFactor, m, row0, row1));
     }
 
     private static void checkFactors(FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, long row0, long row1) {

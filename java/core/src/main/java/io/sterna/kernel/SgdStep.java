@@ -24,4 +24,11 @@ public final class SgdStep {
     MemorySegment struct() {
         return struct;
     }
+
+    /** The numbers, as a refusal names them. */
+    @Override
+    public String toString() {
+        return "rate " + sterna_sgd_step.rate(struct) + ", momentum " + sterna_sgd_step.momentum(struct)
+                + ", factor " + sterna_sgd_step.factor(struct);
+    }
 }

@@ -129,6 +129,32 @@ class KernelsTest {
         ids.set(ValueLayout.JAVA_INT, 4, 99);
         var unknown = assertThrows(KernelException.class, () -> kernels.gather(x, ids, x, 0, 4));
         assertEquals(KernelException.Reason.BAD_VALUE, unknown.reason());
+        assertEquals("gather: ids = 99 in row 1: holds a value with no meaning", unknown.getMessage());
+    }
+
+    @Test
+    void targetsAndStepsAreRefusedByTheirValues() {
+        FloatMatrix rows = FloatMatrix.allocate(section, FloatType.F32, 1, 4);
+        MemorySegment targets = section.allocate(16);
+        targets.set(ValueLayout.JAVA_INT, 8, -2);
+        var target = assertThrows(KernelException.class, () -> kernels.crossEntropyGradient(x, 0, targets, rows, rows, 1, 0, 4));
+        assertEquals("cross_entropy_gradient: targets = -2 in row 2: holds a value with no meaning", target.getMessage());
+        SgdStep step = new SgdStep(section);
+        step.set(Float.NaN, 0.5f, 1, 7);
+        var refusal = assertThrows(KernelException.class, () -> kernels.sgd(step, x, null, section.allocate(32), 0, 4));
+        assertEquals("sgd: step = rate NaN, momentum 0.5, factor 1.0: outside its range", refusal.getMessage());
+    }
+
+    @Test
+    void aStepThatHasBeenClosedIsNamed() {
+        try (Workspace other = new Workspace()) {
+            FloatMatrix g = FloatMatrix.allocate(other.section(MemoryKind.SCRATCH), FloatType.F32, 4, 80);
+            MemorySegment squares = other.section(MemoryKind.SCRATCH).allocate(32);
+            SgdStep step = new SgdStep(section);
+            workspace.close();
+            var refusal = assertThrows(IllegalArgumentException.class, () -> kernels.sgd(step, g, null, squares, 0, 4));
+            assertEquals("step = SgdStep: its memory has been closed", refusal.getMessage());
+        }
     }
 
     @Test
