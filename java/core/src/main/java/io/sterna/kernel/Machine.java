@@ -46,16 +46,19 @@ public final class Machine {
 
     /** The features that both the CPU and the OS grant, by name. */
     public static List<String> features() {
+        NativeLibrary.load();
         return names(sterna_h.sterna_features());
     }
 
     /** The features that the kernels of {@code tier} need. */
     public static List<String> features(Tier tier) {
+        NativeLibrary.load();
         return names(sterna_h.sterna_tier_features(tier.code()));
     }
 
     /** The features that {@code tier} needs and this machine does not grant. */
     public static List<String> missing(Tier tier) {
+        NativeLibrary.load();
         return names(sterna_h.sterna_tier_features(tier.code()) & ~sterna_h.sterna_features());
     }
 

@@ -44,11 +44,13 @@ public final class OpenBlas {
 
     /** Version and build options, for example {@code OpenBLAS 0.3.31 DYNAMIC_ARCH ...}. */
     public static String config() {
+        load(); // a binding's initializer would say only once what is missing
         return cblas_h.openblas_get_config().getString(0);
     }
 
     /** The processor family whose kernels OpenBLAS chose, for example {@code SkylakeX}. */
     public static String coreName() {
+        load();
         return cblas_h.openblas_get_corename().getString(0);
     }
 
@@ -73,6 +75,7 @@ public final class OpenBlas {
         check("a", a, transposeA ? k : m, transposeA ? m : k, lda);
         check("b", b, transposeB ? n : k, transposeB ? k : n, ldb);
         check("c", c, m, n, ldc);
+        load();
         cblas_h.cblas_sgemm(cblas_h.CblasRowMajor(), transpose(transposeA), transpose(transposeB),
                 m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     }

@@ -19,8 +19,13 @@ public enum Tier {
         return ordinal();
     }
 
-    /** The highest tier that this CPU and OS grant. */
+    /**
+     * The highest tier that this CPU and OS grant.
+     *
+     * @throws NativeLibraryException when the library cannot be loaded
+     */
     public static Tier granted() {
+        NativeLibrary.load(); // a binding's initializer would say only once what is missing
         return values()[sterna_h.sterna_best_tier()];
     }
 
@@ -32,7 +37,15 @@ public enum Tier {
     public static Tier best() {
         Tier granted = granted();
         return Optional.ofNullable(System.getenv(VARIABLE)).filter(name -> !name.isEmpty())
-                .map(Tier::parse).filter(named -> named.compareTo(granted) < 0).orElse(granted);
+                .map(Tier::ofVariable).filter(named -> named.compareTo(granted) < 0).orElse(granted);
+    }
+
+    private static Tier ofVariable(String name) {
+        try {
+            return parse(name);
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException(VARIABLE + ": " + e.getMessage(), e);
+        }
     }
 
     /** The tier of that name, or an {@link IllegalArgumentException} that lists them. */
@@ -42,7 +55,7 @@ public enum Tier {
                 return tier;
             }
         }
-        throw new IllegalArgumentException("tier \"" + name + "\" (" + VARIABLE + "): expected one of "
+        throw new IllegalArgumentException("tier \"" + name + "\": expected one of "
                 + Arrays.stream(values()).map(Tier::toString).collect(Collectors.joining(", ")));
     }
 

@@ -1,24 +1,31 @@
 package io.sterna.kernel;
 
-import java.nio.file.Path;
-
-/** Loads the libraries in a JVM of its own and prints where from, or the error. */
+/** Uses the libraries in a JVM of its own and prints what comes of each use, or the error. */
 final class LoadProbe {
+    private static final int REFUSED = 3;
+
     private LoadProbe() {}
 
-    public static void main(String[] libraries) {
-        try {
-            for (String library : libraries) {
-                Path path = switch (library) {
-                    case "sterna" -> NativeLibrary.load();
-                    case "openblas" -> OpenBlas.load();
-                    default -> throw new IllegalArgumentException(library);
-                };
-                System.out.println(NativeLibrary.class.getModule() + " " + path);
+    public static void main(String[] uses) {
+        boolean refused = false;
+        for (String use : uses) {
+            try {
+                System.out.println(NativeLibrary.class.getModule() + " " + result(use));
+            } catch (NativeLibraryException e) {
+                System.out.println(e.getMessage());
+                refused = true;
             }
-        } catch (NativeLibraryException e) {
-            System.out.println(e.getMessage());
-            System.exit(3);
         }
+        System.exit(refused ? REFUSED : 0);
+    }
+
+    private static Object result(String use) {
+        return switch (use) {
+            case "sterna" -> NativeLibrary.load();
+            case "openblas" -> OpenBlas.load();
+            case "tier" -> "tier " + Tier.best();
+            case "blas" -> OpenBlas.coreName();
+            default -> throw new IllegalArgumentException(use);
+        };
     }
 }

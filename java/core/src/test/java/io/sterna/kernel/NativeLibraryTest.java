@@ -174,6 +174,26 @@ class NativeLibraryTest {
         withProperty(old).expect(REFUSED, old.toString(), "ABI version 9999");
     }
 
+    /** A server may mend what is missing and try again, so no use may leave a broken class behind. */
+    @Test
+    void everyUseSaysAgainWhatIsMissing() throws Exception {
+        cache = Files.writeString(temp.resolve("file"), "");
+        options.add("-Djava.io.tmpdir=" + cache);
+        Ended ended = end(start(Map.of(), "-cp", CLASS_PATH, LoadProbe.class.getName(), "tier", "tier", "blas", "blas"));
+        ended.expect(REFUSED);
+        assertEquals(4, ended.output.lines().filter(line -> line.startsWith("cannot load")).count(), ended.output);
+    }
+
+    // --- the tier
+
+    @Test
+    void theVariableLowersTheTierAndNeverRaisesIt() throws Exception {
+        withTier("reference").expect(LOADED, "tier reference");
+        withTier("amx").expect(LOADED, "tier " + Tier.granted());
+        withTier("").expect(LOADED, "tier " + Tier.granted());
+        withTier("avx1024").expect(1, "STERNA_TIER: tier \"avx1024\": expected one of reference, avx2,");
+    }
+
     // --- ways to run
 
     @Test
@@ -227,6 +247,10 @@ class NativeLibraryTest {
 
     private Ended withVariable(Path path) throws Exception {
         return end(start(Map.of("STERNA_LIBRARY_PATH", path.toString()), "-cp", CLASS_PATH, LoadProbe.class.getName(), "sterna"));
+    }
+
+    private Ended withTier(String name) throws Exception {
+        return end(start(Map.of(Tier.VARIABLE, name), "-cp", CLASS_PATH, LoadProbe.class.getName(), "tier"));
     }
 
     private Process start(Map<String, String> environment, String... arguments) throws IOException {
