@@ -16,7 +16,7 @@ static void check(int32_t tier) {
     CHECK(!sterna_feature_name(-1) && !sterna_feature_name(64));
     for (int32_t t = -2; t < STERNA_TIERS + 2; t++)
         for (int bit = 0; bit < 64 && t >= 0 && t < STERNA_TIERS; bit++)
-            if (sterna_tier_features(t) >> bit & 1) CHECK(sterna_tier_features(t) == ~0ull || sterna_feature_name(bit));
+            if (sterna_tier_features(t) >> bit & 1) CHECK(sterna_feature_name(bit));
 }
 
 static void bench(int32_t tier) {
