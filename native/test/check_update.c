@@ -166,7 +166,7 @@ static void check_float(int32_t tier, int32_t type, int32_t rounding, int64_t ro
     size_t element = type == STERNA_F32 ? 4 : 2;
     int64_t stride = cols + check_range(0, 5), cut = check_range(0, rows);
     size_t bytes = (size_t)((rows - 1) * stride + cols) * element;
-    sterna_matrix w = {check_buffer(bytes, place, element), rows, cols, stride, type, 0}, want = w;
+    sterna_matrix w = {check_buffer(bytes, place, element * (size_t)check_range(0, 1)), rows, cols, stride, type, 0}, want = w;
     for (int64_t i = 0; i < (rows - 1) * stride + cols; i++) {
         float x = check_range(0, 9) ? check_normal() : check_range(0, 1) ? 3.38e38f : INFINITY;
         if (type == STERNA_F32) ((float *)w.data)[i] = x;
