@@ -1,5 +1,6 @@
 package io.sterna.cli;
 
+import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Slices;
 import io.sterna.kernel.Tier;
 import io.sterna.tensor.Grid;
@@ -27,7 +28,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
     @Mixin
     private JsonFile json;
 
-    @Option(names = "--tier", split = ",", paramLabel = "NAME", description = "Tiers; default all that are granted but the reference.")
+    @Option(names = "--tier", split = ",", paramLabel = "NAME", description = "Tiers; default all that are granted, the reference only where it is alone.")
     private List<String> tiers;
 
     @Option(names = "--bits", split = ",", paramLabel = "N", defaultValue = "1.58,8", description = "Grids. Default: ${DEFAULT-VALUE}")
@@ -103,17 +104,11 @@ final class BenchKernelsCommand implements Callable<Integer> {
     }
 
     private List<Tier> chosenTiers() {
-        List<Tier> chosen = new ArrayList<>();
-        for (Tier tier : Tier.values()) {
-            boolean wanted = tiers == null ? tier != Tier.REFERENCE : tiers.contains(tier.toString());
-            if (wanted && tier.compareTo(Tier.granted()) <= 0) {
-                chosen.add(tier);
-            }
+        if (tiers != null) {
+            return tiers.stream().map(name -> Errors.usage(() -> Kernels.of(Tier.parse(name)).tier())).toList();
         }
-        if (chosen.isEmpty()) {
-            throw new ConfigException("tier " + tiers + ": none of them is granted here; the highest is " + Tier.granted());
-        }
-        return chosen;
+        int granted = Tier.granted().ordinal();
+        return List.of(Tier.values()).subList(Math.min(granted, 1), granted + 1);
     }
 
     private void print(Tier tier, int workers, List<KernelBench.Row> rows, Ceilings ceilings) {

@@ -30,6 +30,8 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         description = "Shows the CPU, the tier chosen and why, libraries and memory, and tests the kernels.")
 final class DoctorCommand implements Callable<Integer> {
+    /** Key of the reason why a library cannot be loaded. */
+    private static final String MISSING = "missing";
     private static final Path CPU_INFO = Path.of("/proc/cpuinfo");
     private static final Path HUGE_PAGES = Path.of("/sys/kernel/mm/transparent_hugepage/enabled");
 
@@ -42,14 +44,16 @@ final class DoctorCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         Map<String, Object> findings = new LinkedHashMap<>();
-        findings.put("system", system());
+        Map<String, Object> sterna = sterna();
+        boolean loaded = !sterna.containsKey(MISSING);
+        findings.put("system", system(loaded));
         findings.put("jdk", jdk());
         findings.put("memory", memory());
-        findings.put("sterna", sterna());
+        findings.put("sterna", sterna);
         findings.put("openblas", openBlas());
-        Map<String, Object> tests = selfTests();
+        Map<String, Object> tests = loaded ? selfTests() : Map.of();
         findings.put("self_test", tests);
-        boolean well = tests.values().stream().allMatch(failures -> ((List<?>) failures).isEmpty());
+        boolean well = loaded && tests.values().stream().allMatch(failures -> ((List<?>) failures).isEmpty());
         findings.put("well", well);
         if (json) {
             ObjectMapper mapper = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
@@ -60,13 +64,13 @@ final class DoctorCommand implements Callable<Integer> {
         return well ? 0 : 1;
     }
 
-    private static Map<String, Object> system() throws IOException {
+    private static Map<String, Object> system(boolean loaded) throws IOException {
         Map<String, Object> m = new LinkedHashMap<>();
         m.put("cpu", cpuName());
         m.put("processors", Runtime.getRuntime().availableProcessors());
         m.put("os", System.getProperty("os.name") + " " + System.getProperty("os.version"));
         m.put("architecture", System.getProperty("os.arch"));
-        m.put("granted", Machine.features());
+        m.put("granted", loaded ? Machine.features() : "unknown"); // the library asks CPU and OS
         return m;
     }
 
@@ -107,9 +111,13 @@ final class DoctorCommand implements Callable<Integer> {
     private static Map<String, Object> sterna() {
         Map<String, Object> m = new LinkedHashMap<>();
         m.put("version", new Main.Version().getVersion()[0]);
-        m.put("library", NativeLibrary.load().toString());
-        m.put("tier", Tier.best().toString());
-        m.put("reason", reason());
+        try {
+            m.put("library", NativeLibrary.load().toString());
+            m.put("tier", Tier.best().toString());
+            m.put("reason", reason());
+        } catch (NativeLibraryException e) {
+            m.put(MISSING, e.getMessage());
+        }
         return m;
     }
 
@@ -141,7 +149,7 @@ final class DoctorCommand implements Callable<Integer> {
             m.put("version", OpenBlas.config().strip());
             m.put("core", OpenBlas.coreName());
         } catch (NativeLibraryException e) {
-            m.put("missing", e.getMessage());
+            m.put(MISSING, e.getMessage());
         }
         return m;
     }
@@ -170,9 +178,9 @@ final class DoctorCommand implements Callable<Integer> {
         List<String> sizes = List.of("max_heap", "total", "available", "resident");
         return switch (value) {
             case Long bytes when sizes.contains(key) -> Units.bytes(bytes);
-            case List<?> list when list.isEmpty() -> "passed";
+            case List<?> list when list.isEmpty() -> key.equals("granted") ? "nothing that a tier needs" : "passed";
             case List<?> list -> String.join(" ", new ArrayList<>(list).stream().map(String::valueOf).toList());
-            case Boolean well when key.equals("well") -> well ? "yes" : "no: do not trust results of the tiers that failed";
+            case Boolean well when key.equals("well") -> well ? "yes" : "no: the library is missing, or some tiers failed, whose results are not to be trusted";
             default -> String.valueOf(value);
         };
     }

@@ -1,12 +1,29 @@
 package io.sterna.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sterna.kernel.Tier;
+import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class DoctorCommandTest {
+    /** In a JVM of its own: this one has its library. */
+    @Test
+    void aLibraryThatIsMissingIsAFindingAndNotTheEnd() throws Exception {
+        Process doctor = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Dsterna.library.path=absent.so", "-cp", System.getProperty("java.class.path"), Main.class.getName(), "doctor", "--json").start();
+        JsonNode findings = new ObjectMapper().readTree(doctor.getInputStream());
+        assertEquals(1, doctor.waitFor());
+        assertTrue(findings.get("sterna").get("missing").asText().contains("absent.so"), findings.toString());
+        assertTrue(findings.get("system").has("cpu") && findings.get("jdk").has("version"), findings.toString());
+        assertFalse(findings.get("well").asBoolean());
+    }
+
     @Test
     void whatTheSystemWithholdsHasItsRemedy() {
         assertEquals("amx needs amx-tile, os-amx, which CPU or OS does not grant",
