@@ -80,6 +80,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        json.check();
         TrainConfig config = new TrainConfig();
         SettingOptions.apply(spec.commandLine().getParseResult(), config);
         config = config.resolved();

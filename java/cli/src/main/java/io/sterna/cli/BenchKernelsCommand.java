@@ -52,6 +52,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        json.check();
         int workers = threads.count();
         List<KernelBench.Case> cases = cases();
         List<Map<String, Object>> rows = new ArrayList<>();

@@ -64,6 +64,7 @@ final class BenchTrainCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        json.check();
         if (!(seconds > 0) || warmUp < 0) {
             throw new ConfigException("seconds " + seconds + ", warm-up " + warmUp + ": must be above 0 and at least 0");
         }

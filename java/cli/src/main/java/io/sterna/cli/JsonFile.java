@@ -2,7 +2,9 @@ package io.sterna.cli;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import io.sterna.train.ConfigException;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import picocli.CommandLine.Option;
 
@@ -10,6 +12,17 @@ import picocli.CommandLine.Option;
 final class JsonFile {
     @Option(names = "--json", paramLabel = "FILE", description = "Write the figures as JSON too.")
     private Path file;
+
+    /** Refuses a file that cannot be written, before anything is measured for it. */
+    void check() {
+        if (file == null) {
+            return;
+        }
+        Path written = Files.exists(file) ? file : file.toAbsolutePath().getParent();
+        if (Files.isDirectory(file) || !Files.isWritable(written)) {
+            throw new ConfigException("json " + file + ": cannot be written; choose a file in a folder that exists and is yours");
+        }
+    }
 
     /** Writes {@code figures}, unless no file is wanted. */
     void write(Object figures) throws IOException {

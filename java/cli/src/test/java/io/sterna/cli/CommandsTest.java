@@ -379,6 +379,7 @@ class CommandsTest {
         "generate --model nowhere           | 2 | sterna: model nowhere: no config.json there",
         "bench kernels --bits 9             | 2 | sterna: bits \"9\"",
         "bench kernels --tier avx2,avx1024  | 2 | sterna: tier \"avx1024\": expected one of reference, avx2",
+        "bench kernels --json nowhere/k.json| 2 | sterna: json nowhere/k.json: cannot be written",
         "bench kernels --shape 3            | 2 | sterna: shape \"3\"",
         "trian                              | 2 | Unmatched argument at index 0: 'trian'",
     })
