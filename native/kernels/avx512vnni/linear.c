@@ -6,7 +6,6 @@
 #define GEMV_TOKENS 4
 #define GEMV_MAX_TOKENS(bits) 16
 #define DOT_SIGNED_8 0
-#define NARROW_BLOCKS(bits) 0
 
 #include "kernels/template/bytes.h"
 
@@ -14,14 +13,6 @@
 ALWAYS_INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {
     (void)bits;
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(u), "v"(x));
-    return sum;
-}
-
-/* Never called: sums are int32 throughout. */
-ALWAYS_INLINE bytes dot_narrow(bytes sum, bytes u, bytes x) {
-    return dot(sum, u, x, 0);
-}
-ALWAYS_INLINE bytes widen(bytes sum) {
     return sum;
 }
 

@@ -10,8 +10,8 @@
  *   bytes dot(bytes sum, bytes u, bytes x, int bits)
  *                              sum (int32 lanes) += the products of four neighbouring bytes, u unsigned and x
  *                              signed; with DOT_SIGNED_8 and bits 8, of u - 128 and x
- *   NARROW_BLOCKS(bits)        blocks whose products a row may add in int16 lanes, by `dot_narrow`, before they are
- *                              made int32 by `widen`; 0: none
+ *   NARROW_BLOCKS(bits)        where `dot` with bits 0 adds products in int16 lanes, which is faster: the blocks
+ *                              that a row may add so before `widen` must make the lanes int32; 0: none
  *
  * and after it what is declared below, and gets `linear`, an entry of the table.
  *
@@ -315,9 +315,9 @@ static void pad_tokens(const linear_call *c, int64_t t0) {
 }
 
 /* Row r times token t over `blocks` blocks goes to sum[t][r], in lanes; rows row_bytes apart, tokens x_bytes apart. As
- * many bytes as are read here are fetched, from AHEAD_L1 and AHEAD_L2 after `next` on. */
+ * many bytes as are read here are fetched, from AHEAD_L1 and AHEAD_L2 after `next` on. `dot_bits` is what `dot` takes. */
 ALWAYS_INLINE void dot_blocks(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
-                              int64_t x_bytes, int64_t blocks, int bits, int tokens, int narrow,
+                              int64_t x_bytes, int64_t blocks, int bits, int tokens, int dot_bits,
                               bytes sum[GEMV_TOKENS][GEMV_ROWS]) {
 #pragma GCC unroll 8
     for (int t = 0; t < tokens; t++)
@@ -338,28 +338,24 @@ ALWAYS_INLINE void dot_blocks(const uint8_t *block, int64_t row_bytes, const uin
 #pragma GCC unroll 2
                 for (int v = 0; v < BLOCK_VECTORS; v++) {
                     bytes words = load_vector(x + t * x_bytes + v * (int64_t)sizeof(bytes));
-                    sum[t][r] = narrow ? dot_narrow(sum[t][r], u[v], words) : dot(sum[t][r], u[v], words, bits);
+                    sum[t][r] = dot(sum[t][r], u[v], words, dot_bits);
                 }
         }
     }
 }
 
-/* sums[t][r] = row r times token t: as above, in runs of NARROW_BLOCKS(bits) when there are such. */
-ALWAYS_INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
+#if defined(NARROW_BLOCKS)
+
+/* dot_rows in runs of NARROW_BLOCKS(bits). */
+ALWAYS_INLINE void dot_runs(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
                             int64_t x_bytes, int64_t blocks, int bits, int tokens,
                             int32_t sums[TOKENS][GEMV_ROWS]) {
     bytes sum[GEMV_TOKENS][GEMV_ROWS];
     int64_t run = NARROW_BLOCKS(bits);
-    if (run == 0) {
-        dot_blocks(block, row_bytes, next, x, x_bytes, blocks, bits, tokens, 0, sum);
-#pragma GCC unroll 8
-        for (int t = 0; t < tokens; t++) add_lanes_of_four(sum[t], sums[t]);
-        return;
-    }
     memset(sums, 0, (size_t)tokens * sizeof *sums);
     for (int64_t b = 0; b < blocks; b += run) {
         dot_blocks(block + b * 8 * bits, row_bytes, next + b * GEMV_ROWS * 8 * bits, x + b * STERNA_BLOCK, x_bytes,
-                   least(run, blocks - b), bits, tokens, 1, sum);
+                   least(run, blocks - b), bits, tokens, 0, sum);
 #pragma GCC unroll 8
         for (int t = 0; t < tokens; t++) {
             int32_t some[GEMV_ROWS];
@@ -369,6 +365,24 @@ ALWAYS_INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const uint8
             for (int r = 0; r < GEMV_ROWS; r++) sums[t][r] += some[r];
         }
     }
+}
+
+#endif
+
+/* sums[t][r] = row r times token t. */
+ALWAYS_INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
+                            int64_t x_bytes, int64_t blocks, int bits, int tokens,
+                            int32_t sums[TOKENS][GEMV_ROWS]) {
+#if defined(NARROW_BLOCKS)
+    if (NARROW_BLOCKS(bits) > 0) {
+        dot_runs(block, row_bytes, next, x, x_bytes, blocks, bits, tokens, sums);
+        return;
+    }
+#endif
+    bytes sum[GEMV_TOKENS][GEMV_ROWS];
+    dot_blocks(block, row_bytes, next, x, x_bytes, blocks, bits, tokens, bits, sum);
+#pragma GCC unroll 8
+    for (int t = 0; t < tokens; t++) add_lanes_of_four(sum[t], sums[t]);
 }
 
 /* The same for any number of tokens: GEMV_TOKENS at a time, the rows then coming from L1. */

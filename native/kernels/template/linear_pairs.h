@@ -61,16 +61,13 @@ ALWAYS_INLINE bytes add_int16(bytes sum, bytes pairs) {
 }
 
 ALWAYS_INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {
+    if (bits == 0) return add_int16(sum, multiply_pairs(u, x));
     return add_widened(sum, bits == 8 ? multiply_signed_pairs(u, x) : multiply_pairs(u, x));
 }
 
 /* Largest u of codes of so many bits. */
 ALWAYS_INLINE int32_t largest_u(int bits) {
     return bits == 1 ? 2 : (1 << bits) - 1;
-}
-
-ALWAYS_INLINE bytes dot_narrow(bytes sum, bytes u, bytes x) {
-    return add_int16(sum, multiply_pairs(u, x));
 }
 
 ALWAYS_INLINE bytes widen(bytes pairs) {
@@ -132,7 +129,7 @@ static void add_large(const linear_call *c, const tile *tile, int64_t step, int6
 
 typedef bytes tile_registers[TILE_TOKENS][TILE_PANELS][PANEL_VECTORS];
 
-/* One step: sum = sum + product, by `dot` (bits 7 or 8), or in int16 (bits 0). */
+/* One step: sum += product. `bits` as `dot` takes it: 7 or 8, or 0 for sums in int16. */
 ALWAYS_INLINE void multiply_step(tile_registers sum, const uint8_t *panel, int64_t panel_bytes, int panels,
                                  const int8_t *x, int bits) {
     bytes u[TILE_PANELS][PANEL_VECTORS];
@@ -148,8 +145,7 @@ ALWAYS_INLINE void multiply_step(tile_registers sum, const uint8_t *panel, int64
         for (int p = 0; p < panels; p++)
 #pragma GCC unroll 8
             for (int v = 0; v < PANEL_VECTORS; v++)
-                sum[t][p][v] = bits ? dot(sum[t][p][v], u[p][v], word, bits)
-                                    : dot_narrow(sum[t][p][v], u[p][v], word);
+                sum[t][p][v] = dot(sum[t][p][v], u[p][v], word, bits);
     }
 }
 
