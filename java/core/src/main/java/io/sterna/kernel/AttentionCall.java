@@ -40,7 +40,7 @@ public final class AttentionCall {
     private final List<Operand> operands = new ArrayList<>();
     private final List<QuantizedMatrix> quantized = new ArrayList<>();
     private final FloatMatrix lse;
-    private boolean backward;
+    private final boolean backward;
     private Shape shape;
 
     /**
@@ -54,16 +54,15 @@ public final class AttentionCall {
      */
     public AttentionCall(Workspace.Section section, Shape shape, FloatMatrix q, FloatMatrix k, FloatMatrix v,
                          FloatMatrix out, FloatMatrix lse) {
-        this(section, q, out, lse);
-        sterna_attention.k(struct, add("k", k, true));
-        sterna_attention.v(struct, add("v", v, true));
+        this(section, q, out, lse, false);
+        keysAndValues(k, v);
         resize(shape);
     }
 
     /** The same with quantized keys and values. */
     public AttentionCall(Workspace.Section section, Shape shape, FloatMatrix q, QuantizedMatrix k, QuantizedMatrix v,
                          FloatMatrix out, FloatMatrix lse) {
-        this(section, q, out, lse);
+        this(section, q, out, lse, false);
         quantized.addAll(List.of(k, v));
         sterna_attention.quantized_k(struct, k.descriptor());
         sterna_attention.quantized_v(struct, v.descriptor());
@@ -74,8 +73,8 @@ public final class AttentionCall {
     public AttentionCall(Workspace.Section section, Shape shape, FloatMatrix q, FloatMatrix k, FloatMatrix v,
                          FloatMatrix out, FloatMatrix lse, FloatMatrix dout, FloatMatrix dq, FloatMatrix dk,
                          FloatMatrix dv) {
-        this(section, shape, q, k, v, out, lse);
-        backward = true;
+        this(section, q, out, lse, true);
+        keysAndValues(k, v);
         sterna_attention.dout(struct, add("dout", dout, false));
         sterna_attention.dq(struct, add("dq", dq, false));
         sterna_attention.dk(struct, add("dk", dk, true));
@@ -83,11 +82,17 @@ public final class AttentionCall {
         resize(shape);
     }
 
-    private AttentionCall(Workspace.Section section, FloatMatrix q, FloatMatrix out, FloatMatrix lse) {
+    private AttentionCall(Workspace.Section section, FloatMatrix q, FloatMatrix out, FloatMatrix lse, boolean backward) {
         this.struct = section.descriptor(sterna_attention.layout());
         this.lse = lse;
+        this.backward = backward;
         sterna_attention.q(struct, add("q", q, false));
         sterna_attention.out(struct, add("out", out, false));
+    }
+
+    private void keysAndValues(FloatMatrix k, FloatMatrix v) {
+        sterna_attention.k(struct, add("k", k, true));
+        sterna_attention.v(struct, add("v", v, true));
     }
 
     private MemorySegment add(String name, FloatMatrix x, boolean keys) {
