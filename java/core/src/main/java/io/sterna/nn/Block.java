@@ -51,7 +51,7 @@ final class Block {
 
     /** Turns x into y in place, where the tokens follow those of a cache; the tape is all blocks' own. */
     void decode(FloatMatrix x, BlockInputs inputs, BlockTape tape, BlockScratch scratch, CachedAttention attention, int layer) {
-        project(x, inputs, tape, scratch, engine.slices());
+        project(x, inputs, tape, engine.slices());
         attention.attend(layer, ropeTable);
         mix(x, x, inputs, tape, scratch, engine.slices());
     }
@@ -64,20 +64,19 @@ final class Block {
     // ------------------------------------------------------------ before attention
 
     /** Queries, keys and values of x, not yet turned to their positions. */
-    void project(FloatMatrix x, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
-        layers.attentionNorm.forward(x, inputs.attention(), scratch.attentionRms, team);
+    void project(FloatMatrix x, BlockInputs inputs, BlockTape tape, Team team) {
+        layers.attentionNorm.forward(x, inputs.attention(), inputs.attentionRms(), team);
         layers.q.forward(inputs.attention(), tape.q(), false, team);
         layers.k.forward(inputs.attention(), tape.k(), false, team);
         layers.v.forward(inputs.attention(), tape.v(), false, team);
     }
 
-    /** Adds to dx, so far the gradient of m, what queries, keys and values give to the gradient of x. */
+    /** Adds to dx, so far the gradient of m, what queries, keys and values give to the gradient of x; inputs as of {@link #project}. */
     void projectBackward(FloatMatrix x, FloatMatrix dx, BlockInputs inputs, BlockScratch scratch, BlockGradients d, Keys keys, Worker worker) {
-        layers.attentionNorm.forward(x, inputs.attention(), scratch.attentionRms, worker);
         inputGradient(layers.q, d.dq(), d.results().q(), scratch.narrow, false, scratch, keys, worker);
         inputGradient(layers.k, d.dk(), d.results().k(), scratch.narrow, true, scratch, keys, worker);
         inputGradient(layers.v, d.dv(), d.results().v(), scratch.narrow, true, scratch, keys, worker);
-        layers.attentionNorm.backward(x, scratch.attentionRms, scratch.narrow, dx, true, d.gains().attention(), worker);
+        layers.attentionNorm.backward(x, inputs.attentionRms(), scratch.narrow, dx, true, d.gains().attention(), worker);
     }
 
     /** Turns tokens row0 ... row1 - 1 of all queries or keys to their positions in sequences, or back. */

@@ -9,14 +9,16 @@ import java.util.List;
 /**
  * What the linear layers of a block multiply. T tokens, H hidden, I intermediate.
  *
- * @param attention of q, k and v (T, H)
- * @param output    of the attention's output projection (T, H)
- * @param mlp       of gate and up (T, H)
- * @param down      of the down projection (T, I)
+ * @param attention    of q, k and v (T, H)
+ * @param attentionRms inverse roots of the norm that gives {@code attention} (1, T)
+ * @param output       of the attention's output projection (T, H)
+ * @param mlp          of gate and up (T, H)
+ * @param down         of the down projection (T, I)
  */
-record BlockInputs(Input attention, Input output, Input mlp, Input down) {
+record BlockInputs(Input attention, FloatMatrix attentionRms, Input output, Input mlp, Input down) {
     static BlockInputs allocate(LlamaConfig config, Method method, long tokens, Workspace.Section section) {
-        return new BlockInputs(input(section, method, tokens, config.hidden()), input(section, method, tokens, config.hidden()),
+        return new BlockInputs(input(section, method, tokens, config.hidden()),
+                FloatMatrix.allocate(section, FloatType.F32, 1, tokens), input(section, method, tokens, config.hidden()),
                 input(section, method, tokens, config.hidden()), input(section, method, tokens, config.intermediate()));
     }
 
@@ -27,12 +29,14 @@ record BlockInputs(Input attention, Input output, Input mlp, Input down) {
 
     /** Windows over rows row0 ... row1 - 1. */
     BlockInputs rows(Workspace.Section section, long row0, long row1) {
-        return new BlockInputs(attention.rows(section, row0, row1), output.rows(section, row0, row1),
+        return new BlockInputs(attention.rows(section, row0, row1),
+                FloatMatrix.window(section).over(attentionRms, 0, 1, row0, row1), output.rows(section, row0, row1),
                 mlp.rows(section, row0, row1), down.rows(section, row0, row1));
     }
 
     /** Makes room for another number of tokens, at most those it was allocated for. */
     void resize(long tokens) {
         List.of(attention, output, mlp, down).forEach(input -> input.resize(tokens));
+        attentionRms.reshape(1, tokens);
     }
 }

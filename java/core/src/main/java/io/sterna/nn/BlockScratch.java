@@ -20,8 +20,7 @@ final class BlockScratch {
     final FloatMatrix up;
     /** swiglu(gate, up) (n, I). */
     final FloatMatrix product;
-    /** Inverse roots of the norms (1, n). */
-    final FloatMatrix attentionRms;
+    /** Inverse roots of the norms after attention (1, n). */
     final FloatMatrix outputRms;
     final FloatMatrix mlpRms;
     final FloatMatrix downRms;
@@ -51,7 +50,6 @@ final class BlockScratch {
         gate = matrix(section, tokens, config.intermediate());
         up = matrix(section, tokens, config.intermediate());
         product = matrix(section, tokens, config.intermediate());
-        attentionRms = matrix(section, 1, tokens);
         outputRms = matrix(section, 1, tokens);
         mlpRms = matrix(section, 1, tokens);
         downRms = matrix(section, 1, tokens);
@@ -76,7 +74,7 @@ final class BlockScratch {
         for (FloatMatrix x : List.of(middle, gate, up, product)) {
             x.reshape(tokens, x.cols());
         }
-        for (FloatMatrix rms : List.of(attentionRms, outputRms, mlpRms, downRms)) {
+        for (FloatMatrix rms : List.of(outputRms, mlpRms, downRms)) {
             rms.reshape(1, tokens);
         }
         if (wide != null) {

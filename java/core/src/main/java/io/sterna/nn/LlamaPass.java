@@ -243,7 +243,7 @@ public final class LlamaPass {
         Layer layer = layer(i);
         block.prepare();
         ranges.run(
-                (chunk, worker) -> project(block, i, chunk, worker),
+                (chunk, worker) -> project(block, i, chunk, local(chunk, worker).inputs(), worker),
                 (unit0, unit1, worker) -> kernels().attentionForward(layer.attention(), unit0, unit1, worker.scratch()),
                 (chunk, worker) -> {
                     Local local = local(chunk, worker);
@@ -252,10 +252,9 @@ public final class LlamaPass {
                 });
     }
 
-    private void project(Block block, int i, Ranges.Chunk chunk, Worker worker) {
+    private void project(Block block, int i, Ranges.Chunk chunk, BlockInputs chunkInputs, Worker worker) {
         Chunked<BlockTape> tape = layer(i).tape();
-        Local local = local(chunk, worker);
-        block.project(residual.get(i).chunk(chunk), local.inputs(), tape.chunk(chunk), local.scratch(), worker);
+        block.project(residual.get(i).chunk(chunk), chunkInputs, tape.chunk(chunk), worker);
         block.rotate(tape.whole().q(), batch.length(), true, chunk.row0(), chunk.row1());
         block.rotate(tape.whole().k(), batch.length(), true, chunk.row0(), chunk.row1());
     }
@@ -268,14 +267,14 @@ public final class LlamaPass {
         block.prepare();
         if (recompute) {
             ranges.run(
-                    (chunk, worker) -> project(block, i, chunk, worker),
+                    (chunk, worker) -> project(block, i, chunk, inputs.chunk(chunk), worker),
                     (unit0, unit1, worker) -> kernels().attentionForward(layer.attention(), unit0, unit1, worker.scratch()),
                     (chunk, worker) -> { });
         }
         ranges.run(
                 (chunk, worker) -> {
                     if (!recompute) {
-                        project(block, i, chunk, worker);
+                        project(block, i, chunk, inputs.chunk(chunk), worker);
                     }
                     block.mixBackward(residual.get(i).chunk(chunk), dx.chunk(chunk), inputs.chunk(chunk),
                             layer.tape().chunk(chunk), local(chunk, worker).scratch(), gradients.chunk(chunk), keys, worker);
