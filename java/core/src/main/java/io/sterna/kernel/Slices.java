@@ -202,7 +202,7 @@ public final class Slices implements Team, AutoCloseable {
                     body.run(i, worker);
                     finish(1);
                 } catch (Throwable e) {
-                    if (!failure.compareAndSet(null, e)) {
+                    if (!failure.compareAndSet(null, e) && failure.get() != e) { // the JVM's OutOfMemoryError is one object
                         failure.get().addSuppressed(e);
                     }
                     finish(1 + count - Math.min(count, next.getAndSet(count)));

@@ -106,6 +106,22 @@ class SlicesTest {
     }
 
     @Test
+    void workersMayThrowTheSameObject() {
+        try (Slices slices = new Slices(2)) {
+            CountDownLatch together = new CountDownLatch(2);
+            OutOfMemoryError thrown = new OutOfMemoryError();
+            assertSame(thrown, assertThrows(OutOfMemoryError.class, () -> slices.run(2, (i, worker) -> {
+                together.countDown();
+                await(together);
+                throw thrown;
+            })));
+            AtomicInteger after = new AtomicInteger();
+            slices.run(10, (i, worker) -> after.incrementAndGet());
+            assertEquals(10, after.get());
+        }
+    }
+
+    @Test
     void aRunInsideARunIsRefused() {
         try (Slices slices = new Slices(2)) {
             assertThrows(IllegalStateException.class, () -> slices.run(2, (i, worker) -> slices.run(1, (j, w) -> { })));
