@@ -39,7 +39,7 @@ public final class SessionGroup implements AutoCloseable {
     SessionGroup(Model model, SessionOptions options, int sequences) {
         this.model = model;
         this.context = options.context();
-        int pass = (int) Math.clamp((long) context * sequences, Math.max(1, sequences), Math.max(CHUNK, sequences));
+        int pass = Math.clamp((long) context * sequences, Math.max(1, sequences), Math.max(CHUNK, sequences));
         var size = new LlamaDecoder.Size(sequences, context, options.cacheType(), pass);
         this.workspace = new Workspace();
         try {
@@ -164,7 +164,7 @@ public final class SessionGroup implements AutoCloseable {
                     done[i] += lengths[i];
                 }
             }
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             for (int i = 0; i < starts.length; i++) {
                 decoder.cache(i).truncate(starts[i]);
                 fresh[i] &= done[i] == 0 && more[i].length == 0;
