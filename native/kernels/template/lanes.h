@@ -407,14 +407,8 @@ typedef struct sum16 {
     vdouble lanes[32 / LANES];
 } sum16;
 
-/* Adds squares of the vector that begins at column `offset` of a run. */
-INLINE void add_lanes(sum16 *sum, int offset, vdouble low, vdouble high) {
-    int at = offset % 16 / LANES * 2;
-    sum->lanes[at] += low;
-    sum->lanes[at + 1] += high;
-}
-
-/* Adds the squares of numbers that came from f32: they are exact in float64, so that one rounding does. */
+/* Adds the squares of the vector that begins at column `offset` of a run, given in halves: numbers that came from f32,
+ * whose squares are exact in float64, so that one rounding does. */
 INLINE void add_squares(sum16 *sum, int offset, vdouble low, vdouble high) {
     int at = offset % 16 / LANES * 2;
     sum->lanes[at] = fused_add_double(low, low, sum->lanes[at]);

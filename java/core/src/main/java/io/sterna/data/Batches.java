@@ -42,11 +42,6 @@ public final class Batches {
         return windows;
     }
 
-    /** Windows one epoch has, W. */
-    public long epochSequences() {
-        return windows.count();
-    }
-
     /**
      * Fills inputs (B, S) and targets (B, S), ints in native order, with the batch of a step.
      *

@@ -1,5 +1,6 @@
 package io.sterna.nn;
 
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -68,7 +69,7 @@ public record LlamaConfig(int hidden, int intermediate, int layers, int heads, i
         table.put("130m", of(768, 2048, 12, 12, 32000, 512));
         table.put("320m", of(1024, 2048, 24, 16, 32000, 512));
         table.put("1b", of(2048, 3072, 24, 32, 32000, 512));
-        return java.util.Collections.unmodifiableMap(table);
+        return Collections.unmodifiableMap(table);
     }
 
     /** Width of a head. */
@@ -81,19 +82,14 @@ public record LlamaConfig(int hidden, int intermediate, int layers, int heads, i
         return kvHeads * headDim();
     }
 
-    /** The same model with another vocabulary. */
-    public LlamaConfig withVocab(int size) {
-        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, size, seqLen, ropeTheta, rmsEpsilon, subLn, tied);
-    }
-
-    /** The same model for sequences of another length. */
-    public LlamaConfig withSeqLen(int length) {
-        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, vocab, length, ropeTheta, rmsEpsilon, subLn, tied);
-    }
-
     /** The same model with or without SubLN. */
     public LlamaConfig withSubLn(boolean on) {
         return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, vocab, seqLen, ropeTheta, rmsEpsilon, on, tied);
+    }
+
+    /** The same model with the embeddings as head, or with a head of its own. */
+    public LlamaConfig withTied(boolean on) {
+        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, vocab, seqLen, ropeTheta, rmsEpsilon, subLn, on);
     }
 
     private static void between(String name, int value, int low, int high) {

@@ -12,7 +12,6 @@ import io.sterna.kernel.Slices;
 import io.sterna.kernel.Tier;
 import io.sterna.nn.GradientType;
 import io.sterna.nn.LayerKind;
-import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
 import io.sterna.nn.ScaleRule;
@@ -238,10 +237,8 @@ class TrainerTest {
 
     @Test
     void tiedEmbeddingsLearnFromBothEnds() {
-        var config = Trainings.of(Method.fp32()).config();
-        var tied = new LlamaConfig(config.hidden(), config.intermediate(), config.layers(), config.heads(),
-                config.kvHeads(), config.vocab(), config.seqLen(), 1e4, 1e-5, true, true);
-        Trainings training = Trainings.of(Method.dqt(Grid.INT8)).with(tied).with(Schedule.cosine(5e-3, 10, STEPS));
+        Trainings training = Trainings.of(Method.dqt(Grid.INT8)).with(Schedule.cosine(5e-3, 10, STEPS));
+        training = training.with(training.config().withTied(true));
         assertTrue(lossAfter(training, STEPS) < 0.1, "loss " + lossAfter(training, STEPS));
         assertEquals(training.hash(3, 2), training.with(Clip.global(1e6)).hash(3, 2));
         assertEquals(0, training.plan().parameters().getOrDefault(LayerKind.HEAD, 0L));

@@ -33,10 +33,8 @@ class VariantsTest {
                 Arguments.of("int8 moments", plain.with(OptimizerConfig.adamw().withState(StateType.INT8))),
                 Arguments.of("global clip", plain.with(Clip.global(0.05))),
                 Arguments.of("clip by tensor", plain.with(Clip.tensor(0.01))),
-                Arguments.of("tied embeddings", plain.with(new LlamaConfig(c.hidden(), c.intermediate(), c.layers(), c.heads(),
-                        c.kvHeads(), c.vocab(), c.seqLen(), c.ropeTheta(), c.rmsEpsilon(), true, true))),
-                Arguments.of("without SubLN", plain.with(new LlamaConfig(c.hidden(), c.intermediate(), c.layers(), c.heads(),
-                        c.kvHeads(), c.vocab(), c.seqLen(), c.ropeTheta(), c.rmsEpsilon(), false, false))),
+                Arguments.of("tied embeddings", plain.with(c.withTied(true))),
+                Arguments.of("without SubLN", plain.with(c.withSubLn(false))),
                 Arguments.of("a scale a group", Trainings.of(Method.dqt(Grid.INT4).withScale(Scaling.parse("group:64"), ScaleRule.sigma(3)))));
     }
 
