@@ -596,7 +596,7 @@ public final class Kernels {
         return status == OK || nonFinite(new KernelException("adamw_packed", status, "step g m v squares w keep rounding flips row0 row1", step, g, m, v, squares, w, keep, rounding, flips, row0, row1));
     }
 
-    /** As {@link #adamw}, for SGD; {@code m} is null without momentum. */
+    /** As {@link #adamw}, for SGD with momentum; {@code m} is null without. */
     public boolean sgd(SgdStep step, FloatMatrix g, Moment m, MemorySegment squares, long row0, long row1) {
         Checks.step(step, step.struct());
         checkTile(g, squares, row0, row1);
@@ -646,7 +646,12 @@ public final class Kernels {
         }
     }
 
-    /** The gradient g becomes Adafactor's delta in place; its first row is row0. m is null without a first moment. */
+    /**
+     * The gradient g becomes Adafactor's delta in place; its first row is row0.
+     *
+     * @param m null without a first moment
+     * @return false when g is not finite; nothing was written then
+     */
     public boolean adafactor(AdafactorStep step, FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, Moment m, long row0, long row1) {
         Checks.step(step, step.struct());
         checkFactors(g, rowFactor, colFactor, row0, row1);
