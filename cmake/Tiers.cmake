@@ -1,4 +1,4 @@
-# The instruction sets of each tier: one list compiles the tier's files, and the check `tier-flags`
+# The instruction sets of each tier: one list compiles the tier's files, and the check `tier_flags`
 # (ctest) proves that native/dispatch/cpu.c asks the CPU for every feature named here.
 # A tier contains the tiers before it.
 

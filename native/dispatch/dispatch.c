@@ -5,7 +5,7 @@
 
 #define BIT(feature) (1ull << (feature))
 
-/* Every flag in cmake/Tiers.cmake has its bit here; checkkern compares the two lists. */
+/* Every flag in cmake/Tiers.cmake has its bit here; the test tier_flags compares the two lists. */
 #define NEEDS_AVX2                                                                                         \
     (BIT(CPU_AVX) | BIT(CPU_AVX2) | BIT(CPU_FMA) | BIT(CPU_F16C) | BIT(CPU_BMI1) | BIT(CPU_BMI2)            \
      | BIT(CPU_LZCNT) | BIT(CPU_POPCNT) | BIT(CPU_MOVBE) | BIT(CPU_OS_YMM))

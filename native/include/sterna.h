@@ -221,13 +221,15 @@ STERNA_API int32_t sterna_trits_unpack(const uint8_t *trits, const sterna_packed
 
 /* ---------------------------------------------------------------- activations (EXACT) */
 
-/* Per-token absmax int8 (PAPER: a = max(max|x|, 1e-5), code = clip(round(127 x / a)), scale = a / 127).
+/* Per-token absmax int8, as BitNet b1.58 (Ma et al., arXiv 2402.17764) has it:
+ * a = max(max|x|, 1e-5), code = clip(round(127 x / a)), scale = a / 127.
  * Computed as x * (127 / a) in f32, rounded to nearest even, clipped to -127...127.
  * A NaN or infinity in a row gives NONFINITE before anything of that call is written. */
 STERNA_API int32_t sterna_quantize(int32_t tier, const sterna_matrix *x, const sterna_quantized *q,
                                    int64_t row0, int64_t row1);
 
-/* y = x / sqrt(mean(x^2) + epsilon) * gain (gain: 1 row); inv_rms (rows) is kept for the backward.
+/* RMSNorm (Zhang and Sennrich 2019): y = x / sqrt(mean(x^2) + epsilon) * gain (gain: 1 row); inv_rms (rows) is kept
+ * for the backward.
  * epsilon is at least 2^-126. Sums run in 16 lanes by column, then as a fixed tree. _quantize goes on to
  * int8 as above; there a gain beyond 1e30, or not finite, is NONFINITE too. */
 STERNA_API int32_t sterna_rmsnorm(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain,
@@ -249,14 +251,14 @@ STERNA_API int32_t sterna_rmsnorm_gain_gradient(int32_t tier, const sterna_matri
                                                 const sterna_matrix *dy, float *dgain, int64_t col0,
                                                 int64_t col1);
 
-/* Rotary positions in place, halves as pairs (i, i + head_dim / 2), for every head of head_dim columns.
+/* Rotary positions (Su et al. 2021) in place, halves as pairs (i, i + head_dim / 2), for every head of head_dim columns.
  * table (positions, head_dim): cosines then sines. The position of row r is first + r % length.
  * direction 1 turns forward, -1 back (the gradient). */
 STERNA_API int32_t sterna_rope(int32_t tier, const sterna_matrix *x, int64_t head_dim,
                                const sterna_matrix *table, int64_t length, int64_t first,
                                int32_t direction, int64_t row0, int64_t row1);
 
-/* y = silu(gate) * up, silu(a) = a / (1 + exp(-a)) with our own exp. */
+/* SwiGLU (Shazeer 2020): y = silu(gate) * up, silu(a) = a / (1 + exp(-a)) with our own exp. */
 STERNA_API int32_t sterna_swiglu(int32_t tier, const sterna_matrix *gate, const sterna_matrix *up,
                                  const sterna_matrix *y, int64_t row0, int64_t row1);
 /* dgate and dup from dy; dgate may be gate and dup may be up (in place). */
@@ -379,7 +381,7 @@ STERNA_API int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradie
 /* ---------------------------------------------------------------- attention (FLOAT) */
 
 /*
- * Causal attention in blocks with grouped-query heads, without a (length, length) matrix in memory.
+ * Causal attention in blocks with grouped-query heads, without a (length, length) matrix in memory (Dao et al. 2022).
  * q, out, dq, dout (sequences * length, heads * head_dim); k, v, dk, dv (sequences * (past + length),
  * kv_heads * head_dim); lse (heads, sequences * length): log of the softmax's denominator, kept for
  * the backward. Query i of a sequence sees keys 0...past + i. A unit is (sequence, kv head): unit =
@@ -407,7 +409,7 @@ STERNA_API int32_t sterna_attention_backward(int32_t tier, const sterna_attentio
 #define STERNA_NEAREST 1
 
 /*
- * The stochastic-rounding update of rows row0...row1-1 of w (PAPER, section 1). In grid steps
+ * The stochastic-rounding update of rows row0...row1-1 of w (Zhao et al., arXiv 2412.04787). In grid steps
  * z = code * keep - delta * (1 / scale), clipped to [Qn, Qp]; the new code is floor(z) + [u < z - floor(z)]
  * (binary: on the grid of step 2 between -1 and 1); NEAREST takes the nearest code, ties to even (binary:
  * sign, 0 counts as +1). keep is 1 - lr * weight_decay, in 0...1. delta's first row is row0. *flips += codes
@@ -491,7 +493,7 @@ STERNA_API int32_t sterna_adafactor(int32_t tier, const sterna_adafactor_step *s
 /* What one thread reaches with nothing in its way: the yardstick of the benches. Runs `rounds` rounds
  * and writes what was done to *work: operations (a multiply-add counts as two) or bytes moved. */
 #define STERNA_PROBE_INT8 0   /* the tier's widest int8 multiply-add, operands in registers */
-#define STERNA_PROBE_INT16 1  /* int16 multiply-add in vectors; NONE of a tier gives BAD_TYPE */
+#define STERNA_PROBE_INT16 1  /* int16 multiply-add in vectors; BAD_TYPE where the tier has none */
 #define STERNA_PROBE_BF16 2   /* bf16 multiply-add, likewise */
 #define STERNA_PROBE_F32 3    /* f32 fused multiply-add */
 #define STERNA_PROBE_READ 4   /* reads buffer (bytes) once a round */

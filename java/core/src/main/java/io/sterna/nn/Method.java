@@ -1,15 +1,15 @@
 package io.sterna.nn;
 
-import java.util.Objects;
-
-import io.sterna.tensor.FloatMatrix;
 import io.sterna.kernel.Kernels;
+import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.Workspace;
+import java.util.Locale;
+import java.util.Objects;
 
 /**
  * How the weights are represented and used in training.
@@ -28,9 +28,9 @@ public record Method(Kind kind, Grid grid, boolean ternaryForward, Scaling scali
                      FloatType floatType) {
     /** Families of methods. */
     public enum Kind {
-        /** Direct Quantized Training: packed low-bit weights from the first step to the last. */
+        /** Direct Quantized Training (Zhao et al., arXiv 2412.04787): packed low-bit weights from the first step to the last. */
         DQT,
-        /** BitNet b1.58: FP32 master weights, ternary forward, straight-through gradient. */
+        /** BitNet b1.58 (Ma et al., arXiv 2402.17764): FP32 master weights, ternary forward, straight-through gradient. */
         BITNET,
         /** Plain FP32 weights. */
         FP32,
@@ -139,6 +139,6 @@ public record Method(Kind kind, Grid grid, boolean ternaryForward, Scaling scali
     }
 
     private static String name(Kind kind) {
-        return kind.name().toLowerCase(java.util.Locale.ROOT);
+        return kind.name().toLowerCase(Locale.ROOT);
     }
 }

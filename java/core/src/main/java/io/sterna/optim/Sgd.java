@@ -11,7 +11,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.IdentityHashMap;
 import java.util.Map;
 
-/** Stochastic gradient descent with heavy-ball momentum. */
+/** Stochastic gradient descent with heavy-ball momentum (Polyak 1964): m = momentum * m + g, delta = rate * m; without it rate * g. */
 final class Sgd extends Optimizer {
     /** The numbers of each tensor's step, since several tensors are updated at a time. */
     private final Map<State, SgdStep> steps = new IdentityHashMap<>();

@@ -13,6 +13,7 @@ import io.sterna.tensor.Grid;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.StateType;
 import java.util.List;
+import java.util.Locale;
 import java.util.function.Supplier;
 
 /**
@@ -107,7 +108,7 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
     }
 
     private static String name(Enum<?> value) {
-        return value.name().toLowerCase(java.util.Locale.ROOT).replace('_', '-');
+        return value.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
     private static String option(String setting, String text, String... values) {
