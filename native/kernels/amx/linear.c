@@ -63,8 +63,8 @@ static void pack_tokens(const linear_call *c, int64_t t0) {
 /* ---------------------------------------------------------------- sums to y */
 
 /* The sums of group g of a token and panel number `p`, rows n... of w. */
-ALWAYS_INLINE void finish_panel(const linear_call *c, int64_t t0, int64_t i, int64_t p, int64_t n, int64_t rows,
-                                int64_t g) {
+INLINE void finish_panel(const linear_call *c, int64_t t0, int64_t i, int64_t p, int64_t n, int64_t rows,
+                         int64_t g) {
     const uint8_t *panel = c->scratch->panels + p * c->panel_bytes;
     const float *scales = (const float *)(panel + c->blocks * TILE_BYTES) + g * PANEL;
     const int32_t *sum = c->scratch->sums[p / 2][p % 2][i / TILE][i % TILE];
@@ -91,8 +91,8 @@ static void finish_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_t 
 
 /* sums (32 tokens, 32 rows) = or, with `resume`, += products over `blocks` blocks. With few tokens the second
  * tile of them is left out. */
-ALWAYS_INLINE void multiply_pair(const linear_call *c, const int8_t *x, const uint8_t *panel, int64_t blocks,
-                                 int token_tiles, int resume, pair_sums *sums) {
+INLINE void multiply_pair(const linear_call *c, const int8_t *x, const uint8_t *panel, int64_t blocks,
+                          int token_tiles, int resume, pair_sums *sums) {
     const uint8_t *panel1 = panel + c->panel_bytes;
     if (resume) {
         tile_load(0, (*sums)[0][0], TILE * 4);

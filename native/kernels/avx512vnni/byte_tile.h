@@ -12,14 +12,14 @@
 #define PREFETCH 1024 /* bytes of a panel ahead: it comes from L2 */
 
 /* As _mm512_dpbusd_epi32, but the sum stays in its register: gcc 12 copies and spills a tile of the intrinsic's. */
-ALWAYS_INLINE bytes dot_bytes(bytes sum, bytes u, bytes x) {
+INLINE bytes dot_bytes(bytes sum, bytes u, bytes x) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(u), "v"(x));
     return sum;
 }
 
 /* 24 sums, 3 panels and a word of x take 28 of 32 registers; 11 loads feed 24 products. */
-ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, int panels, const void *x, int64_t steps,
-                                   int resume, int32_t sums[BYTE_TILE_ROWS][BYTE_TILE_PANELS][16]) {
+INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, int panels, const void *x, int64_t steps,
+                            int resume, int32_t sums[BYTE_TILE_ROWS][BYTE_TILE_PANELS][16]) {
     bytes sum[BYTE_TILE_ROWS][BYTE_TILE_PANELS], u[BYTE_TILE_PANELS];
     const uint8_t *word = x;
     for (int t = 0; t < BYTE_TILE_ROWS; t++)
@@ -42,8 +42,8 @@ ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, in
 }
 
 /* sums = or, with `resume`, += the products of up to 3 panels, panel_bytes apart, over `steps` steps. */
-ALWAYS_INLINE void multiply_byte_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const void *x,
-                                      int64_t steps, int resume, int32_t sums[BYTE_TILE_ROWS][BYTE_TILE_PANELS][16]) {
+INLINE void multiply_byte_tile(const uint8_t *panel, int64_t panel_bytes, int64_t panels, const void *x,
+                               int64_t steps, int resume, int32_t sums[BYTE_TILE_ROWS][BYTE_TILE_PANELS][16]) {
     if (panels == 1) multiply_panels(panel, panel_bytes, 1, x, steps, resume, sums);
     else if (panels == 2) multiply_panels(panel, panel_bytes, 2, x, steps, resume, sums);
     else multiply_panels(panel, panel_bytes, 3, x, steps, resume, sums);

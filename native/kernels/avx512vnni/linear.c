@@ -9,7 +9,7 @@
 #define GEMV_MAX_TOKENS(bits) 16
 #define DOT_SIGNED_8 0
 
-ALWAYS_INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {
+INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {
     (void)bits;
     return dot_bytes(sum, u, x);
 }

@@ -4,8 +4,8 @@
 
 #include "kernels/template/unpack.h"
 
-ALWAYS_INLINE void unpack_bits(const sterna_packed *w, int bits, int64_t r, int64_t rows, int64_t col,
-                               int8_t codes[][STERNA_BLOCK]) {
+INLINE void unpack_bits(const sterna_packed *w, int bits, int64_t r, int64_t rows, int64_t col,
+                        int8_t codes[][STERNA_BLOCK]) {
     int8_t bias = (int8_t)code_bias(w->grid);
     for (int64_t i = 0; i < rows; i++) {
         unpack_block(sterna_packed_row(w, r + i) + col / STERNA_BLOCK * 8 * bits, bits, (bytes *)codes[i]);

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline))
+#include "kernels/template/inline.h"
 
 #if defined(__AVX512F__)
 #define LANES 16

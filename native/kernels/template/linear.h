@@ -316,9 +316,9 @@ static void pad_tokens(const linear_call *c, int64_t t0) {
 
 /* Row r times token t over `blocks` blocks goes to sum[t][r], in lanes; rows row_bytes apart, tokens x_bytes apart. As
  * many bytes as are read here are fetched, from AHEAD_L1 and AHEAD_L2 after `next` on. `dot_bits` is what `dot` takes. */
-ALWAYS_INLINE void dot_blocks(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
-                              int64_t x_bytes, int64_t blocks, int bits, int tokens, int dot_bits,
-                              bytes sum[GEMV_TOKENS][GEMV_ROWS]) {
+INLINE void dot_blocks(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
+                       int64_t x_bytes, int64_t blocks, int bits, int tokens, int dot_bits,
+                       bytes sum[GEMV_TOKENS][GEMV_ROWS]) {
 #pragma GCC unroll 8
     for (int t = 0; t < tokens; t++)
 #pragma GCC unroll 4
@@ -347,9 +347,9 @@ ALWAYS_INLINE void dot_blocks(const uint8_t *block, int64_t row_bytes, const uin
 #if defined(NARROW_BLOCKS)
 
 /* dot_rows in runs of NARROW_BLOCKS(bits). */
-ALWAYS_INLINE void dot_runs(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
-                            int64_t x_bytes, int64_t blocks, int bits, int tokens,
-                            int32_t sums[TOKENS][GEMV_ROWS]) {
+INLINE void dot_runs(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
+                     int64_t x_bytes, int64_t blocks, int bits, int tokens,
+                     int32_t sums[TOKENS][GEMV_ROWS]) {
     bytes sum[GEMV_TOKENS][GEMV_ROWS];
     int64_t run = NARROW_BLOCKS(bits);
     memset(sums, 0, (size_t)tokens * sizeof *sums);
@@ -370,9 +370,9 @@ ALWAYS_INLINE void dot_runs(const uint8_t *block, int64_t row_bytes, const uint8
 #endif
 
 /* sums[t][r] = row r times token t. */
-ALWAYS_INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
-                            int64_t x_bytes, int64_t blocks, int bits, int tokens,
-                            int32_t sums[TOKENS][GEMV_ROWS]) {
+INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
+                     int64_t x_bytes, int64_t blocks, int bits, int tokens,
+                     int32_t sums[TOKENS][GEMV_ROWS]) {
 #if defined(NARROW_BLOCKS)
     if (NARROW_BLOCKS(bits) > 0) {
         dot_runs(block, row_bytes, next, x, x_bytes, blocks, bits, tokens, sums);
@@ -386,9 +386,9 @@ ALWAYS_INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const uint8
 }
 
 /* The same for any number of tokens: GEMV_TOKENS at a time, the rows then coming from L1. */
-ALWAYS_INLINE void dot_rows_of(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
-                               int64_t x_bytes, int64_t blocks, int bits, int64_t tokens,
-                               int32_t sums[TOKENS][GEMV_ROWS]) {
+INLINE void dot_rows_of(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
+                        int64_t x_bytes, int64_t blocks, int bits, int64_t tokens,
+                        int32_t sums[TOKENS][GEMV_ROWS]) {
     if (tokens == 1) {
         dot_rows(block, row_bytes, next, x, x_bytes, blocks, bits, 1, sums);
     } else if (tokens == 2) {

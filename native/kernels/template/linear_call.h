@@ -50,25 +50,25 @@ typedef float floats __attribute__((vector_size(sizeof(bytes))));
 typedef int32_t ints __attribute__((vector_size(sizeof(bytes))));
 typedef uint16_t shorts __attribute__((vector_size(sizeof(bytes) / 2)));
 
-ALWAYS_INLINE floats floats_at(const float *x) {
+INLINE floats floats_at(const float *x) {
     floats v;
     memcpy(&v, x, sizeof v);
     return v;
 }
 
-ALWAYS_INLINE floats floats_of_bf16(shorts x) {
+INLINE floats floats_of_bf16(shorts x) {
     return (floats)(__builtin_convertvector(x, ints) << 16);
 }
 
 /* As sterna_bf16_of_f32, in every lane. */
-ALWAYS_INLINE shorts bf16_of_floats(floats x) {
+INLINE shorts bf16_of_floats(floats x) {
     ints bits = (ints)x, is_nan = (bits & 0x7fffffff) > 0x7f800000;
     ints nearest = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 0x400000;
     return __builtin_convertvector((is_nan & quiet) >> 16 | (~is_nan & nearest) >> 16, shorts);
 }
 
 /* y = or += value in the first `count` lanes. */
-ALWAYS_INLINE void store_lanes(const sterna_matrix *y, int64_t at, floats value, int accumulate, int64_t count) {
+INLINE void store_lanes(const sterna_matrix *y, int64_t at, floats value, int accumulate, int64_t count) {
     size_t lanes = (size_t)count;
     if (y->type == STERNA_F32) {
         float *to = (float *)y->data + at;
@@ -91,8 +91,8 @@ ALWAYS_INLINE void store_lanes(const sterna_matrix *y, int64_t at, floats value,
 }
 
 /* A panel of values from `at` on: y = or += value, `count` of them. */
-ALWAYS_INLINE void store_panel(const sterna_matrix *y, int64_t at, const floats value[PANEL / LANES], int accumulate,
-                               int64_t count) {
+INLINE void store_panel(const sterna_matrix *y, int64_t at, const floats value[PANEL / LANES], int accumulate,
+                        int64_t count) {
     if (count == PANEL) {
         for (int64_t i = 0; i < PANEL; i += LANES) store_lanes(y, at + i, value[i / LANES], accumulate, LANES);
     } else {
@@ -109,7 +109,7 @@ static inline void store_values(const linear_call *c, int64_t t, int64_t n, cons
 }
 
 /* total = or, from the second group on, += (float)(sum - bias) * scale, for the rows of a panel. */
-ALWAYS_INLINE void add_group(float *total, const int32_t *sum, int32_t bias, const float *scale, int64_t group) {
+INLINE void add_group(float *total, const int32_t *sum, int32_t bias, const float *scale, int64_t group) {
     for (int64_t i = 0; i < PANEL; i += LANES) {
         ints s;
         memcpy(&s, sum + i, sizeof s);

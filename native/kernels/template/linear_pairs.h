@@ -20,17 +20,17 @@
 
 #if defined(__AVX512BW__)
 
-ALWAYS_INLINE bytes multiply_pairs(bytes u, bytes x) {
+INLINE bytes multiply_pairs(bytes u, bytes x) {
     return _mm512_maddubs_epi16(u, x);
 }
-ALWAYS_INLINE bytes add_widened(bytes sum, bytes pairs) {
+INLINE bytes add_widened(bytes sum, bytes pairs) {
     return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
-ALWAYS_INLINE bytes add_int32(bytes a, bytes b) {
+INLINE bytes add_int32(bytes a, bytes b) {
     return _mm512_add_epi32(a, b);
 }
 /* |code| times x with the sign of code, in pairs; u = code + 128. */
-ALWAYS_INLINE bytes multiply_signed_pairs(bytes u, bytes x) {
+INLINE bytes multiply_signed_pairs(bytes u, bytes x) {
     bytes code = _mm512_xor_si512(u, _mm512_set1_epi8(-128));
     __mmask64 negative = _mm512_movepi8_mask(code);
     return _mm512_maddubs_epi16(_mm512_abs_epi8(code), _mm512_mask_sub_epi8(x, negative, _mm512_setzero_si512(), x));
@@ -38,16 +38,16 @@ ALWAYS_INLINE bytes multiply_signed_pairs(bytes u, bytes x) {
 
 #else
 
-ALWAYS_INLINE bytes multiply_pairs(bytes u, bytes x) {
+INLINE bytes multiply_pairs(bytes u, bytes x) {
     return _mm256_maddubs_epi16(u, x);
 }
-ALWAYS_INLINE bytes add_widened(bytes sum, bytes pairs) {
+INLINE bytes add_widened(bytes sum, bytes pairs) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
-ALWAYS_INLINE bytes add_int32(bytes a, bytes b) {
+INLINE bytes add_int32(bytes a, bytes b) {
     return _mm256_add_epi32(a, b);
 }
-ALWAYS_INLINE bytes multiply_signed_pairs(bytes u, bytes x) {
+INLINE bytes multiply_signed_pairs(bytes u, bytes x) {
     bytes code = _mm256_xor_si256(u, _mm256_set1_epi8(-128));
     return _mm256_maddubs_epi16(_mm256_abs_epi8(code), _mm256_sign_epi8(x, code));
 }
@@ -55,22 +55,22 @@ ALWAYS_INLINE bytes multiply_signed_pairs(bytes u, bytes x) {
 #endif
 
 /* The sum stays in its register: gcc 12 copies and spills a tile of the intrinsic's. */
-ALWAYS_INLINE bytes add_int16(bytes sum, bytes pairs) {
+INLINE bytes add_int16(bytes sum, bytes pairs) {
     __asm__("vpaddw %1, %0, %0" : "+v"(sum) : "v"(pairs));
     return sum;
 }
 
-ALWAYS_INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {
+INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {
     if (bits == 0) return add_int16(sum, multiply_pairs(u, x));
     return add_widened(sum, bits == 8 ? multiply_signed_pairs(u, x) : multiply_pairs(u, x));
 }
 
 /* Largest u of codes of so many bits. */
-ALWAYS_INLINE int32_t largest_u(int bits) {
+INLINE int32_t largest_u(int bits) {
     return bits == 1 ? 2 : (1 << bits) - 1;
 }
 
-ALWAYS_INLINE bytes widen(bytes pairs) {
+INLINE bytes widen(bytes pairs) {
     return add_widened(zero_bytes(), pairs);
 }
 
@@ -130,8 +130,8 @@ static void add_large(const linear_call *c, const tile *tile, int64_t step, int6
 typedef bytes tile_registers[TILE_TOKENS][TILE_PANELS][PANEL_VECTORS];
 
 /* One step: sum += product. `bits` as `dot` takes it: 7 or 8, or 0 for sums in int16. */
-ALWAYS_INLINE void multiply_step(tile_registers sum, const uint8_t *panel, int64_t panel_bytes, int panels,
-                                 const int8_t *x, int bits) {
+INLINE void multiply_step(tile_registers sum, const uint8_t *panel, int64_t panel_bytes, int panels,
+                          const int8_t *x, int bits) {
     bytes u[TILE_PANELS][PANEL_VECTORS];
 #pragma GCC unroll 8
     for (int p = 0; p < panels; p++)
@@ -149,7 +149,7 @@ ALWAYS_INLINE void multiply_step(tile_registers sum, const uint8_t *panel, int64
     }
 }
 
-ALWAYS_INLINE void clear(tile_registers sum, int panels) {
+INLINE void clear(tile_registers sum, int panels) {
 #pragma GCC unroll 8
     for (int t = 0; t < TILE_TOKENS; t++)
 #pragma GCC unroll 8
@@ -159,7 +159,7 @@ ALWAYS_INLINE void clear(tile_registers sum, int panels) {
 }
 
 /* sums = or, with `resume`, += sum. */
-ALWAYS_INLINE void put_sums(tile_registers sum, int panels, int widen, int resume, tile_sums *sums) {
+INLINE void put_sums(tile_registers sum, int panels, int widen, int resume, tile_sums *sums) {
 #pragma GCC unroll 8
     for (int t = 0; t < TILE_TOKENS; t++)
 #pragma GCC unroll 8
@@ -174,8 +174,8 @@ ALWAYS_INLINE void put_sums(tile_registers sum, int panels, int widen, int resum
 }
 
 /* `mode` as in kept_tokens. */
-ALWAYS_INLINE void multiply_steps(const uint8_t *panel, int64_t panel_bytes, int panels, const int8_t *x, int64_t steps,
-                                  int mode, int resume, tile_sums *sums) {
+INLINE void multiply_steps(const uint8_t *panel, int64_t panel_bytes, int panels, const int8_t *x, int64_t steps,
+                           int mode, int resume, tile_sums *sums) {
     tile_registers sum;
     clear(sum, panels);
     for (int64_t s = 0; s < steps; s++)
@@ -184,8 +184,8 @@ ALWAYS_INLINE void multiply_steps(const uint8_t *panel, int64_t panel_bytes, int
     else put_sums(sum, panels, mode == 0, 0, sums);
 }
 
-ALWAYS_INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, int panels, const int8_t *x, int64_t steps,
-                                   int mode, int resume, tile_sums *sums) {
+INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, int panels, const int8_t *x, int64_t steps,
+                            int mode, int resume, tile_sums *sums) {
     if (mode == 0) multiply_steps(panel, panel_bytes, panels, x, steps, 0, resume, sums);
     else if (mode == 7) multiply_steps(panel, panel_bytes, panels, x, steps, 7, resume, sums);
     else multiply_steps(panel, panel_bytes, panels, x, steps, 8, resume, sums);

@@ -19,7 +19,7 @@ typedef uint32_t words __attribute__((vector_size(sizeof(bytes))));
 #define WORD_ROWS ((int)(sizeof(words) / 4))
 
 /* Bytes at...at+15 of two or four rows that are four apart. */
-ALWAYS_INLINE bytes load_quads(const uint8_t *const *rows, int64_t at) {
+INLINE bytes load_quads(const uint8_t *const *rows, int64_t at) {
     __m128i v[WORD_ROWS / 4];
     for (int i = 0; i < WORD_ROWS / 4; i++) v[i] = _mm_loadu_si128((const __m128i *)(rows[4 * i] + at));
 #if defined(__AVX512BW__)
@@ -37,7 +37,7 @@ ALWAYS_INLINE bytes load_quads(const uint8_t *const *rows, int64_t at) {
 #endif
 
 /* Bytes at...at+15 of every row: lane n of out[i] is dword i of row n. */
-ALWAYS_INLINE void gather_quads(const uint8_t *const *rows, int64_t at, words out[4]) {
+INLINE void gather_quads(const uint8_t *const *rows, int64_t at, words out[4]) {
     bytes v[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) v[i] = load_quads(rows + i, at);
@@ -52,7 +52,7 @@ ALWAYS_INLINE void gather_quads(const uint8_t *const *rows, int64_t at, words ou
 #undef UNPACK
 
 /* The 2 * width dwords of a plane, across the rows. */
-ALWAYS_INLINE void gather_plane(const uint8_t *const *rows, int64_t at, int width, words *out) {
+INLINE void gather_plane(const uint8_t *const *rows, int64_t at, int width, words *out) {
     if (width == 1) {
         uint32_t pairs[2][WORD_ROWS];
         for (int r = 0; r < WORD_ROWS; r++) {
@@ -68,17 +68,17 @@ ALWAYS_INLINE void gather_plane(const uint8_t *const *rows, int64_t at, int widt
 
 /* Step s of a plane. Field f of dword d of a plane of `width` bits belongs to step 2 width f + d; bits of other
  * fields stay above it. */
-ALWAYS_INLINE words fields_of_step(const words *plane, int width, int s) {
+INLINE words fields_of_step(const words *plane, int width, int s) {
     return plane[s % (2 * width)] >> (width * (s / (2 * width)));
 }
 
-ALWAYS_INLINE words every_byte(int byte) {
+INLINE words every_byte(int byte) {
     return (words){0} + 0x01010101u * (uint32_t)byte;
 }
 
 /* One block of WORD_ROWS rows. What is interleaved are the packed dwords, a few, and not the bytes that they become;
  * the sign of every field is turned there too. */
-ALWAYS_INLINE void unpack_panel_block(const uint8_t *const *rows, int64_t at, int bits, uint8_t *out) {
+INLINE void unpack_panel_block(const uint8_t *const *rows, int64_t at, int bits, uint8_t *out) {
     int first = first_plane(bits), plane_of[9] = {0}, count = 0;
     words plane[BLOCK_STEPS];
 #pragma GCC unroll 4
@@ -105,8 +105,8 @@ ALWAYS_INLINE void unpack_panel_block(const uint8_t *const *rows, int64_t at, in
 }
 
 /* As many bytes as are read are fetched from `next` on. */
-ALWAYS_INLINE void unpack_blocks(const uint8_t *const rows[PANEL], int64_t blocks, int bits, const uint8_t *next,
-                                 uint8_t *out) {
+INLINE void unpack_blocks(const uint8_t *const rows[PANEL], int64_t blocks, int bits, const uint8_t *next,
+                          uint8_t *out) {
     for (int64_t b = 0; b < blocks; b++, next += PANEL * 8 * bits) {
 #pragma GCC unroll 16
         for (int line = 0; line < PANEL * 8 * bits; line += 64) __builtin_prefetch(next + line, 0, 2);

@@ -4,8 +4,10 @@
 
 #include <immintrin.h>
 
+#include "kernels/template/inline.h"
+
 /* r[i] word j becomes r[j] word i. */
-static inline __attribute__((always_inline)) void transpose_8x8(__m256i r[8]) {
+INLINE void transpose_8x8(__m256i r[8]) {
     __m256i pairs[8], quads[8];
     for (int i = 0; i < 8; i += 2) {
         pairs[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);

@@ -17,7 +17,7 @@ static inline int32_t code_bias(int32_t grid) {
 }
 
 /* Width of a block's first plane: the highest power of two in n. */
-ALWAYS_INLINE int first_plane(int bits) {
+INLINE int first_plane(int bits) {
     return bits & 8 ? 8 : bits & 4 ? 4 : bits & 2 ? 2 : 1;
 }
 
@@ -25,7 +25,7 @@ ALWAYS_INLINE int first_plane(int bits) {
 
 /* A plane of `width` bits: repeated up to 64 bytes, each repeat shifted to its own field. Bits above the
  * field are not cleared. */
-ALWAYS_INLINE __m512i spread_plane(const uint8_t *plane, int width) {
+INLINE __m512i spread_plane(const uint8_t *plane, int width) {
     if (width == 8) return _mm512_loadu_si512(plane);
     if (width == 4) {
         __m512i twice = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)plane));
@@ -41,7 +41,7 @@ ALWAYS_INLINE __m512i spread_plane(const uint8_t *plane, int width) {
 }
 
 /* Every bit at once at its place of value 2: rotated right by one less than its number. */
-ALWAYS_INLINE __m512i unpack_binary(const uint8_t *plane) {
+INLINE __m512i unpack_binary(const uint8_t *plane) {
     int64_t eight;
     memcpy(&eight, plane, 8);
     __m512i spread = _mm512_rorv_epi64(_mm512_set1_epi64(eight), _mm512_setr_epi64(63, 0, 1, 2, 3, 4, 5, 6));
@@ -49,7 +49,7 @@ ALWAYS_INLINE __m512i unpack_binary(const uint8_t *plane) {
 }
 
 /* `bits` is a constant where this is inlined. */
-ALWAYS_INLINE void unpack_block(const uint8_t *block, int bits, bytes out[BLOCK_VECTORS]) {
+INLINE void unpack_block(const uint8_t *block, int bits, bytes out[BLOCK_VECTORS]) {
     enum { and_xor = 0x6a, or_and = 0xf8 }; /* (a & b) ^ c and a | (b & c), as tables of vpternlog */
     if (bits == 1) {
         out[0] = unpack_binary(block);
@@ -73,7 +73,7 @@ ALWAYS_INLINE void unpack_block(const uint8_t *block, int bits, bytes out[BLOCK_
 #else
 
 /* Half of a plane's 64 fields, as above. */
-ALWAYS_INLINE __m256i spread_half(const uint8_t *plane, int width, int half) {
+INLINE __m256i spread_half(const uint8_t *plane, int width, int half) {
     if (width == 8) return _mm256_loadu_si256((const __m256i *)plane + half);
     if (width == 4) return _mm256_srli_epi64(_mm256_loadu_si256((const __m256i *)plane), 4 * half);
     if (width == 2) {
@@ -86,7 +86,7 @@ ALWAYS_INLINE __m256i spread_half(const uint8_t *plane, int width, int half) {
                              half ? _mm256_setr_epi64x(4, 5, 6, 7) : _mm256_setr_epi64x(0, 1, 2, 3));
 }
 
-ALWAYS_INLINE __m256i unpack_half(const uint8_t *block, int bits, int half) {
+INLINE __m256i unpack_half(const uint8_t *block, int bits, int half) {
     int first = first_plane(bits);
     __m256i u = spread_half(block, first, half);
     if (bits != 8) u = _mm256_and_si256(u, _mm256_set1_epi8((char)((1 << first) - 1)));
@@ -101,7 +101,7 @@ ALWAYS_INLINE __m256i unpack_half(const uint8_t *block, int bits, int half) {
     return bits == 1 ? _mm256_add_epi8(u, u) : u;
 }
 
-ALWAYS_INLINE void unpack_block(const uint8_t *block, int bits, bytes out[BLOCK_VECTORS]) {
+INLINE void unpack_block(const uint8_t *block, int bits, bytes out[BLOCK_VECTORS]) {
     for (int half = 0; half < 2; half++) out[half] = unpack_half(block, bits, half);
 }
 
