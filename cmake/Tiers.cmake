@@ -8,9 +8,9 @@ set(STERNA_FEATURES_avx2 avx2 fma f16c bmi bmi2)
 set(STERNA_FEATURES_avx512 ${STERNA_FEATURES_avx2}
     avx512f avx512bw avx512dq avx512vl avx512cd)
 set(STERNA_FEATURES_avx512vnni ${STERNA_FEATURES_avx512}
-    avx512vnni avx512vbmi avx512bf16)
+    avx512vnni avx512vbmi)
 set(STERNA_FEATURES_amx ${STERNA_FEATURES_avx512vnni}
-    amx-tile amx-int8 amx-bf16)
+    avx512bf16 amx-tile amx-int8 amx-bf16)
 
 # Tuning only: needs nothing of the CPU, so nothing checks it.
 set(STERNA_TUNE_avx2)

@@ -12,9 +12,10 @@
 #define NEEDS_AVX512                                                                                       \
     (NEEDS_AVX2 | BIT(CPU_AVX512F) | BIT(CPU_AVX512CD) | BIT(CPU_AVX512BW) | BIT(CPU_AVX512DQ)              \
      | BIT(CPU_AVX512VL) | BIT(CPU_OS_ZMM))
-#define NEEDS_AVX512VNNI (NEEDS_AVX512 | BIT(CPU_AVX512VNNI) | BIT(CPU_AVX512VBMI) | BIT(CPU_AVX512BF16))
+#define NEEDS_AVX512VNNI (NEEDS_AVX512 | BIT(CPU_AVX512VNNI) | BIT(CPU_AVX512VBMI))
 #define NEEDS_AMX                                                                                          \
-    (NEEDS_AVX512VNNI | BIT(CPU_AMX_TILE) | BIT(CPU_AMX_INT8) | BIT(CPU_AMX_BF16) | BIT(CPU_OS_AMX))
+    (NEEDS_AVX512VNNI | BIT(CPU_AVX512BF16) | BIT(CPU_AMX_TILE) | BIT(CPU_AMX_INT8) | BIT(CPU_AMX_BF16)     \
+     | BIT(CPU_OS_AMX))
 
 /* Elsewhere no feature is granted, so tables above the reference are never filled. */
 #if defined(__x86_64__)
