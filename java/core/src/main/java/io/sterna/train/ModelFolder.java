@@ -2,6 +2,7 @@ package io.sterna.train;
 
 import io.sterna.data.ByteTokenizer;
 import io.sterna.data.Tokenizer;
+import io.sterna.io.CheckpointException;
 import io.sterna.io.CheckpointReader;
 import io.sterna.io.CheckpointWriter;
 import io.sterna.io.DurableFiles;
@@ -18,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * A trained model on disk: {@code weights.sterna}, {@code config.json} with the settings it was trained with,
@@ -31,6 +33,9 @@ public record ModelFolder(Path path, TrainConfig config) {
     private static final String CONFIG = "config.json";
     private static final String TOKENIZER = "tokenizer.json";
     private static final long LARGEST_CONFIG = 1 << 20;
+    /** Settings that make another model of the same weights; not the length of sequences, which may be given anew. */
+    private static final List<String> DECISIVE = List.of("hidden", "intermediate", "layers", "heads", "kv-heads", "vocab", "rope-theta",
+            "rms-epsilon", "tie-embeddings", "sub-ln", "method", "bits", "forward", "scale");
 
     /** Writes a model; the tokenizer, if there is one, comes from the folder of the data. */
     static void write(Path path, Map<String, Object> meta, List<Parameter> parameters, Path dataFolder) throws IOException {
@@ -135,10 +140,32 @@ public record ModelFolder(Path path, TrainConfig config) {
         }
     }
 
-    /** Before memory is taken for the weights, their names and shapes. */
+    /** Before memory is taken for the weights, their names and shapes, and what these do not tell. */
     private void expectWeights() throws IOException {
-        try (CheckpointReader reader = new CheckpointReader(path.resolve(WEIGHTS))) {
+        Path file = path.resolve(WEIGHTS);
+        try (CheckpointReader reader = new CheckpointReader(file)) {
             StoredTensors.expectWeights(reader, parameters());
+            expectSettings(writtenWith(reader, file));
+        }
+    }
+
+    /** Other heads, another rotary base or a tied head fit the same tensors, and are another model. */
+    private void expectSettings(TrainConfig written) {
+        for (String key : DECISIVE) {
+            Object value = Setting.of(key).get(config);
+            Object expected = Setting.of(key).get(written);
+            if (!Objects.equals(value, expected)) {
+                throw new ConfigException(path.resolve(CONFIG) + ": " + key + " " + value + ": " + WEIGHTS + " was written with "
+                        + expected + "; restore the file of the run");
+            }
+        }
+    }
+
+    private static TrainConfig writtenWith(CheckpointReader reader, Path file) throws CheckpointException {
+        try {
+            return new TrainConfig().setAll(Json.object(reader.meta(), "config"));
+        } catch (JsonException | ConfigException e) {
+            throw new CheckpointException(file, "its description: " + e.getMessage(), "restore the file of the run", e);
         }
     }
 

@@ -305,7 +305,12 @@ class HostileFilesTest {
                 new Kind("wider than its weights", JsonFaults.utf8(good.replaceFirst("\"intermediate\": \\d+", "\"intermediate\": 65536")), "tensor"),
                 new Kind("more tokens than weights", JsonFaults.utf8(good.replaceFirst("\"vocab\": \\d+", "\"vocab\": 16777216")), "tensor"),
                 new Kind("another width of codes", JsonFaults.utf8(good.replaceFirst("\"bits\": \"1.58\"", "\"bits\": \"8\"")), "tensor"),
-                new Kind("another scaling", JsonFaults.utf8(good.replaceFirst("\"scale\": \"tensor\"", "\"scale\": \"row\"")), "tensor")));
+                new Kind("another scaling", JsonFaults.utf8(good.replaceFirst("\"scale\": \"tensor\"", "\"scale\": \"row\"")), "tensor"),
+                new Kind("fewer layers than weights", JsonFaults.utf8(good.replaceFirst("\"layers\": 2", "\"layers\": 1")), "layers 1"),
+                new Kind("fewer and wider heads", JsonFaults.utf8(good.replaceFirst("\"heads\": 4", "\"heads\": 2").replaceFirst("\"kv-heads\": 2", "\"kv-heads\": 1")),
+                        "heads 2: weights.sterna was written with 4"),
+                new Kind("a head that is not used", JsonFaults.utf8(good.replaceFirst("\"tie-embeddings\": false", "\"tie-embeddings\": true")), "tie-embeddings true"),
+                new Kind("another rotary base", JsonFaults.utf8(good.replaceFirst("\"rope-theta\": 1", "\"rope-theta\": 2")), "rope-theta 20000")));
     }
 
     @Test
