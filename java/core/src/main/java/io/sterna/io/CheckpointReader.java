@@ -5,6 +5,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
@@ -32,6 +33,8 @@ public final class CheckpointReader implements AutoCloseable {
         this.file = file;
         try {
             this.channel = FileChannel.open(file, StandardOpenOption.READ);
+        } catch (NoSuchFileException e) {
+            throw new CheckpointException(file, "no such file", "check the path", e);
         } catch (IOException e) {
             throw new CheckpointException(file, "cannot be opened (" + e.getMessage() + ")", "check the path", e);
         }

@@ -30,6 +30,9 @@ public final class Json {
      * @param maxBytes larger files are refused before they are read
      */
     public static Map<String, Object> readObject(Path file, long maxBytes) throws IOException {
+        if (Files.isDirectory(file)) {
+            throw new JsonException(file + " is a folder", -1);
+        }
         long size = Files.size(file);
         if (size > maxBytes) {
             throw new JsonException(file + " has " + size + " bytes, more than the " + maxBytes + " allowed", -1);

@@ -8,6 +8,10 @@ public final class SafetensorsException extends IOException {
     private static final long serialVersionUID = 1;
 
     SafetensorsException(Path file, String fault, Throwable cause) {
-        super(file + ": " + fault + "; the file is damaged: fetch it again", cause);
+        this(file, fault, "the file is damaged: fetch it again", cause);
+    }
+
+    SafetensorsException(Path file, String fault, String remedy, Throwable cause) {
+        super(file + ": " + fault + "; " + remedy, cause);
     }
 }

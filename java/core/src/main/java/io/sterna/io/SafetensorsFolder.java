@@ -94,7 +94,7 @@ public final class SafetensorsFolder implements AutoCloseable {
             tensors.putAll(reader.tensors());
             return reader;
         } catch (NoSuchFileException e) {
-            throw new SafetensorsException(file, "no such file", e);
+            throw new SafetensorsException(file, "no such file", "fetch it; weights in other formats, such as pytorch_model.bin, are not read", e);
         }
     }
 
