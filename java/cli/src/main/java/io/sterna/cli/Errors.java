@@ -1,5 +1,6 @@
 package io.sterna.cli;
 
+import io.sterna.infer.ContextException;
 import io.sterna.train.ConfigException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
@@ -31,6 +32,7 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
         print(e, command);
         return switch (e) {
             case ConfigException wrong -> ExitCode.USAGE;
+            case ContextException tooLong -> ExitCode.USAGE;
             case CancellationException stopped -> INTERRUPTED;
             default -> ExitCode.SOFTWARE;
         };

@@ -78,7 +78,7 @@ class CommandsTest {
         List<String> tooLong = new ArrayList<>(command);
         tooLong.addAll(List.of("--prompt", "int ".repeat(50)));
         Outcome refused = run(tooLong);
-        assertEquals(1, refused.code);
+        assertEquals(2, refused.code);
         assertTrue(refused.err.contains("the context holds 16; shorten the prompt"), refused.err);
         assertEquals(2, run(List.of("generate", "--model", folder.resolve("run").toString(), "--prompt", "", "--top-p", "2")).code);
     }
