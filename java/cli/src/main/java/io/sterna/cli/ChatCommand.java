@@ -70,7 +70,8 @@ final class ChatCommand implements Callable<Integer> {
     }
 
     private void answer(String line, Session session, Generator generator, GenerationOptions options, PrintWriter out) {
-        String turn = (session.length() == 0 ? "" : "\n") + userLabel + " " + line + "\n" + modelLabel;
+        boolean first = session.length() == 0;
+        String turn = (first ? "" : "\n") + userLabel + " " + line + "\n" + modelLabel;
         GenerateCommand.print(out, modelLabel);
         try {
             Generation result = generator.generate(turn, options, piece -> GenerateCommand.print(out, piece));
@@ -80,7 +81,12 @@ final class ChatCommand implements Callable<Integer> {
             }
         } catch (ContextException e) {
             out.println();
-            forget(session, out, e.getMessage());
+            if (first) {
+                out.println("(" + e.getMessage() + ")");
+            } else {
+                forget(session, out, "the context of " + session.context() + " tokens has no room for this line");
+                answer(line, session, generator, options, out);
+            }
         }
     }
 

@@ -164,6 +164,17 @@ class CommandsTest {
     }
 
     @Test
+    void aLineThatTheConversationHasNoRoomForBeginsANewOne() {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        Outcome chat = runWith("int x\nint y = 1;\n" + "int ".repeat(50) + "\n", List.of("chat", "--model", folder.resolve("run").toString(),
+                "--max-tokens", "1", "--user-label", "U", "--model-label", "M"));
+        assertEquals(0, chat.code, chat.err);
+        assertEquals(List.of("has no room for this line", "has no room for this line", "shorten the prompt"),
+                chat.out.lines().filter(line -> line.startsWith("(")).map(line -> line.replaceAll(".*(has no room for this line|shorten the prompt).*", "$1")).toList(),
+                chat.out);
+    }
+
+    @Test
     void aModelGoesToHuggingFaceAndBack() throws IOException {
         assertEquals(0, run(train("run", "--steps", "2")).code);
         Path out = folder.resolve("hf");
