@@ -108,7 +108,7 @@ final class EvalCommand implements Callable<Integer> {
     private void measureText(Model loaded, byte[] text, ConsoleProgress progress, Map<String, Object> figures, List<String> lines) {
         long start = System.nanoTime();
         try (Session session = model.session(loaded, CacheType.F32)) {
-            int step = stride == null ? Math.max(1, session.context() / 2) : stride;
+            int step = step(session.context());
             Perplexity p = perplexity(loaded, session, text, step, share -> progress.update("predicting", share, 0));
             double seconds = (System.nanoTime() - start) * 1e-9;
             addFigures(p, seconds, figures);
@@ -118,6 +118,13 @@ final class EvalCommand implements Callable<Integer> {
             lines.add(Units.format("%d tokens, %d words, %d bytes; windows of %d tokens, %d apart; %.1f tokens/s",
                     p.tokens(), p.words(), p.bytes(), p.context(), p.stride(), p.tokens() / seconds));
         }
+    }
+
+    private int step(int context) {
+        if (stride != null && (stride < 1 || stride > context)) {
+            throw new ConfigException("stride " + stride + ": must lie between 1 and the context " + context);
+        }
+        return stride == null ? Math.max(1, context / 2) : stride;
     }
 
     private Perplexity perplexity(Model loaded, Session session, byte[] text, int step, DoubleConsumer progress) {
@@ -130,8 +137,8 @@ final class EvalCommand implements Callable<Integer> {
 
     private void addFigures(Perplexity p, double seconds, Map<String, Object> figures) {
         figures.put("data", data.toString());
-        figures.put("token_perplexity", p.tokenPerplexity());
-        figures.put("word_perplexity", p.wordPerplexity());
+        figures.put("token_perplexity", finite(p.tokenPerplexity()));
+        figures.put("word_perplexity", finite(p.wordPerplexity()));
         figures.put("bits_per_byte", p.bitsPerByte());
         figures.put("nats_per_token", p.nats() / p.tokens());
         figures.put("tokens", p.tokens());
@@ -140,6 +147,11 @@ final class EvalCommand implements Callable<Integer> {
         figures.put("context", p.context());
         figures.put("stride", p.stride());
         figures.put("seconds", seconds);
+    }
+
+    /** JSON has no infinity, the perplexity of a text without words or of one very long one, and no NaN. */
+    private static Double finite(double value) {
+        return Double.isFinite(value) ? value : null;
     }
 
     private void measureTasks(Model loaded, ConsoleProgress progress, Map<String, Object> figures, List<String> lines) throws IOException {
@@ -164,7 +176,7 @@ final class EvalCommand implements Callable<Integer> {
     /** A single question has no standard error. */
     private static void addScore(Map<String, Object> row, String name, TaskResult.Score score) {
         row.put(name, score.value());
-        row.put(name + "_stderr", Double.isNaN(score.standardError()) ? null : score.standardError());
+        row.put(name + "_stderr", finite(score.standardError()));
     }
 
     private static String columns(TaskResult.Score score) {

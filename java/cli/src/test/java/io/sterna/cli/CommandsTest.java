@@ -257,10 +257,14 @@ class CommandsTest {
         double nats = figures.get("nats_per_token").asDouble();
         assertTrue(nats > 0 && nats < Math.log(270) * 1.1, "no worse than chance: " + nats);
         assertEquals(Math.exp(nats), figures.get("token_perplexity").asDouble(), 1e-6 * Math.exp(nats));
+        Path blank = Files.writeString(folder.resolve("blank.txt"), " \n ");
+        JsonNode wordless = new ObjectMapper().readTree(run(List.of("eval", "--model", folder.resolve("run").toString(), "--data",
+                blank.toString(), "--json")).out);
+        assertTrue(wordless.get("word_perplexity").isNull() && wordless.get("bits_per_byte").isNumber(), wordless.toString());
     }
 
     @Test
-    void aModelIsConvertedToTernary() {
+    void aModelIsConvertedToTernary() throws IOException {
         assertEquals(0, run(train("run", "--steps", "6", "--bits", "8")).code);
         Path out = folder.resolve("ternary");
         List<String> command = List.of("convert", "--model", folder.resolve("run").toString(), "--out", out.toString(), "--data",
