@@ -68,11 +68,11 @@ final class ConvertCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         ModelConverter converter = Errors.usage(this::converter);
         byte[] text = data == null ? null : Inputs.bytes(data);
+        double before = text == null ? 0 : perplexity(model, text); // first, so that a text that cannot be measured leaves no model
         PrintWriter report = spec.commandLine().getOut();
         converter.convert(model, out);
         report.println("model " + out);
         if (text != null) {
-            double before = perplexity(model, text);
             double after = perplexity(out, text);
             report.println(Units.format("token perplexity  %.4f before, %.4f after (%+.2f %%)", before, after, 100 * (after / before - 1)));
         }

@@ -274,6 +274,10 @@ class CommandsTest {
         assertTrue(converted.out.contains("model " + out) && converted.out.matches("(?s).*token perplexity  [\\d.]+ before, [\\d.]+ after \\([+-][\\d.]+ %\\)\\s+"),
                 converted.out);
         assertEquals(2, run(command).code, "the folder is taken");
+        Path unmeasured = folder.resolve("unmeasured");
+        assertEquals(2, run(List.of("convert", "--model", folder.resolve("run").toString(), "--out", unmeasured.toString(), "--data",
+                Files.createFile(folder.resolve("empty.txt")).toString())).code);
+        assertFalse(Files.exists(unmeasured), "a text that cannot be measured leaves no model");
         assertEquals(0, run(List.of("generate", "--model", out.toString(), "--prompt", "x", "--max-tokens", "2", "--cache", "int8",
                 "--float-type", "bf16")).code);
     }

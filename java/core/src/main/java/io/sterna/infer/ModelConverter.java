@@ -58,6 +58,7 @@ public final class ModelConverter {
     public void convert(Path from, Path out) throws IOException {
         ModelFolder source = ModelFolder.open(from);
         ModelFolder target = ModelFolder.of(out, settings(source));
+        target.requireFree();
         Method method = target.method();
         Requantizer requantizer = new Requantizer(Kernels.best(), rule);
         LlamaConfig shape = target.model();

@@ -60,13 +60,18 @@ public record ModelFolder(Path path, TrainConfig config) {
         return new ModelFolder(path, config.resolved());
     }
 
+    /** @throws ConfigException when the folder holds something: to be asked before the work for its weights begins */
+    public void requireFree() throws IOException {
+        RunFolder.checkFree(path.toString());
+    }
+
     /**
      * Writes a model of weights that come from elsewhere, with the tokenizer of another folder if that has one.
      *
      * @throws ConfigException when the folder holds something
      */
     public void write(List<Parameter> parameters, Path tokenizerFolder) throws IOException {
-        RunFolder.checkFree(path.toString());
+        requireFree();
         write(path, Map.of("config", RunState.lasting(config)), parameters, tokenizerFolder);
     }
 
@@ -84,7 +89,7 @@ public record ModelFolder(Path path, TrainConfig config) {
      * @throws ConfigException when the folder holds something
      */
     public void write(WeightSource source, String tokenizer) throws IOException {
-        RunFolder.checkFree(path.toString());
+        requireFree();
         Files.createDirectories(path);
         Map<String, Object> lasting = RunState.lasting(config);
         try (CheckpointWriter writer = new CheckpointWriter(path.resolve(WEIGHTS))) {
