@@ -392,6 +392,7 @@ class CommandsTest {
         "eval --model m --tasks a --task-data d --limit 0 | 2 | sterna: limit 0: must be at least 1",
         "convert --model nowhere --out o    | 2 | sterna: model nowhere: no config.json there",
         "convert --model m --out o --bits 9 | 2 | sterna: bits",
+        "train --method fp32 --gradients int8 --dry-run | 2 | sterna: gradients int8: need method dqt or bitnet, and scale tensor or row",
         "bench generate --prompt-tokens 0   | 2 | prompt-tokens 0: must be above 0",
         "chat --model nowhere               | 2 | sterna: model nowhere: no config.json there",
         "generate --model m --prompt x --prompts f | 2 | sterna: prompt and prompts: give one of them",

@@ -24,7 +24,15 @@ import java.util.function.Supplier;
 record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedule schedule, TrainSettings settings) {
     static Parts of(TrainConfig c) {
         choice("split", c.split, List.of(CorpusOptions.Splitting.values()));
-        return checked(() -> new Parts(model(c), method(c), optimizer(c), schedule(c), settings(c)));
+        return checked(() -> new Parts(model(c), method(c), optimizer(c), schedule(c), settings(c)).checkGradients());
+    }
+
+    private Parts checkGradients() {
+        if (settings.gradients() == GradientType.INT8 && !method.int8Gradients()) {
+            throw new ConfigException("gradients int8: need method dqt or bitnet, and scale tensor or row; leave it out for method "
+                    + name(method.kind()) + (method.quantized() ? " with scale " + method.scaling() : ""));
+        }
+        return this;
     }
 
     /** The configuration's own error for a value that a part refuses. */
