@@ -206,10 +206,9 @@ public final class BpeTokenizer implements Tokenizer {
         Map<String, Object> split = Json.object(root, "pre_tokenizer");
         require(Boolean.FALSE.equals(split.get("add_prefix_space")), "ByteLevel with add_prefix_space");
         require(!Boolean.FALSE.equals(split.get("use_regex")), "ByteLevel without use_regex");
-        for (String part : List.of("post_processor", "decoder")) {
-            String type = type(root.get(part));
-            require(type == null || type.equals("ByteLevel"), part + " " + type);
-        }
+        requireOneOf(root, "decoder", "ByteLevel");
+        // A template puts special tokens around a text; here the callers do, so that the tokens of the text are all that is asked for.
+        requireOneOf(root, "post_processor", "ByteLevel", "TemplateProcessing");
     }
 
     private static Object numberOr(Object value) {
@@ -223,6 +222,11 @@ public final class BpeTokenizer implements Tokenizer {
     private static void requireAbsent(Map<String, Object> parent, String name) throws TokenizerException {
         Object value = parent.get(name);
         require(value == null || value.equals(false) || value.equals(""), name);
+    }
+
+    private static void requireOneOf(Map<String, Object> root, String part, String... types) throws JsonException, TokenizerException {
+        String type = type(root.get(part));
+        require(type == null || List.of(types).contains(type), part + " " + type);
     }
 
     private static void require(boolean supported, String feature) throws TokenizerException {

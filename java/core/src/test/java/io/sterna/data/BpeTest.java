@@ -295,7 +295,7 @@ class BpeTest {
         "pre_tokenizer | {\"type\":\"Metaspace\"} | pre_tokenizer Metaspace",
         "pre_tokenizer | {\"type\":\"ByteLevel\",\"add_prefix_space\":true} | ByteLevel with add_prefix_space",
         "pre_tokenizer | {\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false} | ByteLevel without use_regex",
-        "post_processor | {\"type\":\"TemplateProcessing\"} | post_processor TemplateProcessing",
+        "post_processor | {\"type\":\"BertProcessing\"} | post_processor BertProcessing",
         "decoder | {\"type\":\"WordPiece\"} | decoder WordPiece",
         "truncation | {\"max_length\":5} | truncation",
         "added_tokens | [{\"id\":0,\"content\":\"x\",\"lstrip\":true}] | added token \"x\" with lstrip",
@@ -310,6 +310,16 @@ class BpeTest {
         Map<String, Object> root = root();
         root.put(field, Json.parse(json.getBytes(StandardCharsets.UTF_8)));
         assertEquals(feature, assertThrows(TokenizerException.class, () -> parse(root)).unsupportedFeature());
+    }
+
+    /** As transformers writes it into each tokenizer that it saves. */
+    @Test
+    void aTemplateAroundTextsDoesNotChangeTheirTokens() throws IOException {
+        Map<String, Object> root = root();
+        root.put("post_processor", Json.parse("""
+                {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}], "pair": [], "special_tokens": {}}"""
+                .getBytes(StandardCharsets.UTF_8)));
+        assertArrayEquals(tokenizer.encode("a text, "), parse(root).encode("a text, "));
     }
 
     @Test
