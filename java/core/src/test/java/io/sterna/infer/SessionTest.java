@@ -216,7 +216,7 @@ class SessionTest {
 
         Path noWeights = copy(whole, "no-weights");
         Files.delete(noWeights.resolve("weights.sterna"));
-        assertMessage(CheckpointException.class, "weights.sterna: cannot be opened", noWeights);
+        assertMessage(CheckpointException.class, "weights.sterna: no such file", noWeights);
 
         Path cut = copy(whole, "cut");
         byte[] bytes = Files.readAllBytes(cut.resolve("weights.sterna"));
