@@ -103,6 +103,7 @@ final class BenchTrainCommand implements Callable<Integer> {
             }
             long peak = ProcessMemory.peakRss().orElse(0); // before the ceilings take memory of their own
             Ceilings ceilings = new Ceilings(kernels.tier(), slices);
+            ceilings.measure(); // one measurement alone may meet a busy neighbour
             return report(config, trainer.plan(), kernels, perStep, times, profile, peak, ceilings);
         }
     }
