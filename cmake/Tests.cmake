@@ -27,9 +27,10 @@ if(STERNA_X86)
   if(amx_sources)
     set(objects ${STERNA_OBJECTS})
     list(REMOVE_ITEM objects $<TARGET_OBJECTS:sterna_dispatch> $<TARGET_OBJECTS:sterna_amx>)
-    sterna_tier_flags(avx512vnni flags)
+    sterna_tier_flags(amx flags)
+    list(FILTER flags EXCLUDE REGEX "^-mamx")
     sterna_objects(sterna_dispatch_emulated dispatch -DSTERNA_AMX_EMULATED)
-    sterna_objects(sterna_amx_emulated kernels/amx ${flags} -mavx512bf16 -DSTERNA_AMX_EMULATED)
+    sterna_objects(sterna_amx_emulated kernels/amx ${flags} -DSTERNA_AMX_EMULATED)
     sterna_test(checkkern_amx_emulated ${test_sources} ${objects}
       $<TARGET_OBJECTS:sterna_dispatch_emulated> $<TARGET_OBJECTS:sterna_amx_emulated>
       ARGUMENTS --tier amx)

@@ -1,6 +1,8 @@
 /* probe.c: products of tiles that stay in their registers: four sums of two by two operands. */
 #include "kernels/amx/tile.h"
 
+#define PROBE_BF16
+
 static double multiply_int8(int64_t rounds);
 static double multiply_bf16(int64_t rounds);
 

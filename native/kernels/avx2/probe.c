@@ -3,7 +3,6 @@
 #include <stdint.h>
 
 static double multiply_int8(int64_t rounds);
-static double multiply_bf16(int64_t rounds);
 
 #include "kernels/template/probe.h"
 
@@ -20,11 +19,6 @@ static double multiply_int8(int64_t rounds) {
         }
     for (int i = 0; i < FEW; i++) CHANGED(sums[i]);
     return 2.0 * 32 * FEW * (double)rounds;
-}
-
-static double multiply_bf16(int64_t rounds) {
-    (void)rounds;
-    return 0;
 }
 
 void sterna_avx2_probe(sterna_table *t) {

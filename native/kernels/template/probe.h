@@ -1,7 +1,8 @@
 /*
  * probe.h: the ceilings of one thread. Included by the probe.c of a tier, which defines first
  *
- *   multiply_int8(rounds), multiply_bf16(rounds)   operations done; 0 when the tier has no such product
+ *   multiply_int8(rounds)   operations done
+ *   multiply_bf16(rounds)   the same, and PROBE_BF16, where the tier has such a product
  *
  * and calls fill_probe. Enough sums run side by side to hide the latency of the multiply-add.
  */
@@ -79,7 +80,9 @@ static int32_t probe(int32_t kind, void *buffer, int64_t bytes, int64_t rounds, 
     switch (kind) {
     case STERNA_PROBE_INT8: done = multiply_int8(rounds); break;
     case STERNA_PROBE_INT16: done = multiply_int16(rounds); break;
+#ifdef PROBE_BF16
     case STERNA_PROBE_BF16: done = multiply_bf16(rounds); break;
+#endif
     case STERNA_PROBE_F32: done = multiply_f32(rounds); break;
     case STERNA_PROBE_READ: done = read_memory(buffer, bytes, rounds); break;
     case STERNA_PROBE_UPDATE: done = update_memory(buffer, bytes, rounds); break;

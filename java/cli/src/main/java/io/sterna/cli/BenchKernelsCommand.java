@@ -1,6 +1,7 @@
 package io.sterna.cli;
 
 import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Machine.Probe;
 import io.sterna.kernel.Slices;
 import io.sterna.kernel.Tier;
 import io.sterna.tensor.Grid;
@@ -8,6 +9,7 @@ import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -59,7 +61,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
         Map<String, Map<String, Double>> ceilings = new LinkedHashMap<>();
         try (Slices slices = new Slices(workers)) {
             for (Tier tier : chosenTiers()) {
-                Ceilings reached = new Ceilings(tier, slices);
+                Ceilings reached = new Ceilings(tier, slices, EnumSet.allOf(Probe.class));
                 List<KernelBench.Row> measured = measure(cases, new KernelBench(tier, slices, seconds, reached), reached);
                 ceilings.put(tier.toString(), reached.toMap());
                 measured.forEach(row -> rows.add(row.toMap(reached)));

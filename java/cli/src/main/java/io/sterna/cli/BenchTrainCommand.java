@@ -17,6 +17,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -102,7 +103,7 @@ final class BenchTrainCommand implements Callable<Integer> {
                 }
             }
             long peak = ProcessMemory.peakRss().orElse(0); // before the ceilings take memory of their own
-            Ceilings ceilings = new Ceilings(kernels.tier(), slices);
+            Ceilings ceilings = new Ceilings(kernels.tier(), slices, EnumSet.of(Probe.BF16, Probe.F32));
             ceilings.measure(); // one measurement alone may meet a busy neighbour
             return report(config, trainer.plan(), kernels, perStep, times, profile, peak, ceilings);
         }

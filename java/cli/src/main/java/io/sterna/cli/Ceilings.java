@@ -6,27 +6,29 @@ import io.sterna.kernel.Slices;
 import io.sterna.kernel.Tier;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Collectors;
 
 /** The most that a tier's instructions and the memory have been seen to give: operations or bytes a second, by probe. */
 final class Ceilings {
     private final Tier tier;
     private final Slices slices;
+    private final Set<Probe> probes;
     private final Map<Probe, Double> best = new EnumMap<>(Probe.class);
 
-    /** Measured once. */
-    Ceilings(Tier tier, Slices slices) {
+    /** Measured once, {@code probes} alone. */
+    Ceilings(Tier tier, Slices slices, Set<Probe> probes) {
         this.tier = tier;
         this.slices = slices;
+        this.probes = probes;
         measure();
     }
 
     /** Measures again: on a shared machine one measurement may meet a busy neighbour. */
     void measure() {
-        for (Probe probe : Probe.values()) {
+        for (Probe probe : probes) {
             Machine.ceiling(tier, probe, slices).ifPresent(value -> best.merge(probe, value, Math::max));
         }
     }
@@ -36,7 +38,7 @@ final class Ceilings {
         return best.containsKey(probe);
     }
 
-    /** 0 where the tier has no such instruction. */
+    /** 0 where the tier has no such instruction, or it was not measured. */
     double of(Probe probe) {
         return best.getOrDefault(probe, 0.0);
     }
@@ -58,8 +60,7 @@ final class Ceilings {
 
     @Override
     public String toString() {
-        List<Probe> bytes = List.of(Probe.READ, Probe.UPDATE);
         return best.entrySet().stream().map(e -> Units.format("%s %.1f G%s/s", name(e.getKey()), e.getValue() / 1e9,
-                bytes.contains(e.getKey()) ? "B" : "OP")).collect(Collectors.joining(", "));
+                e.getKey().isMemory() ? "B" : "OP")).collect(Collectors.joining(", "));
     }
 }

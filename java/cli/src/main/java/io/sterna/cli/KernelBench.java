@@ -68,10 +68,6 @@ final class KernelBench {
         static final String HEADER =
                 Units.format("%-20s %5s %18s %12s %10s %7s %12s", "kernel", "bits", "tokens x out x in", "tier", "", "ceiling", "sgemm");
 
-        private boolean isMemory() {
-            return ceiling == Probe.READ || ceiling == Probe.UPDATE;
-        }
-
         private double share(Ceilings ceilings) {
             return ceilings.has(ceiling) ? rate / ceilings.of(ceiling) : 0;
         }
@@ -84,7 +80,7 @@ final class KernelBench {
             m.put("out", c.out);
             m.put("in", c.in);
             m.put("tier", tier.toString());
-            m.put(isMemory() ? "gbs" : "gops", rate / 1e9);
+            m.put(ceiling.isMemory() ? "gbs" : "gops", rate / 1e9);
             m.put("ceiling", Ceilings.name(ceiling));
             m.put("share_of_ceiling", share(ceilings));
             if (sgemm > 0) {
@@ -96,7 +92,7 @@ final class KernelBench {
         String toString(Ceilings ceilings) {
             String blas = sgemm > 0 ? Units.format("%7.0f GOP/s", sgemm / 1e9) : "";
             return Units.format("%-20s %5s %18s %12s %8.1f %s %6.1f%% %12s",
-                    kernel, c.grid.width(), c.shape(), tier, rate / 1e9, isMemory() ? "GB/s " : "GOP/s", 100 * share(ceilings), blas);
+                    kernel, c.grid.width(), c.shape(), tier, rate / 1e9, ceiling.isMemory() ? "GB/s " : "GOP/s", 100 * share(ceilings), blas);
         }
     }
 

@@ -37,7 +37,8 @@ public final class Machine {
             return ordinal();
         }
 
-        boolean memory() {
+        /** Whether it is of memory, in bytes, and not of arithmetic, in operations. */
+        public boolean isMemory() {
             return this == READ || this == UPDATE;
         }
     }
@@ -82,7 +83,7 @@ public final class Machine {
             int workers = slices.workers();
             MemorySegment[] buffers = new MemorySegment[workers];
             for (int i = 0; i < workers; i++) {
-                buffers[i] = arena.allocate(probe.memory() ? PROBE_BYTES : 64, 64);
+                buffers[i] = arena.allocate(probe.isMemory() ? PROBE_BYTES : 64, 64);
                 buffers[i].fill((byte) 1); // pages that were never written share one of zeros
             }
             long rounds = 1;
