@@ -367,6 +367,7 @@ class CommandsTest {
                 "input_gradient_int8", "weight_gradient_int8",
                 "adamw_packed_f32", "adamw_packed_bf16", "adamw_packed_int8"), rows.findValuesAsText("kernel"));
         JsonNode ceilings = new ObjectMapper().readTree(json.toFile()).get("ceilings").get("reference");
+        rows.forEach(row -> assertTrue(row.get("share_of_ceiling").asDouble() > 0, row.toString()));
         rows.forEach(row -> assertEquals((row.has("gops") ? row.get("gops") : row.get("gbs")).asDouble() * 1e9,
                 row.get("share_of_ceiling").asDouble() * ceilings.get(row.get("ceiling").asText()).asDouble(), 1, row.toString()));
     }
