@@ -2,12 +2,14 @@
  * exp.h: exp(x) in f32 by one fixed sequence of operations, so that every tier and compiler gives the
  * same bytes. Cody and Waite: x = n ln 2 + r, |r| <= ln 2 / 2; exp(r) by a polynomial of degree 7 with
  * the coefficients of Cephes' expf; times 2^n in two steps, so that neither overflows before the result
- * does. No fused multiply-add. Error at most 2 ulp, subnormal results included; a NaN gives a NaN.
+ * does. Every product that is added to is fused with the sum, and rounded once. Error at most 2 ulp, subnormal
+ * results included; a NaN gives a NaN.
  * The same operations on vectors are in kernels/template/row.h.
  */
 #ifndef STERNA_EXP_H
 #define STERNA_EXP_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -38,13 +40,13 @@ static inline float sterna_power_of_two(int32_t n) {
 static inline float sterna_exp(float x) {
     x = x > EXP_MAX ? EXP_MAX : x;
     x = x < EXP_MIN ? EXP_MIN : x;
-    float shifted = x * EXP_LOG2E + ROUND_TO_INTEGER, n = shifted - ROUND_TO_INTEGER;
+    float shifted = fmaf(x, EXP_LOG2E, ROUND_TO_INTEGER), n = shifted - ROUND_TO_INTEGER;
     int32_t bits;
     memcpy(&bits, &shifted, 4);
     int32_t exponent = bits - ROUND_TO_INTEGER_BITS, half = exponent >> 1;
-    float r = x - n * EXP_LN2_HIGH - n * EXP_LN2_LOW;
-    float p = ((((EXP_P0 * r + EXP_P1) * r + EXP_P2) * r + EXP_P3) * r + EXP_P4) * r + EXP_P5;
-    return (p * (r * r) + r + 1.0f) * sterna_power_of_two(half) * sterna_power_of_two(exponent - half);
+    float r = fmaf(n, -EXP_LN2_LOW, fmaf(n, -EXP_LN2_HIGH, x));
+    float p = fmaf(fmaf(fmaf(fmaf(fmaf(EXP_P0, r, EXP_P1), r, EXP_P2), r, EXP_P3), r, EXP_P4), r, EXP_P5);
+    return (fmaf(p, r * r, r) + 1.0f) * sterna_power_of_two(half) * sterna_power_of_two(exponent - half);
 }
 
 #endif

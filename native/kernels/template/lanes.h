@@ -50,21 +50,27 @@ INLINE vint lane_numbers(void) {
 INLINE __mmask16 first_lanes(int n) {
     return (__mmask16)((1u << n) - 1);
 }
-/* The first n floats, then zeros. */
+/* The first n floats, then zeros. Half a vector, the tail of many a head, takes no mask: a masked store holds up what
+ * is read beside it. */
 INLINE vfloat load_floats(const float *p, int n) {
     if (n == LANES) return (vfloat)_mm512_loadu_ps(p);
+    if (n == LANES / 2) return (vfloat)_mm512_zextps256_ps512(_mm256_loadu_ps(p));
     return (vfloat)_mm512_maskz_loadu_ps(first_lanes(n), p);
 }
 INLINE void store_floats(float *p, vfloat x, int n) {
     if (n == LANES) _mm512_storeu_ps(p, (__m512)x);
+    else if (n == LANES / 2) _mm256_storeu_ps(p, _mm512_castps512_ps256((__m512)x));
     else _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)x);
 }
 INLINE vint load_shorts(const uint16_t *p, int n) {
     if (n == LANES) return (vint)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    if (n == LANES / 2) return (vint)_mm512_cvtepu16_epi32(_mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)p)));
     return (vint)_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(n), p));
 }
 INLINE void store_shorts(uint16_t *p, vint x, int n) {
-    if (n == LANES) _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16((__m512i)x));
+    __m256i shorts = _mm512_cvtepi32_epi16((__m512i)x);
+    if (n == LANES) _mm256_storeu_si256((__m256i *)p, shorts);
+    else if (n == LANES / 2) _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(shorts));
     else _mm512_mask_cvtepi32_storeu_epi16(p, first_lanes(n), (__m512i)x);
 }
 /* The upper halves of the lanes of two vectors, one after the other. */
@@ -156,7 +162,7 @@ INLINE vint or_where_not_less(vint x, vfloat a, vfloat b, vint bits) {
     __mmask16 not_less = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLT_UQ);
     return (vint)_mm512_mask_or_epi32((__m512i)x, not_less, (__m512i)x, (__m512i)bits);
 }
-/* a * b + c, rounded once; in EXACT kernels only where that makes no difference. */
+/* a * b + c, rounded once; in EXACT kernels only where that makes no difference, or the reference rounds once too. */
 INLINE vfloat fused_add(vfloat a, vfloat b, vfloat c) {
     return (vfloat)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }

@@ -57,18 +57,37 @@ INLINE vfloat magnitude(vfloat x) {
 
 /* ---------------------------------------------------------------- exp */
 
+#if LANES == 16
+
+/* x 2^n, rounded once; n = shifted - ROUND_TO_INTEGER. */
+INLINE vfloat times_power_of_two(vfloat x, vfloat shifted) {
+    return (vfloat)_mm512_scalef_ps((__m512)x, (__m512)(shifted - ROUND_TO_INTEGER));
+}
+
+#else
+
 INLINE vfloat power_of_two(vint n) {
     return (vfloat)(((vuint)n + 127) << 23);
 }
 
+INLINE vfloat times_power_of_two(vfloat x, vfloat shifted) {
+    vint exponent = (vint)((vuint)shifted - ROUND_TO_INTEGER_BITS), half = exponent >> 1;
+    return x * power_of_two(half) * power_of_two(exponent - half);
+}
+
+#endif
+
 /* sterna_exp, lane by lane. */
 INLINE vfloat vector_exp(vfloat x) {
     x = max_float(splat(EXP_MIN), min_float(splat(EXP_MAX), x)); /* the second operand survives a NaN */
-    vfloat shifted = x * EXP_LOG2E + ROUND_TO_INTEGER, n = shifted - ROUND_TO_INTEGER;
-    vint exponent = (vint)((vuint)shifted - ROUND_TO_INTEGER_BITS), half = exponent >> 1;
-    vfloat r = x - n * EXP_LN2_HIGH - n * EXP_LN2_LOW;
-    vfloat p = ((((EXP_P0 * r + EXP_P1) * r + EXP_P2) * r + EXP_P3) * r + EXP_P4) * r + EXP_P5;
-    return (p * (r * r) + r + 1.0f) * power_of_two(half) * power_of_two(exponent - half);
+    vfloat shifted = fused_add(x, splat(EXP_LOG2E), splat(ROUND_TO_INTEGER)), n = shifted - ROUND_TO_INTEGER;
+    vfloat r = fused_add(n, splat(-EXP_LN2_LOW), fused_add(n, splat(-EXP_LN2_HIGH), x));
+    vfloat p = fused_add(splat(EXP_P0), r, splat(EXP_P1));
+    p = fused_add(p, r, splat(EXP_P2));
+    p = fused_add(p, r, splat(EXP_P3));
+    p = fused_add(p, r, splat(EXP_P4));
+    p = fused_add(p, r, splat(EXP_P5));
+    return times_power_of_two(fused_add(p, r * r, r) + 1.0f, shifted);
 }
 
 /* ---------------------------------------------------------------- 16 lanes by column, then a tree */

@@ -312,15 +312,32 @@ INLINE void swiglu_gradient_step(row gate, row up, row dy, row dgate, row dup, i
     store(dup, c, left, d * (a * s));
 }
 
+typedef struct swiglu_gradient {
+    row gate, up, dy, dgate, dup;
+} swiglu_gradient;
+
+/* A row; the types are constants where this is inlined, unless they differ. */
+INLINE void swiglu_gradient_row(swiglu_gradient g, int64_t cols) {
+    int64_t c = 0;
+    for (; c + LANES <= cols; c += LANES) swiglu_gradient_step(g.gate, g.up, g.dy, g.dgate, g.dup, c, LANES);
+    if (c < cols) swiglu_gradient_step(g.gate, g.up, g.dy, g.dgate, g.dup, c, cols - c);
+}
+
+/* dgate and dup of the type `result`, all else f32: as in training. */
+INLINE void swiglu_gradient_row_f32(swiglu_gradient g, int32_t result, int64_t cols) {
+    g.gate.type = g.up.type = g.dy.type = STERNA_F32;
+    g.dgate.type = g.dup.type = result;
+    swiglu_gradient_row(g, cols);
+}
+
 static int32_t swiglu_backward(const sterna_matrix *gate, const sterna_matrix *up, const sterna_matrix *dy,
                                const sterna_matrix *dgate, const sterna_matrix *dup, int64_t row0, int64_t row1) {
-    int64_t cols = gate->cols;
+    int f32 = gate->type == STERNA_F32 && up->type == STERNA_F32 && dy->type == STERNA_F32 && dgate->type == dup->type;
     for (int64_t r = row0; r < row1; r++) {
-        row gates = row_at(gate, r, 0), ups = row_at(up, r, 0), dout = row_at(dy, r, 0);
-        row dgates = row_at(dgate, r, 0), dups = row_at(dup, r, 0);
-        int64_t c = 0;
-        for (; c + LANES <= cols; c += LANES) swiglu_gradient_step(gates, ups, dout, dgates, dups, c, LANES);
-        if (c < cols) swiglu_gradient_step(gates, ups, dout, dgates, dups, c, cols - c);
+        swiglu_gradient g = {row_at(gate, r, 0), row_at(up, r, 0), row_at(dy, r, 0), row_at(dgate, r, 0), row_at(dup, r, 0)};
+        if (f32 && dgate->type == STERNA_F32) swiglu_gradient_row_f32(g, STERNA_F32, gate->cols);
+        else if (f32) swiglu_gradient_row_f32(g, STERNA_BF16, gate->cols);
+        else swiglu_gradient_row(g, gate->cols);
     }
     return STERNA_OK;
 }
