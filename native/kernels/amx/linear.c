@@ -62,29 +62,50 @@ static void pack_tokens(const linear_call *c, int64_t t0) {
 
 /* ---------------------------------------------------------------- sums to y */
 
-/* The sums of group g of a token and panel number `p`, rows n... of w. */
-INLINE void finish_panel(const linear_call *c, int64_t t0, int64_t i, int64_t p, int64_t n, int64_t rows,
-                         int64_t g) {
-    const uint8_t *panel = c->scratch->panels + p * c->panel_bytes;
-    const float *scales = (const float *)(panel + c->blocks * TILE_BYTES) + g * PANEL;
-    const int32_t *sum = c->scratch->sums[p / 2][p % 2][i / TILE][i % TILE];
-    int32_t bias = c->bias * c->scratch->token_sums[g][i];
-    if (c->groups == 1 && rows >= TILE) { /* the same in registers: add_group, then store_values */
-        ints s;
-        memcpy(&s, sum, sizeof s);
-        floats value = __builtin_convertvector(s - bias, floats) * floats_at(scales) * c->q->scales[t0 + i];
-        store_lanes(c->y, (t0 + i) * c->y->stride + n, value, c->accumulate, LANES);
-        return;
-    }
+/* The scales of group g of panel number `p`. */
+INLINE const float *panel_scales(const linear_call *c, int64_t p, int64_t g) {
+    return (const float *)(c->scratch->panels + p * c->panel_bytes + c->blocks * TILE_BYTES) + g * PANEL;
+}
+
+/* The sums of token i of group g and panel number `p`, rows n... of w. */
+static void finish_panel(const linear_call *c, int64_t t0, int64_t i, int64_t p, int64_t n, int64_t rows, int64_t g) {
     float *total = c->scratch->totals[p / 2][p % 2][i / TILE][i % TILE];
-    add_group(total, sum, bias, scales, g);
+    int32_t bias = c->bias * c->scratch->token_sums[g][i];
+    add_group(total, c->scratch->sums[p / 2][p % 2][i / TILE][i % TILE], bias, panel_scales(c, p, g), g);
     if (g == c->groups - 1) store_values(c, t0 + i, n, total, least(TILE, rows));
+}
+
+/* Whole panels of token i, the first of row n0 of w, without groups: the same in registers. The type of y and
+ * `accumulate` are constants where this is inlined. */
+INLINE void finish_whole_panels(const linear_call *c, int64_t t0, int64_t i, int64_t n0, int64_t panels, int32_t type,
+                                int accumulate) {
+    sterna_matrix y = *c->y;
+    y.type = type;
+    const int32_t *sums = c->scratch->sums[0][0][i / TILE][i % TILE];
+    int32_t bias = c->bias * c->scratch->token_sums[0][i];
+    float token_scale = c->q->scales[t0 + i];
+    int64_t at = (t0 + i) * y.stride + n0;
+    for (int64_t p = 0; p < panels; p++, at += PANEL, sums += 2 * TILE * TILE) {
+        ints sum;
+        memcpy(&sum, sums, sizeof sum);
+        floats value = __builtin_convertvector(sum - bias, floats) * floats_at(panel_scales(c, p, 0)) * token_scale;
+        store_lanes(&y, at, value, accumulate, LANES);
+    }
+}
+
+static void finish_token(const linear_call *c, int64_t t0, int64_t i, int64_t n0, int64_t panels) {
+    if (c->y->type == STERNA_F32 && c->accumulate) finish_whole_panels(c, t0, i, n0, panels, STERNA_F32, 1);
+    else if (c->y->type == STERNA_F32) finish_whole_panels(c, t0, i, n0, panels, STERNA_F32, 0);
+    else finish_whole_panels(c, t0, i, n0, panels, STERNA_BF16, c->accumulate);
 }
 
 /* Token by token, so that y is written in long runs: rows of y are as far apart as pages are. */
 static void finish_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_t rows, int64_t g) {
-    for (int64_t i = 0; i < least(PAIR, c->q->rows - t0); i++)
-        for (int64_t n = 0; n < rows; n += TILE) finish_panel(c, t0, i, n / TILE, n0 + n, rows - n, g);
+    int64_t whole = c->groups == 1 ? rows / PANEL * PANEL : 0;
+    for (int64_t i = 0; i < least(PAIR, c->q->rows - t0); i++) {
+        if (whole) finish_token(c, t0, i, n0, whole / PANEL);
+        for (int64_t n = whole; n < rows; n += TILE) finish_panel(c, t0, i, n / TILE, n0 + n, rows - n, g);
+    }
 }
 
 /* ---------------------------------------------------------------- the tile loop */

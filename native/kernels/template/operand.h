@@ -12,7 +12,14 @@ enum {
     STEPS = GEMM_STEPS,
     DEPTH = STEPS * GEMM_DEPTH,
     BLOCK_ROWS = GEMM_BLOCK_ROWS,
-    BLOCK_COLS = 768
+    BLOCK_COLS = 768,
+    RUN = GEMM_RUN,
+    RUNS = STEPS / RUN,
+    /* Room for a number of each row of A or column of B, and for those that only padding has. */
+    SPARE = GEMM_ROWS + LANES,
+    ROW_SCALES = (BLOCK_ROWS + SPARE + 63) / 64 * 64,
+    COL_SCALES = (BLOCK_COLS + SPARE + 63) / 64 * 64,
+    OUTERS = ROW_SCALES > COL_SCALES ? ROW_SCALES : COL_SCALES
 };
 
 static inline int64_t at_most(int64_t x, int64_t limit) {
@@ -63,9 +70,15 @@ INLINE vfloat numbers_along(const struct operand *o, enum format format, const s
     return scaled ? v * load_floats(p->factors + r, LANES) : v;
 }
 
+/* Rows of floats lie far apart: those that come next are fetched while these are packed. */
+#define AHEAD_ROWS 32
+
 INLINE vfloat numbers_across(const struct operand *o, enum format format, const struct piece *p, int scaled, int64_t outer,
                              int64_t r, int64_t count) {
-    vfloat v = load_row(o, format, (p->r + r) * o->stride + p->outer + outer, count);
+    int64_t at = (p->r + r) * o->stride + p->outer + outer;
+    if (format != FORMAT_I8)
+        __builtin_prefetch((const char *)o->data + (at + AHEAD_ROWS * o->stride) * (format == FORMAT_F32 ? 4 : 2));
+    vfloat v = load_row(o, format, at, count);
     return scaled ? v * p->factors[r] : v;
 }
 
