@@ -49,7 +49,8 @@ int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const ster
 
 int32_t sterna_gemm(int32_t tier, const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c,
                     int32_t flags, int64_t row0, int64_t row1, void *scratch) {
-    const int32_t known = STERNA_ACCUMULATE | STERNA_TRANSPOSE_A | STERNA_TRANSPOSE_B | STERNA_ALLOW_BF16;
+    const int32_t known = STERNA_ACCUMULATE | STERNA_TRANSPOSE_A | STERNA_TRANSPOSE_B | STERNA_ALLOW_BF16
+                        | STERNA_ALLOW_INT16;
     STERNA_TABLE(tier);
     STERNA_CHECK(2, sterna_check_matrix(a, STERNA_ANY_FLOAT));
     STERNA_CHECK(3, sterna_check_matrix(b, STERNA_ANY_FLOAT));
@@ -61,5 +62,6 @@ int32_t sterna_gemm(int32_t tier, const sterna_matrix *a, const sterna_matrix *b
     STERNA_CHECK(4, sterna_check_shape(c, m, flags & STERNA_TRANSPOSE_B ? b->rows : b->cols));
     CHECK_SLICE(6, row0, row1, c->rows);
     STERNA_CHECK(8, sterna_check_scratch(scratch));
-    return t->gemm(a, b, c, flags, row0, row1, scratch);
+    return flags & STERNA_ALLOW_INT16 ? t->gemm_int16(a, b, c, flags, row0, row1, scratch)
+                                      : t->gemm(a, b, c, flags, row0, row1, scratch);
 }

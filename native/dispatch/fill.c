@@ -19,6 +19,7 @@ void sterna_fill_reference(sterna_table *t) {
 void sterna_fill_avx2(sterna_table *t) {
     sterna_avx2_gemm(t);
     sterna_avx2_int16(t);
+    sterna_avx2_gemm_int16(t);
     sterna_avx2_linear(t);
     sterna_avx2_gradient(t);
     sterna_avx2_rng(t);
@@ -49,6 +50,7 @@ void sterna_fill_avx512vnni(sterna_table *t) {
     sterna_avx512vnni_linear(t);
     sterna_avx512vnni_gradient(t);
     sterna_avx512vnni_int16(t);
+    sterna_avx512vnni_gemm_int16(t);
     sterna_avx512vnni_probe(t);
 }
 

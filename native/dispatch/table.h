@@ -58,6 +58,7 @@ typedef struct sterna_table {
     int32_t (*input_gradient_int16)(const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch);
     int32_t (*weight_gradient_int16)(const sterna_matrix *dy, const sterna_quantized *q, const sterna_matrix *dw, int32_t accumulate, int64_t row0, int64_t row1, void *scratch);
     int32_t (*gemm)(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags, int64_t row0, int64_t row1, void *scratch);
+    int32_t (*gemm_int16)(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags, int64_t row0, int64_t row1, void *scratch);
 
     /* int8 gradients */
     int32_t (*quantize_gradient)(const sterna_matrix *dy, const float *row_scales, const float *x_scales, const sterna_quantized *by_token, const sterna_gradient *by_feature, int64_t first, uint64_t key, int64_t row0, int64_t row1);

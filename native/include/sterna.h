@@ -307,8 +307,10 @@ STERNA_API int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const 
 #define STERNA_TRANSPOSE_A 2 /* a is stored (K, M) */
 #define STERNA_TRANSPOSE_B 4 /* b is stored (N, K) */
 #define STERNA_ALLOW_BF16 8  /* operands may be rounded to bf16 where the tier has a bf16 matrix unit */
-/* dy may be rounded to 16-bit fixed point where the tier multiplies that faster than f32: what a result sums, dy times
- * the scale it meets there, in runs of at most 512, to the nearest of 32,767 steps up to the run's largest magnitude. */
+/* Operands may be rounded to 16-bit fixed point where the tier multiplies that faster than f32: what a result sums, in
+ * runs, to the nearest step, of so many up to the run's largest magnitude. Gradients: dy times the scale it meets there,
+ * runs of at most 512, 32,767 steps. gemm: a row of op(a), 8,191 steps, and a column of op(b), 2,047 steps, runs of 128;
+ * not where c has at most 8 rows and b is transposed, a not. */
 #define STERNA_ALLOW_INT16 16
 
 /* FLOAT. dx(t, k) = sum_n dy(t, n) code(n, k) scale for tokens row0...row1-1. Flags: ACCUMULATE, ALLOW_INT16.
@@ -323,7 +325,7 @@ STERNA_API int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy,
                                           const sterna_matrix *dw, int32_t flags, int64_t row0,
                                           int64_t row1, void *scratch);
 
-/* FLOAT. c = op(a) op(b) for rows row0...row1-1 of c (M, N). a, b, c F32 or BF16. Flags: all but ALLOW_INT16. */
+/* FLOAT. c = op(a) op(b) for rows row0...row1-1 of c (M, N). a, b, c F32 or BF16. Flags: all. */
 STERNA_API int32_t sterna_gemm(int32_t tier, const sterna_matrix *a, const sterna_matrix *b,
                                const sterna_matrix *c, int32_t flags, int64_t row0, int64_t row1,
                                void *scratch);

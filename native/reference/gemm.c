@@ -89,4 +89,5 @@ void sterna_reference_gemm(sterna_table *t) {
     t->input_gradient_int16 = input_gradient;
     t->weight_gradient_int16 = weight_gradient;
     t->gemm = gemm;
+    t->gemm_int16 = gemm;
 }

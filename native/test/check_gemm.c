@@ -94,7 +94,7 @@ static int32_t any_type(void) {
 }
 
 static struct product any_gemm(int64_t m, int64_t n, int64_t k) {
-    struct product p = {GEMM, m, n, k, (int32_t)check_range(0, 15), .w = {0}};
+    struct product p = {GEMM, m, n, k, (int32_t)check_range(0, 31), .w = {0}};
     p.a = p.flags & STERNA_TRANSPOSE_A ? any_matrix(k, m, any_type()) : any_matrix(m, k, any_type());
     p.b = p.flags & STERNA_TRANSPOSE_B ? any_matrix(n, k, any_type()) : any_matrix(k, n, any_type());
     p.c = any_matrix(m, n, any_type());
@@ -149,19 +149,26 @@ static void *allocate(size_t bytes) {
     return p;
 }
 
-/* What rounding adds to the bound of an element, relative to its S and to its P. */
+/* What rounding adds to the bound of an element, relative to its S, to the largest |a| times the sum of |b|, and to the
+ * largest |b| times the sum of |a|. */
 struct rounding {
-    double of_s, of_p;
+    double of_s, of_a, of_b;
 };
 
+/* Few rows, which read B where it stands, are not rounded. */
+static int takes_gemv(const struct product *p) {
+    return p->operation == GEMM && p->m <= 8 && p->flags & STERNA_TRANSPOSE_B && !(p->flags & STERNA_TRANSPOSE_A);
+}
+
 static int rounds_to_int16(int32_t tier, const struct product *p) {
-    return (tier == STERNA_AVX2 || tier == STERNA_AVX512VNNI) && p->operation != GEMM && p->flags & STERNA_ALLOW_INT16;
+    return (tier == STERNA_AVX2 || tier == STERNA_AVX512VNNI) && !takes_gemv(p) && p->flags & STERNA_ALLOW_INT16;
 }
 
 static struct rounding rounding_of(int32_t tier, const struct product *p) {
     int bf16 = tier == STERNA_AMX && (p->operation != GEMM || p->flags & STERNA_ALLOW_BF16);
+    int int16 = rounds_to_int16(tier, p), both = int16 && p->operation == GEMM;
     return (struct rounding){(double)(p->k + 8) * 0x1p-24 + (bf16 ? 0x1p-7 + 0x1p-16 : 0),
-                             rounds_to_int16(tier, p) ? 0x1p-16 * (1 + 0x1p-6) : 0};
+                             (both ? 0x1p-14 : int16 ? 0x1p-16 : 0) * (1 + 0x1p-6), (both ? 0x1p-12 : 0) * (1 + 0x1p-6)};
 }
 
 /* Values (m, n) of C and how far each may be off; c (m, n) is C before. */
@@ -169,13 +176,15 @@ static void compute(int32_t tier, const struct product *p, const float *c, doubl
     struct rounding rounding = rounding_of(tier, p);
     double *b = allocate((size_t)(p->k * p->n) * sizeof *b), *largest = allocate((size_t)p->n * sizeof *largest);
     double *codes = allocate((size_t)p->n * sizeof *codes); /* sum |b| without scales */
+    double *largest_b = allocate((size_t)p->n * sizeof *largest_b);
     for (int64_t r = 0; r < p->k; r++)
         for (int64_t j = 0; j < p->n; j++) {
             b[r * p->n + j] = element_b(p, r, j);
             codes[j] += fabs(b[r * p->n + j]) / scale_in_b(p, r, j);
+            largest_b[j] = fmax(largest_b[j], fabs(b[r * p->n + j]));
         }
     for (int64_t i = 0; i < p->m; i++) {
-        double *sum = value + i * p->n, *mass = bound + i * p->n;
+        double *sum = value + i * p->n, *mass = bound + i * p->n, sum_a = 0;
         for (int64_t j = 0; j < p->n; j++) {
             sum[j] = p->flags & STERNA_ACCUMULATE ? c[i * p->n + j] : 0;
             mass[j] = fabs(sum[j]);
@@ -183,17 +192,19 @@ static void compute(int32_t tier, const struct product *p, const float *c, doubl
         }
         for (int64_t r = 0; r < p->k; r++) {
             double a = element_a(p, i, r);
+            sum_a += fabs(a);
             for (int64_t j = 0; j < p->n; j++) {
                 sum[j] += a * b[r * p->n + j];
                 mass[j] += fabs(a * b[r * p->n + j]);
-                if (rounding.of_p > 0) largest[j] = fmax(largest[j], fabs(a * scale_in_b(p, r, j)));
+                if (rounding.of_a > 0) largest[j] = fmax(largest[j], fabs(a * scale_in_b(p, r, j)));
             }
         }
         for (int64_t j = 0; j < p->n; j++)
-            mass[j] = mass[j] * rounding.of_s + largest[j] * codes[j] * rounding.of_p
+            mass[j] = mass[j] * rounding.of_s + largest[j] * codes[j] * rounding.of_a
+                + largest_b[j] * (sum_a + largest[j] * rounding.of_a * (double)p->k) * rounding.of_b
                 + (p->c.type == STERNA_BF16 ? 0x1p-8 * fabs(sum[j]) : 0) + 0x1p-120;
     }
-    free(b), free(largest), free(codes);
+    free(b), free(largest), free(codes), free(largest_b);
 }
 
 /* ---------------------------------------------------------------- one product */
@@ -283,7 +294,8 @@ static void check_few_rows(int32_t tier) {
     for (int64_t m = 1; m <= 9; m++)
         for (int i = 0; i < 4; i++) {
             int64_t n = any_size(), k = any_size();
-            struct product p = {GEMM, m, n, k, STERNA_TRANSPOSE_B | (int32_t)check_range(0, 1), .w = {0}};
+            int32_t flags = STERNA_TRANSPOSE_B | (int32_t)check_range(0, 1) | (i & 1 ? STERNA_ALLOW_INT16 : 0);
+            struct product p = {GEMM, m, n, k, flags, .w = {0}};
             p.a = any_matrix(m, k, any_type()), p.b = any_matrix(n, k, any_type()), p.c = any_matrix(m, n, any_type());
             check_product(tier, p);
         }
@@ -292,7 +304,7 @@ static void check_few_rows(int32_t tier) {
 /* More rows, columns and depth than one block takes. */
 static void check_large(int32_t tier) {
     if (tier == STERNA_REFERENCE) return;
-    check_product(tier, any_gemm(270, 800, 530));
+    for (int i = 0; i < 6; i++) check_product(tier, any_gemm(270, 800, 530));
     check_product(tier, any_gemm(3, 900, 1100));
     check_product(tier, any_input_gradient(265, 835, 300, STERNA_TERNARY));
     check_product(tier, any_weight_gradient(300, 781, 270));
@@ -332,6 +344,25 @@ static void check_nonfinite_gradient(int32_t tier, struct product p, float value
     check_release();
 }
 
+/* The same with b, and with columns. */
+static void check_nonfinite_factor(int32_t tier, int32_t flags, float value) {
+    struct product p = any_gemm(12, 33, 300);
+    check_release();
+    p.flags = (p.flags & STERNA_TRANSPOSE_B) | flags;
+    p.a = any_matrix(p.m, p.k, any_type()), p.c = any_matrix(p.m, p.n, any_type());
+    p.b = p.flags & STERNA_TRANSPOSE_B ? any_matrix(p.n, p.k, any_type()) : any_matrix(p.k, p.n, any_type());
+    check_case("b of %g flags %d", (double)value, p.flags);
+    int64_t r = check_range(0, p.k - 1), j = check_range(0, p.n - 1);
+    if (p.flags & STERNA_TRANSPOSE_B) sterna_put(&p.b, j, r, value);
+    else sterna_put(&p.b, r, j, value);
+    CHECK(run(tier, &p, 0, p.m) == STERNA_OK);
+    for (int64_t m = 0; m < p.m; m++)
+        for (int64_t n = 0; n < p.n; n++)
+            if (n == j ? element_a(&p, m, r) != 0 && isfinite(sterna_get(&p.c, m, n)) : !isfinite(sterna_get(&p.c, m, n)))
+                check_fail("row %lld column %lld", (long long)m, (long long)n);
+    check_release();
+}
+
 static void check_nonfinite(int32_t tier) {
     static const float VALUES[] = {NAN, INFINITY, -INFINITY};
     for (int i = 0; i < 12; i++) {
@@ -341,6 +372,7 @@ static void check_nonfinite(int32_t tier) {
         p = any_weight_gradient(9, 33, 600);
         p.flags = i & 1 ? STERNA_ALLOW_INT16 : 0;
         check_nonfinite_gradient(tier, p, VALUES[i / 2 % 3]);
+        check_nonfinite_factor(tier, i & 1 ? STERNA_ALLOW_INT16 : 0, VALUES[i / 2 % 3]);
     }
 }
 
@@ -387,7 +419,7 @@ static void check_gemm_refusals(int32_t tier) {
     expect(sterna_gemm(tier, &p.a, &p.b, &bad, 0, 0, 4, s), 4, STERNA_BAD_SHAPE);
     bad = p.c, bad.rows = 3;
     expect(sterna_gemm(tier, &p.a, &p.b, &bad, 0, 0, 3, s), 4, STERNA_BAD_SHAPE);
-    expect(sterna_gemm(tier, &p.a, &p.b, &p.c, 16, 0, 4, s), 5, STERNA_BAD_RANGE);
+    expect(sterna_gemm(tier, &p.a, &p.b, &p.c, 32, 0, 4, s), 5, STERNA_BAD_RANGE);
     expect(sterna_gemm(tier, &p.a, &p.b, &p.c, 0, -1, 4, s), 6, STERNA_BAD_RANGE);
     expect(sterna_gemm(tier, &p.a, &p.b, &p.c, 0, 3, 2, s), 7, STERNA_BAD_RANGE);
     expect(sterna_gemm(tier, &p.a, &p.b, &p.c, 0, 0, 5, s), 7, STERNA_BAD_RANGE);
@@ -498,12 +530,12 @@ static sterna_matrix matrix_of(int64_t rows, int64_t cols, int32_t type) {
 }
 
 static void bench_linear(int32_t tier, int64_t tokens, int64_t outputs, int64_t inputs) {
-    struct product p = {GEMM, tokens, outputs, inputs, STERNA_TRANSPOSE_B | STERNA_ALLOW_BF16, .w = {0}};
-    p.a = matrix_of(tokens, inputs, STERNA_F32), p.b = matrix_of(outputs, inputs, STERNA_F32);
-    p.c = matrix_of(tokens, outputs, STERNA_F32);
-    bench_product(tier, "gemm", "f32", p, tokens);
-
     for (int32_t flags = 0; flags <= STERNA_ALLOW_INT16; flags += STERNA_ALLOW_INT16) {
+        struct product p = {GEMM, tokens, outputs, inputs, flags | STERNA_TRANSPOSE_B | STERNA_ALLOW_BF16, .w = {0}};
+        p.a = matrix_of(tokens, inputs, STERNA_F32), p.b = matrix_of(outputs, inputs, STERNA_F32);
+        p.c = matrix_of(tokens, outputs, STERNA_F32);
+        bench_product(tier, "gemm", flags ? "int16" : "f32", p, tokens);
+
         p = (struct product){INPUT_GRADIENT, tokens, inputs, outputs, flags, .w = {0}};
         p.a = matrix_of(tokens, outputs, STERNA_F32), p.c = matrix_of(tokens, inputs, STERNA_F32);
         p.w = any_packed(outputs, inputs, STERNA_TERNARY, STERNA_PER_ROW);

@@ -52,7 +52,7 @@ INLINE void store_sums(float *c, int64_t stride, int panels) {
     tile_store(3, c + 16 * stride + PANEL, stride * 4);
 }
 
-static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, const float *scales,
+static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, struct scales scales,
                            float *c, int64_t stride, int add) {
     (void)scales; /* of int16 lanes */
     load_sums(c, stride, panels, add);
@@ -102,4 +102,5 @@ void sterna_amx_gemm(sterna_table *t) {
     t->input_gradient_int16 = input_gradient_amx;
     t->weight_gradient_int16 = weight_gradient_amx;
     t->gemm = gemm_amx;
+    t->gemm_int16 = gemm_amx;
 }

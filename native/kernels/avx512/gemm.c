@@ -25,4 +25,5 @@ void sterna_avx512_gemm(sterna_table *t) {
     t->input_gradient_int16 = input_gradient; /* vpmaddwd and vpaddd are no faster than FMA here */
     t->weight_gradient_int16 = weight_gradient;
     t->gemm = gemm_avx512;
+    t->gemm_int16 = gemm_avx512;
 }

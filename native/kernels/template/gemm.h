@@ -13,7 +13,9 @@
  *
  * The tier's file defines, the macros and the joins before it includes this one:
  *   GEMM_DEPTH             reduction steps in a lane, 1 or 2
- *   GEMM_INT16             1 when lanes hold int16: a row of A in steps of its own scale, B int8 (int16.h)
+ *   GEMM_INT16             1 when lanes hold int16: a row of A in steps of its own scale, B int8; 2 when both are in
+ *                          such steps (int16.h)
+ *   GEMM_RUN               int16 lanes of a row or column that share a scale; divides GEMM_STEPS, a multiple of 16
  *   GEMM_ROWS, GEMM_COLS   C rows and columns of a full microkernel call; columns a multiple of 16
  *   GEMM_BLOCK_ROWS        rows of an A block, a multiple of GEMM_ROWS
  *   GEMM_STEPS             lanes in a row of a block, at most 256 and a multiple of 16: a microkernel's rows of A
@@ -24,13 +26,16 @@
  *                          bf16 holds may go past them)
  *   multiply_lanes(a, b, steps, panels, scales, c, stride, add)
  *                          c (GEMM_ROWS, 16 panels) = or += A B from packed blocks, where lanes hold int16 times
- *                          scales (GEMM_ROWS); may read lanes up to the next multiple of 16 steps, which are zero
+ *                          scales; may read lanes up to the next multiple of 16 steps, which are zero
  */
 #ifndef STERNA_GEMM_H
 #define STERNA_GEMM_H
 
 #ifndef GEMM_INT16
 #define GEMM_INT16 0
+#endif
+#ifndef GEMM_RUN
+#define GEMM_RUN GEMM_STEPS
 #endif
 
 #include <string.h>
@@ -49,11 +54,17 @@ struct blocks {
     uint32_t a[(BLOCK_ROWS + LANES) * STEPS];
     uint32_t b[BLOCK_COLS * STEPS];
     float c[BLOCK_ROWS * BLOCK_COLS]; /* sums of a C that is not f32 itself */
-    float scales[BLOCK_ROWS + LANES]; /* of A's rows, where lanes hold int16 */
+    float row_scales[RUNS][ROW_SCALES]; /* where lanes hold int16: of A's rows by run, and of B's columns */
+    float col_scales[RUNS][COL_SCALES];
 };
 _Static_assert(sizeof(struct blocks) <= STERNA_SCRATCH_BYTES, "the blocks fit in scratch");
 
-static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, const float *scales,
+/* The scales of a microkernel's rows and columns; those of the next run stand ROW_SCALES and COL_SCALES on. */
+struct scales {
+    const float *rows, *cols;
+};
+
+static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, struct scales scales,
                            float *c, int64_t stride, int add);
 
 /* ---------------------------------------------------------------- blocks */
@@ -70,7 +81,7 @@ static void copy_tile(const struct tile *from, const struct tile *to) {
 }
 
 /* A microkernel call for a tile smaller than it computes: in a full tile beside. */
-static void multiply_edge(const uint32_t *a, const uint32_t *b, int64_t steps, const float *scales, const struct tile *c,
+static void multiply_edge(const uint32_t *a, const uint32_t *b, int64_t steps, struct scales scales, const struct tile *c,
                           int add) {
     float full[GEMM_ROWS * GEMM_COLS] __attribute__((aligned(64))) = {0};
     struct tile edge = {full, GEMM_COLS, c->rows, c->cols};
@@ -84,9 +95,10 @@ static void multiply_part(const struct blocks *s, int64_t steps, int64_t i, int6
     const uint32_t *a = s->a + lane_index(LAYOUT_ROWS, i, 0), *b = s->b + lane_index(LAYOUT_PANELS, j, 0);
     struct tile part = {c->data + i * c->stride + j, c->stride, at_most(c->rows - i, GEMM_ROWS),
                         at_most(c->cols - j, GEMM_COLS)};
+    struct scales scales = {s->row_scales[0] + i, s->col_scales[0] + j};
     if (part.rows == GEMM_ROWS && part.cols % PANEL == 0)
-        multiply_lanes(a, b, steps, (int)(part.cols / PANEL), s->scales + i, part.data, part.stride, add);
-    else multiply_edge(a, b, steps, s->scales + i, &part, add);
+        multiply_lanes(a, b, steps, (int)(part.cols / PANEL), scales, part.data, part.stride, add);
+    else multiply_edge(a, b, steps, scales, &part, add);
 }
 
 /* c = or += the packed A block times the packed B block: some columns of B stay in L1 while A passes by from L2, or
@@ -125,19 +137,25 @@ static int64_t even_depth(int64_t depth) {
 
 /* c = or += rows i... of A times columns j... of B. One packed B block serves all rows. */
 static void sum_tile(const struct product *p, int64_t i, int64_t j, const struct tile *c, int add, struct blocks *s) {
-    float factors[DEPTH], inverse[BLOCK_ROWS + LANES];
+    float factors[DEPTH];
     int64_t r = 0, even = even_depth(p->depth);
     do {
         int64_t depth = at_most(p->depth - r, even), steps = round_up(depth, GEMM_DEPTH) / GEMM_DEPTH;
-        pack_b(&p->b, &(struct piece){p->b0 + j, c->cols, r, depth, NULL, NULL}, s->b);
+        struct piece b = {p->b0 + j, c->cols, r, depth, NULL, NULL};
+#if GEMM_INT16 == 2
+        pack_cols(&p->b, &b, s->col_scales, s->b);
+#else
+        pack_b(&p->b, &b, s->b);
+#endif
         const float *piece = piece_factors(&p->a, r, depth, factors);
         for (int64_t i0 = 0; i0 < c->rows; i0 += BLOCK_ROWS) {
             struct tile rows = {c->data + i0 * c->stride, c->stride, at_most(c->rows - i0, BLOCK_ROWS), c->cols};
-            struct piece a = {p->a0 + i + i0, rows.rows, r, depth, piece, inverse};
+            struct piece a = {p->a0 + i + i0, rows.rows, r, depth, piece, NULL};
 #if GEMM_INT16
-            measure_rows(&p->a, &a, s->scales, inverse);
-#endif
+            pack_rows(&p->a, &a, s->row_scales, s->a);
+#else
             pack_a(&p->a, &a, s->a);
+#endif
             multiply_block(s, steps, &rows, add || r > 0);
         }
         r += even;
@@ -173,6 +191,8 @@ static void multiply(const struct product *p, int64_t row0, int64_t row1, int64_
 
 /* ---------------------------------------------------------------- the kernels */
 
+#if GEMM_INT16 != 2
+
 /* dx (T, K) = dy (T, N) W (N, K), scales folded into dy; per group, group by group of columns. */
 static int32_t input_gradient(const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx,
                               int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
@@ -199,7 +219,9 @@ static int32_t weight_gradient(const sterna_matrix *dy, const sterna_quantized *
     return STERNA_OK;
 }
 
-#if !GEMM_INT16
+#endif
+
+#if GEMM_INT16 != 1
 
 static int32_t gemm(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
                     int64_t row0, int64_t row1, void *scratch) {

@@ -1,11 +1,10 @@
 /*
- * int16.h: lanes of gemm.h that hold two int16, for tiers that multiply these faster than f32. Row i of A, over the
- * depth of a block, becomes whole numbers of steps of its own: A(i, r) = lane * scales[i], with the largest magnitude
- * at 32,767 steps. B is int8 already: codes of weights, or of activations. Sums of a block are exact.
+ * int16.h: lanes of gemm.h that hold two int16, for tiers that multiply these faster than f32. Row i of A, over a run of
+ * the depth, becomes whole numbers of steps of its own: A(i, r) = lane * scales[i], with the largest magnitude at
+ * LARGEST_A steps. Where GEMM_INT16 is 1, B is int8 already: codes of weights, or of activations; where it is 2, column
+ * j of B becomes steps like a row of A. Sums of a run are exact: none overflows int32.
  *
- * No overflow: |sum| <= 32,767 * 128 * DEPTH < 2^31 for DEPTH up to 512.
- *
- * A number that is not finite makes its row's scale a NaN, and with it the row of C.
+ * A number that is not finite makes its row's scale a NaN, and with it the row of C; so with columns.
  */
 #ifndef STERNA_INT16_H
 #define STERNA_INT16_H
@@ -15,56 +14,97 @@
 #include "dispatch/gradient.h"
 #include "kernels/template/pack.h"
 
-_Static_assert(DEPTH <= 512, "the sum of a block fits in int32");
+#if GEMM_INT16 == 1
+#define LARGEST_A 32767
+#define LARGEST_B 128
+#else
+#define LARGEST_A 8191
+#define LARGEST_B 2047
+#endif
+_Static_assert((int64_t)LARGEST_A * LARGEST_B * RUN * GEMM_DEPTH < INT64_C(1) << 31, "the sum of a run fits in int32");
 
-/* ---------------------------------------------------------------- A */
+/* ---------------------------------------------------------------- scales */
 
-#define INT16_LARGEST 32767
-
-static inline float int16_scale(float largest) {
+static inline float int16_scale(float largest, int steps) {
     if (!isfinite(largest)) return NAN;
-    return largest < GRADIENT_FLOOR ? 0 : largest / INT16_LARGEST;
+    return largest < GRADIENT_FLOOR ? 0 : largest / (float)steps;
 }
 
-static inline float int16_inverse(float largest) {
-    return largest < GRADIENT_FLOOR || !isfinite(largest) ? 0 : INT16_LARGEST / largest;
+static inline float int16_inverse(float largest, int steps) {
+    return largest < GRADIENT_FLOOR || !isfinite(largest) ? 0 : (float)steps / largest;
 }
 
-/* The bits of the largest magnitude of each row of a piece; gradients always have factors. */
+enum { SCALED = GEMM_INT16 == 1 }; /* gradients always have factors, other products none */
+
+/* The bits of the largest magnitude of each outer of a piece. */
 INLINE void find_largest(const struct operand *o, enum format format, int along, const struct piece *p, int32_t *largest) {
     for (int64_t outer = 0; along && outer < p->outers; outer++) {
         vint max = splat_int(0);
         for (int64_t r = 0; r < p->depth; r += LANES)
-            max = max_int(max, magnitude_bits(numbers_along(o, format, p, 1, outer, r, p->depth - r)));
+            max = max_int(max, magnitude_bits(numbers_along(o, format, p, SCALED, outer, r, p->depth - r)));
         largest[outer] = largest_int(max);
     }
-    enum { CHUNK = 4 }; /* vectors of rows of A side by side */
+    enum { CHUNK = 4 }; /* vectors of outers side by side */
     for (int64_t outer = 0; !along && outer < p->outers; outer += CHUNK * LANES) {
         vint max[CHUNK] = {{0}};
         for (int64_t r = 0; r < p->depth; r++)
 #pragma GCC unroll 4
             for (int64_t v = 0; v < CHUNK; v++) {
                 int64_t first = outer + v * LANES;
-                max[v] = max_int(max[v], magnitude_bits(numbers_across(o, format, p, 1, first, r, p->outers - first)));
+                max[v] = max_int(max[v], magnitude_bits(numbers_across(o, format, p, SCALED, first, r, p->outers - first)));
             }
         memcpy(largest + outer, max, sizeof max);
     }
 }
 
-/* Sets the scales of the rows of a piece of A, and what turns their numbers into steps. */
-static void measure_rows(const struct operand *o, const struct piece *p, float *scales, float inverse[BLOCK_ROWS + LANES]) {
-    int32_t largest[BLOCK_ROWS + 4 * LANES]; /* written in runs of so many vectors */
+/* Sets the scales of a piece's outers, and what turns their numbers into steps; 0 for those that are missing. */
+static void measure(const struct operand *o, const struct piece *p, int steps, float *scales, float inverse[OUTERS]) {
+    int32_t largest[OUTERS]; /* written in runs of four vectors */
     if (o->format == FORMAT_F32 && o->along) find_largest(o, FORMAT_F32, 1, p, largest);
     else if (o->format == FORMAT_F32) find_largest(o, FORMAT_F32, 0, p, largest);
     else if (o->along) find_largest(o, FORMAT_BF16, 1, p, largest);
     else find_largest(o, FORMAT_BF16, 0, p, largest);
-    for (int64_t i = 0; i < BLOCK_ROWS + LANES; i++) {
-        scales[i] = i < p->outers ? int16_scale(float_of_bits(largest[i])) : 0;
-        inverse[i] = i < p->outers ? int16_inverse(float_of_bits(largest[i])) : 0;
+    for (int64_t i = 0; i < round_up(p->outers + SPARE, 64); i++) {
+        scales[i] = i < p->outers ? int16_scale(float_of_bits(largest[i]), steps) : 0;
+        inverse[i] = i < p->outers ? int16_inverse(float_of_bits(largest[i]), steps) : 0;
+    }
+}
+
+/* One at least, so that there are scales where nothing is summed. */
+INLINE int64_t runs_of(const struct piece *p) {
+    return p->depth > 0 ? (p->depth + RUN * GEMM_DEPTH - 1) / (RUN * GEMM_DEPTH) : 1;
+}
+
+/* Run number `run` of a piece. */
+INLINE struct piece run_of(const struct piece *p, int64_t run, const float *inverse) {
+    int64_t r = run * RUN * GEMM_DEPTH;
+    return (struct piece){p->outer, p->outers, p->r + r, at_most(p->depth - r, RUN * GEMM_DEPTH),
+                          p->factors ? p->factors + r : NULL, inverse};
+}
+
+static void pack_rows(const struct operand *o, const struct piece *p, float scales[RUNS][ROW_SCALES], uint32_t *out) {
+    float inverse[OUTERS];
+    for (int64_t run = 0; run < runs_of(p); run++) {
+        struct piece part = run_of(p, run, inverse);
+        measure(o, &part, LARGEST_A, scales[run], inverse);
+        pack_a(o, &part, out + lane_index(LAYOUT_ROWS, 0, run * RUN));
     }
 }
 
 /* ---------------------------------------------------------------- B */
+
+#if GEMM_INT16 == 2
+
+static void pack_cols(const struct operand *o, const struct piece *p, float scales[RUNS][COL_SCALES], uint32_t *out) {
+    float inverse[OUTERS];
+    for (int64_t run = 0; run < runs_of(p); run++) {
+        struct piece part = run_of(p, run, inverse);
+        measure(o, &part, LARGEST_B, scales[run], inverse);
+        pack_floats(o, &part, LAYOUT_PANELS, round_up(p->outers, PANEL), out + lane_index(LAYOUT_PANELS, 0, run * RUN));
+    }
+}
+
+#else
 
 /* Up to 16 bytes, then zeros; none when count is not positive. */
 INLINE __m128i load_sixteen(const int8_t *from, int64_t count) {
@@ -123,5 +163,7 @@ static void pack_b(const struct operand *o, const struct piece *p, uint32_t *out
     if (o->format == FORMAT_CODES) pack_codes(o, p, round_up(p->outers, PANEL), out);
     else pack_int8(o, p, out);
 }
+
+#endif
 
 #endif

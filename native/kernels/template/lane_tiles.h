@@ -11,8 +11,10 @@
 
 typedef vint lane_sums;
 
-INLINE vfloat values_of(lane_sums sum, float scale) {
-    return float_of(sum) * scale;
+/* The sums of a row and LANES columns. */
+INLINE vfloat values_of(lane_sums sum, const float *row_scale, const float *col_scales) {
+    vfloat values = float_of(sum) * *row_scale;
+    return GEMM_INT16 == 2 ? values * load_floats(col_scales, LANES) : values;
 }
 
 #else
@@ -23,8 +25,8 @@ INLINE lane_sums add_products(lane_sums sum, vuint x, vuint column) {
     return fused_add((vfloat)x, (vfloat)column, sum);
 }
 
-INLINE vfloat values_of(lane_sums sum, float scale) {
-    (void)scale;
+INLINE vfloat values_of(lane_sums sum, const float *row_scale, const float *col_scales) {
+    (void)row_scale, (void)col_scales;
     return sum;
 }
 
@@ -33,7 +35,7 @@ INLINE vfloat values_of(lane_sums sum, float scale) {
 enum { PANEL_VECTORS = PANEL / LANES, MOST_VECTORS = GEMM_COLS / LANES };
 
 /* `panels` is a constant where this is inlined, so that the sums stay in registers. */
-INLINE void multiply_panels(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, const float *scales,
+INLINE void multiply_panels(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, struct scales scales,
                             float *c, int64_t stride, int add) {
     const int vectors = panels * PANEL_VECTORS;
     lane_sums sum[GEMM_ROWS][MOST_VECTORS];
@@ -53,17 +55,27 @@ INLINE void multiply_panels(const uint32_t *a, const uint32_t *b, int64_t steps,
     for (int i = 0; i < GEMM_ROWS; i++)
         for (int v = 0; v < vectors; v++) {
             float *at = c + i * stride + v * LANES;
-            vfloat value = values_of(sum[i][v], scales[i]);
+            vfloat value = values_of(sum[i][v], scales.rows + i, scales.cols + v * LANES);
             store_floats(at, add ? load_floats(at, LANES) + value : value, LANES);
         }
 }
 
-static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, const float *scales,
+/* Runs one after the other; their sums meet in c, which is in L1 by then. */
+INLINE void multiply_runs(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, struct scales scales, float *c,
+                          int64_t stride, int add) {
+    multiply_panels(a, b, at_most(steps, RUN), panels, scales, c, stride, add);
+    for (int64_t step = RUN; step < steps; step += RUN) {
+        scales.rows += ROW_SCALES, scales.cols += COL_SCALES;
+        multiply_panels(a + step, b + step * PANEL, at_most(steps - step, RUN), panels, scales, c, stride, 1);
+    }
+}
+
+static void multiply_lanes(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, struct scales scales,
                            float *c, int64_t stride, int add) {
     const int most = GEMM_COLS / PANEL;
-    if (panels == most) multiply_panels(a, b, steps, most, scales, c, stride, add);
-    else if (most > 2 && panels == 2) multiply_panels(a, b, steps, 2, scales, c, stride, add);
-    else multiply_panels(a, b, steps, 1, scales, c, stride, add);
+    if (panels == most) multiply_runs(a, b, steps, most, scales, c, stride, add);
+    else if (most > 2 && panels == 2) multiply_runs(a, b, steps, 2, scales, c, stride, add);
+    else multiply_runs(a, b, steps, 1, scales, c, stride, add);
 }
 
 #endif

@@ -4,7 +4,9 @@
 #ifndef STERNA_PACK_H
 #define STERNA_PACK_H
 
+#if GEMM_INT16 != 2
 #include "kernels/template/codes.h"
+#endif
 #include "kernels/template/operand.h"
 #include "kernels/template/square.h"
 
@@ -13,6 +15,11 @@
 struct square {
     int whole, scaled;
 };
+
+/* Whether numbers become steps of a scale: those of A, and in GEMM_INT16 2 of B, where lanes hold int16. */
+INLINE int has_scale(enum layout layout) {
+    return GEMM_INT16 == 2 || (GEMM_INT16 && layout == LAYOUT_ROWS);
+}
 
 /* Numbers that bf16 holds as they are need no rounding. */
 INLINE int is_exact(enum format format, struct square known) {
@@ -37,7 +44,7 @@ INLINE vuint lanes_along(const struct operand *o, enum format format, const stru
     vfloat v[GEMM_DEPTH];
     for (int d = 0; d < GEMM_DEPTH; d++) {
         v[d] = numbers_along(o, format, p, known.scaled, outer, r + d * LANES, count - d * LANES);
-        if (GEMM_INT16 && layout == LAYOUT_ROWS) v[d] *= p->inverse[outer];
+        if (has_scale(layout)) v[d] *= p->inverse[outer];
     }
     return join_along(v[0], v[GEMM_DEPTH - 1]);
 }
@@ -50,7 +57,7 @@ INLINE vuint lanes_across(const struct operand *o, enum format format, const str
         int64_t r = step * GEMM_DEPTH + d;
         int64_t count = known.whole ? LANES : r < p->depth ? p->outers - outer : 0;
         v[d] = numbers_across(o, format, p, known.scaled, outer, r, count);
-        if (GEMM_INT16 && layout == LAYOUT_ROWS) v[d] *= load_floats(p->inverse + outer, LANES);
+        if (has_scale(layout)) v[d] *= load_floats(p->inverse + outer, LANES);
     }
     if (is_exact(format, known)) return (vuint)v[0] >> 16 | ((vuint)v[GEMM_DEPTH - 1] & 0xffff0000u);
     return join_across(v[0], v[GEMM_DEPTH - 1]);
@@ -91,12 +98,15 @@ INLINE void pack_format(const struct operand *o, enum format format, int along, 
             pack_square(o, format, along, p, layout, along ? y : x, along ? x : y, out);
 }
 
+INLINE void pack_floats(const struct operand *o, const struct piece *p, enum layout layout, int64_t padded, uint32_t *out) {
+    if (o->format == FORMAT_F32 && o->along) pack_format(o, FORMAT_F32, 1, p, layout, padded, out);
+    else if (o->format == FORMAT_F32) pack_format(o, FORMAT_F32, 0, p, layout, padded, out);
+    else if (o->along) pack_format(o, FORMAT_BF16, 1, p, layout, padded, out);
+    else pack_format(o, FORMAT_BF16, 0, p, layout, padded, out);
+}
+
 static void pack_a(const struct operand *o, const struct piece *p, uint32_t *out) {
-    int64_t padded = round_up(round_up(p->outers, GEMM_ROWS), LANES);
-    if (o->format == FORMAT_F32 && o->along) pack_format(o, FORMAT_F32, 1, p, LAYOUT_ROWS, padded, out);
-    else if (o->format == FORMAT_F32) pack_format(o, FORMAT_F32, 0, p, LAYOUT_ROWS, padded, out);
-    else if (o->along) pack_format(o, FORMAT_BF16, 1, p, LAYOUT_ROWS, padded, out);
-    else pack_format(o, FORMAT_BF16, 0, p, LAYOUT_ROWS, padded, out);
+    pack_floats(o, p, LAYOUT_ROWS, round_up(round_up(p->outers, GEMM_ROWS), LANES), out);
 }
 
 #if !GEMM_INT16
@@ -163,10 +173,7 @@ static void pack_b(const struct operand *o, const struct piece *p, uint32_t *out
     int64_t padded = round_up(p->outers, PANEL);
     if (o->format == FORMAT_CODES) pack_codes(o, p, padded, out);
     else if (o->format == FORMAT_I8) pack_format(o, FORMAT_I8, 0, p, LAYOUT_PANELS, padded, out);
-    else if (o->format == FORMAT_F32 && o->along) pack_format(o, FORMAT_F32, 1, p, LAYOUT_PANELS, padded, out);
-    else if (o->format == FORMAT_F32) pack_format(o, FORMAT_F32, 0, p, LAYOUT_PANELS, padded, out);
-    else if (o->along) pack_format(o, FORMAT_BF16, 1, p, LAYOUT_PANELS, padded, out);
-    else pack_format(o, FORMAT_BF16, 0, p, LAYOUT_PANELS, padded, out);
+    else pack_floats(o, p, LAYOUT_PANELS, padded, out);
 }
 
 #endif

@@ -32,7 +32,7 @@ public final class Kernels {
     public static final int TRANSPOSE_B = STERNA_TRANSPOSE_B();
     /** {@link #gemm}: operands may be rounded to bf16 where the tier has a bf16 matrix unit. */
     public static final int ALLOW_BF16 = STERNA_ALLOW_BF16();
-    /** Flag: a gradient may be rounded to 16-bit fixed point where the tier multiplies that faster than floats. */
+    /** Flag: a gradient, or both operands of {@link #gemm}, may be rounded to 16-bit fixed point where the tier multiplies that faster than floats. */
     public static final int ALLOW_INT16 = STERNA_ALLOW_INT16();
     /** Doubles that {@link #statistics} gives a group: sum |x|, max |x|, sum x, sum x squared. */
     public static final int STATISTICS = 4;
@@ -488,7 +488,7 @@ public final class Kernels {
     /**
      * c (M, N) = op(a) op(b) for rows row0 ... row1 - 1 of c.
      *
-     * @param flags sum of {@link #ACCUMULATE}, {@link #TRANSPOSE_A}, {@link #TRANSPOSE_B}, {@link #ALLOW_BF16}
+     * @param flags sum of {@link #ACCUMULATE}, {@link #TRANSPOSE_A}, {@link #TRANSPOSE_B}, {@link #ALLOW_BF16}, {@link #ALLOW_INT16}
      */
     public void gemm(FloatMatrix a, FloatMatrix b, FloatMatrix c, int flags, long row0, long row1, MemorySegment scratch) {
         Checks.alive("a", a);

@@ -11,14 +11,14 @@ import java.util.concurrent.locks.LockSupport;
  * number of slices that idle workers take one after the other; results must not depend on who takes which,
  * and with Sterna's kernels they do not.
  *
- * <p>Idle threads spin for some microseconds, since the next piece of work is usually near, then park.
+ * <p>Idle threads spin for about a tenth of a millisecond, since the next piece of work is usually near, then park.
  * Several instances may exist in a JVM; one instance serves one calling thread at a time.
  */
 public final class Slices implements Team, AutoCloseable {
     /** Bytes of a worker's scratch. */
     public static final long SCRATCH_BYTES = sterna_h.STERNA_SCRATCH_BYTES();
 
-    private static final int SPINS = 1_000;
+    private static final int SPINS = 5_000;
     /** Slices a worker on average: enough to even out, few enough to keep kernels long. */
     private static final int SLICES_PER_WORKER = 4;
 

@@ -113,9 +113,11 @@ final class Block {
         if (layers.downNorm != null) {
             layers.downNorm.backward(scratch.product, scratch.downRms, scratch.wide, scratch.wide, false, d.gains().down(), worker);
         }
-        engine.kernels().swigluBackward(scratch.gate, scratch.up, scratch.wide, scratch.gate, scratch.up, 0, x.rows());
-        inputGradient(layers.gate, scratch.gate, d.results().gate(), scratch.narrow, false, scratch, keys, worker);
-        inputGradient(layers.up, scratch.up, d.results().up(), scratch.narrow, true, scratch, keys, worker);
+        FloatMatrix dgate = d.results().gate().floatsOr(scratch.gate);
+        FloatMatrix dup = d.results().up().floatsOr(scratch.up);
+        engine.kernels().swigluBackward(scratch.gate, scratch.up, scratch.wide, dgate, dup, 0, x.rows());
+        inputGradient(layers.gate, dgate, d.results().gate(), scratch.narrow, false, scratch, keys, worker);
+        inputGradient(layers.up, dup, d.results().up(), scratch.narrow, true, scratch, keys, worker);
         layers.mlpNorm.backward(scratch.middle, scratch.mlpRms, scratch.narrow, dx, true, d.gains().mlp(), worker);
 
         inputGradient(layers.output, dx, d.results().output(), scratch.narrow, false, scratch, keys, worker);

@@ -100,8 +100,8 @@ public final class Engine {
         slices.rows(tokens, TOKENS, body);
     }
 
-    /** Runs a product on each token in slices, two for each worker, since each of them packs all weights. */
+    /** Runs a product on each token in slices, one for each worker, since each of them packs all weights. */
     void products(long tokens, Slices.RowBody body) {
-        slices.tiles(tokens, Math.ceilDiv(Math.ceilDiv(tokens, 2L * workers()), PRODUCT_TOKENS) * PRODUCT_TOKENS, body);
+        slices.tiles(tokens, Math.ceilDiv(Math.ceilDiv(tokens, workers()), PRODUCT_TOKENS) * PRODUCT_TOKENS, body);
     }
 }

@@ -69,21 +69,24 @@ final class Head {
         private final FloatMatrix sum;
         private final FloatMatrix target;
         private final long chunk;
+        private final int flags;
 
         /** For training: chunks as large as {@code floats} logits. The section is of the weights' workspace. */
-        static Tape large(Head head, long tokens, long floats, Workspace.Section section) {
+        static Tape large(Head head, long tokens, long floats, GradientType gradients, Workspace.Section section) {
             FloatMatrix weight = head.parameter.weight();
             long chunk = Math.min(weight.rows(), Math.max(1, floats / tokens / 64) * 64);
-            return new Tape(FloatMatrix.windows(section, weight, chunk), chunk, tokens, section);
+            int flags = gradients.flags(head.flags);
+            return new Tape(FloatMatrix.windows(section, weight, chunk), chunk, tokens, flags, section);
         }
 
         /** For up to {@code tokens} tokens of a forward pass alone, in any workspace. */
         static Tape small(Head head, long tokens, Workspace workspace) {
             long chunk = Math.min(head.parameter.rows(), Features.PART);
-            return new Tape(head.features.parts(), chunk, tokens, workspace.section(MemoryKind.SCRATCH));
+            return new Tape(head.features.parts(), chunk, tokens, head.flags, workspace.section(MemoryKind.SCRATCH));
         }
 
-        private Tape(List<FloatMatrix> weights, long chunk, long tokens, Workspace.Section section) {
+        private Tape(List<FloatMatrix> weights, long chunk, long tokens, int flags, Workspace.Section section) {
+            this.flags = flags;
             this.words = Words.of(weights, chunk);
             this.chunk = chunk;
             memory = FloatMatrix.allocate(section, FloatType.F32, tokens, chunk);
@@ -180,19 +183,19 @@ final class Head {
     }
 
     private void multiply(FloatMatrix x, Words words, Tape tape, long r0, long r1, Worker worker) {
-        engine.kernels().gemm(x, words.weight, tape.logits, flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
+        engine.kernels().gemm(x, words.weight, tape.logits, tape.flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
     }
 
     /** Turns the logits into their gradient, and adds what it gives to dx. */
     private void multiplyBack(MemorySegment targets, float factor, FloatMatrix dx, Words words, Tape tape, long r0, long r1, Worker worker) {
         int add = words.first > 0 ? Kernels.ACCUMULATE : 0;
         engine.kernels().crossEntropyGradient(tape.logits, words.first, targets, tape.max, tape.sum, factor, r0, r1);
-        engine.kernels().gemm(tape.logits, words.weight, dx, flags | add, r0, r1, worker.scratch());
+        engine.kernels().gemm(tape.logits, words.weight, dx, tape.flags | add, r0, r1, worker.scratch());
     }
 
     private Part weightGradient(FloatMatrix x, Words words, Tape tape) {
         return new Part(parameter, words.first, words.first + words.weight.rows(),
-                Linear.outerProduct(engine, tape.logits, words.first, x, flags));
+                Linear.outerProduct(engine, tape.logits, words.first, x, tape.flags));
     }
 
     /** Logits (T, vocab) of a few tokens x (T, H). */

@@ -169,7 +169,7 @@ abstract sealed class Linear {
 
         @Override
         void inputGradient(FloatMatrix dy, OutputGradient.Floats kept, FloatMatrix dx, boolean accumulate, Worker worker) {
-            gemm(dy, dx, flags, accumulate, worker);
+            gemm(dy, dx, kept.productFlags(flags), accumulate, worker);
         }
 
         @Override
@@ -185,8 +185,8 @@ abstract sealed class Linear {
 
         @Override
         Part weightGradient(OutputGradient dy, Input x) {
-            FloatMatrix floats = ((OutputGradient.Floats) dy).matrix();
-            return Part.of(parameter, outerProduct(engine, floats, 0, x.floats(), flags));
+            OutputGradient.Floats floats = (OutputGradient.Floats) dy;
+            return Part.of(parameter, outerProduct(engine, floats.matrix(), 0, x.floats(), floats.productFlags(flags)));
         }
     }
 

@@ -82,7 +82,8 @@ public final class LlamaPass {
         this.inputs = chunked(BlockInputs.allocate(config, model.method(), tokens, scratch), scratch);
         // The head never computes while a block's backward pass is under way, so that both use the same memory.
         int chunks = ranges.chunks().size();
-        Workspace.Region shared = scratch.region(Workspace.measure(s -> BlockGradients.allocate(config, batch, chunks, inputs.whole(), s)));
+        long blockBytes = Workspace.measure(s -> BlockGradients.allocate(config, batch, chunks, inputs.whole(), s));
+        Workspace.Region shared = scratch.region(blockBytes);
         this.gradients = chunked(BlockGradients.allocate(config, batch, chunks, inputs.whole(), shared.section()), scratch);
         BlockTape first = BlockTape.allocate(config, batch.activations(), tokens, scratch);
         layers.add(layer(config, first, scratch));
@@ -96,10 +97,11 @@ public final class LlamaPass {
         }
         this.ids = kept.allocate(tokens * Integer.BYTES);
         this.targets = kept.allocate(tokens * Integer.BYTES);
-        long group = model.head.group(tokens, logits, ranges.chunk());
+        long fitting = 3 * logits * Float.BYTES <= blockBytes ? 2 * logits : logits; // the more tokens at once, the less is packed
+        long group = model.head.group(tokens, fitting, ranges.chunk());
         Workspace.Section head = shared.section();
         this.headInput = new Input.Floats(FloatMatrix.allocate(head, FloatType.F32, group, config.hidden()));
-        this.headTape = Head.Tape.large(model.head, group, logits, head);
+        this.headTape = Head.Tape.large(model.head, group, fitting, batch.gradients(), head);
         this.finalRms = FloatMatrix.allocate(scratch, FloatType.F32, 1, group);
         this.finalGains = FloatMatrix.allocate(scratch, FloatType.F32, Math.ceilDiv(tokens, group), config.hidden());
         this.groups = groups(group, scratch);

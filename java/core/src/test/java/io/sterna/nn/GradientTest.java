@@ -155,13 +155,13 @@ class GradientTest {
         return Math.sqrt(squares);
     }
 
-    /** All logits at once; groups of 480 tokens, the last one shorter; the vocabulary in chunks of 64 and 6. */
+    /** All logits at once; groups of 480 tokens, the last one shorter; the vocabulary in chunks of 64 and 6: of twice the logits, which fit. */
     @Test
     void theHeadMayCutTokensOrVocabulary() {
         LlamaConfig config = new LlamaConfig(16, 32, 1, 2, 2, 70, 600, 1e4, 1e-5, true, false);
         try (Fixture whole = new Fixture(config, Method.fp32(), FloatType.F32, false);
-                Fixture groups = new Fixture(config, 70 * 600);
-                Fixture chunks = new Fixture(config, 30_000)) {
+                Fixture groups = new Fixture(config, 35 * 600);
+                Fixture chunks = new Fixture(config, 15_000)) {
             Parameter head = whole.model.head.parameter();
             assertEquals(List.of(false, true, false), Stream.of(whole, groups, chunks).map(f -> f.pass.addsUp(f.model.head.parameter())).toList());
             double loss = whole.gradients();
@@ -185,15 +185,16 @@ class GradientTest {
         }
     }
 
-    /** By a few units of the last of 16 bits, relative to the largest; the loss is the same. */
+    /** By a few units of the last of 16 bits, relative to the largest, and of 12 bits of the head's weights. */
     @Test
     void int16GradientsStayClose() {
         LlamaConfig config = configs().findFirst().orElseThrow();
         for (Method method : List.of(Method.dqt(Grid.INT8), Method.dqt(Grid.TERNARY).withScale(Scaling.ROW, ScaleRule.ABSMEAN))) {
             try (Fixture floats = new Fixture(config, method, GradientType.FLOAT); Fixture int16 = new Fixture(config, method, GradientType.INT16)) {
-                assertEquals(floats.gradients(), int16.gradients());
+                double loss = floats.gradients();
+                assertEquals(loss, int16.gradients(), 1e-5 * loss);
                 for (Parameter p : floats.model.parameters()) {
-                    assertClose(floats.capture.gradients.get(p), int16.capture.gradients.get(int16.model.parameters().get(p.id())), 3e-4);
+                    assertClose(floats.capture.gradients.get(p), int16.capture.gradients.get(int16.model.parameters().get(p.id())), 1e-3);
                 }
             }
         }
