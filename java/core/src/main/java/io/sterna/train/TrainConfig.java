@@ -163,7 +163,7 @@ public final class TrainConfig {
     @Describe(group = RUN, value = "f32|bf16", text = "Type of activations kept for the backward pass; default bf16 with int8 products.")
     public String activations;
 
-    @Describe(group = RUN, value = "float|int16|int8", text = "What gradients of int8 products come from: int16 where that is faster than floats; int8 rounds stochastically.")
+    @Describe(group = RUN, value = "float|int16|int8", text = "What gradients of int8 products come from: int16 where that is faster than floats, in the head too; int8 rounds stochastically.")
     public String gradients;
 
     @Describe(group = RUN, value = "N", text = "Seeds weights, order of data and rounding.")
