@@ -64,7 +64,7 @@ INLINE floats floats_of_bf16(shorts x) {
 INLINE shorts bf16_of_floats(floats x) {
     ints bits = (ints)x, is_nan = (bits & 0x7fffffff) > 0x7f800000;
     ints nearest = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 0x400000;
-    return __builtin_convertvector((is_nan & quiet) >> 16 | (~is_nan & nearest) >> 16, shorts);
+    return __builtin_convertvector(((is_nan & quiet) | (~is_nan & nearest)) >> 16, shorts);
 }
 
 /* y = or += value in the first `count` lanes. */

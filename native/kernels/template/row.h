@@ -29,8 +29,7 @@ INLINE int lanes_of(int64_t left) {
 /* Nearest even; a NaN stays a quiet NaN. */
 INLINE vint bf16_of_f32(vfloat x) {
     vuint bits = (vuint)x, nearest = bits + 0x7fff + (bits >> 16 & 1);
-    vint nan = magnitude_bits(x) > splat_int(0x7f800000);
-    return (vint)((vuint)choose(nan, (vint)(bits | 0x400000), (vint)nearest) >> 16);
+    return (vint)((vuint)quiet_where_nan((vint)nearest, x) >> 16);
 }
 
 /* Columns c... of x; missing lanes are 0. */

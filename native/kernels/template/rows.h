@@ -190,12 +190,14 @@ INLINE void backward_row(norm_gradient n, int64_t cols) {
     if (c < cols) norm_gradient_step(&n, c, cols - c);
 }
 
-static int all_f32(const norm_gradient *n) {
-    return n->x.type == STERNA_F32 && n->gain.type == STERNA_F32 && n->dy.type == STERNA_F32 && n->dx.type == STERNA_F32;
+static int gradients_are_f32(const norm_gradient *n) {
+    return n->gain.type == STERNA_F32 && n->dy.type == STERNA_F32 && n->dx.type == STERNA_F32;
 }
 
-static void backward_row_f32(norm_gradient n, int64_t cols) {
-    n.x.type = n.gain.type = n.dy.type = n.dx.type = STERNA_F32;
+/* All f32 but x, whose type is `type`: as in training. */
+INLINE void backward_row_f32(norm_gradient n, int32_t type, int64_t cols) {
+    n.x.type = type;
+    n.gain.type = n.dy.type = n.dx.type = STERNA_F32;
     backward_row(n, cols);
 }
 
@@ -204,7 +206,8 @@ static int32_t rmsnorm_backward(const sterna_matrix *x, const sterna_matrix *gai
                                 int64_t row0, int64_t row1) {
     for (int64_t r = row0; r < row1; r++) {
         norm_gradient n = {row_at(x, r, 0), row_at(gain, 0, 0), row_at(dy, r, 0), row_at(dx, r, 0), inv_rms[r], 0, accumulate};
-        if (all_f32(&n)) backward_row_f32(n, x->cols);
+        if (gradients_are_f32(&n) && x->type == STERNA_F32) backward_row_f32(n, STERNA_F32, x->cols);
+        else if (gradients_are_f32(&n)) backward_row_f32(n, STERNA_BF16, x->cols);
         else backward_row(n, x->cols);
     }
     return STERNA_OK;
