@@ -12,14 +12,8 @@
 #include "kernels/template/gemv.h"
 #include "kernels/template/lane_tiles.h"
 
-static int32_t gemm_avx2(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
-                         int64_t row0, int64_t row1, void *scratch) {
-    if (takes_gemv(a, c, flags)) return gemv(a, b, c, flags, row0, row1, scratch);
-    return gemm(a, b, c, flags, row0, row1, scratch);
-}
-
 void sterna_avx2_gemm(sterna_table *t) {
     t->input_gradient = input_gradient;
     t->weight_gradient = weight_gradient;
-    t->gemm = gemm_avx2;
+    t->gemm = gemm_or_gemv;
 }

@@ -15,8 +15,7 @@
 
 int32_t gemm_avx512(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
                     int64_t row0, int64_t row1, void *scratch) {
-    if (takes_gemv(a, c, flags)) return gemv(a, b, c, flags, row0, row1, scratch);
-    return gemm(a, b, c, flags, row0, row1, scratch);
+    return gemm_or_gemv(a, b, c, flags, row0, row1, scratch);
 }
 
 void sterna_avx512_gemm(sterna_table *t) {

@@ -139,4 +139,11 @@ static int32_t gemv(const sterna_matrix *a, const sterna_matrix *b, const sterna
     return STERNA_OK;
 }
 
+/* The product of gemm.h, which comes before this header, but for few rows. */
+INLINE int32_t gemm_or_gemv(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
+                            int64_t row0, int64_t row1, void *scratch) {
+    if (takes_gemv(a, c, flags)) return gemv(a, b, c, flags, row0, row1, scratch);
+    return gemm(a, b, c, flags, row0, row1, scratch);
+}
+
 #endif
