@@ -16,6 +16,8 @@
 /* Runs of 4 bits are too short to gain. */
 #define NARROW_BLOCKS(bits) ((bits) <= 3 ? 32767 / (2 * 127 * largest_u(bits)) / BLOCK_VECTORS : 0)
 
+#include <stddef.h>
+
 #include "bytes.h"
 
 #if defined(__AVX512BW__)
