@@ -7,6 +7,7 @@
 #define SEGMENT_BYTES 1032192
 #define GEMV_TOKENS 4
 #define GEMV_MAX_TOKENS(bits) 16
+#define TAKES_LINES(bits) ((bits) == 2 || (bits) == 4)
 #define DOT_SIGNED_8 0
 
 INLINE bytes dot(bytes sum, bytes u, bytes x, int bits) {

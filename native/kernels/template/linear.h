@@ -6,6 +6,8 @@
  *   TOKENS_BYTES               of interleaved tokens at once: the greater part of L2
  *   GEMV_TOKENS                tokens that a row of packed codes meets at a time (2 or 4)
  *   GEMV_MAX_TOKENS(bits)      from more tokens on, panels are faster
+ *   TAKES_LINES(bits)          optional: where one token meets codes of so many bits as dot_lines.h does, which is
+ *                              the tier's then
  *   DOT_SIGNED_8               1 when `dot` takes 8-bit codes with their sign, so that no bias corrects it
  *   bytes dot(bytes sum, bytes u, bytes x, int bits)
  *                              sum (int32 lanes) += the products of four neighbouring bytes, u unsigned and x
@@ -296,43 +298,88 @@ static void gemm(const linear_call *c, int64_t row0, int64_t row1) {
 #define AHEAD_L1 4096
 #define AHEAD_L2 16384
 
-/* Tokens t0...t0+7, blocks of 64 columns, with zeros past K and past T; the sums of their groups. */
-static void pad_tokens(const linear_call *c, int64_t t0) {
-    int64_t length = c->blocks * STERNA_BLOCK;
+/* Four rows of w, where they go on. */
+typedef struct row_codes {
+    const uint8_t *of[GEMV_ROWS];
+    const uint8_t *next; /* fetched, from AHEAD_L1 and AHEAD_L2 after it on, as many bytes as are read */
+} row_codes;
+
+/* Byte `at` of the rows is about to be read, and `count` of each. */
+INLINE void fetch_next(const row_codes *w, int64_t at, int count) {
+#pragma GCC unroll 4
+    for (int line = 0; line < GEMV_ROWS * count; line += 64) {
+        __builtin_prefetch(w->next + GEMV_ROWS * at + AHEAD_L1 + line);
+        __builtin_prefetch(w->next + GEMV_ROWS * at + AHEAD_L2 + line, 0, 2);
+    }
+}
+
+#ifdef TAKES_LINES
+#include "dot_lines.h"
+#endif
+
+/* Blocks whose columns of x lie together: those of a line, where one token is multiplied by lines of codes. */
+static int64_t blocks_together(const linear_call *c) {
+#ifdef TAKES_LINES
+    int64_t blocks = LINE_BLOCKS(c->bits);
+    if (TAKES_LINES(c->bits) && c->q->rows == 1 && (c->groups == 1 || c->group_blocks % blocks == 0)) return blocks;
+#else
+    (void)c;
+#endif
+    return 1;
+}
+
+/* Columns of a token in scratch, whole lines. */
+static int64_t padded_columns(int64_t blocks, int64_t together) {
+    return (blocks + together - 1) / together * together * STERNA_BLOCK;
+}
+
+/* The first `cols` columns of a token, then zeros up to `length`. */
+static void place_columns(const int8_t *columns, int64_t cols, int64_t length, int64_t together, int8_t *x) {
+#ifdef TAKES_LINES
+    if (together > 1) {
+        if (together == LINE_BLOCKS(2)) arrange_lines(columns, cols, length, LINE_BLOCKS(2), x);
+        else arrange_lines(columns, cols, length, LINE_BLOCKS(4), x);
+        return;
+    }
+#else
+    (void)together;
+#endif
+    if (cols) memcpy(x, columns, (size_t)cols);
+    memset(x + cols, 0, (size_t)(length - cols));
+}
+
+/* Tokens t0...t0+count-1, with zeros past K and past T; the sums of their groups. */
+static void pad_tokens(const linear_call *c, int64_t t0, int64_t count) {
+    int64_t together = blocks_together(c), length = padded_columns(c->blocks, together);
     token_block *b = token_block_at(c, 0);
-    for (int64_t t = 0; t < TOKENS; t++) {
+    for (int64_t t = 0; t < count; t++) {
         int8_t *x = b->x + t * length;
         int64_t cols = t0 + t < c->q->rows ? c->q->cols : 0;
-        if (cols) memcpy(x, c->q->codes + (t0 + t) * c->q->stride, (size_t)cols);
-        memset(x + cols, 0, (size_t)(length - cols));
+        place_columns(c->q->codes + (t0 + t) * c->q->stride, cols, length, together, x);
         for (int64_t g = 0; g < c->groups; g++) {
+            int64_t columns = padded_columns(blocks_of_group(c, g), together);
             int32_t sum = 0;
-            for (int64_t k = 0; k < blocks_of_group(c, g) * STERNA_BLOCK; k++) sum += x[k];
+            for (int64_t k = 0; k < columns; k++) sum += x[k];
             b->group_sums[g][t] = sum;
-            x += blocks_of_group(c, g) * STERNA_BLOCK;
+            x += columns;
         }
     }
 }
 
-/* Row r times token t over `blocks` blocks goes to sum[t][r], in lanes; rows row_bytes apart, tokens x_bytes apart. As
- * many bytes as are read here are fetched, from AHEAD_L1 and AHEAD_L2 after `next` on. `dot_bits` is what `dot` takes. */
-INLINE void dot_blocks(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
-                       int64_t x_bytes, int64_t blocks, int bits, int tokens, int dot_bits,
-                       bytes sum[GEMV_TOKENS][GEMV_ROWS]) {
+/* Row r times token t over `blocks` blocks from `block` on goes to sum[t][r], in lanes; tokens x_bytes apart.
+ * `dot_bits` is what `dot` takes. */
+INLINE void dot_blocks(const row_codes *w, int64_t block, const int8_t *x, int64_t x_bytes, int64_t blocks, int bits,
+                       int tokens, int dot_bits, bytes sum[GEMV_TOKENS][GEMV_ROWS]) {
 #pragma GCC unroll 8
     for (int t = 0; t < tokens; t++)
 #pragma GCC unroll 4
         for (int r = 0; r < GEMV_ROWS; r++) sum[t][r] = zero_bytes();
-    for (int64_t b = 0; b < blocks; b++, block += 8 * bits, x += STERNA_BLOCK, next += GEMV_ROWS * 8 * bits) {
-#pragma GCC unroll 4
-        for (int line = 0; line < GEMV_ROWS * 8 * bits; line += 64) {
-            __builtin_prefetch(next + AHEAD_L1 + line);
-            __builtin_prefetch(next + AHEAD_L2 + line, 0, 2);
-        }
+    for (int64_t b = block; b < block + blocks; b++, x += STERNA_BLOCK) {
+        fetch_next(w, b * 8 * bits, 8 * bits);
 #pragma GCC unroll 4
         for (int r = 0; r < GEMV_ROWS; r++) {
             bytes u[BLOCK_VECTORS];
-            unpack_block(block + r * row_bytes, bits, u);
+            unpack_block(w->of[r] + b * 8 * bits, bits, u);
 #pragma GCC unroll 8
             for (int t = 0; t < tokens; t++)
 #pragma GCC unroll 2
@@ -347,15 +394,13 @@ INLINE void dot_blocks(const uint8_t *block, int64_t row_bytes, const uint8_t *n
 #if defined(NARROW_BLOCKS)
 
 /* dot_rows in runs of NARROW_BLOCKS(bits). */
-INLINE void dot_runs(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
-                     int64_t x_bytes, int64_t blocks, int bits, int tokens,
-                     int32_t sums[TOKENS][GEMV_ROWS]) {
+INLINE void dot_runs(const row_codes *w, const int8_t *x, int64_t x_bytes, int64_t blocks, int bits, int tokens,
+                     int32_t (*sums)[PANEL]) {
     bytes sum[GEMV_TOKENS][GEMV_ROWS];
     int64_t run = NARROW_BLOCKS(bits);
-    memset(sums, 0, (size_t)tokens * sizeof *sums);
+    for (int64_t t = 0; t < tokens; t++) memset(sums[t], 0, GEMV_ROWS * sizeof **sums);
     for (int64_t b = 0; b < blocks; b += run) {
-        dot_blocks(block + b * 8 * bits, row_bytes, next + b * GEMV_ROWS * 8 * bits, x + b * STERNA_BLOCK, x_bytes,
-                   least(run, blocks - b), bits, tokens, 0, sum);
+        dot_blocks(w, b, x + b * STERNA_BLOCK, x_bytes, least(run, blocks - b), bits, tokens, 0, sum);
 #pragma GCC unroll 8
         for (int t = 0; t < tokens; t++) {
             int32_t some[GEMV_ROWS];
@@ -370,71 +415,78 @@ INLINE void dot_runs(const uint8_t *block, int64_t row_bytes, const uint8_t *nex
 #endif
 
 /* sums[t][r] = row r times token t. */
-INLINE void dot_rows(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
-                     int64_t x_bytes, int64_t blocks, int bits, int tokens,
-                     int32_t sums[TOKENS][GEMV_ROWS]) {
+INLINE void dot_rows(const row_codes *w, const int8_t *x, int64_t x_bytes, int64_t blocks, int bits, int tokens,
+                     int32_t (*sums)[PANEL]) {
 #if defined(NARROW_BLOCKS)
     if (NARROW_BLOCKS(bits) > 0) {
-        dot_runs(block, row_bytes, next, x, x_bytes, blocks, bits, tokens, sums);
+        dot_runs(w, x, x_bytes, blocks, bits, tokens, sums);
         return;
     }
 #endif
     bytes sum[GEMV_TOKENS][GEMV_ROWS];
-    dot_blocks(block, row_bytes, next, x, x_bytes, blocks, bits, tokens, bits, sum);
+    dot_blocks(w, 0, x, x_bytes, blocks, bits, tokens, bits, sum);
 #pragma GCC unroll 8
     for (int t = 0; t < tokens; t++) add_lanes_of_four(sum[t], sums[t]);
 }
 
 /* The same for any number of tokens: GEMV_TOKENS at a time, the rows then coming from L1. */
-INLINE void dot_rows_of(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
-                        int64_t x_bytes, int64_t blocks, int bits, int64_t tokens,
-                        int32_t sums[TOKENS][GEMV_ROWS]) {
+INLINE void dot_rows_of(const row_codes *w, const int8_t *x, int64_t x_bytes, int64_t blocks, int bits, int64_t tokens,
+                        int32_t (*sums)[PANEL]) {
     if (tokens == 1) {
-        dot_rows(block, row_bytes, next, x, x_bytes, blocks, bits, 1, sums);
+        dot_rows(w, x, x_bytes, blocks, bits, 1, sums);
     } else if (tokens == 2) {
-        dot_rows(block, row_bytes, next, x, x_bytes, blocks, bits, 2, sums);
+        dot_rows(w, x, x_bytes, blocks, bits, 2, sums);
     } else {
         for (int64_t t = 0; t < tokens; t += GEMV_TOKENS)
-            dot_rows(block, row_bytes, next, x + t * x_bytes, x_bytes, blocks, bits, GEMV_TOKENS, sums + t);
+            dot_rows(w, x + t * x_bytes, x_bytes, blocks, bits, GEMV_TOKENS, sums + t);
     }
 }
 
-NEVER_INLINE void dot_group(const uint8_t *block, int64_t row_bytes, const uint8_t *next, const int8_t *x,
-                      int64_t x_bytes, int64_t blocks, int bits, int64_t tokens,
-                      int32_t sums[TOKENS][GEMV_ROWS]) {
+NEVER_INLINE void dot_group(const row_codes *w, const int8_t *x, int64_t x_bytes, int64_t blocks, int bits,
+                            int64_t tokens, int32_t (*sums)[PANEL]) {
     switch (bits) {
-    case 1: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 1, tokens, sums); break;
-    case 2: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 2, tokens, sums); break;
-    case 3: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 3, tokens, sums); break;
-    case 4: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 4, tokens, sums); break;
-    case 5: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 5, tokens, sums); break;
-    case 6: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 6, tokens, sums); break;
-    case 7: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 7, tokens, sums); break;
-    default: dot_rows_of(block, row_bytes, next, x, x_bytes, blocks, 8, tokens, sums); break;
+    case 1: dot_rows_of(w, x, x_bytes, blocks, 1, tokens, sums); break;
+    case 2: dot_rows_of(w, x, x_bytes, blocks, 2, tokens, sums); break;
+    case 3: dot_rows_of(w, x, x_bytes, blocks, 3, tokens, sums); break;
+    case 4: dot_rows_of(w, x, x_bytes, blocks, 4, tokens, sums); break;
+    case 5: dot_rows_of(w, x, x_bytes, blocks, 5, tokens, sums); break;
+    case 6: dot_rows_of(w, x, x_bytes, blocks, 6, tokens, sums); break;
+    case 7: dot_rows_of(w, x, x_bytes, blocks, 7, tokens, sums); break;
+    default: dot_rows_of(w, x, x_bytes, blocks, 8, tokens, sums); break;
     }
 }
 
-/* y of tokens t0...t0+tokens-1 and rows n...n+rows-1; rows is 4 or 1. */
-static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t t0, int64_t tokens) {
-    const uint8_t *block = sterna_packed_row(c->w, n), *next = block;
-    token_block *b = token_block_at(c, 0);
-    const int8_t *x = b->x;
-    int64_t row_bytes = rows == 1 ? 0 : c->row_bytes; /* a single row stands for all four */
-    float totals[TOKENS][PANEL] = {{0}};
-    for (int64_t g = 0; g < c->groups; g++) {
-        int64_t blocks = blocks_of_group(c, g);
-        int32_t sums[TOKENS][GEMV_ROWS];
-        dot_group(block, row_bytes, next, x, c->blocks * STERNA_BLOCK, blocks, c->bits, tokens, sums);
-        for (int64_t r = 0; r < rows; r++) {
-            float scale = sterna_row_scales(c->w, n + r)[g];
-            for (int64_t t = 0; t < tokens; t++) {
-                float part = (float)(sums[t][r] - c->bias * b->group_sums[g][t]) * scale;
-                totals[t][r] = g == 0 ? part : totals[t][r] + part;
-            }
+/* sums[t][r] = row n + r times token t in group g, for `rows` rows, at most a panel; those after them, up to a
+ * multiple of four, repeat the last one. x is the group's of the first token. */
+static void dot_panel(const linear_call *c, int64_t n, int64_t rows, int64_t g, const int8_t *x, int64_t tokens,
+                      int32_t (*sums)[PANEL]) {
+    int64_t blocks = blocks_of_group(c, g), block_bytes = 8 * c->bits, at = g * c->group_blocks * block_bytes;
+    int64_t together = blocks_together(c), x_bytes = padded_columns(c->blocks, together);
+    for (int64_t r = 0; r < rows; r += GEMV_ROWS) {
+        const uint8_t *codes = c->w->codes + at;
+        row_codes w = {.next = codes + (n + r) * c->row_bytes + (GEMV_ROWS - 1) * at};
+        for (int64_t i = 0; i < GEMV_ROWS; i++) w.of[i] = codes + (n + least(r + i, rows - 1)) * c->row_bytes;
+#ifdef TAKES_LINES
+        if (together > 1) {
+            dot_lines(&w, x, blocks, c->bits, &sums[0][r]);
+            continue;
         }
-        block += blocks * 8 * c->bits;
-        next += GEMV_ROWS * blocks * 8 * c->bits;
-        x += blocks * STERNA_BLOCK;
+#endif
+        dot_group(&w, x, x_bytes, blocks, c->bits, tokens, (int32_t (*)[PANEL])&sums[0][r]);
+    }
+}
+
+/* y of tokens t0...t0+tokens-1 and rows n...n+rows-1, at most a panel. */
+static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t t0, int64_t tokens) {
+    const token_block *b = token_block_at(c, 0);
+    const int8_t *x = b->x;
+    float totals[TOKENS][PANEL], scales[PANEL];
+    int32_t sums[TOKENS][PANEL];
+    for (int64_t g = 0; g < c->groups; g++) {
+        dot_panel(c, n, rows, g, x, tokens, sums);
+        copy_scales(c, n, rows, g, scales);
+        for (int64_t t = 0; t < tokens; t++) add_group(totals[t], sums[t], c->bias * b->group_sums[g][t], scales, g);
+        x += blocks_of_group(c, g) * STERNA_BLOCK;
     }
     for (int64_t t = 0; t < tokens; t++) store_values(c, t0 + t, n, totals[t], rows);
 }
@@ -442,10 +494,9 @@ static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t
 static void gemv(const linear_call *c, int64_t row0, int64_t row1) {
     lay_out(c, 1);
     for (int64_t t0 = 0; t0 < c->q->rows; t0 += TOKENS) {
-        int64_t tokens = least(TOKENS, c->q->rows - t0), n = row0;
-        pad_tokens(c, t0);
-        for (; n + GEMV_ROWS <= row1; n += GEMV_ROWS) multiply_rows(c, n, GEMV_ROWS, t0, tokens);
-        for (; n < row1; n++) multiply_rows(c, n, 1, t0, tokens);
+        int64_t tokens = least(TOKENS, c->q->rows - t0);
+        pad_tokens(c, t0, tokens <= 2 ? tokens : TOKENS);
+        for (int64_t n = row0; n < row1; n += PANEL) multiply_rows(c, n, least(PANEL, row1 - n), t0, tokens);
     }
 }
 

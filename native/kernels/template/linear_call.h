@@ -134,7 +134,9 @@ static inline void unpack_rows(const linear_call *c, int64_t n, int64_t rows, in
 
 /* The scales of group g. */
 static inline void copy_scales(const linear_call *c, int64_t n, int64_t rows, int64_t g, float scales[PANEL]) {
-    for (int64_t r = 0; r < PANEL; r++) scales[r] = sterna_row_scales(c->w, n + least(r, rows - 1))[g];
+    int64_t stride = c->w->scaling == STERNA_PER_TENSOR ? 0 : c->groups;
+    const float *first = sterna_row_scales(c->w, n) + g;
+    for (int64_t r = 0; r < PANEL; r++) scales[r] = first[least(r, rows - 1) * stride];
 }
 
 /* A whole panel: codes, then scales[group][16 rows]. */
