@@ -31,35 +31,42 @@ INLINE float sum_lanes(vfloat x) {
     return lanes[0];
 }
 
-/* Rows of A, each of `padded` f32, and what they are multiplied with. */
+/* Rows of A, in steps of LANES terms: a[step][rows][LANES], and what they are multiplied with. */
 struct gemv {
     const float *a;
-    int64_t padded;
     const sterna_matrix *b, *c;
     int64_t row0, row1;
     int accumulate;
 };
 
-/* A tile of C: sums (rows, cols) in registers, constants where this is inlined. */
+/* A tile of C: sums (rows, cols) in registers, constants where this is inlined, as is `all`, the rows of A. */
 struct gemv_tile {
     int32_t type; /* of B */
-    int rows, cols;
+    int all, rows, cols;
     int64_t row, col;
 };
 
-/* LANES terms, `left` of them there, of a tile. The rows of B that come next are on their way meanwhile: a
- * prefetcher starts afresh on every page. */
-INLINE void add_terms(const struct gemv *g, struct gemv_tile t, int64_t k, int64_t left, vfloat sum[GEMV_ROWS][4]) {
+#define AHEAD 512 /* bytes of a row of B that are fetched from L2 to L1 before they are read */
+
+/* LANES terms from `k` on, `left` of them there, of a tile. b is the tile's first row of B, whose rows lie `stride`
+ * bytes apart; those that come next are on their way to L2 meanwhile: a prefetcher starts afresh on every page. */
+INLINE void add_terms(const struct gemv *g, struct gemv_tile t, const char *b, int64_t stride, int64_t k, int64_t left,
+                      vfloat sum[GEMV_ROWS][4]) {
+    const int64_t bytes = t.type == STERNA_F32 ? 4 : 2;
     vfloat y[4];
 #pragma GCC unroll 4
     for (int j = 0; j < t.cols; j++) {
-        row line = {row_at(g->b, t.col + j, k).data, t.type}, next = row_at(g->b, t.col + j + t.cols, k);
-        y[j] = load(line, 0, left);
-        if (t.row == 0) _mm_prefetch(next.data, _MM_HINT_T0);
+        const char *line = b + j * stride + k * bytes;
+        y[j] = load((row){(void *)line, t.type}, 0, left);
+        if (t.row == 0) {
+            _mm_prefetch(line + t.cols * stride, _MM_HINT_T1);
+            _mm_prefetch(line + AHEAD, _MM_HINT_T0);
+        }
     }
 #pragma GCC unroll 8
     for (int i = 0; i < t.rows; i++) {
-        vfloat x = load_floats(g->a + (t.row + i) * g->padded + k, LANES);
+        vfloat x = load_floats(g->a + k * t.all + (t.row + i) * LANES, LANES);
+        __asm__("" : "+v"(x)); /* one load, not one for each column */
 #pragma GCC unroll 4
         for (int j = 0; j < t.cols; j++) sum[i][j] = fused_add(x, y[j], sum[i][j]);
     }
@@ -67,14 +74,15 @@ INLINE void add_terms(const struct gemv *g, struct gemv_tile t, int64_t k, int64
 
 /* Adds terms k0...k1 - 1 to sums, whose first is that of the tile. */
 INLINE void multiply_dots(const struct gemv *g, struct gemv_tile t, int64_t k0, int64_t k1, vfloat *sums) {
+    const char *b = row_at(g->b, t.col, 0).data;
     vfloat sum[GEMV_ROWS][4];
-    int64_t k = k0;
+    int64_t k = k0, stride = g->b->stride * (t.type == STERNA_F32 ? 4 : 2);
 #pragma GCC unroll 8
     for (int i = 0; i < t.rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < t.cols; j++) sum[i][j] = sums[i * GEMV_COLS + j];
-    for (; k + LANES <= k1; k += LANES) add_terms(g, t, k, LANES, sum);
-    if (k < k1) add_terms(g, t, k, k1 - k, sum);
+    for (; k + LANES <= k1; k += LANES) add_terms(g, t, b, stride, k, LANES, sum);
+    if (k < k1) add_terms(g, t, b, stride, k, k1 - k, sum);
 #pragma GCC unroll 8
     for (int i = 0; i < t.rows; i++)
 #pragma GCC unroll 4
@@ -95,7 +103,7 @@ INLINE void multiply_cols(const struct gemv *g, int32_t type, int rows, int64_t 
                           vfloat *sums) {
     const int together = LANES == 16 || rows < 4 ? rows : 4;
     for (int i = 0; i < rows; i += together)
-        multiply_dots(g, (struct gemv_tile){type, together, cols, i, col}, k0, k1, sums + i * GEMV_COLS);
+        multiply_dots(g, (struct gemv_tile){type, rows, together, cols, i, col}, k0, k1, sums + i * GEMV_COLS);
 }
 
 /* All columns of C, of `rows` rows, a constant. */
@@ -125,17 +133,17 @@ INLINE void multiply_rows(const struct gemv *g, int rows) {
 static int32_t gemv(const sterna_matrix *a, const sterna_matrix *b, const sterna_matrix *c, int32_t flags,
                     int64_t row0, int64_t row1, void *scratch) {
     float *x = scratch;
-    int64_t rows = row1 - row0, padded = (a->cols + LANES - 1) / LANES * LANES;
-    struct gemv g = {x, padded, b, c, row0, row1, flags & STERNA_ACCUMULATE};
-    for (int64_t i = 0; i < GEMV_ROWS; i++)
-        for (int64_t k = 0; k < padded; k += LANES) {
+    struct gemv g = {x, b, c, row0, row1, flags & STERNA_ACCUMULATE};
+    int64_t rows = row1 - row0, all = rows > 4 ? 8 : rows > 2 ? 4 : rows;
+    for (int64_t k = 0; k < a->cols; k += LANES)
+        for (int64_t i = 0; i < all; i++, x += LANES) {
             vfloat v = i < rows ? load(row_at(a, row0 + i, k), 0, a->cols - k) : splat(0);
-            store_floats(x + i * padded + k, v, LANES);
+            store_floats(x, v, LANES);
         }
-    if (rows > 4) multiply_rows(&g, 8);
-    else if (rows > 2) multiply_rows(&g, 4);
-    else if (rows > 1) multiply_rows(&g, 2);
-    else if (rows > 0) multiply_rows(&g, 1);
+    if (all == 8) multiply_rows(&g, 8);
+    else if (all == 4) multiply_rows(&g, 4);
+    else if (all == 2) multiply_rows(&g, 2);
+    else if (all == 1) multiply_rows(&g, 1);
     return STERNA_OK;
 }
 
