@@ -14,21 +14,27 @@ static int32_t check_sizes(const sterna_attention *a) {
     if (!in_range(a->sequences, 1) || !in_range(a->length, 1) || !in_range(a->past, 0) || !in_range(a->heads, 1)
         || !in_range(a->kv_heads, 1) || a->heads % a->kv_heads)
         return STERNA_BAD_SHAPE;
+    if (a->capacity && !(in_range(a->capacity, 1) && a->capacity >= a->past + a->length)) return STERNA_BAD_SHAPE;
     return a->head_dim >= 2 && a->head_dim <= MAX_HEAD_DIM && a->head_dim % 2 == 0 ? 0 : STERNA_BAD_SHAPE;
 }
 
-/* (sequences * positions, heads * head_dim) */
-static int32_t check_heads(const sterna_attention *a, const sterna_matrix *x, int64_t positions, int64_t heads) {
+static int32_t check_queries(const sterna_attention *a, const sterna_matrix *x) {
     int32_t reason = sterna_check_matrix(x, STERNA_ANY_FLOAT);
-    return reason ? reason : sterna_check_shape(x, a->sequences * positions, heads * a->head_dim);
+    return reason ? reason : sterna_check_shape(x, a->sequences * a->length, a->heads * a->head_dim);
 }
 
-static int32_t check_queries(const sterna_attention *a, const sterna_matrix *x) {
-    return check_heads(a, x, a->length, a->heads);
+/* Of keys and values. */
+static int64_t key_rows(const sterna_attention *a) {
+    return a->sequences * (a->capacity ? a->kv_heads * a->capacity : a->past + a->length);
+}
+
+static int64_t key_cols(const sterna_attention *a) {
+    return a->capacity ? a->head_dim : a->kv_heads * a->head_dim;
 }
 
 static int32_t check_keys(const sterna_attention *a, const sterna_matrix *x) {
-    return check_heads(a, x, a->past + a->length, a->kv_heads);
+    int32_t reason = sterna_check_matrix(x, STERNA_ANY_FLOAT);
+    return reason ? reason : sterna_check_shape(x, key_rows(a), key_cols(a));
 }
 
 /* Keys or values: quantized ones where there are some. */
@@ -36,8 +42,7 @@ static int32_t check_stored(const sterna_attention *a, const sterna_matrix *x, c
     if (!q) return check_keys(a, x);
     int32_t reason = sterna_check_quantized(q);
     if (reason) return reason;
-    int fits = q->rows == a->sequences * (a->past + a->length) && q->cols == a->kv_heads * a->head_dim;
-    return fits ? 0 : STERNA_BAD_SHAPE;
+    return q->rows == key_rows(a) && q->cols == key_cols(a) ? 0 : STERNA_BAD_SHAPE;
 }
 
 static int32_t check_forward(const sterna_attention *a) {
@@ -52,7 +57,7 @@ static int32_t check_forward(const sterna_attention *a) {
 static int32_t check_backward(const sterna_attention *a) {
     int32_t reason = check_forward(a);
     if (!reason && (a->quantized_k || a->quantized_v)) reason = STERNA_BAD_TYPE;
-    if (!reason && a->past != 0) reason = STERNA_BAD_SHAPE;
+    if (!reason && (a->past || a->capacity)) reason = STERNA_BAD_SHAPE;
     if (!reason) reason = check_queries(a, a->dout);
     if (!reason) reason = check_queries(a, a->dq);
     if (!reason) reason = check_keys(a, a->dk);

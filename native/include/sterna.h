@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a prototype, a constant, a struct or a meaning below changes. */
-#define STERNA_ABI_VERSION 4
+#define STERNA_ABI_VERSION 5
 
 /* ---------------------------------------------------------------- status */
 
@@ -391,9 +391,12 @@ STERNA_API int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradie
  * 256. The backward takes past = 0 only. Tiers with a bf16 matrix unit round the operands of the products
  * to bf16, except for a few queries; sums and the softmax are f32. The forward reads quantized keys or values,
  * shaped like k and v, instead of those, where they are not null; the backward takes none.
+ *
+ * With a capacity above 0, forward only, the keys and values of a head lie together, with room for so many, at least
+ * past + length: k and v are (sequences * kv_heads * capacity, head_dim), and unit u has rows u * capacity and on.
  */
 typedef struct sterna_attention {
-    int64_t sequences, length, past, heads, kv_heads, head_dim;
+    int64_t sequences, length, past, heads, kv_heads, head_dim, capacity;
     const sterna_matrix *q, *k, *v, *out;
     float *lse;
     const sterna_matrix *dout, *dq, *dk, *dv; /* backward only */

@@ -18,8 +18,10 @@ typedef struct head {
 static head head_of(const sterna_attention *a, int64_t unit, int64_t member) {
     int64_t sequence = unit / a->kv_heads, kv_head = unit % a->kv_heads;
     int64_t h = kv_head * (a->heads / a->kv_heads) + member;
-    return (head){a, sequence * a->length, h * a->head_dim, sequence * (a->past + a->length),
-                  kv_head * a->head_dim, a->lse + h * a->sequences * a->length + sequence * a->length};
+    head x = {a, sequence * a->length, h * a->head_dim, sequence * (a->past + a->length), kv_head * a->head_dim,
+              a->lse + h * a->sequences * a->length + sequence * a->length};
+    if (a->capacity) x.key0 = unit * a->capacity, x.key_col = 0;
+    return x;
 }
 
 /* Of q where it is not null, otherwise of x. */

@@ -42,18 +42,28 @@ static sterna_quantized new_quantized(int64_t rows, int64_t cols, enum check_pla
     return x;
 }
 
+/* Rows of keys and values before those of a unit's, and their first column. */
+static int64_t key_row_of(const sterna_attention *a, int64_t sequence, int64_t kv_head) {
+    return a->capacity ? (sequence * a->kv_heads + kv_head) * a->capacity : sequence * (a->past + a->length);
+}
+
+static int64_t key_col_of(const sterna_attention *a, int64_t kv_head) {
+    return a->capacity ? 0 : kv_head * a->head_dim;
+}
+
 /* types: F32, BF16, or -1 for a draw for each matrix */
 static void new_case(struct attention_case *c, sterna_attention sizes, int32_t types, enum check_place place) {
     c->a = sizes;
-    int64_t queries = sizes.sequences * sizes.length, keys = sizes.sequences * (sizes.past + sizes.length);
+    int64_t queries = sizes.sequences * sizes.length, query_cols = sizes.heads * sizes.head_dim;
+    int64_t keys = key_row_of(&sizes, sizes.sequences, 0), key_cols = sizes.capacity ? sizes.head_dim : sizes.kv_heads * sizes.head_dim;
     sterna_matrix *matrices[] = {&c->q, &c->out, &c->dout, &c->dq, &c->k, &c->v, &c->dk, &c->dv};
     for (int i = 0; i < 8; i++)
-        *matrices[i] = new_matrix(i < 4 ? queries : keys, (i < 4 ? sizes.heads : sizes.kv_heads) * sizes.head_dim,
+        *matrices[i] = new_matrix(i < 4 ? queries : keys, i < 4 ? query_cols : key_cols,
                                   types < 0 ? (int32_t)check_range(STERNA_F32, STERNA_BF16) : types, place);
     c->a.q = &c->q, c->a.k = &c->k, c->a.v = &c->v, c->a.out = &c->out;
     c->a.dout = &c->dout, c->a.dq = &c->dq, c->a.dk = &c->dk, c->a.dv = &c->dv;
-    c->quantized_k = new_quantized(keys, sizes.kv_heads * sizes.head_dim, place);
-    c->quantized_v = new_quantized(keys, sizes.kv_heads * sizes.head_dim, place);
+    c->quantized_k = new_quantized(keys, key_cols, place);
+    c->quantized_v = new_quantized(keys, key_cols, place);
     c->a.lse = check_buffer((size_t)(sizes.heads * queries) * 4, place, 0);
 }
 
@@ -97,8 +107,8 @@ static struct head head_of(const sterna_attention *a, int64_t sequence, int64_t 
     struct head x = {.length = a->length, .positions = positions, .past = a->past, .d = d};
     x.q = copy_region(a->q, sequence * a->length, a->length, h * d, d);
     x.dout = copy_region(a->dout, sequence * a->length, a->length, h * d, d);
-    x.k = copy_stored(a->k, a->quantized_k, sequence * positions, positions, kv * d, d);
-    x.v = copy_stored(a->v, a->quantized_v, sequence * positions, positions, kv * d, d);
+    x.k = copy_stored(a->k, a->quantized_k, key_row_of(a, sequence, kv), positions, key_col_of(a, kv), d);
+    x.v = copy_stored(a->v, a->quantized_v, key_row_of(a, sequence, kv), positions, key_col_of(a, kv), d);
     x.p = new_doubles(a->length * positions), x.dp = new_doubles(a->length * positions);
     x.lse = new_doubles(a->length);
     x.out = new_doubles(a->length * d), x.out_size = new_doubles(a->length * d);
@@ -292,13 +302,14 @@ static void check_quantized(int32_t tier, const struct attention_case *c) {
 }
 
 static void check_shape(int32_t tier, sterna_attention sizes, int32_t types, enum check_place place) {
-    check_case("attention, tier %d: %ld sequences of %ld after %ld, %ld heads on %ld of %ld", tier, (long)sizes.sequences,
-               (long)sizes.length, (long)sizes.past, (long)sizes.heads, (long)sizes.kv_heads, (long)sizes.head_dim);
+    check_case("attention, tier %d: %ld sequences of %ld after %ld, %ld heads on %ld of %ld, capacity %ld", tier,
+               (long)sizes.sequences, (long)sizes.length, (long)sizes.past, (long)sizes.heads, (long)sizes.kv_heads,
+               (long)sizes.head_dim, (long)sizes.capacity);
     struct attention_case c;
     new_case(&c, sizes, types, place);
     run_in_slices(tier, sterna_attention_forward, &c.a, (const sterna_matrix *const[]){&c.out}, 1);
     compare_forward(tier, &c.a);
-    if (sizes.past == 0) {
+    if (sizes.past == 0 && sizes.capacity == 0) {
         run_in_slices(tier, sterna_attention_backward, &c.a, (const sterna_matrix *const[]){&c.dq, &c.dk, &c.dv}, 3);
         compare_backward(tier, &c.a);
     }
@@ -349,6 +360,10 @@ static void check_errors(int32_t tier) {
     }
     check_field(tier, &c.a, AT(past), -1);
     check_field(tier, &c.a, AT(past), 1);
+    check_field(tier, &c.a, AT(capacity), -1);
+    check_field(tier, &c.a, AT(capacity), 2);
+    check_field(tier, &c.a, AT(capacity), 3); /* k and v are not shaped so */
+    check_field(tier, &c.a, AT(capacity), INT64_MAX);
     check_field(tier, &c.a, AT(kv_heads), 3);
     check_field(tier, &c.a, AT(head_dim), 5);
     check_field(tier, &c.a, AT(head_dim), 258);
@@ -379,6 +394,16 @@ static void check_errors(int32_t tier) {
     check_release();
 }
 
+/* The backward pass takes no keys that lie by head. */
+static void check_backward_needs_rows(int32_t tier) {
+    check_case("attention, tier %d: backward with a capacity", tier);
+    struct attention_case c;
+    new_case(&c, (sterna_attention){.sequences = 1, .length = 3, .heads = 2, .kv_heads = 2, .head_dim = 6, .capacity = 3}, STERNA_F32, AGAINST_END);
+    CHECK(sterna_attention_forward(tier, &c.a, 0, 1, check_scratch()) == STERNA_OK);
+    CHECK(sterna_attention_backward(tier, &c.a, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
+    check_release();
+}
+
 /* A NaN in a query, key or value shows in every result that sees it, and in no other. */
 static void check_nan(int32_t tier) {
     check_case("attention, tier %d: NaN", tier);
@@ -399,8 +424,10 @@ static void check(int32_t tier) {
         const int64_t *heads = HEADS[i % 5];
         sterna_attention sizes = {.sequences = check_range(1, 2), .length = LENGTHS[i % 11], .past = i % 2 ? 0 : PASTS[check_range(0, 5)],
                                   .heads = heads[0], .kv_heads = heads[1], .head_dim = DIMS[check_range(0, 10)]};
+        if (i % 4 == 0) sizes.capacity = sizes.past + sizes.length + check_range(0, 1) * check_range(0, 70);
         check_shape(tier, sizes, i % 3 - 1, i % 2 ? AGAINST_END : AGAINST_START);
     }
+    check_backward_needs_rows(tier);
     if (tier != STERNA_REFERENCE) /* more queries than scratch holds */
         check_shape(tier, (sterna_attention){.sequences = 1, .length = 250, .heads = 4, .kv_heads = 1, .head_dim = 256}, STERNA_F32, AGAINST_END);
     check_errors(tier);

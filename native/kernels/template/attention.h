@@ -99,9 +99,10 @@ static region query_region(const unit *u, const sterna_matrix *x, query_block b)
 }
 
 static region key_region(const unit *u, const sterna_matrix *x, int64_t key0) {
-    int64_t positions = u->a->past + u->a->length;
-    return (region){x, u->sequence * positions + key0, u->kv_head * u->a->head_dim, clamp(positions - key0, 0, BLOCK),
-                    u->a->head_dim, u->width, NULL};
+    int64_t positions = u->a->past + u->a->length, rows = clamp(positions - key0, 0, BLOCK);
+    region keys = {x, u->sequence * positions + key0, u->kv_head * u->a->head_dim, rows, u->a->head_dim, u->width, NULL};
+    if (u->a->capacity) keys.row0 = (u->sequence * u->a->kv_heads + u->kv_head) * u->a->capacity + key0, keys.col = 0;
+    return keys;
 }
 
 /* Keys or values of the forward, with the scales of q where there are some. */
@@ -137,9 +138,11 @@ static ahead rows_after(const sterna_attention *a, int64_t index, int64_t end, i
     int64_t pair_rows = next.group * a->length * (a->past + (a->length + BLOCK) / 2) / BLOCK, bytes = 0;
     ahead rows = {.regions = backward ? 8 : 4, .rows = a->past + a->length, .steps = (backward ? 5 : 2) * pair_rows};
     for (int64_t i = 0; i < rows.regions; i++) {
-        int64_t count = x[i]->rows / a->sequences, cols = x[i]->cols / a->kv_heads;
-        rows.of[i] = (region){x[i], next.sequence * count, next.kv_head * cols, count, cols, cols, NULL};
-        bytes += count * cols * (int64_t)sizeof(float);
+        int keys = i == 1 || i == 2 || i >= 6;
+        rows.of[i] = keys ? key_region(&next, x[i], 0) : query_region(&next, x[i], query_block_of(&next, 0));
+        rows.of[i].rows = keys ? a->past + a->length : a->length;
+        if (!keys) rows.of[i].head_dim *= next.group; /* its heads lie side by side */
+        bytes += rows.of[i].rows * rows.of[i].head_dim * (int64_t)sizeof(float);
     }
     return bytes > AHEAD_BYTES ? (ahead){0} : rows;
 }
@@ -295,38 +298,51 @@ static query_block few_row(const unit *u, int64_t r) {
     return (query_block){u->kv_head * u->group + r % u->group, r / u->group, 1};
 }
 
+/* A block of keys and values, and what is fetched while they are read: the values and the keys after it. */
+typedef struct key_block {
+    region k, v, next_v, next_k;
+} key_block;
+
 /* Rows first... of s, `rows` of them, take in the first `seen` keys of a block. */
-INLINE void attend_rows(int rows, const forward_state *s, int64_t first, region k, region v, int64_t seen, float *scratch) {
+INLINE void attend_rows(int rows, const forward_state *s, int64_t first, const key_block *b, int64_t seen, float *scratch) {
     const float *q[TOGETHER];
     float *scores[TOGETHER], *out[TOGETHER];
     for (int i = 0; i < rows; i++) {
-        q[i] = s->q + (first + i) * k.width;
+        q[i] = s->q + (first + i) * b->k.width;
         scores[i] = scratch + i * BLOCK;
-        out[i] = s->out + (first + i) * v.width;
+        out[i] = s->out + (first + i) * b->v.width;
     }
-    score_rows(rows, k, seen, q, scores);
+    score_rows(rows, b->k, seen, q, scores, b->next_v);
     for (int i = 0; i < rows; i++) {
         float before = s->max[first + i], max = max_score(scores[i], seen, before);
         float shrink = shrink_of(splat(before), splat(max))[0];
-        fold_scores(scores[i], seen, round_up(seen, LANES), s, first + i, max, shrink, v.width);
+        fold_scores(scores[i], seen, round_up(seen, LANES), s, first + i, max, shrink, b->v.width);
     }
-    add_rows(rows, v, seen, scores, out);
+    add_rows(rows, b->v, seen, scores, out, b->next_k);
+}
+
+/* The keys that are read after the block from key0 on: of this unit, or the first of the following one, if any. */
+static region next_keys(const unit *u, const unit *following, int64_t key0) {
+    if (key0 + BLOCK < u->a->past + u->a->length) return key_region(u, u->a->k, key0 + BLOCK);
+    return following ? key_region(following, u->a->k, 0) : (region){.rows = 0};
 }
 
 /* Decoding: a block of keys and values comes from memory once, for all query heads of the unit. */
-static void forward_few(const unit *u, float *scratch) {
+static void forward_few(const unit *u, const unit *following, float *scratch) {
     const sterna_attention *a = u->a;
     int64_t rows = u->group * a->length, width = u->width;
     forward_state s = new_forward_state(FEW, width, &scratch);
     float *scores = take(&scratch, TOGETHER * BLOCK);
     for (int64_t r = 0; r < rows; r++) load_rows(query_region(u, a->q, few_row(u, r)), u->scale * LOG2E, s.q + r * width);
     for (int64_t key0 = 0; key0 < a->past + a->length; key0 += BLOCK) {
-        region k = stored_region(u, a->k, a->quantized_k, key0), v = stored_region(u, a->v, a->quantized_v, key0);
+        key_block b = {.k = stored_region(u, a->k, a->quantized_k, key0), .v = stored_region(u, a->v, a->quantized_v, key0)};
+        b.next_v = b.v, b.next_k = next_keys(u, following, key0);
         for (int64_t r = 0, step; r < rows; r += step) {
             int64_t seen = clamp(a->past + r / u->group + 1 - key0, 0, BLOCK);
             step = clamp(u->group - r % u->group, 1, TOGETHER);
-            if (step == 2) attend_rows(2, &s, r, k, v, seen, scores);
-            else attend_rows(1, &s, r, k, v, seen, scores);
+            if (step == 2) attend_rows(2, &s, r, &b, seen, scores);
+            else attend_rows(1, &s, r, &b, seen, scores);
+            b.next_v.rows = b.next_k.rows = 0; /* the first rows fetched them */
         }
     }
     for (int64_t r = 0; r < rows; r++) finish_forward(u, &s, few_row(u, r), r);
@@ -343,8 +359,8 @@ static int32_t attention_forward(const sterna_attention *call, int64_t unit0, in
     if (a->quantized_k) k = matrix_of(a->quantized_k), a->k = &k;
     if (a->quantized_v) v = matrix_of(a->quantized_v), a->v = &v;
     for (int64_t index = unit0; index < unit1; index++) {
-        unit u = unit_of(a, index);
-        if (u.group * a->length <= FEW) forward_few(&u, scratch);
+        unit u = unit_of(a, index), following = unit_of(a, index + 1);
+        if (u.group * a->length <= FEW) forward_few(&u, index + 1 < unit1 ? &following : NULL, scratch);
         else forward_unit(&u, rows_after(a, index, unit1, 0), scratch);
     }
     return STERNA_OK;

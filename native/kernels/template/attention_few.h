@@ -49,9 +49,19 @@ INLINE void score_keys(int32_t type, int rows, int keys, region k, int64_t j, co
     for (int r = 0; r < rows; r++) add_across_four(sums[r], scores[r] + j);
 }
 
-INLINE void score_typed(int32_t type, int rows, region k, int64_t seen, const float *const *q, float *const *scores) {
+/* What is read next is fetched row by row meanwhile: the hardware finds a head's rows, which lie apart from all else,
+ * late. These are the rows that did not get their turn. */
+INLINE void fetch_rest(region next, int64_t fetched) {
+    for (int64_t j = fetched; j < next.rows; j++) fetch_row(next, j);
+}
+
+INLINE void score_typed(int32_t type, int rows, region k, int64_t seen, const float *const *q, float *const *scores,
+                        region next) {
     int64_t j = 0;
-    for (; j + KEYS <= seen; j += KEYS) score_keys(type, rows, KEYS, k, j, q, scores);
+    for (; j + KEYS <= seen; j += KEYS) {
+        for (int i = 0; i < KEYS; i++) fetch_row(next, j + i);
+        score_keys(type, rows, KEYS, k, j, q, scores);
+    }
     if (seen - j == 3) score_keys(type, rows, 3, k, j, q, scores);
     else if (seen - j == 2) score_keys(type, rows, 2, k, j, q, scores);
     else if (seen - j == 1) score_keys(type, rows, 1, k, j, q, scores);
@@ -63,47 +73,58 @@ INLINE void scale_each(float *x, const float *scales, int64_t n) {
 }
 
 /* The scores of `rows` queries, a constant, with the first `seen` keys. */
-INLINE void score_rows(int rows, region k, int64_t seen, const float *const *q, float *const *scores) {
-    if (k.x->type == STERNA_F32) score_typed(STERNA_F32, rows, k, seen, q, scores);
-    else if (k.x->type == STERNA_BF16) score_typed(STERNA_BF16, rows, k, seen, q, scores);
-    else score_typed(STERNA_I8, rows, k, seen, q, scores);
+INLINE void score_rows(int rows, region k, int64_t seen, const float *const *q, float *const *scores, region next) {
+    if (k.x->type == STERNA_F32) score_typed(STERNA_F32, rows, k, seen, q, scores, next);
+    else if (k.x->type == STERNA_BF16) score_typed(STERNA_BF16, rows, k, seen, q, scores, next);
+    else score_typed(STERNA_I8, rows, k, seen, q, scores, next);
+    fetch_rest(next, seen / KEYS * KEYS);
     for (int r = 0; r < rows && k.scales; r++) scale_each(scores[r], k.scales, seen);
 }
 
-/* out[r][c...] += the sum of weights[r][j] value(j)[c...]: `vectors` vectors; `left` elements, or more than
- * they hold. */
-INLINE void add_columns(int32_t type, int rows, int vectors, region v, int64_t seen, int64_t c, int64_t left,
-                        float *const *weights, float *const *out) {
-    vfloat sums[TOGETHER][SUMS];
-    for (int r = 0; r < rows; r++)
-        for (int i = 0; i < vectors; i++) sums[r][i] = load_whole(out[r] + c + i * LANES);
-    for (int64_t j = 0; j < seen; j++) {
-        row line = line_of(v, type, j);
-        for (int i = 0; i < vectors; i++) {
-            vfloat value = load_line(line, c + i * LANES, left - i * LANES);
-            for (int r = 0; r < rows; r++) sums[r][i] = fused_add(splat(weights[r][j]), value, sums[r][i]);
-        }
+/* sums[r][i] += weights[r][j] value(j)[c + i * LANES...]: `vectors` vectors; `left` elements, or more than they hold. */
+INLINE void add_value(int32_t type, int rows, int vectors, region v, int64_t j, int64_t c, int64_t left,
+                      float *const *weights, vfloat sums[TOGETHER][SUMS]) {
+    row line = line_of(v, type, j);
+    for (int i = 0; i < vectors; i++) {
+        vfloat value = load_line(line, c + i * LANES, left - i * LANES);
+        for (int r = 0; r < rows; r++) sums[r][i] = fused_add(splat(weights[r][j]), value, sums[r][i]);
     }
-    for (int r = 0; r < rows; r++)
-        for (int i = 0; i < vectors; i++) store_whole(out[r] + c + i * LANES, sums[r][i]);
 }
 
-INLINE void add_typed(int32_t type, int rows, region v, int64_t seen, float *const *weights, float *const *out) {
-    const int most = SUMS / rows;
+/* out[r][c...] += the sum of weights[r][j] value(j)[c...]. Values with an even j and those with an odd one are added
+ * apart, so that half as many sums wait for the one before. */
+INLINE void add_columns(int32_t type, int rows, int vectors, region v, int64_t seen, int64_t c, int64_t left,
+                        float *const *weights, float *const *out, region next) {
+    vfloat even[TOGETHER][SUMS], odd[TOGETHER][SUMS];
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < vectors; i++) even[r][i] = load_whole(out[r] + c + i * LANES), odd[r][i] = splat(0);
+    int64_t j = 0;
+    for (; j + 2 <= seen; j += 2) {
+        if (c == 0) fetch_row(next, j), fetch_row(next, j + 1);
+        add_value(type, rows, vectors, v, j, c, left, weights, even);
+        add_value(type, rows, vectors, v, j + 1, c, left, weights, odd);
+    }
+    if (j < seen) add_value(type, rows, vectors, v, j, c, left, weights, even);
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < vectors; i++) store_whole(out[r] + c + i * LANES, even[r][i] + odd[r][i]);
+}
+
+INLINE void add_typed(int32_t type, int rows, region v, int64_t seen, float *const *weights, float *const *out,
+                      region next) {
+    const int most = SUMS / 2 / rows;
     int64_t c = 0;
     for (; c + most * LANES <= v.head_dim; c += most * LANES)
-        add_columns(type, rows, most, v, seen, c, most * LANES, weights, out);
-    for (; c + 2 * LANES <= v.head_dim; c += 2 * LANES)
-        add_columns(type, rows, 2, v, seen, c, 2 * LANES, weights, out);
-    for (; c < v.head_dim; c += LANES) add_columns(type, rows, 1, v, seen, c, v.head_dim - c, weights, out);
+        add_columns(type, rows, most, v, seen, c, most * LANES, weights, out, next);
+    for (; c < v.head_dim; c += LANES) add_columns(type, rows, 1, v, seen, c, v.head_dim - c, weights, out, next);
 }
 
 /* Adds the first `seen` values with the weights of `rows` queries, a constant; the weights are used up. */
-INLINE void add_rows(int rows, region v, int64_t seen, float *const *weights, float *const *out) {
+INLINE void add_rows(int rows, region v, int64_t seen, float *const *weights, float *const *out, region next) {
     for (int r = 0; r < rows && v.scales; r++) scale_each(weights[r], v.scales, seen);
-    if (v.x->type == STERNA_F32) add_typed(STERNA_F32, rows, v, seen, weights, out);
-    else if (v.x->type == STERNA_BF16) add_typed(STERNA_BF16, rows, v, seen, weights, out);
-    else add_typed(STERNA_I8, rows, v, seen, weights, out);
+    if (v.x->type == STERNA_F32) add_typed(STERNA_F32, rows, v, seen, weights, out, next);
+    else if (v.x->type == STERNA_BF16) add_typed(STERNA_BF16, rows, v, seen, weights, out, next);
+    else add_typed(STERNA_I8, rows, v, seen, weights, out, next);
+    fetch_rest(next, seen / 2 * 2);
 }
 
 #endif

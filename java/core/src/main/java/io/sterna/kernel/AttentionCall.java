@@ -22,14 +22,25 @@ public final class AttentionCall {
      * @param heads     query heads, a multiple of kvHeads
      * @param kvHeads   key and value heads
      * @param headDim   width of a head, even, at most 256
+     * @param capacity  0 where a token's keys lie side by side in a row; else the keys of a head lie together, with room
+     *                  for so many, and so do the values. Not in the backward pass
      */
-    public record Shape(long sequences, long length, long past, long heads, long kvHeads, long headDim) {
+    public record Shape(long sequences, long length, long past, long heads, long kvHeads, long headDim, long capacity) {
+        /** Keys of all heads in a row. */
+        public Shape(long sequences, long length, long heads, long kvHeads, long headDim) {
+            this(sequences, length, 0, heads, kvHeads, headDim, 0);
+        }
+
         long queries() {
             return sequences * length;
         }
 
-        long keys() {
-            return sequences * (past + length);
+        long keyRows() {
+            return sequences * (capacity > 0 ? kvHeads * capacity : past + length);
+        }
+
+        long keyCols() {
+            return capacity > 0 ? headDim : kvHeads * headDim;
         }
     }
 
@@ -47,7 +58,7 @@ public final class AttentionCall {
      * Operands of the forward pass.
      *
      * @param q   queries (T, heads * headDim)
-     * @param k   keys (sequences * (past + length), kvHeads * headDim)
+     * @param k   keys (sequences * (past + length), kvHeads * headDim), or by head (sequences * kvHeads * capacity, headDim)
      * @param v   values, as keys
      * @param out result, as queries
      * @param lse F32 (heads, T): log of the softmax's denominator
@@ -109,12 +120,12 @@ public final class AttentionCall {
         shape = newShape;
         for (Operand operand : operands) {
             Checks.sameWorkspace(operand.name, struct, operand.x.descriptor());
-            Checks.matrix(operand.name, operand.x, operand.keys ? shape.keys() : shape.queries(),
-                    (operand.keys ? shape.kvHeads : shape.heads) * shape.headDim);
+            Checks.matrix(operand.name, operand.x, operand.keys ? shape.keyRows() : shape.queries(),
+                    operand.keys ? shape.keyCols() : shape.heads * shape.headDim);
         }
         for (QuantizedMatrix x : quantized) {
             Checks.sameWorkspace("k or v", struct, x.descriptor());
-            Checks.quantized("k or v", x, shape.keys(), shape.kvHeads * shape.headDim);
+            Checks.quantized("k or v", x, shape.keyRows(), shape.keyCols());
         }
         Checks.sameWorkspace("lse", struct, lse.descriptor());
         Checks.vector("lse", lse, shape.heads, shape.queries());
@@ -125,6 +136,7 @@ public final class AttentionCall {
         sterna_attention.heads(struct, shape.heads);
         sterna_attention.kv_heads(struct, shape.kvHeads);
         sterna_attention.head_dim(struct, shape.headDim);
+        sterna_attention.capacity(struct, shape.capacity);
         return this;
     }
 

@@ -13,9 +13,12 @@ import java.util.stream.IntStream;
 /**
  * Attention of the new tokens of several sequences, each over all that it has seen. The new tokens lie in
  * the tape, those of a sequence together and the sequences in order; the old ones lie in the caches. A piece of
- * work is a key-value head of a sequence: its rotary positions, its place in the cache, its attention.
+ * work is some key-value heads of a sequence: their rotary positions, their place in the cache, their attention.
  */
 final class CachedAttention {
+    /** Enough to even out, few enough to keep calls long. */
+    private static final int PIECES_PER_WORKER = 4;
+
     private final Engine engine;
     private final LlamaConfig config;
     private final BlockTape tape;
@@ -49,9 +52,14 @@ final class CachedAttention {
 
     /** Turns queries and keys to their positions, appends keys and values to a layer's caches, and attends. */
     void attend(int layer, FloatMatrix ropeTable) {
-        engine.slices().run((long) sequences.length * config.kvHeads(), (i, worker) ->
-                lanes.get(worker.index()).attend(sequences[(int) (i / config.kvHeads())], (int) (i % config.kvHeads()), layer, ropeTable,
-                        worker.scratch()));
+        long pieces = Math.ceilDiv((long) engine.workers() * PIECES_PER_WORKER, Math.max(1, sequences.length));
+        int heads = (int) Math.ceilDiv(config.kvHeads(), pieces);
+        int parts = Math.ceilDiv(config.kvHeads(), heads);
+        engine.slices().run((long) sequences.length * parts, (i, worker) -> {
+            int head = (int) (i % parts) * heads;
+            lanes.get(worker.index()).attend(sequences[(int) (i / parts)], head, Math.min(heads, config.kvHeads() - head), layer, ropeTable,
+                    worker.scratch());
+        });
     }
 
     /** What a thread works with: windows over the columns of a head. */
@@ -72,7 +80,7 @@ final class CachedAttention {
             this.k = FloatMatrix.window(section);
             this.v = FloatMatrix.window(section);
             this.out = FloatMatrix.window(section);
-            this.lse = FloatMatrix.allocate(section, FloatType.F32, group(), tape.q().rows());
+            this.lse = FloatMatrix.allocate(section, FloatType.F32, config.heads(), tape.q().rows());
             this.keys = KvStore.Lane.of(section, type);
             this.values = KvStore.Lane.of(section, type);
         }
@@ -82,27 +90,30 @@ final class CachedAttention {
             return config.heads() / config.kvHeads();
         }
 
-        void attend(int sequence, int head, int layer, FloatMatrix ropeTable, MemorySegment scratch) {
+        /** Heads head ... head + heads - 1 of keys and values, and the query heads that share them. */
+        void attend(int sequence, int head, int heads, int layer, FloatMatrix ropeTable, MemorySegment scratch) {
             Kernels kernels = engine.kernels();
             KvCache cache = caches.get(sequence);
             long past = cache.length();
             int tokens = lengths[sequence];
-            int wide = group() * config.headDim();
-            over(q, tape.q(), sequence, head, wide);
-            over(out, tape.out(), sequence, head, wide);
-            over(k, tape.k(), sequence, head, config.headDim());
-            over(v, tape.v(), sequence, head, config.headDim());
+            over(q, tape.q(), sequence, head * group(), heads * group());
+            over(out, tape.out(), sequence, head * group(), heads * group());
+            over(k, tape.k(), sequence, head, heads);
             kernels.rope(q, config.headDim(), ropeTable, tokens, past, true, 0, tokens);
             kernels.rope(k, config.headDim(), ropeTable, tokens, past, true, 0, tokens);
-            cache.keys(layer).write(kernels, k, cache.row(head, past), keys);
-            cache.values(layer).write(kernels, v, cache.row(head, past), values);
-            cache.keys(layer).show(cache.row(head, 0), past + tokens, keys);
-            cache.values(layer).show(cache.row(head, 0), past + tokens, values);
-            lse.reshape(group(), tokens);
-            var shape = new AttentionCall.Shape(1, tokens, past, group(), 1, config.headDim());
+            for (int h = head; h < head + heads; h++) {
+                over(k, tape.k(), sequence, h, 1);
+                over(v, tape.v(), sequence, h, 1);
+                cache.keys(layer).write(kernels, k, cache.row(h, past), keys);
+                cache.values(layer).write(kernels, v, cache.row(h, past), values);
+            }
+            cache.keys(layer).show(cache.row(head, 0), (long) heads * cache.capacity(), keys);
+            cache.values(layer).show(cache.row(head, 0), (long) heads * cache.capacity(), values);
+            lse.reshape((long) heads * group(), tokens);
+            var shape = new AttentionCall.Shape(1, tokens, past, (long) heads * group(), heads, config.headDim(), cache.capacity());
             // The windows stay the same objects, so a lane's call is made once.
             call = call == null ? newCall(shape) : call.resize(shape);
-            kernels.attentionForward(call, 0, 1, scratch);
+            kernels.attentionForward(call, 0, heads, scratch);
         }
 
         private AttentionCall newCall(AttentionCall.Shape shape) {
@@ -110,8 +121,9 @@ final class CachedAttention {
                     : new AttentionCall(section, shape, q, keys.codes(), values.codes(), out, lse);
         }
 
-        private void over(FloatMatrix window, FloatMatrix x, int sequence, int head, int width) {
-            window.over(x, first[sequence], first[sequence] + lengths[sequence], (long) head * width, (long) (head + 1) * width);
+        private void over(FloatMatrix window, FloatMatrix x, int sequence, int head, int heads) {
+            long col = (long) head * config.headDim();
+            window.over(x, first[sequence], first[sequence] + lengths[sequence], col, col + (long) heads * config.headDim());
         }
     }
 }

@@ -82,7 +82,7 @@ public final class KvCache {
         return values.get(layer);
     }
 
-    /** The row of a head's token in a layer's keys and values. */
+    /** The row of a head's token in a layer's keys and values: a head's lie together, so that attention streams over them. */
     long row(long head, long token) {
         return head * capacity + token;
     }

@@ -123,7 +123,7 @@ public final class LlamaPass {
     private Layer layer(LlamaConfig config, BlockTape tape, Workspace.Section section) {
         BlockGradients d = gradients.whole();
         FloatMatrix lse = FloatMatrix.allocate(section, FloatType.F32, config.heads(), batch.tokens());
-        var shape = new AttentionCall.Shape(batch.sequences(), batch.length(), 0, config.heads(), config.kvHeads(), config.headDim());
+        var shape = new AttentionCall.Shape(batch.sequences(), batch.length(), config.heads(), config.kvHeads(), config.headDim());
         return new Layer(
                 Chunked.of(tape, ranges, section, c -> tape.rows(section, c.row0(), c.row1())),
                 new AttentionCall(section, shape, tape.q(), tape.k(), tape.v(), tape.out(), lse, d.dout(), d.dq(), d.dk(), d.dv()));

@@ -182,7 +182,7 @@ class KernelsTest {
 
     @Test
     void anAttentionCallChecksItsOperands() {
-        var shape = new AttentionCall.Shape(2, 2, 0, 4, 2, 20);
+        var shape = new AttentionCall.Shape(2, 2, 4, 2, 20);
         FloatMatrix keys = FloatMatrix.allocate(section, FloatType.F32, 4, 40);
         FloatMatrix lse = FloatMatrix.allocate(section, FloatType.F32, 4, 4);
         AttentionCall call = new AttentionCall(section, shape, x, keys, keys, x, lse);

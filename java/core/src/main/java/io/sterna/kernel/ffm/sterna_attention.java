@@ -21,6 +21,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int64_t heads;
  *     int64_t kv_heads;
  *     int64_t head_dim;
+ *     int64_t capacity;
  *     const sterna_matrix *q;
  *     const sterna_matrix *k;
  *     const sterna_matrix *v;
@@ -48,6 +49,7 @@ public class sterna_attention {
         sterna_h.C_LONG.withName("heads"),
         sterna_h.C_LONG.withName("kv_heads"),
         sterna_h.C_LONG.withName("head_dim"),
+        sterna_h.C_LONG.withName("capacity"),
         sterna_h.C_POINTER.withName("q"),
         sterna_h.C_POINTER.withName("k"),
         sterna_h.C_POINTER.withName("v"),
@@ -330,6 +332,50 @@ public class sterna_attention {
      */
     public static void head_dim(MemorySegment struct, long fieldValue) {
         struct.set(head_dim$LAYOUT, head_dim$OFFSET, fieldValue);
+    }
+
+    private static final OfLong capacity$LAYOUT = (OfLong)$LAYOUT.select(groupElement("capacity"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t capacity
+     * }
+     */
+    public static final OfLong capacity$layout() {
+        return capacity$LAYOUT;
+    }
+
+    private static final long capacity$OFFSET = $LAYOUT.byteOffset(groupElement("capacity"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t capacity
+     * }
+     */
+    public static final long capacity$offset() {
+        return capacity$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t capacity
+     * }
+     */
+    public static long capacity(MemorySegment struct) {
+        return struct.get(capacity$LAYOUT, capacity$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t capacity
+     * }
+     */
+    public static void capacity(MemorySegment struct, long fieldValue) {
+        struct.set(capacity$LAYOUT, capacity$OFFSET, fieldValue);
     }
 
     private static final AddressLayout q$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("q"));

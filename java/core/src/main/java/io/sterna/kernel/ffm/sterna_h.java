@@ -22,10 +22,10 @@ public class sterna_h extends sterna_h$shared {
 
     static final SymbolLookup SYMBOL_LOOKUP = io.sterna.kernel.NativeLibrary.symbols();
 
-    private static final int STERNA_ABI_VERSION = (int)4L;
+    private static final int STERNA_ABI_VERSION = (int)5L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_ABI_VERSION 4
+     * #define STERNA_ABI_VERSION 5
      * }
      */
     public static int STERNA_ABI_VERSION() {
