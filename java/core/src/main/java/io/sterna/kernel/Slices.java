@@ -99,9 +99,9 @@ public final class Slices implements Team, AutoCloseable {
 
     /** {@inheritDoc} There are as many slices as balance the workers. */
     @Override
-    public void rows(long rows, long multiple, RowBody body) {
+    public long sliceRows(long rows, long multiple) {
         long slices = workers.length == 1 ? 1 : (long) workers.length * SLICES_PER_WORKER;
-        tiles(rows, Math.ceilDiv(Math.ceilDiv(rows, slices), multiple) * multiple, body);
+        return Math.ceilDiv(Math.ceilDiv(rows, slices), multiple) * multiple;
     }
 
     /** Runs rows 0 ... rows - 1 in tiles of exactly {@code size} rows; the last one may be shorter. */

@@ -8,9 +8,40 @@ public sealed interface Team permits Slices, Worker {
     /** Runs the slices 0 ... count - 1 and returns when all are done. */
     void run(long count, Slices.Body body);
 
+    /** Work in slices that wait for nothing but each other's end. */
+    record Work(long count, Slices.Body body) { }
+
+    /** Runs several pieces of work, whose slices don't depend on each other, as one: nobody waits between them. */
+    default void run(Work... works) {
+        long all = 0;
+        for (Work work : works) {
+            all += work.count;
+        }
+        run(all, (i, worker) -> {
+            long slice = i;
+            int work = 0;
+            while (slice >= works[work].count) {
+                slice -= works[work++].count;
+            }
+            works[work].body.run(slice, worker);
+        });
+    }
+
+    /** Rows of a slice, a multiple of {@code multiple}, when all have work; a worker by itself takes all rows at once. */
+    long sliceRows(long rows, long multiple);
+
     /**
-     * Runs rows 0 ... rows - 1 in slices whose sizes are multiples of {@code multiple} (the last one may be
-     * shorter); a worker by itself takes all rows at once. How rows are cut must not matter to the result.
+     * Rows 0 ... rows - 1 in slices whose sizes are multiples of {@code multiple} (the last one may be shorter). How rows
+     * are cut must not matter to the result.
      */
-    void rows(long rows, long multiple, Slices.RowBody body);
+    default Work rowWork(long rows, long multiple, Slices.RowBody body) {
+        long size = Math.max(1, sliceRows(rows, multiple));
+        return new Work(Math.ceilDiv(rows, size), (i, worker) -> body.run(i * size, Math.min(rows, (i + 1) * size), worker));
+    }
+
+    /** Runs {@link #rowWork}. */
+    default void rows(long rows, long multiple, Slices.RowBody body) {
+        Work work = rowWork(rows, multiple, body);
+        run(work.count, work.body);
+    }
 }

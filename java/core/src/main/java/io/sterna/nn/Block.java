@@ -66,9 +66,9 @@ final class Block {
     /** Queries, keys and values of x, not yet turned to their positions. */
     void project(FloatMatrix x, BlockInputs inputs, BlockTape tape, Team team) {
         layers.attentionNorm.forward(x, inputs.attention(), inputs.attentionRms(), team);
-        layers.q.forward(inputs.attention(), tape.q(), false, team);
-        layers.k.forward(inputs.attention(), tape.k(), false, team);
-        layers.v.forward(inputs.attention(), tape.v(), false, team);
+        Input normed = inputs.attention();
+        team.run(layers.q.forward(normed, tape.q(), false, team), layers.k.forward(normed, tape.k(), false, team),
+                layers.v.forward(normed, tape.v(), false, team));
     }
 
     /** Adds to dx, so far the gradient of m, what queries, keys and values give to the gradient of x; inputs as of {@link #project}. */
@@ -89,7 +89,7 @@ final class Block {
     /** y from x and the attention's result; y may be x. */
     void mix(FloatMatrix x, FloatMatrix y, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
         activate(x, inputs, tape, scratch, team);
-        layers.down.forward(inputs.down(), scratch.middle, true, team);
+        team.run(layers.down.forward(inputs.down(), scratch.middle, true, team));
         copy(scratch.middle, y, team);
     }
 
@@ -97,11 +97,10 @@ final class Block {
     private void activate(FloatMatrix x, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
         prepare(layers.outputNorm, tape.out(), inputs.output(), scratch.outputRms, team);
         copy(x, scratch.middle, team);
-        layers.output.forward(inputs.output(), scratch.middle, true, team);
+        team.run(layers.output.forward(inputs.output(), scratch.middle, true, team));
         layers.mlpNorm.forward(scratch.middle, inputs.mlp(), scratch.mlpRms, team);
-        layers.gate.forward(inputs.mlp(), scratch.gate, false, team);
-        layers.up.forward(inputs.mlp(), scratch.up, false, team);
-        team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) ->
+        team.run(layers.gate.forward(inputs.mlp(), scratch.gate, false, team), layers.up.forward(inputs.mlp(), scratch.up, false, team));
+        Engine.tokens(x.rows(), team, (r0, r1, worker) ->
                 engine.kernels().swiglu(scratch.gate, scratch.up, scratch.product, r0, r1));
         prepare(layers.downNorm, scratch.product, inputs.down(), scratch.downRms, team);
     }
@@ -157,13 +156,13 @@ final class Block {
             norm.forward(x, input, invRms, team);
         } else {
             switch (input) {
-                case Input.Int8(var q) -> team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) -> engine.kernels().quantize(x, q, r0, r1));
+                case Input.Int8(var q) -> Engine.tokens(x.rows(), team, (r0, r1, worker) -> engine.kernels().quantize(x, q, r0, r1));
                 case Input.Floats(var f) -> copy(x, f, team);
             }
         }
     }
 
     private void copy(FloatMatrix x, FloatMatrix y, Team team) {
-        team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) -> engine.kernels().copy(x, y, r0, r1));
+        Engine.tokens(x.rows(), team, (r0, r1, worker) -> engine.kernels().copy(x, y, r0, r1));
     }
 }

@@ -2,6 +2,7 @@ package io.sterna.nn;
 
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Slices;
+import io.sterna.kernel.Team;
 import io.sterna.kernel.Worker;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
@@ -18,7 +19,7 @@ public final class Engine {
     private static final long MIN_TILE_ROWS = 16;
     /** A parameter is cut into at least this many tiles, so that those of a block keep several workers busy. */
     private static final long MIN_TILES = 3;
-    /** Tokens of a slice are a multiple of this. */
+    /** Tokens of a slice are a multiple of this, unless there are no more. */
     static final long TOKENS = 16;
     /** The same of a product, whose slices unpack all weights: no shorter than that is worth. */
     static final long PRODUCT_TOKENS = 32;
@@ -95,9 +96,9 @@ public final class Engine {
         return Math.min(fits, share);
     }
 
-    /** Runs an operation on each token in slices. */
-    void tokens(long tokens, Slices.RowBody body) {
-        slices.rows(tokens, TOKENS, body);
+    /** Runs an operation on each token in slices; few tokens may each be one. */
+    static void tokens(long tokens, Team team, Slices.RowBody body) {
+        team.rows(tokens, tokens > TOKENS ? TOKENS : 1, body);
     }
 
     /** Runs a product on each token in slices, one for each worker, since each of them packs all weights. */

@@ -32,8 +32,8 @@ final class Features {
      * y (T, N) = x (T, K) times the weight transposed; flags as those of gemm, which may add. A token's numbers do
      * not depend on the others.
      */
-    void product(Engine engine, FloatMatrix x, FloatMatrix y, int flags, Team team) {
-        team.run(parts.size(), (i, worker) -> {
+    Team.Work product(Engine engine, FloatMatrix x, FloatMatrix y, int flags) {
+        return new Team.Work(parts.size(), (i, worker) -> {
             FloatMatrix part = parts.get((int) i);
             for (long t0 = 0; t0 < y.rows(); t0 += GEMV_TOKENS) {
                 long t1 = Math.min(y.rows(), t0 + GEMV_TOKENS);

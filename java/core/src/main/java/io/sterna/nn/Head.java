@@ -200,7 +200,7 @@ final class Head {
 
     /** Logits (T, vocab) of a few tokens x (T, H). */
     void logits(FloatMatrix x, FloatMatrix out) {
-        features.product(engine, x, out, flags, engine.slices());
+        engine.slices().run(features.product(engine, x, out, flags));
     }
 
     private static double[] losses(MemorySegment targets, Tape tape) {

@@ -27,8 +27,8 @@ abstract sealed class Linear {
         // Weights that are multiplied as they are stored need nothing.
     }
 
-    /** y (T, N) = x w^T, or y += x w^T. */
-    abstract void forward(Input x, FloatMatrix y, boolean accumulate, Team team);
+    /** y (T, N) = x w^T, or y += x w^T, for a team to run. */
+    abstract Team.Work forward(Input x, FloatMatrix y, boolean accumulate, Team team);
 
     /**
      * dx (T, K) = dy (T, N) w, or dx += dy w; keeps of dy what {@link #weightGradient} needs.
@@ -65,9 +65,9 @@ abstract sealed class Linear {
         abstract PackedMatrix weight();
 
         @Override
-        void forward(Input x, FloatMatrix y, boolean accumulate, Team team) {
+        Team.Work forward(Input x, FloatMatrix y, boolean accumulate, Team team) {
             PackedMatrix w = weight();
-            team.rows(w.rows(), 16, (r0, r1, worker) ->
+            return team.rowWork(w.rows(), 16, (r0, r1, worker) ->
                     engine.kernels().linear(x.int8(), w, y, accumulate, r0, r1, worker.scratch()));
         }
 
@@ -159,17 +159,16 @@ abstract sealed class Linear {
         }
 
         @Override
-        void forward(Input x, FloatMatrix y, boolean accumulate, Team team) {
+        Team.Work forward(Input x, FloatMatrix y, boolean accumulate, Team team) {
             if (x.floats().rows() <= Features.FEW_TOKENS) {
-                features.product(engine, x.floats(), y, flags | (accumulate ? Kernels.ACCUMULATE : 0), team);
-            } else {
-                gemm(x.floats(), y, flags | Kernels.TRANSPOSE_B, accumulate, team);
+                return features.product(engine, x.floats(), y, flags | (accumulate ? Kernels.ACCUMULATE : 0));
             }
+            return gemm(x.floats(), y, flags | Kernels.TRANSPOSE_B, accumulate, team);
         }
 
         @Override
         void inputGradient(FloatMatrix dy, OutputGradient.Floats kept, FloatMatrix dx, boolean accumulate, Worker worker) {
-            gemm(dy, dx, kept.productFlags(flags), accumulate, worker);
+            worker.run(gemm(dy, dx, kept.productFlags(flags), accumulate, worker));
         }
 
         @Override
@@ -177,9 +176,9 @@ abstract sealed class Linear {
             throw new IllegalStateException(parameter.name() + ": float weights have no int8 gradients");
         }
 
-        private void gemm(FloatMatrix a, FloatMatrix c, int product, boolean accumulate, Team team) {
+        private Team.Work gemm(FloatMatrix a, FloatMatrix c, int product, boolean accumulate, Team team) {
             int all = product | (accumulate ? Kernels.ACCUMULATE : 0);
-            team.rows(a.rows(), Engine.PRODUCT_TOKENS, (r0, r1, worker) ->
+            return team.rowWork(a.rows(), Engine.PRODUCT_TOKENS, (r0, r1, worker) ->
                     engine.kernels().gemm(a, weight, c, all, r0, r1, worker.scratch()));
         }
 

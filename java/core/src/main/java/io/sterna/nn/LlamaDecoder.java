@@ -127,7 +127,7 @@ public final class LlamaDecoder {
         inputs.resize(tokens.length);
         tape.resize(tokens.length);
         attention.place(newLengths);
-        engine.tokens(tokens.length, (r0, r1, worker) ->
+        Engine.tokens(tokens.length, engine.slices(), (r0, r1, worker) ->
                 engine.kernels().gather(model.embedding.weight(), ids, residual, r0, r1));
         for (int layer = 0; layer < model.blocks().size(); layer++) {
             model.blocks().get(layer).decode(residual, inputs, tape, scratch, attention, layer);

@@ -24,7 +24,7 @@ final class RmsNorm {
     /** y = norm(x), quantized when y is int8; invRms (1, T) is kept for the backward pass. */
     void forward(FloatMatrix x, Input y, FloatMatrix invRms, Team team) {
         FloatMatrix gain = parameter.weight();
-        team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) -> {
+        Engine.tokens(x.rows(), team, (r0, r1, worker) -> {
             switch (y) {
                 case Input.Int8(var q) -> engine.kernels().rmsnormQuantize(x, gain, epsilon, q, invRms, r0, r1);
                 case Input.Floats(var f) -> engine.kernels().rmsnorm(x, gain, epsilon, f, invRms, r0, r1);
@@ -40,7 +40,7 @@ final class RmsNorm {
     void backward(FloatMatrix x, FloatMatrix invRms, FloatMatrix dy, FloatMatrix dx, boolean accumulate, FloatMatrix dgain, Team team) {
         team.rows(x.cols(), Engine.TOKENS, (c0, c1, worker) ->
                 engine.kernels().rmsnormGainGradient(x, invRms, dy, dgain, c0, c1));
-        team.rows(x.rows(), Engine.TOKENS, (r0, r1, worker) ->
+        Engine.tokens(x.rows(), team, (r0, r1, worker) ->
                 engine.kernels().rmsnormBackward(x, parameter.weight(), invRms, dy, dx, accumulate, r0, r1));
     }
 
