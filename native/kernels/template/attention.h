@@ -9,9 +9,15 @@
  * `see` says what a pair of blocks sees: query i sees keys 0...see + i of the block.
  *
  * The tier defines the three products of a pair of blocks, which do nearly all the work, before:
- *   block_scores      scores (queries, keys) = rows (queries, width) keys_t (width, keys)
- *   block_values      sums (queries, width) += weights (queries, keys) rows (keys, width)
- *   block_transposed  sums (keys, width) += weights (queries, keys)^T rows (queries, width)
+ *   block_scores      scores (queries, keys) = q (queries, width) k (keys, width)^T
+ *   block_values      sums (queries, width) += weights (queries, keys) v (keys, width)
+ *   block_transposed  sums (keys, width) += weights (queries, keys)^T q (queries, width)
+ * and in what form they take blocks of rows (BLOCK, width), made once for all pairs:
+ *   queries_operand, keys_operand, and make_queries, make_keys from rows, for some uses (FOR_SCORES; FOR_SUMS, of
+ *   block_values or block_transposed), in a room of queries_floats or keys_floats
+ *   rows_of_queries   where rows are to be before make_queries: the room, or a spare block used again by the next;
+ *                     rows of keys stay where they are while the operand is used
+ *   rows_of_sums      the rows of sums that block_transposed added to; the spare block may serve
  * They may leave out what no query of a strip of STRIP rows sees, rounded up to KEY_STEP keys; what they
  * don't leave out has weight 0 where a query does not see the key, and where a strip's row is no query. After
  * every strip they fetch_ahead what is due of the next unit's rows.
@@ -187,14 +193,14 @@ INLINE vfloat exponentiate(float *scores, int64_t n, int64_t end, float shift) {
 /* A block of queries with its running softmax. */
 typedef struct forward_state {
     query_block at;
-    float *q, *out; /* (BLOCK, width) */
-    float *max;     /* (BLOCK) */
-    float *sums;    /* (BLOCK, LANES), to be added up */
+    queries_operand q;
+    float *out;  /* (BLOCK, width) */
+    float *max;  /* (BLOCK) */
+    float *sums; /* (BLOCK, LANES), to be added up */
 } forward_state;
 
 static forward_state new_forward_state(int64_t rows, int64_t width, float **scratch) {
-    forward_state s = {{0, 0, 0}, take(scratch, rows * width), take(scratch, rows * width), take(scratch, BLOCK),
-                       take(scratch, rows * LANES)};
+    forward_state s = {.out = take(scratch, rows * width), .max = take(scratch, BLOCK), .sums = take(scratch, rows * LANES)};
     memset(s.out, 0, (size_t)(rows * width) * sizeof(float));
     memset(s.sums, 0, (size_t)(rows * LANES) * sizeof(float));
     for (int i = 0; i < BLOCK; i++) s.max[i] = -INFINITY;
@@ -240,11 +246,11 @@ static void fold_block(float *scores, const forward_state *s, int64_t width, int
     else fold_rows(scores, s, width, see, 0);
 }
 
-static void forward_pair(const forward_state *s, const float *keys_t, const float *values, float *scores, int64_t width,
+static void forward_pair(const forward_state *s, const keys_operand *k, const keys_operand *v, float *scores, int64_t width,
                          int64_t see, ahead *next) {
-    block_scores(s->q, keys_t, scores, s->at.queries, width, see, next);
+    block_scores(&s->q, k, scores, s->at.queries, width, see, next);
     fold_block(scores, s, width, see);
-    block_values(scores, values, s->out, s->at.queries, width, see, next);
+    block_values(scores, v, s->out, s->at.queries, width, see, next);
 }
 
 /* Stores the results of the block `at`, which are row `first` of s and those after it. */
@@ -259,30 +265,39 @@ static void finish_forward(const unit *u, const forward_state *s, query_block at
     store_rows(s->out + first * u->width, 1, query_region(u, u->a->out, at));
 }
 
-/* As many blocks of queries as scratch holds go over the keys together, so that keys are transposed once. */
+static queries_operand load_operand(region from, float factor, int uses, float *spare, float **scratch) {
+    float *room = take(scratch, queries_floats(from.width, uses)), *rows = rows_of_queries(room, spare);
+    load_block(from, factor, rows);
+    return make_queries(rows, from.width, uses, room);
+}
+
+/* As many blocks of queries as scratch holds go over the keys together, so that operands of keys are made once. */
 static void forward_unit(const unit *u, ahead next, float *scratch) {
     int64_t width = u->width, tile = BLOCK * width, blocks = u->group * u->head_blocks;
-    float *keys = take(&scratch, tile), *keys_t = take(&scratch, tile), *values = take(&scratch, tile);
-    float *scores = take(&scratch, BLOCK * BLOCK);
+    int64_t k_floats = keys_floats(width, FOR_SCORES), v_floats = keys_floats(width, FOR_SUMS);
+    float *keys = take(&scratch, tile), *values = take(&scratch, tile), *scores = take(&scratch, BLOCK * BLOCK);
+    float *k_room = take(&scratch, k_floats), *v_room = take(&scratch, v_floats);
     enum { MOST = 128 };
     forward_state states[MOST];
-    int64_t fit = clamp((SCRATCH_FLOATS - 3 * tile - BLOCK * BLOCK) / (2 * tile + BLOCK + BLOCK * LANES), 1, MOST);
+    int64_t taken = 2 * tile + k_floats + v_floats + BLOCK * BLOCK;
+    int64_t of_state = queries_floats(width, FOR_SCORES) + tile + BLOCK + BLOCK * LANES;
+    int64_t fit = clamp((SCRATCH_FLOATS - taken) / of_state, 1, MOST);
     for (int64_t first = 0; first < blocks; first += fit) {
         int64_t count = clamp(blocks - first, 0, fit), seen = 0;
         float *rest = scratch;
         for (int64_t b = 0; b < count; b++) {
             states[b] = new_forward_state(BLOCK, width, &rest);
             states[b].at = query_block_of(u, first + b);
-            load_block(query_region(u, u->a->q, states[b].at), u->scale * LOG2E, states[b].q);
+            states[b].q = load_operand(query_region(u, u->a->q, states[b].at), u->scale * LOG2E, FOR_SCORES, keys, &rest);
             seen = clamp(u->a->past + states[b].at.query0 + states[b].at.queries, seen, INT64_MAX);
         }
         for (int64_t key0 = 0; key0 < seen; key0 += BLOCK) {
             load_block(stored_region(u, u->a->k, u->a->quantized_k, key0), 1, keys);
-            transpose_block(keys, width, keys_t);
             load_block(stored_region(u, u->a->v, u->a->quantized_v, key0), 1, values);
+            keys_operand k = make_keys(keys, width, FOR_SCORES, k_room), v = make_keys(values, width, FOR_SUMS, v_room);
             for (int64_t b = 0; b < count; b++) {
                 int64_t see = u->a->past + states[b].at.query0 - key0;
-                if (see + states[b].at.queries > 0) forward_pair(&states[b], keys_t, values, scores, width, see, &next);
+                if (see + states[b].at.queries > 0) forward_pair(&states[b], &k, &v, scores, width, see, &next);
             }
         }
         for (int64_t b = 0; b < count; b++) finish_forward(u, &states[b], states[b].at, 0);
@@ -304,11 +319,12 @@ typedef struct key_block {
 } key_block;
 
 /* Rows first... of s, `rows` of them, take in the first `seen` keys of a block. */
-INLINE void attend_rows(int rows, const forward_state *s, int64_t first, const key_block *b, int64_t seen, float *scratch) {
+INLINE void attend_rows(int rows, const forward_state *s, const float *queries, int64_t first, const key_block *b,
+                        int64_t seen, float *scratch) {
     const float *q[TOGETHER];
     float *scores[TOGETHER], *out[TOGETHER];
     for (int i = 0; i < rows; i++) {
-        q[i] = s->q + (first + i) * b->k.width;
+        q[i] = queries + (first + i) * b->k.width;
         scores[i] = scratch + i * BLOCK;
         out[i] = s->out + (first + i) * b->v.width;
     }
@@ -332,16 +348,16 @@ static void forward_few(const unit *u, const unit *following, float *scratch) {
     const sterna_attention *a = u->a;
     int64_t rows = u->group * a->length, width = u->width;
     forward_state s = new_forward_state(FEW, width, &scratch);
-    float *scores = take(&scratch, TOGETHER * BLOCK);
-    for (int64_t r = 0; r < rows; r++) load_rows(query_region(u, a->q, few_row(u, r)), u->scale * LOG2E, s.q + r * width);
+    float *scores = take(&scratch, TOGETHER * BLOCK), *q = take(&scratch, FEW * width);
+    for (int64_t r = 0; r < rows; r++) load_rows(query_region(u, a->q, few_row(u, r)), u->scale * LOG2E, q + r * width);
     for (int64_t key0 = 0; key0 < a->past + a->length; key0 += BLOCK) {
         key_block b = {.k = stored_region(u, a->k, a->quantized_k, key0), .v = stored_region(u, a->v, a->quantized_v, key0)};
         b.next_v = b.v, b.next_k = next_keys(u, following, key0);
         for (int64_t r = 0, step; r < rows; r += step) {
             int64_t seen = clamp(a->past + r / u->group + 1 - key0, 0, BLOCK);
             step = clamp(u->group - r % u->group, 1, TOGETHER);
-            if (step == 2) attend_rows(2, &s, r, &b, seen, scores);
-            else attend_rows(1, &s, r, &b, seen, scores);
+            if (step == 2) attend_rows(2, &s, q, r, &b, seen, scores);
+            else attend_rows(1, &s, q, r, &b, seen, scores);
             b.next_v.rows = b.next_k.rows = 0; /* the first rows fetched them */
         }
     }
@@ -371,43 +387,61 @@ static int32_t attention_forward(const sterna_attention *call, int64_t unit0, in
 /* A block of queries, its gradients, and what turns scores into probabilities and their gradients. */
 typedef struct backward_queries {
     query_block at;
-    float *q, *dout, *dq; /* (BLOCK, width) */
-    float *lse, *dot;     /* (BLOCK): lse in units of log2, dout . out */
+    queries_operand q, dout;
+    float *dq;        /* (BLOCK, width) */
+    float *lse, *dot; /* (BLOCK): lse in units of log2, dout . out */
 } backward_queries;
 
 typedef struct backward_keys {
     int64_t key0, count;
-    float *k, *k_t, *v_t, *dk, *dv; /* (BLOCK, width), transposed (width, BLOCK) */
-    float *p, *ds;                  /* (BLOCK, BLOCK): probabilities and gradients of scores, of one pair */
+    keys_operand k, v;
+    float *k_room, *v_room;
+    float *rows, *dk, *dv; /* (BLOCK, width), the first of keys or none; the others as block_transposed leaves them */
+    float *p, *ds;         /* (BLOCK, BLOCK): probabilities and gradients of scores, of one pair */
+    float *spare;          /* (BLOCK, width) */
 } backward_keys;
 
-static backward_queries take_queries(int64_t width, float **scratch) {
-    int64_t tile = BLOCK * width;
-    return (backward_queries){{0, 0, 0}, take(scratch, tile), take(scratch, tile), take(scratch, tile),
-                              take(scratch, BLOCK), take(scratch, BLOCK)};
+static int64_t backward_queries_floats(int64_t width) {
+    return 2 * queries_floats(width, FOR_SCORES | FOR_SUMS) + BLOCK * width + 2 * BLOCK;
+}
+
+static int64_t backward_keys_floats(int64_t width) {
+    return keys_floats(width, FOR_SCORES | FOR_SUMS) + keys_floats(width, FOR_SCORES) + 4 * BLOCK * width + 2 * BLOCK * BLOCK;
 }
 
 static backward_keys take_keys(int64_t width, float **scratch) {
     int64_t tile = BLOCK * width;
-    return (backward_keys){0, 0, take(scratch, tile), take(scratch, tile), take(scratch, tile), take(scratch, tile),
-                           take(scratch, tile), take(scratch, BLOCK * BLOCK), take(scratch, BLOCK * BLOCK)};
+    return (backward_keys){.k_room = take(scratch, keys_floats(width, FOR_SCORES | FOR_SUMS)),
+                           .v_room = take(scratch, keys_floats(width, FOR_SCORES)), .rows = take(scratch, tile),
+                           .dk = take(scratch, tile), .dv = take(scratch, tile), .p = take(scratch, BLOCK * BLOCK),
+                           .ds = take(scratch, BLOCK * BLOCK), .spare = take(scratch, tile)};
 }
 
-static void load_queries(const unit *u, query_block at, backward_queries *b) {
-    int64_t width = u->width;
-    const float *lse = lse_of(u, at);
-    b->at = at;
-    load_block(query_region(u, u->a->q, at), u->scale * LOG2E, b->q);
-    load_block(query_region(u, u->a->dout, at), 1, b->dout);
-    load_block(query_region(u, u->a->out, at), 1, b->dq); /* for the dot products only */
+/* dots[i] = row i of dout times row i of out. */
+static void dot_of_rows(const float *dout, const float *out, int64_t width, float dots[BLOCK]) {
     for (int64_t i = 0; i < BLOCK; i++) {
         vfloat dot = splat(0);
         for (int64_t c = i * width; c < (i + 1) * width; c += LANES)
-            dot = fused_add(load_whole(b->dout + c), load_whole(b->dq + c), dot);
-        b->dot[i] = sum_across(dot);
-        b->lse[i] = i < at.queries ? lse[i] * LOG2E : 0;
+            dot = fused_add(load_whole(dout + c), load_whole(out + c), dot);
+        dots[i] = sum_across(dot);
     }
-    memset(b->dq, 0, (size_t)(BLOCK * width) * sizeof(float));
+}
+
+/* Takes scratch for a block of queries and loads it. */
+static backward_queries load_queries(const unit *u, query_block at, float *spare, float **scratch) {
+    int64_t width = u->width, floats = queries_floats(width, FOR_SCORES | FOR_SUMS);
+    const float *lse = lse_of(u, at);
+    backward_queries b = {.at = at};
+    b.q = load_operand(query_region(u, u->a->q, at), u->scale * LOG2E, FOR_SCORES | FOR_SUMS, spare, scratch);
+    float *room = take(scratch, floats), *dout = rows_of_queries(room, spare);
+    b.dq = take(scratch, BLOCK * width), b.lse = take(scratch, BLOCK), b.dot = take(scratch, BLOCK);
+    load_block(query_region(u, u->a->dout, at), 1, dout);
+    load_block(query_region(u, u->a->out, at), 1, b.dq); /* for the dot products only */
+    dot_of_rows(dout, b.dq, width, b.dot);
+    b.dout = make_queries(dout, width, FOR_SCORES | FOR_SUMS, room);
+    for (int64_t i = 0; i < BLOCK; i++) b.lse[i] = i < at.queries ? lse[i] * LOG2E : 0;
+    memset(b.dq, 0, (size_t)(BLOCK * width) * sizeof(float));
+    return b;
 }
 
 static void load_keys(const unit *u, int64_t key0, backward_keys *b) {
@@ -415,10 +449,10 @@ static void load_keys(const unit *u, int64_t key0, backward_keys *b) {
     region v = key_region(u, u->a->v, key0);
     b->key0 = key0;
     b->count = v.rows;
-    load_block(v, 1, b->k);
-    transpose_block(b->k, u->width, b->v_t);
-    load_block(key_region(u, u->a->k, key0), 1, b->k);
-    transpose_block(b->k, u->width, b->k_t);
+    load_block(v, 1, b->rows);
+    b->v = make_keys(b->rows, u->width, FOR_SCORES, b->v_room);
+    load_block(key_region(u, u->a->k, key0), 1, b->rows);
+    b->k = make_keys(b->rows, u->width, FOR_SCORES | FOR_SUMS, b->k_room);
     memset(b->dk, 0, bytes);
     memset(b->dv, 0, bytes);
 }
@@ -449,13 +483,13 @@ enum { QUERY_GRADIENT = 1, KEY_GRADIENTS = 2 };
 static void backward_pair(const backward_queries *q, const backward_keys *k, int64_t width, int want, ahead *next) {
     int64_t see = q->at.query0 - k->key0, queries = q->at.queries;
     if (see < 0) return;
-    block_scores(q->q, k->k_t, k->p, queries, width, see, next);
-    block_scores(q->dout, k->v_t, k->ds, queries, width, see, next);
+    block_scores(&q->q, &k->k, k->p, queries, width, see, next);
+    block_scores(&q->dout, &k->v, k->ds, queries, width, see, next);
     score_gradients(q, k, see);
-    if (want & QUERY_GRADIENT) block_values(k->ds, k->k, q->dq, queries, width, see, next);
+    if (want & QUERY_GRADIENT) block_values(k->ds, &k->k, q->dq, queries, width, see, next);
     if (want & KEY_GRADIENTS) {
-        block_transposed(k->p, q->dout, k->dv, queries, k->count, width, see, next);
-        block_transposed(k->ds, q->q, k->dk, queries, k->count, width, see, next);
+        block_transposed(k->p, &q->dout, k->dv, queries, k->count, width, see, next);
+        block_transposed(k->ds, &q->q, k->dk, queries, k->count, width, see, next);
     }
 }
 
@@ -465,8 +499,8 @@ static void store_query_gradient(const unit *u, const backward_queries *b) {
 
 /* dk = scale ds^T q, and the block of q carries scale * log2(e). */
 static void store_key_gradients(const unit *u, const backward_keys *b) {
-    store_rows(b->dk, LN2, key_region(u, u->a->dk, b->key0));
-    store_rows(b->dv, 1, key_region(u, u->a->dv, b->key0));
+    store_rows(rows_of_sums(b->dk, u->width, b->spare), LN2, key_region(u, u->a->dk, b->key0));
+    store_rows(rows_of_sums(b->dv, u->width, b->spare), 1, key_region(u, u->a->dv, b->key0));
 }
 
 #define MOST_RESIDENT 128
@@ -475,10 +509,7 @@ static void store_key_gradients(const unit *u, const backward_keys *b) {
 static void backward_resident(const unit *u, backward_keys *k, ahead *next, float *scratch) {
     int64_t blocks = u->group * u->head_blocks;
     backward_queries q[MOST_RESIDENT];
-    for (int64_t b = 0; b < blocks; b++) {
-        q[b] = take_queries(u->width, &scratch);
-        load_queries(u, query_block_of(u, b), &q[b]);
-    }
+    for (int64_t b = 0; b < blocks; b++) q[b] = load_queries(u, query_block_of(u, b), k->spare, &scratch);
     for (int64_t key0 = 0; key0 < u->a->length; key0 += BLOCK) {
         load_keys(u, key0, k);
         for (int64_t b = 0; b < blocks; b++) backward_pair(&q[b], k, u->width, QUERY_GRADIENT | KEY_GRADIENTS, next);
@@ -490,9 +521,9 @@ static void backward_resident(const unit *u, backward_keys *k, ahead *next, floa
 /* Too many queries for scratch: once by queries for dq, once by keys for dk and dv. */
 static void backward_in_two_passes(const unit *u, backward_keys *k, ahead *next, float *scratch) {
     int64_t blocks = u->group * u->head_blocks;
-    backward_queries q = take_queries(u->width, &scratch);
     for (int64_t b = 0; b < blocks; b++) {
-        load_queries(u, query_block_of(u, b), &q);
+        float *rest = scratch;
+        backward_queries q = load_queries(u, query_block_of(u, b), k->spare, &rest);
         for (int64_t key0 = 0; key0 < q.at.query0 + q.at.queries; key0 += BLOCK) {
             load_keys(u, key0, k);
             backward_pair(&q, k, u->width, QUERY_GRADIENT, next);
@@ -503,7 +534,8 @@ static void backward_in_two_passes(const unit *u, backward_keys *k, ahead *next,
         load_keys(u, key0, k);
         for (int64_t b = 0; b < blocks; b++) {
             if (query_block_of(u, b).query0 < key0) continue;
-            load_queries(u, query_block_of(u, b), &q);
+            float *rest = scratch;
+            backward_queries q = load_queries(u, query_block_of(u, b), k->spare, &rest);
             backward_pair(&q, k, u->width, KEY_GRADIENTS, next);
         }
         store_key_gradients(u, k);
@@ -512,8 +544,8 @@ static void backward_in_two_passes(const unit *u, backward_keys *k, ahead *next,
 
 static void backward_unit(const unit *u, ahead *next, float *scratch) {
     backward_keys k = take_keys(u->width, &scratch);
-    int64_t tile = BLOCK * u->width, blocks = u->group * u->head_blocks;
-    int64_t fit = (SCRATCH_FLOATS - 5 * tile - 2 * BLOCK * BLOCK) / (3 * tile + 2 * BLOCK);
+    int64_t blocks = u->group * u->head_blocks;
+    int64_t fit = (SCRATCH_FLOATS - backward_keys_floats(u->width)) / backward_queries_floats(u->width);
     if (blocks <= fit && blocks <= MOST_RESIDENT) backward_resident(u, &k, next, scratch);
     else backward_in_two_passes(u, &k, next, scratch);
 }

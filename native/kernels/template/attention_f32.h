@@ -44,30 +44,72 @@ static void multiply_strip(const float *a, int64_t row_step, int64_t term_step, 
     }
 }
 
-static void block_scores(const float *rows, const float *keys_t, float *scores, int64_t queries, int64_t width,
+/* ---------------------------------------------------------------- operands: the rows, and those of keys transposed */
+
+typedef struct queries_operand {
+    const float *rows; /* (BLOCK, width) */
+} queries_operand;
+
+typedef struct keys_operand {
+    const float *rows;   /* (BLOCK, width), where they were when this was made */
+    float *rows_t; /* (width, BLOCK) */
+} keys_operand;
+
+INLINE int64_t queries_floats(int64_t width, int uses) {
+    (void)uses;
+    return BLOCK * width;
+}
+
+INLINE float *rows_of_queries(float *room, float *spare) {
+    (void)spare;
+    return room;
+}
+
+INLINE queries_operand make_queries(const float *rows, int64_t width, int uses, float *room) {
+    (void)width, (void)uses, (void)room;
+    return (queries_operand){rows};
+}
+
+INLINE int64_t keys_floats(int64_t width, int uses) {
+    return uses & FOR_SCORES ? BLOCK * width : 0;
+}
+
+INLINE keys_operand make_keys(const float *rows, int64_t width, int uses, float *room) {
+    if (uses & FOR_SCORES) transpose_words(rows, BLOCK, width, room);
+    return (keys_operand){rows, room};
+}
+
+INLINE const float *rows_of_sums(const float *sums, int64_t width, float *spare) {
+    (void)width, (void)spare;
+    return sums;
+}
+
+/* ---------------------------------------------------------------- products */
+
+static void block_scores(const queries_operand *q, const keys_operand *k, float *scores, int64_t queries, int64_t width,
                          int64_t see, ahead *next) {
     for (int64_t i = 0; i < queries; i += STRIP) {
-        multiply_strip(rows + i * width, width, 1, keys_t, BLOCK, scores + i * BLOCK, BLOCK,
+        multiply_strip(q->rows + i * width, width, 1, k->rows_t, BLOCK, scores + i * BLOCK, BLOCK,
                        round_up(keys_seen(see, i, STRIP), KEY_STEP), width, 0);
         fetch_ahead(next, STRIP);
     }
 }
 
-static void block_values(const float *weights, const float *rows, float *sums, int64_t queries, int64_t width,
+static void block_values(const float *weights, const keys_operand *v, float *sums, int64_t queries, int64_t width,
                          int64_t see, ahead *next) {
     for (int64_t i = 0; i < queries; i += STRIP) {
-        multiply_strip(weights + i * BLOCK, BLOCK, 1, rows, width, sums + i * width, width, width,
+        multiply_strip(weights + i * BLOCK, BLOCK, 1, v->rows, width, sums + i * width, width, width,
                        keys_seen(see, i, STRIP), 1);
         fetch_ahead(next, STRIP);
     }
 }
 
 /* A key j is seen by queries from j - see on; see is a multiple of STRIP. */
-static void block_transposed(const float *weights, const float *rows, float *sums, int64_t queries, int64_t keys,
+static void block_transposed(const float *weights, const queries_operand *q, float *sums, int64_t queries, int64_t keys,
                              int64_t width, int64_t see, ahead *next) {
     for (int64_t j = 0; j < keys; j += STRIP) {
         int64_t from = clamp(j - see, 0, queries);
-        multiply_strip(weights + from * BLOCK + j, 1, BLOCK, rows + from * width, width, sums + j * width, width,
+        multiply_strip(weights + from * BLOCK + j, 1, BLOCK, q->rows + from * width, width, sums + j * width, width,
                        width, queries - from, 1);
         fetch_ahead(next, STRIP);
     }

@@ -7,6 +7,9 @@
 
 #define BLOCK 64
 
+/* What operands of attention's products are for: scores; sums of values, or of rows of the other side. */
+enum { FOR_SCORES = 1, FOR_SUMS = 2 };
+
 INLINE vfloat load_whole(const float *p) {
     return load_floats(p, LANES);
 }
@@ -52,14 +55,15 @@ INLINE int64_t keys_seen(int64_t see, int64_t i, int64_t strip) {
     return clamp(see + i / strip * strip + strip, 0, BLOCK);
 }
 
-/* block (BLOCK, width) to block_t (width, BLOCK) */
-static void transpose_block(const float *block, int64_t width, float *block_t) {
-    for (int64_t r = 0; r < BLOCK; r += 8)
-        for (int64_t c = 0; c < width; c += 8) {
+/* x (rows, cols) of 32-bit words, both multiples of 8, to x_t (cols, rows) */
+static inline void transpose_words(const void *x, int64_t rows, int64_t cols, void *x_t) {
+    for (int64_t r = 0; r < rows; r += 8)
+        for (int64_t c = 0; c < cols; c += 8) {
             __m256i square[8];
-            for (int i = 0; i < 8; i++) square[i] = _mm256_loadu_si256((const __m256i *)(block + (r + i) * width + c));
+            for (int i = 0; i < 8; i++)
+                square[i] = _mm256_loadu_si256((const __m256i *)((const uint32_t *)x + (r + i) * cols + c));
             transpose_8x8(square);
-            for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)(block_t + (c + i) * BLOCK + r), square[i]);
+            for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)((uint32_t *)x_t + (c + i) * rows + r), square[i]);
         }
 }
 
