@@ -155,9 +155,8 @@ static void multiply_segment(const linear_call *c, int64_t t0, int64_t rows, int
     }
 }
 
-/* Tokens t0...t0+31 and the rows whose panels are in scratch. */
+/* Tokens t0...t0+31, which are packed, and the rows whose panels are in scratch. */
 static void multiply_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_t rows) {
-    pack_tokens(c, t0);
     for (int64_t g = 0; g < c->groups; g++) {
         int64_t first = g * c->group_blocks, end = first + blocks_of_group(c, g);
         for (int64_t b = first; b < end; b += SEGMENT_BLOCKS)
@@ -166,12 +165,20 @@ static void multiply_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_
     }
 }
 
+/* Whether the tokens are packed but once, because they all fit in tiles. Then nothing meets a panel again. */
+static int at_once(const linear_call *c) {
+    return c->q->rows <= PAIR;
+}
+
 static void multiply_rows(const linear_call *c, int64_t n0, int64_t rows) {
     for (int64_t n = 0; n < rows; n += PAIR)
         for (int64_t half = n; half < n + PAIR; half += TILE)
             make_panel(c, n0 + least(half, rows - 1), half < rows ? least(TILE, rows - half) : 1,
                        c->scratch->panels + half / TILE * c->panel_bytes);
-    for (int64_t t0 = 0; t0 < c->q->rows; t0 += PAIR) multiply_tokens(c, t0, n0, rows);
+    for (int64_t t0 = 0; t0 < c->q->rows; t0 += PAIR) {
+        if (!at_once(c)) pack_tokens(c, t0);
+        multiply_tokens(c, t0, n0, rows);
+    }
 }
 
 static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y,
@@ -179,8 +186,9 @@ static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const s
     linear_call c = make_linear_call(q, w, y, accumulate, scratch);
     if (q->rows < MIN_TOKENS || c.blocks > MAX_BLOCKS)
         return sterna_table_of(STERNA_AVX512VNNI)->linear(q, w, y, accumulate, row0, row1, scratch);
-    int64_t rows = least(MAX_PAIRS, PANELS_BYTES / (2 * c.panel_bytes)) * PAIR;
+    int64_t rows = at_once(&c) ? PAIR : least(MAX_PAIRS, PANELS_BYTES / (2 * c.panel_bytes)) * PAIR;
     tile_begin();
+    if (at_once(&c)) pack_tokens(&c, 0);
     for (int64_t n = row0; n < row1; n += rows) multiply_rows(&c, n, least(rows, row1 - n));
     tile_end();
     return STERNA_OK;
