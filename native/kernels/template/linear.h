@@ -6,8 +6,7 @@
  *   TOKENS_BYTES               of interleaved tokens at once: the greater part of L2
  *   GEMV_TOKENS                tokens that a row of packed codes meets at a time (2 or 4)
  *   GEMV_MAX_TOKENS(bits)      from more tokens on, panels are faster
- *   TAKES_LINES(bits)          optional: where one token meets codes of so many bits as dot_lines.h does, which is
- *                              the tier's then
+ *   TAKES_LINES(bits)          whether one token meets codes of so many bits by lines (dot_lines.h)
  *   DOT_SIGNED_8               1 when `dot` takes 8-bit codes with their sign, so that no bias corrects it
  *   bytes dot(bytes sum, bytes u, bytes x, int bits)
  *                              sum (int32 lanes) += the products of four neighbouring bytes, u unsigned and x
@@ -313,51 +312,41 @@ INLINE void fetch_next(const row_codes *w, int64_t at, int count) {
     }
 }
 
-#ifdef TAKES_LINES
 #include "dot_lines.h"
-#endif
 
-/* Blocks whose columns of x lie together: those of a line, where one token is multiplied by lines of codes. */
-static int64_t blocks_together(const linear_call *c) {
-#ifdef TAKES_LINES
-    int64_t blocks = LINE_BLOCKS(c->bits);
-    if (TAKES_LINES(c->bits) && c->q->rows == 1 && (c->groups == 1 || c->group_blocks % blocks == 0)) return blocks;
-#else
-    (void)c;
-#endif
-    return 1;
+/* Whether a line never holds codes of two groups, and nothing else speaks against lines. */
+static int takes_lines(const linear_call *c) {
+    return TAKES_LINES(c->bits) && c->q->rows == 1 && (c->groups == 1 || c->group_blocks % LINE_BLOCKS(c->bits) == 0);
 }
 
-/* Columns of a token in scratch, whole lines. */
-static int64_t padded_columns(int64_t blocks, int64_t together) {
+/* Columns of so many blocks of a token in scratch: of whole lines where it meets lines. */
+static int64_t padded_columns(const linear_call *c, int64_t blocks) {
+    int64_t together = takes_lines(c) ? LINE_BLOCKS(c->bits) : 1;
     return (blocks + together - 1) / together * together * STERNA_BLOCK;
 }
 
 /* The first `cols` columns of a token, then zeros up to `length`. */
-static void place_columns(const int8_t *columns, int64_t cols, int64_t length, int64_t together, int8_t *x) {
-#ifdef TAKES_LINES
-    if (together > 1) {
-        if (together == LINE_BLOCKS(2)) arrange_lines(columns, cols, length, LINE_BLOCKS(2), x);
-        else arrange_lines(columns, cols, length, LINE_BLOCKS(4), x);
-        return;
+static void place_columns(const linear_call *c, const int8_t *columns, int64_t cols, int64_t length, int8_t *x) {
+    if (!takes_lines(c)) {
+        if (cols) memcpy(x, columns, (size_t)cols);
+        memset(x + cols, 0, (size_t)(length - cols));
+    } else if (c->bits == 2) {
+        arrange_lines(columns, cols, length, 2, x);
+    } else {
+        arrange_lines(columns, cols, length, 4, x);
     }
-#else
-    (void)together;
-#endif
-    if (cols) memcpy(x, columns, (size_t)cols);
-    memset(x + cols, 0, (size_t)(length - cols));
 }
 
 /* Tokens t0...t0+count-1, with zeros past K and past T; the sums of their groups. */
 static void pad_tokens(const linear_call *c, int64_t t0, int64_t count) {
-    int64_t together = blocks_together(c), length = padded_columns(c->blocks, together);
+    int64_t length = padded_columns(c, c->blocks);
     token_block *b = token_block_at(c, 0);
     for (int64_t t = 0; t < count; t++) {
         int8_t *x = b->x + t * length;
         int64_t cols = t0 + t < c->q->rows ? c->q->cols : 0;
-        place_columns(c->q->codes + (t0 + t) * c->q->stride, cols, length, together, x);
+        place_columns(c, c->q->codes + (t0 + t) * c->q->stride, cols, length, x);
         for (int64_t g = 0; g < c->groups; g++) {
-            int64_t columns = padded_columns(blocks_of_group(c, g), together);
+            int64_t columns = padded_columns(c, blocks_of_group(c, g));
             int32_t sum = 0;
             for (int64_t k = 0; k < columns; k++) sum += x[k];
             b->group_sums[g][t] = sum;
@@ -461,18 +450,13 @@ NEVER_INLINE void dot_group(const row_codes *w, const int8_t *x, int64_t x_bytes
 static void dot_panel(const linear_call *c, int64_t n, int64_t rows, int64_t g, const int8_t *x, int64_t tokens,
                       int32_t (*sums)[PANEL]) {
     int64_t blocks = blocks_of_group(c, g), block_bytes = 8 * c->bits, at = g * c->group_blocks * block_bytes;
-    int64_t together = blocks_together(c), x_bytes = padded_columns(c->blocks, together);
+    int64_t x_bytes = padded_columns(c, c->blocks);
     for (int64_t r = 0; r < rows; r += GEMV_ROWS) {
         const uint8_t *codes = c->w->codes + at;
         row_codes w = {.next = codes + (n + r) * c->row_bytes + (GEMV_ROWS - 1) * at};
         for (int64_t i = 0; i < GEMV_ROWS; i++) w.of[i] = codes + (n + least(r + i, rows - 1)) * c->row_bytes;
-#ifdef TAKES_LINES
-        if (together > 1) {
-            dot_lines(&w, x, blocks, c->bits, &sums[0][r]);
-            continue;
-        }
-#endif
-        dot_group(&w, x, x_bytes, blocks, c->bits, tokens, (int32_t (*)[PANEL])&sums[0][r]);
+        if (takes_lines(c)) dot_lines(&w, x, blocks, c->bits, &sums[0][r]);
+        else dot_group(&w, x, x_bytes, blocks, c->bits, tokens, (int32_t (*)[PANEL])&sums[0][r]);
     }
 }
 

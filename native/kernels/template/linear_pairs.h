@@ -12,6 +12,7 @@
 #define STERNA_LINEAR_PAIRS_H
 
 #define GEMV_TOKENS 2
+#define TAKES_LINES(bits) ((bits) == 2)
 #define DOT_SIGNED_8 1
 /* Runs of 4 bits are too short to gain. */
 #define NARROW_BLOCKS(bits) ((bits) <= 3 ? 32767 / (2 * 127 * largest_u(bits)) / BLOCK_VECTORS : 0)
