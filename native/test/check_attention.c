@@ -51,6 +51,15 @@ static int64_t key_col_of(const sterna_attention *a, int64_t kv_head) {
     return a->capacity ? 0 : kv_head * a->head_dim;
 }
 
+/* What no query sees, between a head's keys and the next one's, is NaN. */
+static void spoil_unused(const sterna_attention *a, const sterna_matrix *x, const sterna_quantized *q) {
+    for (int64_t unit = 0; unit < a->sequences * a->kv_heads; unit++)
+        for (int64_t r = unit * a->capacity + a->past + a->length; r < (unit + 1) * a->capacity; r++) {
+            q->scales[r] = NAN;
+            for (int64_t c = 0; c < a->head_dim; c++) sterna_put(x, r, c, NAN);
+        }
+}
+
 /* types: F32, BF16, or -1 for a draw for each matrix */
 static void new_case(struct attention_case *c, sterna_attention sizes, int32_t types, enum check_place place) {
     c->a = sizes;
@@ -65,6 +74,8 @@ static void new_case(struct attention_case *c, sterna_attention sizes, int32_t t
     c->quantized_k = new_quantized(keys, key_cols, place);
     c->quantized_v = new_quantized(keys, key_cols, place);
     c->a.lse = check_buffer((size_t)(sizes.heads * queries) * 4, place, 0);
+    spoil_unused(&c->a, &c->k, &c->quantized_k);
+    spoil_unused(&c->a, &c->v, &c->quantized_v);
 }
 
 /* ---------------------------------------------------------------- float64 */
@@ -404,6 +415,21 @@ static void check_backward_needs_rows(int32_t tier) {
     check_release();
 }
 
+/* Keys that lie by head, as many as the capacity says, but that is less than there must be. */
+static void check_capacity(int32_t tier) {
+    check_case("attention, tier %d: a capacity that is too small", tier);
+    struct attention_case c;
+    new_case(&c, (sterna_attention){.sequences = 1, .length = 1, .past = 1, .heads = 2, .kv_heads = 2, .head_dim = 6, .capacity = 2}, STERNA_F32, AGAINST_END);
+    CHECK(sterna_attention_forward(tier, &c.a, 0, 2, check_scratch()) == STERNA_OK);
+    c.a.past = 2;
+    CHECK(sterna_attention_forward(tier, &c.a, 0, 2, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
+    c.a.quantized_k = &c.quantized_k, c.a.quantized_v = &c.quantized_v;
+    CHECK(sterna_attention_forward(tier, &c.a, 0, 2, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
+    c.a.past = 1;
+    CHECK(sterna_attention_forward(tier, &c.a, 0, 2, check_scratch()) == STERNA_OK);
+    check_release();
+}
+
 /* A NaN in a query, key or value shows in every result that sees it, and in no other. */
 static void check_nan(int32_t tier) {
     check_case("attention, tier %d: NaN", tier);
@@ -425,11 +451,14 @@ static void check(int32_t tier) {
         sterna_attention sizes = {.sequences = check_range(1, 2), .length = LENGTHS[i % 11], .past = i % 2 ? 0 : PASTS[check_range(0, 5)],
                                   .heads = heads[0], .kv_heads = heads[1], .head_dim = DIMS[check_range(0, 10)]};
         if (i % 4 == 0) sizes.capacity = sizes.past + sizes.length + check_range(0, 1) * check_range(0, 70);
-        check_shape(tier, sizes, i % 3 - 1, i % 2 ? AGAINST_END : AGAINST_START);
+        check_shape(tier, sizes, i % 3 - 1, i / 4 % 2 ? AGAINST_END : AGAINST_START);
     }
     check_backward_needs_rows(tier);
-    if (tier != STERNA_REFERENCE) /* more queries than scratch holds */
-        check_shape(tier, (sterna_attention){.sequences = 1, .length = 250, .heads = 4, .kv_heads = 1, .head_dim = 256}, STERNA_F32, AGAINST_END);
+    check_capacity(tier);
+    if (tier != STERNA_REFERENCE) { /* more queries than scratch holds */
+        check_shape(tier, (sterna_attention){.sequences = 1, .length = 330, .heads = 4, .kv_heads = 1, .head_dim = 256}, STERNA_F32, AGAINST_END);
+        check_shape(tier, (sterna_attention){.sequences = 1, .length = 300, .past = 70, .heads = 5, .kv_heads = 1, .head_dim = 256, .capacity = 400}, STERNA_BF16, AGAINST_END);
+    }
     check_errors(tier);
     check_nan(tier);
 }
@@ -440,15 +469,15 @@ struct bench {
     int32_t tier;
     direction *run;
     const sterna_attention *a;
-    int64_t unit;
+    int64_t unit, units; /* of a call */
 };
 
-/* The next unit: a call is short, so that its least time is undisturbed, and finds its rows where a step
+/* The next units: a call is short, so that its least time is undisturbed, and finds its rows where a step
  * of training finds them, in the outer caches. */
 static void run_bench(void *argument) {
     struct bench *b = argument;
-    b->unit = (b->unit + 1) % (b->a->sequences * b->a->kv_heads);
-    if (b->run(b->tier, b->a, b->unit, b->unit + 1, check_scratch()) != STERNA_OK) {
+    b->unit = (b->unit + b->units) % (b->a->sequences * b->a->kv_heads);
+    if (b->run(b->tier, b->a, b->unit, b->unit + b->units, check_scratch()) != STERNA_OK) {
         fprintf(stderr, "checkkern: attention failed in its bench\n");
         exit(3);
     }
@@ -462,7 +491,7 @@ static double causal_operations(const sterna_attention *a, int products) {
 static void bench_training(int32_t tier, const char *name, sterna_attention sizes) {
     struct attention_case c;
     new_case(&c, sizes, STERNA_F32, AGAINST_END);
-    struct bench forward = {tier, sterna_attention_forward, &c.a, 0}, backward = {tier, sterna_attention_backward, &c.a, 0};
+    struct bench forward = {tier, sterna_attention_forward, &c.a, 0, 1}, backward = {tier, sterna_attention_backward, &c.a, 0, 1};
     double ceiling = check_ceiling(tier, STERNA_PROBE_F32), seconds = check_time(run_bench, &forward, 0.5);
     check_row("attention_forward", "f32", name, tier, causal_operations(&c.a, 2), seconds, "GOP/s", ceiling);
     seconds = check_time(run_bench, &backward, 0.5);
@@ -470,14 +499,14 @@ static void bench_training(int32_t tier, const char *name, sterna_attention size
     check_release();
 }
 
-/* One new token: every cached key and value is read once. */
+/* One new token of a sequence: every cached key and value of all heads is read once. */
 static void bench_decoding(int32_t tier, const char *name, sterna_attention sizes, int32_t type) {
     struct attention_case c;
     new_case(&c, sizes, type == STERNA_I8 ? STERNA_F32 : type, AGAINST_END);
     if (type == STERNA_I8) c.a.quantized_k = &c.quantized_k, c.a.quantized_v = &c.quantized_v;
-    struct bench forward = {tier, sterna_attention_forward, &c.a, 0};
+    struct bench forward = {tier, sterna_attention_forward, &c.a, 0, sizes.kv_heads};
     double row_bytes = type == STERNA_I8 ? (double)sizes.head_dim + 4 : (double)sizes.head_dim * (double)element_bytes(type);
-    double bytes = 2.0 * (double)(sizes.past + 1) * row_bytes, seconds = check_time(run_bench, &forward, 0.5);
+    double bytes = 2.0 * (double)(sizes.kv_heads * (sizes.past + 1)) * row_bytes, seconds = check_time(run_bench, &forward, 0.5);
     check_row("attention_forward", type == STERNA_F32 ? "f32" : type == STERNA_BF16 ? "bf16" : "int8", name, tier, bytes, seconds, "GB/s", check_ceiling(tier, STERNA_PROBE_READ));
     check_release();
 }
@@ -487,12 +516,11 @@ static void bench(int32_t tier) {
     bench_training(tier, "16x256 6x48", (sterna_attention){.sequences = 16, .length = 256, .heads = 6, .kv_heads = 6, .head_dim = 48});
     bench_training(tier, "4x512 12x64", (sterna_attention){.sequences = 4, .length = 512, .heads = 12, .kv_heads = 12, .head_dim = 64});
     bench_training(tier, "1x2048 8/2x128", (sterna_attention){.sequences = 1, .length = 2048, .heads = 8, .kv_heads = 2, .head_dim = 128});
-    /* As in a cache, where the keys of a head lie one after the other. */
-    sterna_attention grouped = {.sequences = 8, .length = 1, .past = 8191, .heads = 4, .kv_heads = 1, .head_dim = 64};
-    sterna_attention single = {.sequences = 1024, .length = 1, .past = 255, .heads = 1, .kv_heads = 1, .head_dim = 64};
+    sterna_attention grouped = {.sequences = 4, .length = 1, .past = 8191, .heads = 8, .kv_heads = 2, .head_dim = 64, .capacity = 8192};
+    sterna_attention single = {.sequences = 32, .length = 1, .past = 255, .heads = 32, .kv_heads = 32, .head_dim = 64, .capacity = 272};
     for (int32_t type = STERNA_F32; type <= STERNA_I8; type++) {
-        bench_decoding(tier, "1+8191 4/1x64", grouped, type);
-        bench_decoding(tier, "1+255 1/1x64", single, type);
+        bench_decoding(tier, "1+8191 8/2x64", grouped, type);
+        bench_decoding(tier, "1+255 32/32x64", single, type);
     }
 }
 

@@ -299,6 +299,14 @@ static void check_few_rows(int32_t tier) {
             p.a = any_matrix(m, k, any_type()), p.b = any_matrix(n, k, any_type()), p.c = any_matrix(m, n, any_type());
             check_product(tier, p);
         }
+    for (int64_t m = 1; m <= 8; m++) { /* about as long as a block of terms, and several */
+        int64_t block = 4096 / (m > 4 ? 8 : m > 2 ? 4 : m), depths[] = {block - 1, block + 1, 3 * block + 17, m == 8 ? 65536 : block};
+        for (int i = 0; i < 4; i++) {
+            struct product p = {GEMM, m, 25, depths[i], STERNA_TRANSPOSE_B | (int32_t)check_range(0, 1), .w = {0}};
+            p.a = any_matrix(m, p.k, any_type()), p.b = any_matrix(25, p.k, i % 2 ? STERNA_F32 : STERNA_BF16), p.c = any_matrix(m, 25, any_type());
+            check_product(tier, p);
+        }
+    }
 }
 
 /* More rows, columns and depth than one block takes. */

@@ -201,6 +201,22 @@ static void check_extremes(int32_t tier) {
             }
 }
 
+/* One token, whose codes of 2 and 4 bits may be multiplied by lines: lines and runs of them, whole and not, groups that
+ * begin with a line and groups that don't, and the largest sums. */
+static void check_one_token(int32_t tier) {
+    static const int32_t GRIDS[] = {STERNA_INT2, STERNA_TERNARY, STERNA_INT4, STERNA_INT3};
+    static const int64_t COLS[] = {256, 257, 320, 640, 641, 1281, 1600, 5632, STERNA_MAX_COLS};
+    static const int64_t GROUPS[] = {-1, 0, 64, 128, 256, 320, 512};
+    for (size_t i = 0; i < sizeof GRIDS / sizeof *GRIDS; i++)
+        for (size_t j = 0; j < sizeof COLS / sizeof *COLS; j++)
+            for (size_t k = 0; k < sizeof GROUPS / sizeof *GROUPS; k++) {
+                struct linear_case c = whole(1, check_range(1, COLS[j] > 2000 ? 6 : 33), COLS[j], GRIDS[i]);
+                c.group = GROUPS[k];
+                c.extremes = (int)check_range(0, 2);
+                run_case(tier, c);
+            }
+}
+
 /* One argument wrong at a time: the status names it, and y keeps its bytes. */
 static void expect(int32_t tier, struct linear_case c, int32_t status, void *scratch) {
     check_case("linear, expecting status %d", status);
@@ -273,6 +289,7 @@ static void check(int32_t tier) {
     check_edges(tier);
     if (tier == STERNA_REFERENCE) return;
     check_blocks(tier);
+    check_one_token(tier);
     check_few_large(tier);
     check_extremes(tier);
 }

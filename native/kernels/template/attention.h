@@ -2,24 +2,24 @@
  * attention.h: causal attention in blocks (Dao, FlashAttention-2, 2023). Included by the attention.c of a
  * tier, which calls fill_attention.
  *
- * A unit's queries and keys are cut into blocks of BLOCK rows, counted from 0 whatever the slice. Every
- * block in use is copied to scratch as f32 (BLOCK, width), width = head_dim rounded up to LANES, missing
- * rows and columns 0. Scores are kept in units of log2: queries carry scale * log2(e).
+ * A unit's queries and keys are cut into blocks of BLOCK rows, counted from 0 whatever the slice. A block
+ * is copied to scratch as f32 (BLOCK, width), width = head_dim rounded up to LANES, missing rows and columns
+ * 0, and becomes an operand. Scores are kept in units of log2: queries carry scale * log2(e).
  *
  * `see` says what a pair of blocks sees: query i sees keys 0...see + i of the block.
  *
  * The tier defines the three products of a pair of blocks, which do nearly all the work, before:
  *   block_scores      scores (queries, keys) = q (queries, width) k (keys, width)^T
  *   block_values      sums (queries, width) += weights (queries, keys) v (keys, width)
- *   block_transposed  sums (keys, width) += weights (queries, keys)^T q (queries, width)
+ *   block_transposed  sums (keys, width) += weights (queries, keys)^T q (queries, width), sums as the tier likes them
  * and in what form they take blocks of rows (BLOCK, width), made once for all pairs:
  *   queries_operand, keys_operand, and make_queries, make_keys from rows, for some uses (FOR_SCORES; FOR_SUMS, of
  *   block_values or block_transposed), in a room of queries_floats or keys_floats
  *   rows_of_queries   where rows are to be before make_queries: the room, or a spare block used again by the next;
- *                     rows of keys stay where they are while the operand is used
- *   rows_of_sums      the rows of sums that block_transposed added to; the spare block may serve
+ *                     rows of keys stay where they are while an operand FOR_SUMS of them is used
+ *   rows_of_sums      the sums of block_transposed as (keys, width); the spare block may serve
  * They may leave out what no query of a strip of STRIP rows sees, rounded up to KEY_STEP keys; what they
- * don't leave out has weight 0 where a query does not see the key, and where a strip's row is no query. After
+ * don't leave out has weight 0 where a query does not see the key and, backward, where a strip's row is no query. After
  * every strip they fetch_ahead what is due of the next unit's rows.
  */
 #include <math.h>

@@ -51,8 +51,8 @@ typedef struct queries_operand {
 } queries_operand;
 
 typedef struct keys_operand {
-    const float *rows;   /* (BLOCK, width), where they were when this was made */
-    float *rows_t; /* (width, BLOCK) */
+    const float *rows; /* (BLOCK, width), where they were when this was made; for sums */
+    float *rows_t;     /* (width, BLOCK), for scores */
 } keys_operand;
 
 INLINE int64_t queries_floats(int64_t width, int uses) {
@@ -76,7 +76,7 @@ INLINE int64_t keys_floats(int64_t width, int uses) {
 
 INLINE keys_operand make_keys(const float *rows, int64_t width, int uses, float *room) {
     if (uses & FOR_SCORES) transpose_words(rows, BLOCK, width, room);
-    return (keys_operand){rows, room};
+    return (keys_operand){uses & FOR_SUMS ? rows : NULL, uses & FOR_SCORES ? room : NULL};
 }
 
 INLINE const float *rows_of_sums(const float *sums, int64_t width, float *spare) {

@@ -1,14 +1,16 @@
 /*
- * dot_lines.h: one token times rows of codes of one plane, a line at a time: as many bytes as a register holds. No field
- * is shifted to where its value is that of its code: it is multiplied where it stands in its byte. Its sum is 4 or 16
- * or 64 times too large and is divided when the row is done, where no bit is lost. That is about half of what unpacking
- * the codes and multiplying them takes.
+ * dot_lines.h: one token times rows of codes of one plane, a line at a time: as many bytes as a register holds. Included
+ * by linear.h, whose row_codes and fetch_next it takes, and the tier's `dot`.
+ *
+ * A field is multiplied where it stands in its byte, and its sum, too large by a power of two, is divided when the row is
+ * done, where no bit is lost. That is about half of what unpacking the codes and multiplying them takes.
  *
  *   x[line][field][block of the line][8 * bits columns]   meets the bytes of a line as they come
  *
- * With products of four bytes in int32 lanes, codes of 2 or 4 bits: a lane adds up at most K / 64 times four products
- * of 240 and 127. With products of pairs in int16 (linear_pairs.h), codes of 2 bits: the upper fields go to the place
- * of the lower ones, so that what is multiplied is at most 12, and a lane is widened after every LINE_RUN lines.
+ * With products of four bytes in int32 lanes, codes of 2 or 4 bits: every field has its own sums, up to 64 times too
+ * large; a lane adds up at most K / 128 times four products of 240 and 127. With products of pairs in int16
+ * (linear_pairs.h), codes of 2 bits: the upper two fields go to the place of the lower ones, so that what is multiplied
+ * is at most 12, and a lane is widened after every LINE_RUN lines.
  */
 #ifndef STERNA_DOT_LINES_H
 #define STERNA_DOT_LINES_H

@@ -24,7 +24,7 @@
  *   tokens  x[step][8 tokens][4]   columns past K and tokens past T are 0, so that padding never counts
  *
  * Products of few tokens (GEMV). Rows are unpacked in registers and multiplied right away, four rows at a
- * time: the packed bytes pass once, at the speed of memory.
+ * time: the packed bytes pass once, at the speed of memory. One token may spare unpacking (dot_lines.h).
  */
 #ifndef STERNA_LINEAR_H
 #define STERNA_LINEAR_H
@@ -465,7 +465,7 @@ static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t
     const token_block *b = token_block_at(c, 0);
     const int8_t *x = b->x;
     float totals[TOKENS][PANEL], scales[PANEL];
-    int32_t sums[TOKENS][PANEL];
+    int32_t sums[TOKENS][PANEL] = {{0}}; /* of missing rows too */
     for (int64_t g = 0; g < c->groups; g++) {
         dot_panel(c, n, rows, g, x, tokens, sums);
         copy_scales(c, n, rows, g, scales);
