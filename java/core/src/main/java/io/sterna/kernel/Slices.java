@@ -106,7 +106,7 @@ public final class Slices implements Team, AutoCloseable {
 
     /** Runs rows 0 ... rows - 1 in tiles of exactly {@code size} rows; the last one may be shorter. */
     public void tiles(long rows, long size, RowBody body) {
-        run(Math.ceilDiv(rows, size), (i, worker) -> body.run(i * size, Math.min(rows, (i + 1) * size), worker));
+        run(Work.rows(rows, size, body));
     }
 
     /** Ends the threads and returns their scratch; does nothing the second time. */

@@ -8,8 +8,13 @@ public sealed interface Team permits Slices, Worker {
     /** Runs the slices 0 ... count - 1 and returns when all are done. */
     void run(long count, Slices.Body body);
 
-    /** Work in slices that wait for nothing but each other's end. */
-    record Work(long count, Slices.Body body) { }
+    /** Slices 0 ... count - 1, which may run in any order and at the same time. */
+    record Work(long count, Slices.Body body) {
+        /** Rows 0 ... rows - 1 in slices of exactly {@code size} rows; the last one may be shorter. */
+        public static Work rows(long rows, long size, Slices.RowBody body) {
+            return new Work(Math.ceilDiv(rows, size), (i, worker) -> body.run(i * size, Math.min(rows, (i + 1) * size), worker));
+        }
+    }
 
     /** Runs several pieces of work, whose slices don't depend on each other, as one: nobody waits between them. */
     default void run(Work... works) {
@@ -35,8 +40,7 @@ public sealed interface Team permits Slices, Worker {
      * are cut must not matter to the result.
      */
     default Work rowWork(long rows, long multiple, Slices.RowBody body) {
-        long size = Math.max(1, sliceRows(rows, multiple));
-        return new Work(Math.ceilDiv(rows, size), (i, worker) -> body.run(i * size, Math.min(rows, (i + 1) * size), worker));
+        return Work.rows(rows, Math.max(1, sliceRows(rows, multiple)), body);
     }
 
     /** Runs {@link #rowWork}. */

@@ -67,8 +67,8 @@ final class Block {
     void project(FloatMatrix x, BlockInputs inputs, BlockTape tape, Team team) {
         layers.attentionNorm.forward(x, inputs.attention(), inputs.attentionRms(), team);
         Input normed = inputs.attention();
-        team.run(layers.q.forward(normed, tape.q(), false, team), layers.k.forward(normed, tape.k(), false, team),
-                layers.v.forward(normed, tape.v(), false, team));
+        team.run(layers.q.forwardWork(normed, tape.q(), false, team), layers.k.forwardWork(normed, tape.k(), false, team),
+                layers.v.forwardWork(normed, tape.v(), false, team));
     }
 
     /** Adds to dx, so far the gradient of m, what queries, keys and values give to the gradient of x; inputs as of {@link #project}. */
@@ -89,7 +89,7 @@ final class Block {
     /** y from x and the attention's result; y may be x. */
     void mix(FloatMatrix x, FloatMatrix y, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
         activate(x, inputs, tape, scratch, team);
-        team.run(layers.down.forward(inputs.down(), scratch.middle, true, team));
+        team.run(layers.down.forwardWork(inputs.down(), scratch.middle, true, team));
         copy(scratch.middle, y, team);
     }
 
@@ -97,9 +97,9 @@ final class Block {
     private void activate(FloatMatrix x, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
         prepare(layers.outputNorm, tape.out(), inputs.output(), scratch.outputRms, team);
         copy(x, scratch.middle, team);
-        team.run(layers.output.forward(inputs.output(), scratch.middle, true, team));
+        team.run(layers.output.forwardWork(inputs.output(), scratch.middle, true, team));
         layers.mlpNorm.forward(scratch.middle, inputs.mlp(), scratch.mlpRms, team);
-        team.run(layers.gate.forward(inputs.mlp(), scratch.gate, false, team), layers.up.forward(inputs.mlp(), scratch.up, false, team));
+        team.run(layers.gate.forwardWork(inputs.mlp(), scratch.gate, false, team), layers.up.forwardWork(inputs.mlp(), scratch.up, false, team));
         Engine.tokens(x.rows(), team, (r0, r1, worker) ->
                 engine.kernels().swiglu(scratch.gate, scratch.up, scratch.product, r0, r1));
         prepare(layers.downNorm, scratch.product, inputs.down(), scratch.downRms, team);

@@ -7,6 +7,8 @@ import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -16,17 +18,17 @@ import java.util.stream.IntStream;
  * work is some key-value heads of a sequence: their rotary positions, their place in the cache, their attention.
  */
 final class CachedAttention {
-    /** Enough to even out, few enough to keep calls long. */
-    private static final int PIECES_PER_WORKER = 4;
-
     private final Engine engine;
     private final LlamaConfig config;
     private final BlockTape tape;
     private final List<KvCache> caches;
     private final List<Lane> lanes;
     private final long[] first;
-    private int[] sequences = {};
+    private final List<Piece> pieces = new ArrayList<>();
     private int[] lengths = {};
+
+    /** Heads head ... head + heads - 1 of a sequence's keys and values. */
+    private record Piece(int sequence, int head, int heads) { }
 
     /** @param tape and caches are of the workspace; all caches have one type and capacity */
     CachedAttention(LlamaConfig config, Engine engine, BlockTape tape, List<KvCache> caches, CacheType type, Workspace workspace) {
@@ -42,27 +44,27 @@ final class CachedAttention {
     /** From now on sequence i has newLengths[i] new tokens, which may be none. */
     void place(int[] newLengths) {
         lengths = newLengths.clone();
-        sequences = IntStream.range(0, lengths.length).filter(i -> lengths[i] > 0).toArray();
+        long tokens = Arrays.stream(lengths).asLongStream().sum();
+        long share = Math.max(1, engine.slices().sliceRows(tokens * config.kvHeads(), 1)); // tokens of heads in a piece
+        pieces.clear();
         long row = 0;
         for (int i = 0; i < lengths.length; i++) {
             first[i] = row;
             row += lengths[i];
+            int heads = (int) Math.clamp(share / Math.max(1, lengths[i]), 1L, config.kvHeads());
+            for (int head = 0; head < config.kvHeads() && lengths[i] > 0; head += heads) {
+                pieces.add(new Piece(i, head, Math.min(heads, config.kvHeads() - head)));
+            }
         }
     }
 
     /** Turns queries and keys to their positions, appends keys and values to a layer's caches, and attends. */
     void attend(int layer, FloatMatrix ropeTable) {
-        long pieces = Math.ceilDiv((long) engine.workers() * PIECES_PER_WORKER, Math.max(1, sequences.length));
-        int heads = (int) Math.ceilDiv(config.kvHeads(), pieces);
-        int parts = Math.ceilDiv(config.kvHeads(), heads);
-        engine.slices().run((long) sequences.length * parts, (i, worker) -> {
-            int head = (int) (i % parts) * heads;
-            lanes.get(worker.index()).attend(sequences[(int) (i / parts)], head, Math.min(heads, config.kvHeads() - head), layer, ropeTable,
-                    worker.scratch());
-        });
+        engine.slices().run(pieces.size(), (i, worker) ->
+                lanes.get(worker.index()).attend(pieces.get((int) i), layer, ropeTable, worker.scratch()));
     }
 
-    /** What a thread works with: windows over the columns of a head. */
+    /** What a thread works with: windows over the columns of a piece. */
     private final class Lane {
         private final Workspace.Section section;
         private final FloatMatrix q;
@@ -90,9 +92,12 @@ final class CachedAttention {
             return config.heads() / config.kvHeads();
         }
 
-        /** Heads head ... head + heads - 1 of keys and values, and the query heads that share them. */
-        void attend(int sequence, int head, int heads, int layer, FloatMatrix ropeTable, MemorySegment scratch) {
+        /** The heads of keys and values, and the query heads that share them. */
+        void attend(Piece piece, int layer, FloatMatrix ropeTable, MemorySegment scratch) {
             Kernels kernels = engine.kernels();
+            int sequence = piece.sequence;
+            int head = piece.head;
+            int heads = piece.heads;
             KvCache cache = caches.get(sequence);
             long past = cache.length();
             int tokens = lengths[sequence];

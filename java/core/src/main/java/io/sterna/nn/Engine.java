@@ -17,7 +17,7 @@ public final class Engine {
     /** Floats of a tile, unless {@link #MIN_TILE_ROWS} rows need more: a megabyte, within an L2 cache. */
     private static final long TILE = 1 << 18;
     private static final long MIN_TILE_ROWS = 16;
-    /** A parameter is cut into at least this many tiles, so that those of a block keep several workers busy; each packs its input anew. */
+    /** A parameter of enough rows is cut into this many tiles at least: those of a block keep several workers busy, but each packs its input anew. */
     private static final long MIN_TILES = 2;
     /** Tokens of a slice are a multiple of this, unless there are no more. */
     static final long TOKENS = 16;

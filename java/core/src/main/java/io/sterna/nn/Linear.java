@@ -28,7 +28,7 @@ abstract sealed class Linear {
     }
 
     /** y (T, N) = x w^T, or y += x w^T, for a team to run. */
-    abstract Team.Work forward(Input x, FloatMatrix y, boolean accumulate, Team team);
+    abstract Team.Work forwardWork(Input x, FloatMatrix y, boolean accumulate, Team team);
 
     /**
      * dx (T, K) = dy (T, N) w, or dx += dy w; keeps of dy what {@link #weightGradient} needs.
@@ -65,7 +65,7 @@ abstract sealed class Linear {
         abstract PackedMatrix weight();
 
         @Override
-        Team.Work forward(Input x, FloatMatrix y, boolean accumulate, Team team) {
+        Team.Work forwardWork(Input x, FloatMatrix y, boolean accumulate, Team team) {
             PackedMatrix w = weight();
             return team.rowWork(w.rows(), 16, (r0, r1, worker) ->
                     engine.kernels().linear(x.int8(), w, y, accumulate, r0, r1, worker.scratch()));
@@ -159,7 +159,7 @@ abstract sealed class Linear {
         }
 
         @Override
-        Team.Work forward(Input x, FloatMatrix y, boolean accumulate, Team team) {
+        Team.Work forwardWork(Input x, FloatMatrix y, boolean accumulate, Team team) {
             if (x.floats().rows() <= Features.FEW_TOKENS) {
                 return features.product(engine, x.floats(), y, flags | (accumulate ? Kernels.ACCUMULATE : 0));
             }

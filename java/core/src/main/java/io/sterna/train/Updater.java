@@ -2,6 +2,7 @@ package io.sterna.train;
 
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Rounding;
+import io.sterna.kernel.Team;
 import io.sterna.kernel.Worker;
 import io.sterna.nn.Engine;
 import io.sterna.nn.GradientSink;
@@ -76,10 +77,6 @@ final class Updater implements GradientSink {
     private record Job(Slot slot, long row0, long row1, Tiles tiles) {
         long tileRows() {
             return Engine.tileRows(slot.parameter.rows(), slot.parameter.cols());
-        }
-
-        long count() {
-            return Math.ceilDiv(row1 - row0, tileRows());
         }
 
         double sumSquares() {
@@ -289,19 +286,13 @@ final class Updater implements GradientSink {
 
     /** Takes the tiles of all jobs in one run of the workers. */
     private void run(List<Job> jobs, TileBody body) {
-        long count = jobs.stream().mapToLong(Job::count).sum();
-        if (count == 0) {
-            return;
-        }
-        engine.slices().run(count, (index, worker) -> {
-            long i = index;
-            int j = 0;
-            while (i >= jobs.get(j).count()) {
-                i -= jobs.get(j++).count();
-            }
-            Job job = jobs.get(j);
-            long r0 = job.row0 + i * job.tileRows();
-            long r1 = Math.min(job.row1, r0 + job.tileRows());
+        engine.slices().run(jobs.stream().map(job -> work(job, body)).toArray(Team.Work[]::new));
+    }
+
+    private static Team.Work work(Job job, TileBody body) {
+        return Team.Work.rows(job.row1 - job.row0, job.tileRows(), (begin, end, worker) -> {
+            long r0 = job.row0 + begin;
+            long r1 = job.row0 + end;
             body.run(job, job.tiles.rows(r0, r1, worker), r0, r1, worker);
         });
     }
