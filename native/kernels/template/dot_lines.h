@@ -102,8 +102,8 @@ INLINE void dot_line(const row_codes *w, int64_t at, int64_t there, const int8_t
     for (int r = 0; r < GEMV_ROWS; r++) {
         bytes u = load_codes_line(w->of[r] + at, there, bits);
 #pragma GCC unroll 4
-        for (int f = 0; f < FIELDS(bits); f++)
-            sum[r][f] = dot(sum[r][f], field_in_place(u, f, bits), load_vector(x + f * LINE), bits);
+        for (int f = 0; f < FIELDS(2); f++)
+            if (f < FIELDS(bits)) sum[r][f] = dot(sum[r][f], field_in_place(u, f, bits), load_vector(x + f * LINE), bits);
     }
 }
 
@@ -120,7 +120,8 @@ INLINE void dot_lines_of(const row_codes *w, const int8_t *x, int64_t blocks, in
     for (int r = 0; r < GEMV_ROWS; r++) {
         total[r] = sum[r][0];
 #pragma GCC unroll 4
-        for (int f = 1; f < FIELDS(bits); f++) total[r] = added_lanes(total[r], shifted_lanes(sum[r][f], f * bits));
+        for (int f = 1; f < FIELDS(2); f++)
+            if (f < FIELDS(bits)) total[r] = added_lanes(total[r], shifted_lanes(sum[r][f], f * bits));
     }
     add_lanes_of_four(total, sums);
 }
