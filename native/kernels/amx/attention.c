@@ -2,6 +2,7 @@
  * attention.c: causal attention with its products in 32 x 32 tiles of bf16: four sums, two tiles of A and
  * two of B. The operands of a product are rounded to bf16 on the way in; sums and the softmax are f32.
  */
+#include "kernels/amx/join.h"
 #include "kernels/amx/tile.h"
 #include "kernels/template/ahead.h"
 #include "kernels/template/block.h"
@@ -20,10 +21,6 @@ INLINE int64_t whole_terms(int64_t width) {
     return round_up(width, 32);
 }
 
-INLINE __m512i join(vfloat low, vfloat high) {
-    return (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
-}
-
 /* x (BLOCK, terms), terms a multiple of 16, to a (BLOCK, whole_terms) */
 static void set_a(uint16_t *a, const float *x, int64_t terms) {
     int64_t step = whole_terms(terms);
@@ -31,18 +28,16 @@ static void set_a(uint16_t *a, const float *x, int64_t terms) {
         for (int64_t k = 0; k < terms; k += 32) {
             const float *from = x + r * terms + k;
             vfloat high = k + LANES < terms ? load_whole(from + LANES) : splat(0);
-            _mm512_store_si512(a + r * step + k, join(load_whole(from), high));
+            _mm512_store_si512(a + r * step + k, (__m512i)join_along(load_whole(from), high));
         }
 }
 
 /* x (BLOCK, cols), cols a multiple of 16, to b (BLOCK / 2, cols): rows 2 k and 2 k + 1 of a column become neighbours */
 static void set_b(uint32_t *b, const float *x, int64_t cols) {
-    const __m512i low_first = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                                               21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     for (int64_t k = 0; k < BLOCK; k += 2)
         for (int64_t c = 0; c < cols; c += LANES) {
-            __m512i pair = join(load_whole(x + k * cols + c), load_whole(x + (k + 1) * cols + c));
-            _mm512_store_si512(b + k / 2 * cols + c, _mm512_permutexvar_epi16(low_first, pair));
+            const float *from = x + k * cols + c;
+            _mm512_store_si512(b + k / 2 * cols + c, (__m512i)join_across(load_whole(from), load_whole(from + cols)));
         }
 }
 

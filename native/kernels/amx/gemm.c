@@ -3,27 +3,15 @@
  * operands that may not be rounded stay with AVX-512.
  */
 #include "dispatch/families.h"
+#include "kernels/amx/join.h"
 #include "kernels/amx/tile.h"
 #include "kernels/avx512/gemm.h"
-#include "kernels/template/lanes.h"
 
 #define GEMM_DEPTH 2
 #define GEMM_ROWS 32
 #define GEMM_COLS 32
 #define GEMM_BLOCK_ROWS 256
 #define GEMM_STEPS 144 /* 288 bf16: 32 rows of A, 32 columns of B and the sums fit in L1 together */
-
-INLINE vuint join_along(vfloat x, vfloat y) {
-    return (vuint)_mm512_cvtne2ps_pbh((__m512)y, (__m512)x);
-}
-
-/* 32 bf16, x's 16 first, then those of x and y by turns. */
-INLINE vuint join_across(vfloat x, vfloat y) {
-    const vuint turns = {0x00100000, 0x00110001, 0x00120002, 0x00130003, 0x00140004, 0x00150005,
-                         0x00160006, 0x00170007, 0x00180008, 0x00190009, 0x001a000a, 0x001b000b,
-                         0x001c000c, 0x001d000d, 0x001e000e, 0x001f000f};
-    return (vuint)_mm512_permutexvar_epi16((__m512i)turns, (__m512i)join_along(x, y));
-}
 
 #include "kernels/template/gemm.h"
 #include "kernels/template/gemv.h"

@@ -274,14 +274,13 @@ static queries_operand load_operand(region from, float factor, int uses, float *
 /* As many blocks of queries as scratch holds go over the keys together, so that operands of keys are made once. */
 static void forward_unit(const unit *u, ahead next, float *scratch) {
     int64_t width = u->width, tile = BLOCK * width, blocks = u->group * u->head_blocks;
-    int64_t k_floats = keys_floats(width, FOR_SCORES), v_floats = keys_floats(width, FOR_SUMS);
+    const float *start = scratch;
     float *keys = take(&scratch, tile), *values = take(&scratch, tile), *scores = take(&scratch, BLOCK * BLOCK);
-    float *k_room = take(&scratch, k_floats), *v_room = take(&scratch, v_floats);
+    float *k_room = take(&scratch, keys_floats(width, FOR_SCORES)), *v_room = take(&scratch, keys_floats(width, FOR_SUMS));
     enum { MOST = 128 };
     forward_state states[MOST];
-    int64_t taken = 2 * tile + k_floats + v_floats + BLOCK * BLOCK;
     int64_t of_state = queries_floats(width, FOR_SCORES) + tile + BLOCK + BLOCK * LANES;
-    int64_t fit = clamp((SCRATCH_FLOATS - taken) / of_state, 1, MOST);
+    int64_t fit = clamp((SCRATCH_FLOATS - (scratch - start)) / of_state, 1, MOST);
     for (int64_t first = 0; first < blocks; first += fit) {
         int64_t count = clamp(blocks - first, 0, fit), seen = 0;
         float *rest = scratch;
@@ -403,10 +402,6 @@ typedef struct backward_keys {
 
 static int64_t backward_queries_floats(int64_t width) {
     return 2 * queries_floats(width, FOR_SCORES | FOR_SUMS) + BLOCK * width + 2 * BLOCK;
-}
-
-static int64_t backward_keys_floats(int64_t width) {
-    return keys_floats(width, FOR_SCORES | FOR_SUMS) + keys_floats(width, FOR_SCORES) + 4 * BLOCK * width + 2 * BLOCK * BLOCK;
 }
 
 static backward_keys take_keys(int64_t width, float **scratch) {
@@ -543,9 +538,10 @@ static void backward_in_two_passes(const unit *u, backward_keys *k, ahead *next,
 }
 
 static void backward_unit(const unit *u, ahead *next, float *scratch) {
+    const float *start = scratch;
     backward_keys k = take_keys(u->width, &scratch);
     int64_t blocks = u->group * u->head_blocks;
-    int64_t fit = (SCRATCH_FLOATS - backward_keys_floats(u->width)) / backward_queries_floats(u->width);
+    int64_t fit = (SCRATCH_FLOATS - (scratch - start)) / backward_queries_floats(u->width);
     if (blocks <= fit && blocks <= MOST_RESIDENT) backward_resident(u, &k, next, scratch);
     else backward_in_two_passes(u, &k, next, scratch);
 }

@@ -45,7 +45,6 @@ public sealed interface Team permits Slices, Worker {
 
     /** Runs {@link #rowWork}. */
     default void rows(long rows, long multiple, Slices.RowBody body) {
-        Work work = rowWork(rows, multiple, body);
-        run(work.count, work.body);
+        run(rowWork(rows, multiple, body));
     }
 }

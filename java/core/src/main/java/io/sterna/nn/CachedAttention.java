@@ -45,16 +45,22 @@ final class CachedAttention {
     void place(int[] newLengths) {
         lengths = newLengths.clone();
         long tokens = Arrays.stream(lengths).asLongStream().sum();
-        long share = Math.max(1, engine.slices().sliceRows(tokens * config.kvHeads(), 1)); // tokens of heads in a piece
+        long share = engine.slices().sliceRows(tokens * config.kvHeads(), 1); // tokens of heads in a piece
         pieces.clear();
         long row = 0;
         for (int i = 0; i < lengths.length; i++) {
             first[i] = row;
             row += lengths[i];
-            int heads = (int) Math.clamp(share / Math.max(1, lengths[i]), 1L, config.kvHeads());
-            for (int head = 0; head < config.kvHeads() && lengths[i] > 0; head += heads) {
-                pieces.add(new Piece(i, head, Math.min(heads, config.kvHeads() - head)));
+            if (lengths[i] > 0) {
+                cut(i, Math.clamp(share / lengths[i], 1, config.kvHeads()));
             }
+        }
+    }
+
+    /** Pieces of {@code heads} heads of a sequence; the last one may have fewer. */
+    private void cut(int sequence, int heads) {
+        for (int head = 0; head < config.kvHeads(); head += heads) {
+            pieces.add(new Piece(sequence, head, Math.min(heads, config.kvHeads() - head)));
         }
     }
 
