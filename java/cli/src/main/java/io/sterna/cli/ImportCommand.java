@@ -45,7 +45,7 @@ final class ImportCommand implements Callable<Integer> {
             }
             HuggingFaceImport.read(source, Tokenizers::load, out);
         } else if (tokenizer == null) {
-            GgufImport.read(source, out);
+            GgufImport.read(source, Tokenizers::load, out);
         } else {
             GgufImport.read(source, tokenizer, Tokenizers::load, out);
         }

@@ -27,19 +27,7 @@ public final class SentencePiece {
     private static final String SPACE = "\u2581";
     private static final int BPE = 2;
 
-    /** What a piece stands for, by its number in the file. */
-    private enum Kind {
-        NONE, NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE;
-
-        static Kind of(long number) throws TokenizerException {
-            if (number < 1 || number >= values().length) {
-                throw new TokenizerException("piece of type " + number + ", which does not exist");
-            }
-            return values()[(int) number];
-        }
-    }
-
-    private record Piece(String text, float score, Kind kind) {}
+    private record Piece(String text, float score, PieceKind kind) {}
 
     /** A piece made of two others. */
     private record Merge(int left, int right, float score) {}
@@ -79,6 +67,24 @@ public final class SentencePiece {
         }
     }
 
+    /**
+     * The same of pieces that another file holds.
+     *
+     * @param texts  all different, with spaces as U+2581
+     * @param scores of each; the higher, the earlier two neighbours become it
+     * @param prefix whether a text is read as if a space stood before it
+     * @throws TokenizerException for pieces that are no such model
+     */
+    public static byte[] tokenizerJson(List<String> texts, float[] scores, List<PieceKind> kinds, boolean prefix) throws TokenizerException {
+        SentencePiece model = new SentencePiece();
+        for (int i = 0; i < texts.size(); i++) {
+            model.add(new Piece(texts.get(i), scores[i], kinds.get(i)));
+        }
+        model.dummyPrefix = prefix;
+        model.requireBytes();
+        return model.json();
+    }
+
     // Reading: fields of protocol buffers, each a number and a value; unknown ones are skipped
 
     /** Takes the value of a field from {@code in}, or leaves it. */
@@ -104,19 +110,23 @@ public final class SentencePiece {
         var piece = new Object() {
             String text = "";
             float score;
-            Kind kind = Kind.NORMAL;
+            PieceKind kind = PieceKind.NORMAL;
         };
         fields(in, (number, value) -> {
             switch (number) {
                 case 1 -> piece.text = StandardCharsets.UTF_8.newDecoder().decode(message(value)).toString();
                 case 2 -> piece.score = value.getFloat();
-                case 3 -> piece.kind = Kind.of(varint(value));
+                case 3 -> piece.kind = PieceKind.of(varint(value));
                 default -> {
                     return false;
                 }
             }
             return true;
         });
+        add(new Piece(piece.text, piece.score, piece.kind));
+    }
+
+    private void add(Piece piece) throws TokenizerException {
         if (piece.text.isEmpty() || piece.text.length() > LONGEST_PIECE || Float.isNaN(piece.score)) {
             throw new TokenizerException("piece " + pieces.size() + " has a text of " + piece.text.length()
                     + " characters (1 to " + LONGEST_PIECE + " are allowed) and score " + piece.score);
@@ -124,7 +134,7 @@ public final class SentencePiece {
         if (ids.put(piece.text, pieces.size()) != null) {
             throw new TokenizerException("piece " + pieces.size() + ", " + Json.brief(piece.text) + ", is there twice");
         }
-        pieces.add(new Piece(piece.text, piece.score, piece.kind));
+        pieces.add(piece);
     }
 
     private boolean trainerField(int number, ByteBuffer in) throws IOException {
@@ -208,13 +218,17 @@ public final class SentencePiece {
         require(!removeExtraSpaces, "removal of extra spaces");
         require(escapeSpaces, "spaces that are not written as " + SPACE);
         require(!spaceBehindWord, "spaces behind words");
-        for (Kind kind : List.of(Kind.USER_DEFINED, Kind.UNUSED)) {
+        for (PieceKind kind : List.of(PieceKind.USER_DEFINED, PieceKind.UNUSED)) {
             require(pieces.stream().noneMatch(piece -> piece.kind == kind), "pieces of type " + kind);
         }
         require(byteFallback, "text without bytes for unknown characters");
+        requireBytes();
+    }
+
+    private void requireBytes() throws TokenizerException {
         for (int b = 0; b < 256; b++) {
             String text = "<0x%02X>".formatted(b);
-            require(ids.containsKey(text) && pieces.get(ids.get(text)).kind == Kind.BYTE, "a vocabulary without " + text);
+            require(ids.containsKey(text) && pieces.get(ids.get(text)).kind == PieceKind.BYTE, "a vocabulary without " + text);
         }
     }
 
@@ -228,7 +242,7 @@ public final class SentencePiece {
         Map<String, Object> model = new LinkedHashMap<>();
         model.put("type", "BPE");
         model.put("dropout", null);
-        model.put("unk_token", first(Kind.UNKNOWN));
+        model.put("unk_token", first(PieceKind.UNKNOWN));
         model.put("continuing_subword_prefix", null);
         model.put("end_of_word_suffix", null);
         model.put("fuse_unk", true);
@@ -248,16 +262,17 @@ public final class SentencePiece {
         return Json.writePretty(root).getBytes(StandardCharsets.UTF_8);
     }
 
-    private String first(Kind kind) {
+    private String first(PieceKind kind) {
         return pieces.stream().filter(piece -> piece.kind == kind).map(Piece::text).findFirst().orElse(null);
     }
 
     private List<?> added() {
         List<Object> added = new ArrayList<>();
         for (int id = 0; id < pieces.size(); id++) {
-            Kind kind = pieces.get(id).kind;
-            if (kind == Kind.UNKNOWN || kind == Kind.CONTROL) {
-                added.add(BpeTokenizer.addedToken(id, pieces.get(id).text));
+            PieceKind kind = pieces.get(id).kind;
+            boolean special = kind == PieceKind.UNKNOWN || kind == PieceKind.CONTROL;
+            if (special || kind == PieceKind.USER_DEFINED) {
+                added.add(BpeTokenizer.addedToken(id, pieces.get(id).text, special));
             }
         }
         return added;
@@ -267,7 +282,7 @@ public final class SentencePiece {
     private List<String> merges() {
         List<Merge> merges = new ArrayList<>();
         for (Piece piece : pieces) {
-            for (int cut = 1; piece.kind == Kind.NORMAL && cut < piece.text.length(); cut++) {
+            for (int cut = 1; piece.kind == PieceKind.NORMAL && cut < piece.text.length(); cut++) {
                 int left = normal(piece.text.substring(0, cut));
                 int right = normal(piece.text.substring(cut));
                 if (left >= 0 && right >= 0) {
@@ -282,7 +297,7 @@ public final class SentencePiece {
     /** The id of an ordinary piece, or -1. */
     private int normal(String text) {
         int id = ids.getOrDefault(text, -1);
-        return id >= 0 && pieces.get(id).kind == Kind.NORMAL ? id : -1;
+        return id >= 0 && pieces.get(id).kind == PieceKind.NORMAL ? id : -1;
     }
 
     private List<?> normalizers() {

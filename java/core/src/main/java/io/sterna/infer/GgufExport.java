@@ -1,6 +1,5 @@
 package io.sterna.infer;
 
-import io.sterna.data.BpeTokenizer;
 import io.sterna.io.GgufMetadata;
 import io.sterna.io.GgufType;
 import io.sterna.io.GgufWriter;
@@ -68,20 +67,23 @@ public final class GgufExport {
         GgufMetadata metadata = metadata();
         List<GgufWriter.Entry> entries = entries();
         List<Parameter> parameters = model.llama().parameters();
+        float[] ropeDivisors = GgufRope.write(config, metadata);
+        if (ropeDivisors.length > 0) {
+            entries.add(new GgufWriter.Entry(GgufRope.DIVISORS, GgufType.F32, List.of((long) ropeDivisors.length)));
+        }
         Files.createDirectories(out.toAbsolutePath().getParent());
         try (GgufWriter writer = new GgufWriter(out, metadata, entries)) {
-            for (int i = 0; i < entries.size(); i++) {
+            for (int i = 0; i < parameters.size(); i++) {
                 write(parameters.get(i), entries.get(i), writer);
+            }
+            if (ropeDivisors.length > 0) {
+                writer.write(bytes(ropeDivisors));
             }
             writer.commit();
         }
     }
 
     private GgufMetadata metadata() throws IOException {
-        if (!(model.tokenizer() instanceof BpeTokenizer tokenizer)) {
-            throw new ModelException("model: its tokenizer is not byte-level BPE, which is the one that is exported to gguf;"
-                    + " export to hf, or train with another one");
-        }
         String architecture = GgufNames.architecture(config);
         GgufMetadata metadata = new GgufMetadata()
                 .string("general.architecture", architecture).string("general.type", "model")
@@ -96,7 +98,7 @@ public final class GgufExport {
                 .u32(architecture + ".rope.dimension_count", config.headDim())
                 .f32(architecture + ".rope.freq_base", (float) config.ropeTheta())
                 .u32(architecture + ".vocab_size", config.vocab());
-        GgufTokenizer.write(tokenizer, metadata);
+        GgufTokenizer.write(model.tokenizerFile(), model.tokenizer(), config.vocab(), metadata);
         return metadata;
     }
 
@@ -140,6 +142,12 @@ public final class GgufExport {
                 }
             }
         }
+    }
+
+    private static ByteBuffer bytes(float[] values) {
+        ByteBuffer bytes = ByteBuffer.allocate(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.asFloatBuffer().put(values);
+        return bytes;
     }
 
     private static void encode(Parameter parameter, GgufType type, float[] row, ByteBuffer bytes) throws ModelException {

@@ -1,6 +1,5 @@
 package io.sterna.infer;
 
-import io.sterna.data.BpeTokenizer;
 import io.sterna.data.Tokenizer;
 import io.sterna.io.GgufReader;
 import io.sterna.io.GgufType;
@@ -20,7 +19,6 @@ import io.sterna.train.TrainConfig;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -61,12 +59,17 @@ public final class GgufImport {
      * @throws ModelException for what has no place here; {@link io.sterna.io.GgufException} for a damaged file
      */
     public static void read(Path file, Path out) throws IOException {
+        read(file, PreparedData.TokenizerLoader.BPE, out);
+    }
+
+    /**
+     * Imports a model with its own tokenizer, byte-level BPE that cuts text as GPT-2 does or BPE of SentencePiece's kind.
+     *
+     * @param loader reads a tokenizer of SentencePiece's kind
+     */
+    public static void read(Path file, PreparedData.TokenizerLoader loader, Path out) throws IOException {
         try (GgufReader reader = new GgufReader(file)) {
-            GgufImport model = new GgufImport(file, reader);
-            model.convert(() -> {
-                BpeTokenizer tokenizer = GgufTokenizer.read(reader, file);
-                return new Text(tokenizer, new String(tokenizer.toJson(), StandardCharsets.UTF_8));
-            }, out);
+            new GgufImport(file, reader).convert(() -> GgufTokenizer.read(reader, file, loader), out);
         }
     }
 
@@ -83,16 +86,13 @@ public final class GgufImport {
                 if (Files.size(tokenizer) > LARGEST_TOKENIZER) {
                     throw new ModelException("tokenizer " + tokenizer + ": larger than " + LARGEST_TOKENIZER + " bytes; expected a tokenizer.json");
                 }
-                return new Text(loaded, Files.readString(tokenizer));
+                return new GgufTokenizer.Text(loaded, Files.readString(tokenizer));
             }, out);
         }
     }
 
-    /** A tokenizer and its tokenizer.json. */
-    private record Text(Tokenizer tokenizer, String json) {}
-
     private interface TextSource {
-        Text get() throws IOException;
+        GgufTokenizer.Text get() throws IOException;
     }
 
     private void convert(TextSource source, Path out) throws IOException {
@@ -103,12 +103,12 @@ public final class GgufImport {
         ModelFolder model = folder(out);
         LlamaConfig shape = model.model();
         requireTensors(model);
-        Text text = source.get();
-        if (text.tokenizer.vocabSize() != shape.vocab()) {
-            throw fault("vocabulary of " + shape.vocab() + ", the tokenizer has " + text.tokenizer.vocabSize(), "they must be equal");
+        GgufTokenizer.Text text = source.get();
+        if (text.tokenizer().vocabSize() > shape.vocab()) {
+            throw fault("vocabulary of " + shape.vocab() + ", the tokenizer has " + text.tokenizer().vocabSize(), "every token must have its row");
         }
         Kernels kernels = Kernels.best();
-        model.write(parameter -> fill(parameter, shape, kernels), text.json);
+        model.write(parameter -> fill(parameter, shape, kernels), text.json());
     }
 
     // Settings
@@ -129,8 +129,6 @@ public final class GgufImport {
             }
         }
         refuseUnless("rope.scaling.type", "none", "linear");
-        refuseUnless("rope.scaling.factor", 1f, 0f);
-        refuseUnless("rope.scale_linear", 1f);
         refuseUnless("expert_count", 0L);
         refuseUnless("expert_used_count", 0L);
         refuseUnless("hidden_act", "silu");
@@ -161,12 +159,14 @@ public final class GgufImport {
             throw fault("tensor token_embd.weight is " + (embedding == null ? "missing" : embedding.type() + " " + embedding.shape()),
                     "expected one row for each token");
         }
+        double theta = has("rope.freq_base") ? reader.number(architecture + ".rope.freq_base") : 1e4;
         TrainConfig config = new TrainConfig().set("sub-ln", architecture.equals(GgufNames.BITNET))
                 .set("hidden", hidden).set("heads", heads).set("intermediate", integer("feed_forward_length"))
                 .set("layers", integer("block_count"))
                 .set("kv-heads", has("attention.head_count_kv") ? integer("attention.head_count_kv") : heads)
                 .set("vocab", embedding.shape().getFirst()).set("seq-len", integer("context_length"))
-                .set("rope-theta", has("rope.freq_base") ? reader.number(architecture + ".rope.freq_base") : 1e4)
+                .set("rope-theta", theta)
+                .set("rope-scaling", new GgufRope(file, reader, architecture).scaling(theta).toString())
                 .set("rms-epsilon", reader.number(architecture + ".attention.layer_norm_rms_epsilon"))
                 .set("tie-embeddings", architecture.equals(GgufNames.BITNET) || !reader.tensors().containsKey("output.weight"));
         return method(config);
@@ -253,6 +253,14 @@ public final class GgufImport {
                 throw fault("tensor " + name + " is " + (tensor == null ? "missing" : tensor.shape()), "expected " + expected);
             }
             known.add(name);
+        }
+        GgufReader.Tensor divisors = reader.tensors().get(GgufRope.DIVISORS);
+        if (divisors != null) {
+            List<Long> expected = List.of(model.model().headDim() / 2L);
+            if (!divisors.shape().equals(expected)) {
+                throw fault("tensor " + GgufRope.DIVISORS + " is " + divisors.shape(), "expected " + expected);
+            }
+            known.add(GgufRope.DIVISORS);
         }
         for (String name : reader.tensors().keySet()) {
             if (!known.contains(name)) {

@@ -1,14 +1,23 @@
 package io.sterna.infer;
 
 import io.sterna.data.BpeTokenizer;
+import io.sterna.data.PieceKind;
+import io.sterna.data.PieceScores;
+import io.sterna.data.SentencePiece;
+import io.sterna.data.Tokenizer;
 import io.sterna.data.TokenizerException;
 import io.sterna.io.GgufMetadata;
 import io.sterna.io.GgufReader;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
+import io.sterna.train.PreparedData;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -16,17 +25,16 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * A byte-level BPE tokenizer as GGUF's keys and as {@code tokenizer.json}. llama.cpp's {@code gpt-2} cuts text into
- * words as Sterna does, and does not normalize it.
+ * A tokenizer as GGUF's keys and as {@code tokenizer.json}: byte-level BPE, which is {@code gpt2} there, cut into words as
+ * {@code gpt-2} does, or BPE of SentencePiece's kind, which is {@code llama}.
  */
 final class GgufTokenizer {
     private static final String PREFIX = "tokenizer.ggml.";
-    private static final String MODEL = "gpt2";
+    private static final String BYTE_LEVEL = "gpt2";
     private static final String WORDS = "gpt-2";
-    private static final int NORMAL = 1;
-    private static final int CONTROL = 3;
-    private static final int USER_DEFINED = 4;
-    private static final int UNUSED = 5;
+    private static final String SENTENCE_PIECE = "llama";
+    private static final String NO_WORDS = "default";
+    private static final long LARGEST_TOKENIZER = 1 << 28;
     private static final String REMEDY = "name a tokenizer.json with --tokenizer";
 
     private GgufTokenizer() {}
@@ -34,50 +42,89 @@ final class GgufTokenizer {
     /**
      * Adds the keys of a tokenizer; a text begins with its end token, as a document does in training.
      *
+     * @param file  its tokenizer.json
+     * @param vocab tokens of the model; those that the tokenizer lacks are marked as unused
      * @throws ModelException for a tokenizer that llama.cpp would not follow
      */
-    static void write(BpeTokenizer tokenizer, GgufMetadata metadata) throws IOException {
-        Map<String, Object> root = Json.asObject(Json.parse(tokenizer.toJson()), "the tokenizer");
+    static void write(Path file, Tokenizer tokenizer, int vocab, GgufMetadata metadata) throws IOException {
+        if (!Files.exists(file)) {
+            throw new ModelException("model: its tokens are bytes, which llama.cpp has no tokenizer for; train with one");
+        }
+        Map<String, Object> root = Json.readObject(file, LARGEST_TOKENIZER);
+        if (tokenizer instanceof BpeTokenizer) {
+            writeByteLevel(root, vocab, metadata);
+        } else {
+            writeSentencePiece(scores(root, tokenizer.vocabSize(), file), vocab, metadata);
+        }
+        int end = tokenizer.endToken();
+        metadata.u32(PREFIX + "bos_token_id", end).u32(PREFIX + "eos_token_id", end)
+                .bool(PREFIX + "add_bos_token", true).bool(PREFIX + "add_eos_token", false);
+    }
+
+    private static void writeByteLevel(Map<String, Object> root, int size, GgufMetadata metadata) throws IOException {
         if (root.get("normalizer") != null) {
             throw new ModelException("tokenizer: normalizes its text, which llama.cpp does not; export to hf instead");
         }
-        String[] tokens = new String[tokenizer.vocabSize()];
-        int[] types = new int[tokens.length];
+        String[] tokens = new String[size];
+        PieceKind[] kinds = new PieceKind[size];
         Map<String, Object> model = Json.object(root, "model");
         Map<String, Object> vocab = Json.object(model, "vocab");
         for (String token : vocab.keySet()) {
             int id = (int) Json.integer(vocab, token);
             tokens[id] = token;
-            types[id] = token.equals(hole(id)) ? UNUSED : NORMAL;
+            kinds[id] = token.equals(hole(id)) ? PieceKind.UNUSED : PieceKind.NORMAL;
         }
         for (Object item : root.get("added_tokens") == null ? List.of() : Json.list(root, "added_tokens")) {
             Map<String, Object> added = Json.asObject(item, "added token");
             int id = (int) Json.integer(added, "id");
             tokens[id] = Json.string(added, "content");
-            types[id] = Boolean.TRUE.equals(added.get("special")) ? CONTROL : USER_DEFINED;
+            kinds[id] = Boolean.TRUE.equals(added.get("special")) ? PieceKind.CONTROL : PieceKind.USER_DEFINED;
         }
-        fillHoles(tokens, types);
-        int end = tokenizer.endToken();
-        metadata.string(PREFIX + "model", MODEL).string(PREFIX + "pre", WORDS)
-                .strings(PREFIX + "tokens", List.of(tokens)).i32s(PREFIX + "token_type", types)
-                .strings(PREFIX + "merges", merges(model))
-                .u32(PREFIX + "bos_token_id", end).u32(PREFIX + "eos_token_id", end)
-                .bool(PREFIX + "add_bos_token", true).bool(PREFIX + "add_eos_token", false);
+        metadata.string(PREFIX + "model", BYTE_LEVEL).string(PREFIX + "pre", WORDS);
+        writeTokens(tokens, kinds, metadata);
+        metadata.strings(PREFIX + "merges", merges(model));
+    }
+
+    private static PieceScores scores(Map<String, Object> root, int size, Path file) throws ModelException {
+        try {
+            return new PieceScores(root, size);
+        } catch (TokenizerException e) {
+            throw new ModelException("tokenizer " + file + ": neither byte-level BPE as gpt-2's, nor SentencePiece's BPE, which are exported to"
+                    + " gguf: " + e.getMessage() + "; export to hf, or train with another one", e);
+        }
+    }
+
+    private static void writeSentencePiece(PieceScores pieces, int size, GgufMetadata metadata) throws ModelException {
+        String[] tokens = new String[size];
+        PieceKind[] kinds = new PieceKind[size];
+        pieces.ids().forEach((token, id) -> {
+            tokens[id] = token;
+            kinds[id] = token.equals(hole(id)) ? PieceKind.UNUSED : pieces.kind(token);
+        });
+        metadata.string(PREFIX + "model", SENTENCE_PIECE).string(PREFIX + "pre", NO_WORDS);
+        writeTokens(tokens, kinds, metadata);
+        metadata.f32s(PREFIX + "scores", Arrays.copyOf(pieces.scores(), size)).bool(PREFIX + "add_space_prefix", pieces.prefixed());
+        int unknown = List.of(kinds).indexOf(PieceKind.UNKNOWN);
+        if (unknown >= 0) {
+            metadata.u32(PREFIX + "unknown_token_id", unknown);
+        }
     }
 
     /** Ids without a token get a text of their own, which no text is cut into; all texts must differ. */
-    private static void fillHoles(String[] tokens, int[] types) throws ModelException {
+    private static void writeTokens(String[] tokens, PieceKind[] kinds, GgufMetadata metadata) throws ModelException {
         Set<String> seen = new HashSet<>();
         for (int id = 0; id < tokens.length; id++) {
             if (tokens[id] == null) {
                 tokens[id] = hole(id);
-                types[id] = UNUSED;
+                kinds[id] = PieceKind.UNUSED;
             }
             if (!seen.add(tokens[id])) {
                 throw new ModelException("tokenizer: token \"" + tokens[id] + "\" has two ids, which llama.cpp cannot hold;"
                         + " export to hf instead");
             }
         }
+        metadata.strings(PREFIX + "tokens", List.of(tokens))
+                .i32s(PREFIX + "token_type", Arrays.stream(kinds).mapToInt(PieceKind::number).toArray());
     }
 
     private static String hole(int id) {
@@ -92,56 +139,87 @@ final class GgufTokenizer {
         return merges;
     }
 
+    /** A tokenizer and its {@code tokenizer.json}. */
+    record Text(Tokenizer tokenizer, String json) {}
+
     /**
-     * The {@code tokenizer.json} of a file's tokenizer.
+     * The tokenizer of a file.
      *
+     * @param loader reads its {@code tokenizer.json} if it is of SentencePiece's kind
      * @throws ModelException for a tokenizer of another kind
      */
-    static BpeTokenizer read(GgufReader reader, Path file) throws IOException {
-        expect(reader, file, PREFIX + "model", MODEL);
-        expect(reader, file, PREFIX + "pre", WORDS);
-        List<String> tokens = reader.strings(PREFIX + "tokens");
-        int[] types = reader.metadata().containsKey(PREFIX + "token_type") ? reader.i32s(PREFIX + "token_type") : null;
-        if (types != null && types.length != tokens.size()) {
-            throw fault(file, "key " + PREFIX + "token_type: " + types.length + " types of " + tokens.size() + " tokens", REMEDY);
-        }
-        Map<String, Object> vocab = new LinkedHashMap<>();
-        List<Map<String, Object>> added = new ArrayList<>();
-        for (int id = 0; id < tokens.size(); id++) {
-            int type = types == null ? NORMAL : types[id];
-            if (type == CONTROL || type == USER_DEFINED) {
-                added.add(BpeTokenizer.addedToken(id, tokens.get(id), type == CONTROL));
-            } else if (vocab.put(tokens.get(id), (long) id) != null) {
-                throw fault(file, "token \"" + tokens.get(id) + "\" is there twice", REMEDY);
-            }
-        }
-        byte[] json = BpeTokenizer.tokenizerJson(vocab, reader.strings(PREFIX + "merges"), added);
-        return withEnd(json, reader, file);
-    }
-
-    private static BpeTokenizer withEnd(byte[] json, GgufReader reader, Path file) throws IOException {
+    static Text read(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
+        String model = reader.string(PREFIX + "model");
         try {
-            BpeTokenizer tokenizer = BpeTokenizer.parse(json, null);
+            Text text = switch (model) {
+                case BYTE_LEVEL -> byteLevel(reader, file);
+                case SENTENCE_PIECE -> sentencePiece(reader, file, loader);
+                default -> throw fault(file, "key " + PREFIX + "model: " + model + ", only " + BYTE_LEVEL + " and " + SENTENCE_PIECE + " are read");
+            };
             long end = reader.integer(PREFIX + "eos_token_id");
-            if (tokenizer.endToken() != end) {
-                throw fault(file, "key " + PREFIX + "eos_token_id: " + end + ", but documents end with "
-                        + tokenizer.endToken(), REMEDY);
+            if (text.tokenizer.endToken() != end) {
+                throw fault(file, "key " + PREFIX + "eos_token_id: " + end + ", but documents end with " + text.tokenizer.endToken());
             }
-            return tokenizer;
+            return text;
         } catch (TokenizerException e) {
             throw new ModelException("model " + file + ": tokenizer: " + e.getMessage() + "; " + REMEDY, e);
         }
     }
 
-    private static void expect(GgufReader reader, Path file, String key, String value) throws IOException {
-        Object found = reader.metadata().get(key);
-        if (!value.equals(found)) {
-            throw fault(file, "key " + key + (found == null ? " is missing" : ": " + found) + ", only byte-level BPE that cuts words as gpt-2"
-                    + " is read (" + value + ")", REMEDY);
+    private static Text byteLevel(GgufReader reader, Path file) throws IOException {
+        Object words = reader.metadata().get(PREFIX + "pre");
+        if (!WORDS.equals(words)) {
+            throw fault(file, "key " + PREFIX + "pre" + (words == null ? " is missing" : ": " + words)
+                    + ", of byte-level BPE only that which cuts words as gpt-2 is read (" + WORDS + ")");
+        }
+        List<String> tokens = reader.strings(PREFIX + "tokens");
+        List<PieceKind> kinds = kinds(reader, file, tokens.size());
+        Map<String, Object> vocab = new LinkedHashMap<>();
+        List<Map<String, Object>> added = new ArrayList<>();
+        for (int id = 0; id < tokens.size(); id++) {
+            PieceKind kind = kinds.get(id);
+            if (kind == PieceKind.CONTROL || kind == PieceKind.USER_DEFINED) {
+                added.add(BpeTokenizer.addedToken(id, tokens.get(id), kind == PieceKind.CONTROL));
+            } else if (vocab.put(tokens.get(id), (long) id) != null) {
+                throw fault(file, "token \"" + tokens.get(id) + "\" is there twice");
+            }
+        }
+        byte[] json = BpeTokenizer.tokenizerJson(vocab, reader.strings(PREFIX + "merges"), added);
+        return new Text(BpeTokenizer.parse(json, null), new String(json, StandardCharsets.UTF_8));
+    }
+
+    private static Text sentencePiece(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
+        List<String> tokens = reader.strings(PREFIX + "tokens");
+        float[] scores = reader.f32s(PREFIX + "scores");
+        if (scores.length != tokens.size()) {
+            throw fault(file, "key " + PREFIX + "scores: " + scores.length + " scores of " + tokens.size() + " tokens");
+        }
+        boolean prefix = !Boolean.FALSE.equals(reader.metadata().get(PREFIX + "add_space_prefix"));
+        byte[] json = SentencePiece.tokenizerJson(tokens, scores, kinds(reader, file, tokens.size()), prefix);
+        Path temporary = Files.createTempFile("sterna-tokenizer", ".json"); // loaders read files
+        try {
+            return new Text(loader.load(Files.write(temporary, json)), new String(json, StandardCharsets.UTF_8));
+        } finally {
+            Files.delete(temporary);
         }
     }
 
-    private static ModelException fault(Path file, String what, String remedy) {
-        return new ModelException("model " + file + ": " + what + "; " + remedy);
+    private static List<PieceKind> kinds(GgufReader reader, Path file, int size) throws IOException {
+        if (!reader.metadata().containsKey(PREFIX + "token_type")) {
+            return Collections.nCopies(size, PieceKind.NORMAL);
+        }
+        int[] types = reader.i32s(PREFIX + "token_type");
+        if (types.length != size) {
+            throw fault(file, "key " + PREFIX + "token_type: " + types.length + " types of " + size + " tokens");
+        }
+        List<PieceKind> kinds = new ArrayList<>();
+        for (int type : types) {
+            kinds.add(PieceKind.of(type));
+        }
+        return kinds;
+    }
+
+    private static ModelException fault(Path file, String what) {
+        return new ModelException("model " + file + ": " + what + "; " + REMEDY);
     }
 }

@@ -7,6 +7,7 @@ import io.sterna.io.SafetensorsWriter;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
+import io.sterna.nn.RopeScaling;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
@@ -23,6 +24,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -83,7 +85,7 @@ public final class HuggingFaceExport {
         if (shardBytes < 1) {
             throw new ModelException("shard size " + shardBytes + ": must be at least 1 byte");
         }
-        Path tokenizer = ModelFolder.open(folder).path().resolve(TOKENIZER);
+        Path tokenizer = ModelFolder.open(folder).tokenizerFile();
         if (!Files.exists(tokenizer)) {
             throw new ModelException("model " + folder + ": its tokens are bytes, which Hugging Face has no tokenizer for;"
                     + " train with one");
@@ -163,6 +165,9 @@ public final class HuggingFaceExport {
                 "bos_token_id", end, // documents begin behind the end of another one
                 "eos_token_id", end,
                 "torch_dtype", type == FloatType.F32 ? "float32" : "bfloat16");
+        if (c.ropeScaling().kind() != RopeScaling.Kind.NONE) {
+            config.put("rope_scaling", ropeScaling(c.ropeScaling()));
+        }
         if (packed) {
             config.put("quantization_config", ordered(
                     "quant_method", "bitnet",
@@ -171,6 +176,15 @@ public final class HuggingFaceExport {
                     "modules_to_not_convert", List.of("lm_head")));
         }
         return config;
+    }
+
+    private static Map<String, Object> ropeScaling(RopeScaling scaling) {
+        Map<String, Object> fields = ordered("rope_type", scaling.kind().name().toLowerCase(Locale.ROOT), "factor", scaling.factor());
+        if (scaling.kind() == RopeScaling.Kind.LLAMA3) {
+            fields.putAll(ordered("low_freq_factor", scaling.low(), "high_freq_factor", scaling.high(),
+                    "original_max_position_embeddings", scaling.originalLength()));
+        }
+        return fields;
     }
 
     /** The tokenizer's class and the name of the token that ends documents. */

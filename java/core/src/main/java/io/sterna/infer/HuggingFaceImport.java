@@ -24,7 +24,9 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -33,13 +35,17 @@ import java.util.Set;
  * Reads a model of the LLaMA family as Hugging Face stores it, {@code llama}, {@code mistral} or {@code bitnet}
  * in {@code config.json}, and writes it as a model folder. Floats (F32, BF16, F16) become BF16 when all of
  * them are, else FP32; the packed weights of BitNet become ternary ones. What Sterna has no place for, such as
- * biases or scaled rotary positions, is refused by name.
+ * biases or other scaled rotary positions than Llama's own, is refused by name.
  */
 public final class HuggingFaceImport {
     private static final long LARGEST_CONFIG = 1 << 20;
     private static final long TILE_ROWS = 256;
     private static final List<String> FLOATS = List.of("F32", "BF16", "F16");
     private static final Map<String, String> ACTIVATIONS = Map.of("llama", "silu", "mistral", "silu", "bitnet", "relu2");
+    private static final String ORIGINAL_LENGTH = "original_max_position_embeddings";
+    /** By kind of scaling of the rotary positions, the fields of its numbers, in the order of ours. */
+    private static final Map<String, List<String>> ROPE_NUMBERS = Map.of("default", List.of(), "linear", List.of("factor"),
+            "llama3", List.of("factor", "low_freq_factor", "high_freq_factor", ORIGINAL_LENGTH));
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -85,8 +91,8 @@ public final class HuggingFaceImport {
         Path file = folder.resolve("tokenizer.json");
         Tokenizer tokenizer = loader.load(file);
         int vocab = model.model().vocab();
-        if (tokenizer.vocabSize() != vocab) {
-            throw fault("vocab_size " + vocab + ", the tokenizer has " + tokenizer.vocabSize(), "they must be equal");
+        if (tokenizer.vocabSize() > vocab) { // fewer is usual: embeddings are padded to round numbers
+            throw fault("vocab_size " + vocab + ", the tokenizer has " + tokenizer.vocabSize(), "every token must have its row");
         }
         requireTensors(model.parameters());
         Kernels kernels = Kernels.best();
@@ -127,14 +133,13 @@ public final class HuggingFaceImport {
         if (config.get("head_dim") != null && (heads < 1 || hidden / heads != Json.integer(config, "head_dim"))) {
             throw fault("head_dim " + Json.brief(config.get("head_dim")), "expected hidden_size / num_attention_heads");
         }
-        return method(new TrainConfig(), bf16).set("sub-ln", type.equals("bitnet"))
+        return rope(method(new TrainConfig(), bf16)).set("sub-ln", type.equals("bitnet"))
                 .set("hidden", hidden).set("heads", heads)
                 .set("intermediate", Json.integer(config, "intermediate_size"))
                 .set("layers", Json.integer(config, "num_hidden_layers"))
                 .set("kv-heads", config.get("num_key_value_heads") == null ? heads : Json.integer(config, "num_key_value_heads"))
                 .set("vocab", Json.integer(config, "vocab_size"))
                 .set("seq-len", Json.integer(config, "max_position_embeddings"))
-                .set("rope-theta", ropeTheta())
                 .set("rms-epsilon", Json.number(config, "rms_norm_eps"))
                 .set("tie-embeddings", config.get("tie_word_embeddings") != null && Json.bool(config, "tie_word_embeddings"));
     }
@@ -163,26 +168,45 @@ public final class HuggingFaceImport {
         return settings.set("method", "dqt").set("bits", "1.58").set("float-type", bf16 ? "bf16" : "f32");
     }
 
-    /** The base of the rotary positions: a field of its own, or among others that say how positions are scaled. */
-    private double ropeTheta() throws IOException {
-        double theta = config.get("rope_theta") == null ? 1e4 : Json.number(config, "rope_theta");
-        for (String field : List.of("rope_scaling", "rope_parameters")) {
-            if (config.get(field) == null) {
-                continue;
-            }
-            for (Map.Entry<String, Object> entry : Json.object(config, field).entrySet()) {
-                boolean harmless = switch (entry.getKey()) {
-                    case "rope_theta" -> true;
-                    case "type", "rope_type" -> "default".equals(entry.getValue());
-                    default -> false;
-                };
-                if (!harmless) {
-                    throw fault(field + " " + entry.getKey() + " " + Json.brief(entry.getValue()), "this has no place here");
-                }
-            }
-            theta = Json.object(config, field).containsKey("rope_theta") ? Json.number(Json.object(config, field), "rope_theta") : theta;
+    /** Sets base and scaling of the rotary positions. */
+    private TrainConfig rope(TrainConfig settings) throws IOException {
+        Map<String, Object> rope = ropeFields();
+        settings.set("rope-theta", rope.get("rope_theta") == null ? 1e4 : Json.number(rope, "rope_theta"));
+        String type = rope.get("rope_type") == null ? "default" : Json.string(rope, "rope_type");
+        List<String> numbers = ROPE_NUMBERS.get(type);
+        if (numbers == null) {
+            throw fault("rope_type " + Json.brief(type), "expected default, linear or llama3");
         }
-        return theta;
+        List<String> parts = new ArrayList<>(List.of(type));
+        for (String number : numbers) {
+            boolean whole = number.equals(ORIGINAL_LENGTH);
+            parts.add(whole ? String.valueOf(Json.integer(rope, number)) : String.valueOf(Json.number(rope, number)));
+        }
+        for (String field : rope.keySet()) {
+            if (!numbers.contains(field) && !field.equals("rope_theta") && !field.equals("rope_type")) {
+                throw fault("rope_scaling " + field + " " + Json.brief(rope.get(field)), "this has no place here");
+            }
+        }
+        return settings.set("rope-scaling", type.equals("default") ? "none" : String.join(":", parts));
+    }
+
+    /** What is said of rotary positions: the base beside their scaling or, in newer files, all in one place. */
+    private Map<String, Object> ropeFields() throws IOException {
+        Map<String, Object> rope = new LinkedHashMap<>();
+        rope.put("rope_theta", config.get("rope_theta"));
+        for (String field : List.of("rope_scaling", "rope_parameters")) {
+            if (config.get(field) != null) {
+                rope.putAll(Json.object(config, field));
+            }
+        }
+        Object oldName = rope.remove("type");
+        if (oldName != null && !oldName.equals(rope.getOrDefault("rope_type", oldName))) {
+            throw fault("rope_type " + Json.brief(rope.get("rope_type")) + " and type " + Json.brief(oldName), "they must be equal");
+        }
+        if (oldName != null) {
+            rope.put("rope_type", oldName);
+        }
+        return rope;
     }
 
     /** Refuses a field that is neither absent, null nor {@code allowed}. */

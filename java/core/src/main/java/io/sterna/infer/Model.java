@@ -33,6 +33,7 @@ import java.util.Set;
  * ternary forward pass are ternarised once), and shared by all sessions. Thread-safe.
  */
 public final class Model implements AutoCloseable {
+    private final Path tokenizerFile;
     private final Tokenizer tokenizer;
     private final Kernels kernels;
     private final Workspace workspace;
@@ -68,7 +69,7 @@ public final class Model implements AutoCloseable {
     public static Model load(Path folder, PreparedData.TokenizerLoader loader, FloatType floatType) throws IOException {
         ModelFolder files = ModelFolder.open(folder);
         Tokenizer tokenizer = files.tokenizer(loader);
-        if (tokenizer.vocabSize() != files.model().vocab()) {
+        if (tokenizer.vocabSize() > files.model().vocab()) {
             throw new ModelException("model " + folder + ": its tokenizer has " + tokenizer.vocabSize()
                     + " tokens, its configuration " + files.model().vocab() + "; restore the files of the run");
         }
@@ -99,6 +100,7 @@ public final class Model implements AutoCloseable {
     }
 
     private Model(ModelFolder files, Tokenizer tokenizer, Method method) throws IOException {
+        this.tokenizerFile = files.tokenizerFile();
         this.tokenizer = tokenizer;
         this.kernels = files.method().kernels(Kernels.best());
         this.workspace = new Workspace();
@@ -162,6 +164,11 @@ public final class Model implements AutoCloseable {
     /** The tokenizer. */
     public Tokenizer tokenizer() {
         return tokenizer;
+    }
+
+    /** The tokenizer.json that it was loaded with, unless its tokens are bytes. */
+    Path tokenizerFile() {
+        return tokenizerFile;
     }
 
     /** Off-heap bytes of the model by kind; sessions have their own. */

@@ -80,7 +80,7 @@ public final class ModelConverter {
                 .set("sub-ln", shape.subLn()).set("hidden", shape.hidden()).set("intermediate", shape.intermediate())
                 .set("layers", shape.layers()).set("heads", shape.heads()).set("kv-heads", shape.kvHeads())
                 .set("vocab", shape.vocab()).set("seq-len", shape.seqLen()).set("rope-theta", shape.ropeTheta())
-                .set("rms-epsilon", shape.rmsEpsilon()).set("tie-embeddings", shape.tied());
+                .set("rope-scaling", shape.ropeScaling().toString()).set("rms-epsilon", shape.rmsEpsilon()).set("tie-embeddings", shape.tied());
     }
 
     private static void write(ModelFolder source, Parameter to, Requantizer requantizer) throws IOException {

@@ -215,10 +215,10 @@ public final class SessionGroup implements AutoCloseable {
     }
 
     /**
-     * Copies the logits (vocab) of the token after the last of each of some sequences.
+     * Copies the logits of the token after the last of each of some sequences.
      *
      * @param sequences one at least, each at most once
-     * @param out       (sequences.length, vocab)
+     * @param out       (sequences.length, n): of the first n tokens of the vocabulary, all of them at most
      * @throws IllegalStateException when nothing was appended to one since it began or was truncated
      */
     public void logits(int[] sequences, float[][] out) {
@@ -229,9 +229,11 @@ public final class SessionGroup implements AutoCloseable {
                 }
             }
             FloatMatrix logits = decoder.logits(sequences);
-            int vocab = Math.toIntExact(logits.cols());
+            if (out[0].length > logits.cols()) {
+                throw new IllegalArgumentException("logits of " + out[0].length + " tokens: the vocabulary has " + logits.cols());
+            }
             for (int i = 0; i < sequences.length; i++) {
-                MemorySegment.copy(logits.data(), ValueLayout.JAVA_FLOAT, (long) i * vocab * Float.BYTES, out[i], 0, vocab);
+                MemorySegment.copy(logits.data(), ValueLayout.JAVA_FLOAT, i * logits.cols() * Float.BYTES, out[i], 0, out[i].length);
             }
             return null;
         });

@@ -67,6 +67,15 @@ public final class GgufMetadata {
         return this;
     }
 
+    /** Adds an array of single-precision numbers. */
+    public GgufMetadata f32s(String key, float... values) {
+        array(key, F32, values.length);
+        for (float value : values) {
+            int32(Float.floatToRawIntBits(value));
+        }
+        return this;
+    }
+
     int count() {
         return keys.size();
     }

@@ -132,6 +132,18 @@ public final class GgufReader implements AutoCloseable {
         return values;
     }
 
+    /** An array of single-precision numbers. */
+    public float[] f32s(String key) throws IOException {
+        Array array = array(key, GgufMetadata.F32, "single-precision numbers");
+        check(array.count <= Integer.MAX_VALUE / Float.BYTES, "key " + key + ": " + array + " values");
+        Cursor cursor = new Cursor(array.offset);
+        float[] values = new float[(int) array.count];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = Float.intBitsToFloat(cursor.i32("key " + key));
+        }
+        return values;
+    }
+
     private Array array(String key, int type, String what) throws GgufException {
         Array array = value(key, Array.class, "an array");
         if (array.type != type) {

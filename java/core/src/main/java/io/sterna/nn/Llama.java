@@ -7,6 +7,7 @@ import io.sterna.tensor.Workspace;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * A LLaMA-structured model: its parameters and its layers. Weights live in the workspace and are zero
@@ -135,12 +136,13 @@ public final class Llama {
         parameters.forEach(initializer::fill);
     }
 
-    /** Row p: cos(p / theta^(2i/d)), i = 0 ... d/2 - 1, then the sines. */
+    /** Row p: the cosines of p times the frequencies of pairs 0 ... d/2 - 1, then the sines. */
     private void fillRopeTable() {
         int half = config.headDim() / 2;
+        double[] frequencies = IntStream.range(0, half).mapToDouble(config::ropeFrequency).toArray();
         for (int p = 0; p < config.seqLen(); p++) {
             for (int i = 0; i < half; i++) {
-                double angle = p * StrictMath.pow(config.ropeTheta(), -(double) i / half);
+                double angle = p * frequencies[i];
                 ropeTable.set(p, i, (float) StrictMath.cos(angle));
                 ropeTable.set(p, half + i, (float) StrictMath.sin(angle));
             }

@@ -15,12 +15,13 @@ import java.util.Map;
  * @param vocab        tokens in the vocabulary
  * @param seqLen       tokens of a training sequence
  * @param ropeTheta    base of the rotary positions
+ * @param ropeScaling  how they are stretched for longer texts
  * @param rmsEpsilon   epsilon of the norms
  * @param subLn        whether a norm stands before the attention output and the down projection
  * @param tied         whether embeddings and head share their weights
  */
 public record LlamaConfig(int hidden, int intermediate, int layers, int heads, int kvHeads, int vocab, int seqLen,
-                          double ropeTheta, double rmsEpsilon, boolean subLn, boolean tied) {
+                          double ropeTheta, RopeScaling ropeScaling, double rmsEpsilon, boolean subLn, boolean tied) {
     /** Widest input of a linear layer: int8 sums stay exact up to it. */
     public static final int MAX_WIDTH = 65536;
 
@@ -42,6 +43,12 @@ public record LlamaConfig(int hidden, int intermediate, int layers, int heads, i
                 "hidden " + hidden + " / heads " + heads + " = " + headDim + ": a head must be even and at most 256 wide");
         require(ropeTheta > 1 && Double.isFinite(ropeTheta), "rope-theta " + ropeTheta + ": must be above 1");
         require(rmsEpsilon > 0 && rmsEpsilon < 1, "rms-epsilon " + rmsEpsilon + ": must lie between 0 and 1");
+    }
+
+    /** A shape whose rotary positions are not stretched. */
+    public LlamaConfig(int hidden, int intermediate, int layers, int heads, int kvHeads, int vocab, int seqLen,
+                       double ropeTheta, double rmsEpsilon, boolean subLn, boolean tied) {
+        this(hidden, intermediate, layers, heads, kvHeads, vocab, seqLen, ropeTheta, RopeScaling.NONE, rmsEpsilon, subLn, tied);
     }
 
     /** A shape with the defaults of the paper: heads of their own for keys and values, SubLN, untied. */
@@ -77,6 +84,16 @@ public record LlamaConfig(int hidden, int intermediate, int layers, int heads, i
         return hidden / heads;
     }
 
+    /** What the pair {@code i} = 0 ... headDim / 2 - 1 of a head turns by, in radians a token. */
+    public double ropeFrequency(int i) {
+        return ropeScaling.frequency(ropeFrequency(ropeTheta, i, headDim() / 2));
+    }
+
+    /** The same without scaling, of {@code pairs} pairs. */
+    public static double ropeFrequency(double theta, int i, int pairs) {
+        return StrictMath.pow(theta, -(double) i / pairs);
+    }
+
     /** Width of keys and of values: kvHeads * headDim. */
     public int kvWidth() {
         return kvHeads * headDim();
@@ -84,12 +101,12 @@ public record LlamaConfig(int hidden, int intermediate, int layers, int heads, i
 
     /** The same model with or without SubLN. */
     public LlamaConfig withSubLn(boolean on) {
-        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, vocab, seqLen, ropeTheta, rmsEpsilon, on, tied);
+        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, vocab, seqLen, ropeTheta, ropeScaling, rmsEpsilon, on, tied);
     }
 
     /** The same model with the embeddings as head, or with a head of its own. */
     public LlamaConfig withTied(boolean on) {
-        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, vocab, seqLen, ropeTheta, rmsEpsilon, subLn, on);
+        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, vocab, seqLen, ropeTheta, ropeScaling, rmsEpsilon, subLn, on);
     }
 
     private static void between(String name, int value, int low, int high) {

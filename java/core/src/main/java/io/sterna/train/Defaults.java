@@ -2,6 +2,7 @@ package io.sterna.train;
 
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
+import io.sterna.nn.RopeScaling;
 import io.sterna.optim.OptimizerConfig;
 import java.util.List;
 import java.util.Map;
@@ -31,11 +32,17 @@ final class Defaults {
         } else if (!InitialModel.isSettled(c)) {
             InitialModel.of(c).settle(c);
         }
+        missing(c);
         method(c);
         data(c);
         run(c);
         optimizer(c);
         output(c);
+    }
+
+    /** Fills the settings that files written before these came lack. */
+    static void missing(TrainConfig c) {
+        c.ropeScaling = or(c.ropeScaling, RopeScaling.NONE.toString());
     }
 
     private static void model(TrainConfig c, LlamaConfig preset) {

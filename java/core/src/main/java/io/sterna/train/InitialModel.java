@@ -57,6 +57,7 @@ record InitialModel(ModelFolder folder) {
         for (String key : SHAPE) {
             take(config, key, Setting.of(key).get(own));
         }
+        take(config, "rope-scaling", own.ropeScaling);
         Path tokenizer = folder.tokenizerFile();
         take(config, "tokenizer", Files.exists(tokenizer) ? tokenizer.toString() : "bytes");
         config.seqLen = config.seqLen == null ? Math.min(own.seqLen, LONGEST_SEQUENCE) : config.seqLen;

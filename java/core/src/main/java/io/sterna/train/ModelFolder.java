@@ -35,7 +35,7 @@ public record ModelFolder(Path path, TrainConfig config) {
     private static final long LARGEST_CONFIG = 1 << 20;
     /** Settings that make another model of the same weights; not the length of sequences, which may be given anew. */
     private static final List<String> DECISIVE = List.of("hidden", "intermediate", "layers", "heads", "kv-heads", "vocab", "rope-theta",
-            "rms-epsilon", "tie-embeddings", "sub-ln", "method", "bits", "forward", "scale");
+            "rope-scaling", "rms-epsilon", "tie-embeddings", "sub-ln", "method", "bits", "forward", "scale");
 
     /** Writes a model; the tokenizer, if there is one, comes from the folder of the data. */
     static void write(Path path, Map<String, Object> meta, List<Parameter> parameters, Path dataFolder) throws IOException {
@@ -168,7 +168,9 @@ public record ModelFolder(Path path, TrainConfig config) {
 
     private static TrainConfig writtenWith(CheckpointReader reader, Path file) throws CheckpointException {
         try {
-            return new TrainConfig().setAll(Json.object(reader.meta(), "config"));
+            TrainConfig written = new TrainConfig().setAll(Json.object(reader.meta(), "config"));
+            Defaults.missing(written);
+            return written;
         } catch (JsonException | ConfigException e) {
             throw new CheckpointException(file, "its description: " + e.getMessage(), "restore the file of the run", e);
         }
@@ -184,8 +186,8 @@ public record ModelFolder(Path path, TrainConfig config) {
         return Parts.of(config).method();
     }
 
-    /** Where its tokenizer is, unless its tokens are bytes. */
-    Path tokenizerFile() {
+    /** Where its tokenizer.json is, unless its tokens are bytes. */
+    public Path tokenizerFile() {
         return path.resolve(TOKENIZER);
     }
 

@@ -5,6 +5,7 @@ import io.sterna.kernel.Rounding;
 import io.sterna.nn.GradientType;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
+import io.sterna.nn.RopeScaling;
 import io.sterna.nn.ScaleRule;
 import io.sterna.optim.OptimizerConfig;
 import io.sterna.optim.Schedule;
@@ -56,6 +57,7 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
                 c.vocab,
                 c.seqLen,
                 c.ropeTheta,
+                RopeScaling.parse(c.ropeScaling),
                 c.rmsEpsilon,
                 c.subLn,
                 c.tieEmbeddings);

@@ -49,6 +49,9 @@ public final class TrainConfig {
     @Describe(group = MODEL, value = "X", text = "Base of the rotary positions.")
     public Double ropeTheta;
 
+    @Describe(group = MODEL, value = "none|linear:F|llama3:F:LOW:HIGH:N", text = "Stretches rotary positions to texts longer than the N tokens trained on first.")
+    public String ropeScaling;
+
     @Describe(group = MODEL, value = "X", text = "Epsilon of the norms.")
     public Double rmsEpsilon;
 

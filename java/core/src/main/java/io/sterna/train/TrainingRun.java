@@ -93,11 +93,12 @@ public final class TrainingRun implements AutoCloseable {
         Kernels kernels = Kernels.best(); // the same, should there be none
         MemoryCheck.require(plan(c)); // the same; once more when the tokenizer has said its vocabulary
         PreparedData data = PreparedData.prepare(c, loader, listener);
-        if (c.init != null && data.tokenizer().vocabSize() != c.vocab) {
+        if (c.init == null) {
+            c.vocab = data.tokenizer().vocabSize();
+        } else if (data.tokenizer().vocabSize() > c.vocab) {
             throw new ConfigException("init " + c.init + ": its tokenizer has " + data.tokenizer().vocabSize()
                     + " tokens, its embeddings " + c.vocab + "; restore the files of the model");
         }
-        c.vocab = data.tokenizer().vocabSize();
         c.cache = Path.of(c.cache).toAbsolutePath().normalize().toString();
         RunFolder folder = RunFolder.claim(c.out, name(c));
         c.out = folder.path().toString();

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.sterna.data.BpeTokenizer;
+import io.sterna.data.Tokenizer;
 import io.sterna.io.GgufException;
 import io.sterna.io.GgufMetadata;
 import io.sterna.io.GgufReader;
@@ -31,6 +32,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
@@ -52,6 +54,8 @@ class GgufExchangeTest {
         "method fp32 tie-embeddings true,                  F32, FP32",
         "method fp32 sub-ln true tie-embeddings true,      F32, FP32",
         "method bf16 sub-ln false,                         BF16, BF16",
+        "method fp32 rope-scaling llama3:4:1:4:64,         F32, FP32",
+        "method fp32 sub-ln true tie-embeddings true rope-scaling linear:2.5, F32, FP32",
         "bits 4 sub-ln false,                              F32, FP32",
         "method fp32 hidden 64 intermediate 96,            F16, FP32",
         "method fp32 hidden 64 intermediate 96,            Q8_0, FP32",
@@ -83,6 +87,37 @@ class GgufExchangeTest {
             }
         }
         assertEquals(-1, Files.mismatch(first, second));
+    }
+
+    /** Other programs write the divisors alone. */
+    @Test
+    void scalingOfPositionsIsRecognizedByItsDivisors() throws IOException {
+        String usual = "method fp32 heads 2 kv-heads 1 rope-theta 500000 rope-scaling llama3:8:1:4:8192";
+        Path file = folder.resolve("divisors.gguf");
+        try (Model model = Model.load(train(usual)); Model other = Model.load(train(usual.replace(":1:", ":1.5:")))) {
+            GgufExport.write(model, GgufType.F32, file);
+            try (GgufReader reader = new GgufReader(file)) {
+                float[] divisors = new float[12];
+                reader.read(reader.tensors().get("rope_freqs.weight"), 0, 12, divisors);
+                for (int i = 0; i < 12; i++) {
+                    assertEquals(Math.pow(5e5, -2.0 * i / 24) / model.config().ropeFrequency(i), divisors[i], 1e-6);
+                }
+                assertEquals(8, divisors[11]);
+            }
+            Path plain = rewritten(file, "sterna.rope_scaling", null);
+            GgufImport.read(plain, folder.resolve("divisors"));
+            try (Model back = Model.load(folder.resolve("divisors"))) {
+                assertEquals(model.config(), back.config());
+            }
+            Path wrong = rewritten(file, "sterna.rope_scaling", "llama3:8:1:4:4096");
+            assertMessage(ModelException.class, "tensor rope_freqs.weight: number", () -> GgufImport.read(wrong, folder.resolve("never")));
+            Path unusual = folder.resolve("unusual.gguf");
+            GgufExport.write(other, GgufType.F32, unusual);
+            Path stripped = rewritten(unusual, "sterna.rope_scaling", null);
+            assertMessage(ModelException.class, "only scaling as Llama 3's is read", () -> GgufImport.read(stripped, folder.resolve("never")));
+        }
+        refused("method fp32 sub-ln true tie-embeddings true rope-scaling llama3:8:1:4:64", GgufType.F32, folder.resolve("none.gguf"),
+                "has SubLN and rope-scaling llama3:8:1:4:64");
     }
 
     /** Queries and keys as Hugging Face's (heads, 2, half) becomes (heads, half, 2) in llama, and as they are in bitnet. */
@@ -192,21 +227,24 @@ class GgufExchangeTest {
                 + " \"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": false},");
         BpeTokenizer tokenizer = BpeTokenizer.parse(grown.getBytes(StandardCharsets.UTF_8), null);
         GgufMetadata metadata = new GgufMetadata();
-        GgufTokenizer.write(tokenizer, metadata);
+        Path json = Files.writeString(folder.resolve("grown.json"), grown);
+        GgufTokenizer.write(json, tokenizer, 274, metadata);
         Path file = folder.resolve("tokens.gguf");
         try (GgufWriter writer = new GgufWriter(file, metadata, List.of())) {
             writer.commit();
         }
         try (GgufReader reader = new GgufReader(file)) {
             assertEquals("[PAD270]", reader.strings("tokenizer.ggml.tokens").get(270));
-            assertArrayEquals(new int[] {5, 4}, Arrays.copyOfRange(reader.i32s("tokenizer.ggml.token_type"), 270, 272));
-            BpeTokenizer back = GgufTokenizer.read(reader, file);
-            assertEquals(272, back.vocabSize());
+            assertEquals("[PAD273]", reader.strings("tokenizer.ggml.tokens").get(273), "the model's vocabulary may be larger");
+            assertArrayEquals(new int[] {5, 4, 5, 5}, Arrays.copyOfRange(reader.i32s("tokenizer.ggml.token_type"), 270, 274));
+            Tokenizer back = GgufTokenizer.read(reader, file, TokenizerLoader.BPE).tokenizer();
+            assertEquals(274, back.vocabSize());
             assertArrayEquals(tokenizer.encode("a <far> [PAD270]"), back.encode("a <far> [PAD270]"));
         }
         String nfc = text.replace("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}");
         BpeTokenizer normalizing = BpeTokenizer.parse(nfc.getBytes(StandardCharsets.UTF_8), null);
-        assertMessage(ModelException.class, "normalizes its text", () -> GgufTokenizer.write(normalizing, new GgufMetadata()));
+        Files.writeString(json, nfc);
+        assertMessage(ModelException.class, "normalizes its text", () -> GgufTokenizer.write(json, normalizing, 270, new GgufMetadata()));
     }
 
     @Test
@@ -219,7 +257,7 @@ class GgufExchangeTest {
         refused("method fp32", GgufType.F32, exported(), "exists already", "choose another file");
         assertFalse(Files.exists(none));
         try (Model bytes = Model.load(TinyModel.train(folder, "method", "fp32"))) {
-            assertMessage(ModelException.class, "not byte-level BPE", () -> GgufExport.write(bytes, GgufType.F32, none));
+            assertMessage(ModelException.class, "its tokens are bytes", () -> GgufExport.write(bytes, GgufType.F32, none));
         }
     }
 
@@ -238,7 +276,7 @@ class GgufExchangeTest {
         "llama.expert_count                     | 8            | key llama.expert_count: 8",
         "llama.attention.sliding_window         | 128          | key llama.attention.sliding_window: 128",
         "llama.rope.scaling.type                | yarn         | key llama.rope.scaling.type: yarn",
-        "llama.rope.scaling.factor              | 2.0          | key llama.rope.scaling.factor: 2.0",
+        "llama.rope.scaling.factor              | 0.5          | key llama.rope.scaling.factor: rope-scaling linear:0.5",
         "llama.rope.dimension_count             | 8            | key llama.rope.dimension_count: 8",
         "llama.attention.key_length             | 24           | key llama.attention.key_length: 24",
         "llama.attention.head_count             | 0            | rope.dimension_count",
@@ -252,7 +290,8 @@ class GgufExchangeTest {
         "llama.context_length                   | 0            | seq-len 0",
         "llama.vocab_size                       | 271          | tensor token_embd.weight is f32 [270, 48]",
         "llama.attention.layer_norm_rms_epsilon | NaN          | rms-epsilon",
-        "tokenizer.ggml.model                   | llama        | key tokenizer.ggml.model: llama",
+        "tokenizer.ggml.model                   | bert         | key tokenizer.ggml.model: bert",
+        "tokenizer.ggml.model                   | llama        | key tokenizer.ggml.scores is missing",
         "tokenizer.ggml.pre                     | llama-bpe    | --tokenizer",
         "tokenizer.ggml.eos_token_id            | 5            | key tokenizer.ggml.eos_token_id: 5"})
     void whatHasNoPlaceHereIsRefusedByName(String key, String value, String part) throws IOException {
@@ -272,8 +311,8 @@ class GgufExchangeTest {
         try (Model model = Model.load(folder.resolve("named"))) {
             assertEquals(270, model.tokenizer().vocabSize());
         }
-        Path other = TinyModel.train(folder, "tokenizer", "train", "vocab", "268", "method", "fp32").resolve("model/tokenizer.json");
-        assertMessage(ModelException.class, "the tokenizer has 268",
+        Path other = TinyModel.train(folder, "tokenizer", "train", "vocab", "272", "method", "fp32").resolve("model/tokenizer.json");
+        assertMessage(ModelException.class, "the tokenizer has 272",
                 () -> GgufImport.read(file, other, TokenizerLoader.BPE, folder.resolve("never")));
     }
 
@@ -298,10 +337,16 @@ class GgufExchangeTest {
 
     /** The exported file, written anew with a key set. */
     private static Path rewritten(String key, Object value) throws IOException {
+        return rewritten(exported(), key, value);
+    }
+
+    /** A file, written anew with a key set, or without it. */
+    private static Path rewritten(Path from, String key, Object value) throws IOException {
         Path file = folder.resolve("rewritten.gguf");
-        try (GgufReader reader = new GgufReader(exported())) {
+        try (GgufReader reader = new GgufReader(from)) {
             Map<String, Object> values = new LinkedHashMap<>(reader.metadata());
             values.put(key, value);
+            values.values().removeIf(Objects::isNull);
             GgufMetadata metadata = new GgufMetadata();
             for (Map.Entry<String, Object> entry : values.entrySet()) {
                 put(metadata, entry.getKey(), entry.getValue(), reader);
@@ -329,7 +374,9 @@ class GgufExchangeTest {
             case Float number -> metadata.f32(key, number);
             case Boolean truth -> metadata.bool(key, truth);
             default -> {
-                if (key.endsWith("token_type")) {
+                if (key.endsWith("scores")) {
+                    metadata.f32s(key, reader.f32s(key));
+                } else if (key.endsWith("token_type")) {
                     metadata.i32s(key, reader.i32s(key));
                 } else {
                     metadata.strings(key, reader.strings(key));

@@ -33,6 +33,7 @@ class HuggingFaceExportTest {
     /** What transformers computes from the folder, in double, with inputs in int8 where the model has them so. */
     @ParameterizedTest
     @CsvSource({"method fp32, false", "method fp32 tie-embeddings true, false", "method fp32 sub-ln true, false",
+        "method fp32 rope-scaling linear:2.5, false", "method fp32 rope-theta 100 rope-scaling llama3:4:1:4:32, false",
         "bits 1.58, true", "bits 4 scale row, true", "bits 8 forward ternary, true", "method bitnet, true"})
     void theFolderHoldsTheModel(String settings, boolean int8) throws IOException {
         Path run = train(settings);
@@ -109,6 +110,7 @@ class HuggingFaceExportTest {
         private final int heads;
         private final int kvHeads;
         private final double theta;
+        private final Map<String, Object> scaling;
         private final double epsilon;
         private final boolean tied;
 
@@ -122,6 +124,7 @@ class HuggingFaceExportTest {
             this.heads = (int) Json.integer(config, "num_attention_heads");
             this.kvHeads = (int) Json.integer(config, "num_key_value_heads");
             this.theta = Json.number(config, "rope_theta");
+            this.scaling = config.containsKey("rope_scaling") ? Json.object(config, "rope_scaling") : Map.of("rope_type", "default");
             this.epsilon = Json.number(config, "rms_norm_eps");
             this.tied = Json.bool(config, "tie_word_embeddings");
         }
@@ -220,11 +223,35 @@ class HuggingFaceExportTest {
             double[] y = new double[x.length];
             for (int i = 0; i < x.length; i++) {
                 int j = i % dim;
-                double angle = position * Math.pow(theta, -2.0 * (j % (dim / 2)) / dim);
+                double angle = position * scaled(Math.pow(theta, -2.0 * (j % (dim / 2)) / dim));
                 double partner = j < dim / 2 ? -x[i + dim / 2] : x[i - dim / 2];
                 y[i] = x[i] * Math.cos(angle) + partner * Math.sin(angle);
             }
             return y;
+        }
+
+        /** By the length of a wave, as the Llama 3.1 code has it. */
+        private double scaled(double frequency) {
+            String type = (String) scaling.get("rope_type");
+            if (type.equals("default")) {
+                return frequency;
+            }
+            double factor = (Double) scaling.get("factor");
+            if (type.equals("linear")) {
+                return frequency / factor;
+            }
+            double low = (Double) scaling.get("low_freq_factor");
+            double high = (Double) scaling.get("high_freq_factor");
+            double original = (Long) scaling.get("original_max_position_embeddings");
+            double wave = 2 * Math.PI / frequency;
+            if (wave < original / high) {
+                return frequency;
+            }
+            if (wave > original / low) {
+                return frequency / factor;
+            }
+            double smooth = (original / wave - low) / (high - low);
+            return (1 - smooth) * frequency / factor + smooth * frequency;
         }
 
         /** The norm of that name, or x itself when there is none. */

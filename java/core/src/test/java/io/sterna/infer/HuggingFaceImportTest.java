@@ -10,8 +10,13 @@ import io.sterna.io.SafetensorsException;
 import io.sterna.io.SafetensorsReader;
 import io.sterna.io.SafetensorsWriter;
 import io.sterna.nn.Method;
+import io.sterna.nn.RopeScaling;
 import io.sterna.train.ConfigException;
+import io.sterna.train.ModelFolder;
 import io.sterna.train.PreparedData.TokenizerLoader;
+import io.sterna.train.TrainConfig;
+import io.sterna.train.TrainListener;
+import io.sterna.train.TrainingRun;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -33,6 +38,7 @@ class HuggingFaceImportTest {
 
     @ParameterizedTest
     @CsvSource({"method fp32, F32", "method fp32 tie-embeddings true, F32", "method bf16, BF16", "bits 4, F32", "method bitnet, F32",
+        "method fp32 rope-scaling llama3:8:1:4:16, F32", "method fp32 rope-scaling linear:2.5, F32",
         "bits 1.58, PACKED", "bits 1.58 sub-ln false tie-embeddings true, PACKED", "bits 1.58 float-type bf16, PACKED",
         "bits 8 forward ternary, PACKED", "method bitnet, PACKED"})
     void exportImportExportIsByteStable(String settings, Form form) throws IOException {
@@ -192,7 +198,11 @@ class HuggingFaceImportTest {
         "\"silu\"                      | \"gelu\"                        | hidden_act \"gelu\"",
         "\"attention_bias\": false     | \"attention_bias\": true        | attention_bias true",
         "\"mlp_bias\": false           | \"rope_scaling\": {\"factor\": 2} | rope_scaling factor 2",
-        "\"mlp_bias\": false           | \"rope_parameters\": {\"rope_type\": \"llama3\"} | rope_parameters rope_type \"llama3\"",
+        "\"mlp_bias\": false           | \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 2} | rope_type \"yarn\"",
+        "\"mlp_bias\": false           | \"rope_scaling\": {\"type\": \"linear\", \"factor\": 0.5} | rope-scaling linear:0.5",
+        "\"mlp_bias\": false           | \"rope_scaling\": {\"type\": \"linear\", \"rope_type\": \"llama3\", \"factor\": 2} | they must be equal",
+        "\"mlp_bias\": false           | \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2, \"beta\": 1} | rope_scaling beta 1",
+        "\"mlp_bias\": false           | \"rope_parameters\": {\"rope_type\": \"llama3\"} | field \"factor\" is missing",
         "\"mlp_bias\": false           | \"sliding_window\": 4096       | sliding_window 4096",
         "\"mlp_bias\": false           | \"quantization_config\": {\"quant_method\": \"gptq\"} | quant_method \"gptq\"",
         "\"mlp_bias\": false           | \"quantization_config\": 1      | field \"quantization_config\" is not an object",
@@ -203,12 +213,87 @@ class HuggingFaceImportTest {
         "\"num_hidden_layers\": 2      | \"num_hidden_layers\": 1        | tensor model.layers.1.",
         "\"num_hidden_layers\": 2      | \"num_hidden_layers\": \"2\"    | field \"num_hidden_layers\" is not an integer",
         "\"intermediate_size\": 112    | \"intermediate_size\": 111      | tensor model.layers.0.mlp.gate_proj.weight is F32 [112, 48]",
-        "\"vocab_size\": 270           | \"vocab_size\": 271             | vocab_size 271, the tokenizer has 270",
+        "\"vocab_size\": 270           | \"vocab_size\": 269             | vocab_size 269, the tokenizer has 270",
+        "\"vocab_size\": 270           | \"vocab_size\": 271             | tensor model.embed_tokens.weight is F32 [270, 48]",
         "\"tie_word_embeddings\": false | \"tie_word_embeddings\": true  | tensor lm_head.weight"})
     void whatHasNoPlaceIsRefusedByName(String from, String to, String message) throws IOException {
         Path hf = copy(exported(), "edited");
         replace(hf, from, to);
         assertMessage(ModelException.class, message, hf, folder.resolve("never"));
+    }
+
+    /** Newer files hold base and scaling in one place. */
+    @Test
+    void scalingOfPositionsIsReadWhereverItStands() throws IOException {
+        String fields = "\"factor\": 8, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 16}";
+        for (String field : new String[] {"\"rope_scaling\": {\"type\": \"llama3\", ", "\"rope_parameters\": {\"rope_theta\": 10000.0, \"rope_type\": \"llama3\", "}) {
+            Path hf = copy(exported(), "scaled");
+            replace(hf, "\"mlp_bias\": false", field + fields);
+            Path imported = folder.resolve("scaled-" + field.substring(6, 10));
+            HuggingFaceImport.read(hf, TokenizerLoader.BPE, imported);
+            try (Model model = Model.load(imported)) {
+                assertEquals(RopeScaling.llama3(8, 1, 4, 16), model.config().ropeScaling());
+                assertEquals(1e4, model.config().ropeTheta());
+            }
+        }
+    }
+
+    /** Embeddings are often padded to a round number of rows; those without a token are never drawn. */
+    @Test
+    void rowsWithoutATokenStay() throws IOException {
+        Path hf = copy(exported(), "padded");
+        replace(hf, "\"vocab_size\": 270", "\"vocab_size\": 288");
+        pad(hf.resolve("model.safetensors"), 288);
+        Path imported = folder.resolve("of-padded");
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, imported);
+        Path back = folder.resolve("padded-back");
+        try (Model model = Model.load(imported); Model original = Model.load(train("method fp32"))) {
+            assertEquals(288, model.config().vocab());
+            assertEquals(270, model.tokenizer().vocabSize());
+            float[] logits = TinyModel.logits(model);
+            assertArrayEquals(TinyModel.logits(original), Arrays.copyOf(logits, 270));
+            assertTrue(logits[280] > 1000 || logits[280] < -1000, "the padding would win or lose every time: " + logits[280]);
+            assertEquals(generated(original), generated(model));
+            HuggingFaceExport.write(imported, model, Form.F32, back);
+        }
+        assertSameFiles(hf, back);
+        TrainConfig tuning = new TrainConfig().set("init", imported).set("data", folder.resolve("data")).set("cache", folder.resolve("cache"))
+                .set("holdout", 0.2).set("batch", 4).set("threads", 1).set("steps", 1).set("out", folder.resolve("padded-tuned"));
+        try (TrainingRun run = TrainingRun.open(tuning, TrainListener.NONE)) {
+            assertTrue(run.train().finished());
+        }
+        assertEquals(288, ModelFolder.open(folder.resolve("padded-tuned")).model().vocab());
+    }
+
+    private static String generated(Model model) {
+        try (Session session = model.session(SessionOptions.of(model))) {
+            return new Generator(session, model.tokenizer()).generate("the", GenerationOptions.of(12).withSampling(Sampling.greedy()), text -> { }).text();
+        }
+    }
+
+    /** Adds rows of a huge number to embeddings and head. */
+    private static void pad(Path file, long rows) throws IOException {
+        List<SafetensorsWriter.Entry> entries = new ArrayList<>();
+        List<byte[]> bodies = new ArrayList<>();
+        try (SafetensorsReader reader = new SafetensorsReader(file)) {
+            for (SafetensorsReader.Tensor t : reader.tensors().values()) {
+                boolean padded = t.shape().getFirst() == 270;
+                long cols = t.shape().getLast();
+                ByteBuffer body = ByteBuffer.allocate((int) (padded ? rows * cols * Float.BYTES : t.bytes())).order(ByteOrder.LITTLE_ENDIAN);
+                body.put(read(reader, t));
+                while (body.hasRemaining()) {
+                    body.putFloat(1e4f);
+                }
+                entries.add(new SafetensorsWriter.Entry(t.name(), t.dtype(), padded ? List.of(rows, cols) : t.shape(), body.capacity()));
+                bodies.add(body.array());
+            }
+        }
+        try (SafetensorsWriter writer = new SafetensorsWriter(file, entries)) {
+            for (byte[] body : bodies) {
+                writer.write(MemorySegment.ofArray(body));
+            }
+            writer.commit();
+        }
     }
 
     @Test

@@ -34,6 +34,33 @@ class SettingsTest {
         LlamaConfig.presets().values().forEach(p -> assertTrue(p.subLn()));
     }
 
+    /** Those of transformers 5.18 for heads of 64, theta 500,000 and Llama 3.1's scaling. */
+    @Test
+    void scaledRotaryPositionsAreLlamas() {
+        RopeScaling scaling = RopeScaling.parse("llama3:8:1:4:8192");
+        LlamaConfig config = new LlamaConfig(2048, 64, 1, 32, 32, 10, 8, 5e5, scaling, 1e-5, true, false);
+        double[][] expected = {{0, 1}, {10, 0.016560440883040428}, {14, 0.0032114461064338684}, {15, 0.0013718936825171113},
+            {16, 0.0005248460220173001}, {17, 0.0001785077911335975}, {18, 7.784655463183299e-05}, {31, 3.76732259610435e-07}};
+        for (double[] pair : expected) {
+            assertEquals(pair[1], config.ropeFrequency((int) pair[0]), 1e-6 * pair[1], "pair " + pair[0]);
+        }
+        assertEquals(0.25, RopeScaling.linear(2).frequency(0.5));
+        assertEquals(0.5, RopeScaling.NONE.frequency(0.5));
+    }
+
+    @Test
+    void scalingsOfPositionsAreReadAndWritten() {
+        for (String text : new String[] {"none", "linear:2", "linear:2.5", "llama3:8:1:4:8192", "llama3:32:1:4.5:8192"}) {
+            assertEquals(text, RopeScaling.parse(text).toString());
+        }
+        for (String text : new String[] {"yarn:2", "linear", "linear:x", "llama3:8:1:4", "llama3:8:1:4:8192.5", ""}) {
+            assertTrue(refusal(() -> RopeScaling.parse(text)).startsWith("rope-scaling \"" + text + "\": expected none, linear:"), text);
+        }
+        for (String text : new String[] {"linear:0.5", "linear:NaN", "linear:Infinity", "llama3:8:4:1:8192", "llama3:8:0:4:8192", "llama3:8:1:4:0"}) {
+            assertTrue(refusal(() -> RopeScaling.parse(text)).contains("must be at least 1, and 0 < LOW < HIGH"), text);
+        }
+    }
+
     @Test
     void methodsRefuseContradictions() {
         assertEquals("bits none: not a width for method dqt", refusal(() -> Method.dqt(null)));

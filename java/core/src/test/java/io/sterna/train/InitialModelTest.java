@@ -108,7 +108,8 @@ class InitialModelTest {
         "tokenizer train        | tokenizer train: the model",
         "sub-ln true            | sub-ln true: the model",
         "tie-embeddings true    | tie-embeddings true: the model",
-        "rope-theta 500000      | rope-theta 500000.0: the model"})
+        "rope-theta 500000      | rope-theta 500000.0: the model",
+        "rope-scaling linear:2  | rope-scaling linear:2: the model"})
     void settingsThatContradictTheModelAreRefused(String settings, String message) {
         ConfigException e = assertThrows(ConfigException.class, () -> tune(FLOATS, settings + " steps 1"));
         assertTrue(e.getMessage().startsWith(message) && e.getMessage().contains("leave it out"), e.getMessage());

@@ -1,0 +1,192 @@
+package io.sterna.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.data.PieceKind;
+import io.sterna.data.PieceScores;
+import io.sterna.data.SentencePiece;
+import io.sterna.data.Tokenizer;
+import io.sterna.data.TokenizerException;
+import io.sterna.data.Tokens;
+import io.sterna.infer.GgufExport;
+import io.sterna.infer.GgufImport;
+import io.sterna.infer.Model;
+import io.sterna.infer.ModelException;
+import io.sterna.io.GgufReader;
+import io.sterna.io.GgufType;
+import io.sterna.io.Json;
+import io.sterna.train.TrainConfig;
+import io.sterna.train.TrainListener;
+import io.sterna.train.TrainingRun;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** A tokenizer of SentencePiece's kind in a GGUF file: its tokens by llama.cpp's own rule, and the way back. */
+class PieceExchangeTest {
+    private static final List<String> MERGED =
+            List.of("\u2581t", "he", "\u2581the", "in", "\u2581\u2581", "\u2581in", "aa", "aaa", "er", "\u2581theer");
+    private static final List<String> CHARACTERS = List.of("\u2581", "t", "h", "e", "i", "n", "a", "r", "<", "/", "s", ">", "\u00e9");
+    private static final String[] TEXTS = {"", "the tern", "in the  inn", " aaaaa aaaaaaaa", "theer in", "\u00e9 \ud83d\ude00\n\t", "</s> <0x0A>",
+        "   ", "then \u2581the"};
+
+    @TempDir
+    private Path folder;
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void theFileMakesTheSameTokensAndComesBack(boolean prefix) throws IOException {
+        Path run = train(json(MERGED, prefix));
+        Path file = folder.resolve("pieces.gguf");
+        try (Model model = Model.load(run, Tokenizers::load); GgufReader reader = written(model, file)) {
+            assertEquals("llama", reader.string("tokenizer.ggml.model"));
+            assertEquals(2, reader.integer("tokenizer.ggml.eos_token_id"));
+            assertEquals(0, reader.integer("tokenizer.ggml.unknown_token_id"));
+            int[] types = reader.i32s("tokenizer.ggml.token_type");
+            assertArrayEquals(new int[] {2, 3, 3, 6}, new int[] {types[0], types[1], types[2], types[3]});
+            for (String text : TEXTS) {
+                assertArrayEquals(ours(model.tokenizer(), text), theirs(reader, text), text);
+            }
+            GgufImport.read(file, Tokenizers::load, folder.resolve("back"));
+            try (Model back = Model.load(folder.resolve("back"), Tokenizers::load)) {
+                assertEquals(model.tokenizer().vocabSize(), back.tokenizer().vocabSize());
+                for (String text : TEXTS) {
+                    assertArrayEquals(ours(model.tokenizer(), text), ours(back.tokenizer(), text), text);
+                }
+                Path again = folder.resolve("again.gguf");
+                GgufExport.write(back, GgufType.F32, again);
+                assertEquals(-1, Files.mismatch(file, again));
+            }
+        }
+    }
+
+    @Test
+    void whatScoresCannotSayIsRefused() throws IOException {
+        String good = json(MERGED, true);
+        refused(json(List.of("</", "s>"), true), "\"<\" and \"s>\" are not merged, though a token has their text");
+        refused(good.replace("\"e r\"", "\"e r r\""), "is not of two tokens");
+        refused(good.replaceFirst("\"i n\",", ""), "\"i\" and \"n\" are not merged");
+        refused(good.replaceFirst("\"i n\",", "").replaceFirst("\"aa a\"", "\"aa a\", \"i n\""), "merges that make \"aaa\" stand apart");
+        refused(good.replaceFirst("\"i n\"", "\"i n\", \"i r\""), "a merge makes \"ir\" of what are not all ordinary tokens");
+        refused(good.replace("\"pre_tokenizer\": null", "\"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}"), "cuts text before it is merged");
+        refused(good.replace("\"prepend\": \"\u2581\"", "\"prepend\": \"x\""), "normalizes text otherwise");
+        refused(good.replace("\"byte_fallback\": true", "\"byte_fallback\": false"), "do not become bytes");
+        refused(good.replace("\"id\": 2,", "\"id\": 1,"), "token \"</s>\" has two ids");
+    }
+
+    private static void refused(String json, String part) throws IOException {
+        Map<String, Object> root = Json.asObject(Json.parse(json.getBytes(StandardCharsets.UTF_8)), "tokenizer");
+        String message = assertThrows(TokenizerException.class, () -> new PieceScores(root, 1000)).getMessage();
+        assertTrue(message.contains(part), message);
+    }
+
+    /** One that puts another text before each is neither kind. */
+    @Test
+    void aTokenizerOfNeitherKindIsRefused() throws IOException {
+        Path run = train(json(MERGED, true).replace("\"prepend\": \"\u2581\"", "\"prepend\": \"x\""));
+        try (Model model = Model.load(run, Tokenizers::load)) {
+            String message = assertThrows(ModelException.class, () -> GgufExport.write(model, GgufType.F32, folder.resolve("never.gguf"))).getMessage();
+            assertTrue(message.contains("nor SentencePiece's BPE") && message.contains("export to hf"), message);
+        }
+    }
+
+    private static GgufReader written(Model model, Path file) throws IOException {
+        GgufExport.write(model, GgufType.F32, file);
+        return new GgufReader(file);
+    }
+
+    private static int[] ours(Tokenizer tokenizer, String text) {
+        byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
+        Tokens tokens = new Tokens();
+        tokenizer.encoder(false).encode(utf8, 0, utf8.length, tokens);
+        return tokens.toArray();
+    }
+
+    /** As llama.cpp tokenizes: of all neighbours whose text is a token, those with the best score, the first of equals, become one. */
+    private static int[] theirs(GgufReader reader, String text) throws IOException {
+        List<String> vocabulary = reader.strings("tokenizer.ggml.tokens");
+        float[] scores = reader.f32s("tokenizer.ggml.scores");
+        boolean prefix = Boolean.TRUE.equals(reader.metadata().get("tokenizer.ggml.add_space_prefix"));
+        String escaped = (text.isEmpty() || !prefix ? text : " " + text).replace(' ', '\u2581');
+        List<String> symbols = escaped.codePoints().mapToObj(Character::toString).collect(Collectors.toCollection(ArrayList::new));
+        while (true) {
+            int best = -1;
+            float highest = Float.NEGATIVE_INFINITY;
+            for (int i = 0; i + 1 < symbols.size(); i++) {
+                int id = vocabulary.indexOf(symbols.get(i) + symbols.get(i + 1));
+                if (id >= 0 && scores[id] > highest) {
+                    best = i;
+                    highest = scores[id];
+                }
+            }
+            if (best < 0) {
+                break;
+            }
+            symbols.set(best, symbols.get(best) + symbols.remove(best + 1));
+        }
+        List<Integer> ids = new ArrayList<>();
+        for (String symbol : symbols) {
+            if (vocabulary.contains(symbol)) {
+                ids.add(vocabulary.indexOf(symbol));
+            } else {
+                for (byte b : symbol.getBytes(StandardCharsets.UTF_8)) {
+                    ids.add(vocabulary.indexOf("<0x%02X>".formatted(b & 0xff)));
+                }
+            }
+        }
+        return ids.stream().mapToInt(i -> i).toArray();
+    }
+
+    /** A tokenizer.json with these tokens above the characters. */
+    private static String json(List<String> merged, boolean prefix) throws IOException {
+        List<String> texts = new ArrayList<>(List.of("<unk>", "<s>", "</s>"));
+        List<PieceKind> kinds = new ArrayList<>(List.of(PieceKind.UNKNOWN, PieceKind.CONTROL, PieceKind.CONTROL));
+        for (int b = 0; b < 256; b++) {
+            texts.add("<0x%02X>".formatted(b));
+            kinds.add(PieceKind.BYTE);
+        }
+        texts.addAll(merged);
+        texts.addAll(CHARACTERS);
+        kinds.addAll(Collections.nCopies(merged.size() + CHARACTERS.size(), PieceKind.NORMAL));
+        float[] scores = new float[texts.size()];
+        for (int i = 3 + 256; i < scores.length; i++) {
+            scores[i] = -i;
+        }
+        return new String(SentencePiece.tokenizerJson(texts, scores, kinds, prefix), StandardCharsets.UTF_8);
+    }
+
+    private int runs;
+
+    private Path train(String json) throws IOException {
+        Path data = folder.resolve("data.txt");
+        if (!Files.exists(data)) {
+            StringBuilder text = new StringBuilder();
+            for (int i = 0; i < 400; i++) {
+                text.append("the tern flies north in the ice ").append(i).append("\n\n");
+            }
+            Files.writeString(data, text);
+        }
+        Path tokenizer = Files.writeString(folder.resolve("tokenizer-" + runs + ".json"), json);
+        Path out = folder.resolve("run-" + runs++);
+        TrainConfig config = new TrainConfig().set("hidden", 32).set("intermediate", 64).set("layers", 1).set("heads", 2).set("seq-len", 16)
+                .set("batch", 2).set("steps", 1).set("threads", 1).set("method", "fp32").set("split", "blank-lines").set("holdout", 0.2)
+                .set("tokenizer", tokenizer).set("data", data).set("cache", folder.resolve("cache")).set("out", out);
+        try (TrainingRun run = TrainingRun.open(config, TrainListener.NONE, Tokenizers::load)) {
+            run.train();
+        }
+        return out;
+    }
+}
