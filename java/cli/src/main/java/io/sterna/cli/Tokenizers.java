@@ -21,6 +21,7 @@ import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -69,7 +70,7 @@ final class Tokenizers {
                     vocab.forEach(this::addByte);
                 }
                 List<Object> plain = new ArrayList<>();
-                int end = -1;
+                Map<String, Integer> ends = new HashMap<>();
                 for (Object item : Json.list(root, "added_tokens")) {
                     Map<String, Object> token = Json.asObject(item, "added token");
                     int id = Math.toIntExact(Json.integer(token, "id"));
@@ -77,16 +78,17 @@ final class Tokenizers {
                     if (Json.bool(token, "special")) {
                         special.add(Json.string(token, "content"));
                         specialIds.add((long) id);
-                        end = END_TOKENS.contains(special.getLast()) ? id : end;
+                        ends.put(special.getLast(), id);
                     } else {
                         plain.add(item);
                     }
                 }
-                if (size == 0 || end < 0) {
+                Optional<String> end = END_TOKENS.stream().filter(ends::containsKey).findFirst();
+                if (size == 0 || end.isEmpty()) {
                     throw new JsonException(size == 0 ? "no vocabulary" : "no special token that ends a document, one of " + END_TOKENS, -1);
                 }
                 vocabSize = size;
-                endToken = end;
+                endToken = ends.get(end.get());
                 root.put("added_tokens", plain);
                 plainJson = Json.write(root);
             } catch (JsonException | ArithmeticException e) {

@@ -11,6 +11,11 @@ public interface Tokenizer {
     /** The id that ends a document. */
     int endToken();
 
+    /** The id that a text begins with when a model reads it: where none is said, documents begin behind the end of another one. */
+    default int beginToken() {
+        return endToken();
+    }
+
     /**
      * A new encoder, which belongs to one thread.
      *

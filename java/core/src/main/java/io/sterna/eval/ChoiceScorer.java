@@ -141,7 +141,7 @@ public final class ChoiceScorer {
     private Tokens tokens(String text) {
         byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
         Tokens tokens = new Tokens();
-        tokens.add(tokenizer.endToken());
+        tokens.add(tokenizer.beginToken());
         encoder.encode(utf8, 0, utf8.length, tokens);
         return tokens;
     }

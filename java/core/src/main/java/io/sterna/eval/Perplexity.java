@@ -35,7 +35,7 @@ public record Perplexity(long tokens, long bytes, long words, double nats, int c
             throw new IllegalArgumentException("stride " + stride + ": must lie between 1 and the context " + context);
         }
         Tokens ids = new Tokens();
-        ids.add(tokenizer.endToken());
+        ids.add(tokenizer.beginToken());
         tokenizer.encoder(false).encode(utf8, 0, utf8.length, ids);
         int[] all = ids.toArray();
         if (all.length < 2) {

@@ -81,7 +81,7 @@ public final class BatchGenerator {
     private int[] prompt(String text) {
         byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
         Tokens tokens = new Tokens();
-        tokens.add(tokenizer.endToken()); // documents begin behind the end of another one
+        tokens.add(tokenizer.beginToken());
         tokenizer.encoder(false).encode(utf8, 0, utf8.length, tokens);
         if (tokens.size() > group.context()) {
             throw ContextException.ofPrompt(tokens.size(), 0, group.context());

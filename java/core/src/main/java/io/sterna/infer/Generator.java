@@ -50,7 +50,7 @@ public final class Generator {
         Tokens tokens = new Tokens();
         if (session.length() == 0) {
             unseen.clear();
-            tokens.add(tokenizer.endToken()); // documents begin behind the end of another one
+            tokens.add(tokenizer.beginToken());
         }
         tokens.add(unseen.toArray(), 0, unseen.size());
         byte[] utf8 = prompt.getBytes(StandardCharsets.UTF_8);

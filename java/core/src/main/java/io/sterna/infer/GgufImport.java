@@ -100,24 +100,26 @@ public final class GgufImport {
             throw fault("general.architecture " + architecture, "expected llama or bitnet");
         }
         checkKeys();
-        ModelFolder model = folder(out);
+        TrainConfig settings = settings();
+        ModelFolder model = folder(out, settings);
         LlamaConfig shape = model.model();
         requireTensors(model);
         GgufTokenizer.Text text = source.get();
         if (text.tokenizer().vocabSize() > shape.vocab()) {
             throw fault("vocabulary of " + shape.vocab() + ", the tokenizer has " + text.tokenizer().vocabSize(), "every token must have its row");
         }
+        GgufTokenizer.setMarks(reader, file, text.tokenizer(), settings);
         Kernels kernels = Kernels.best();
-        model.write(parameter -> fill(parameter, shape, kernels), text.json());
+        folder(out, settings).write(parameter -> fill(parameter, shape, kernels), text.json());
     }
 
     // Settings
 
-    private ModelFolder folder(Path out) throws IOException {
+    private ModelFolder folder(Path out, TrainConfig settings) throws IOException {
         try {
-            return ModelFolder.of(out, settings());
+            return ModelFolder.of(out, settings);
         } catch (ConfigException e) {
-            throw fault(e.getMessage(), "expected a shape that can be built", e);
+            throw notBuildable(e);
         }
     }
 
@@ -146,7 +148,19 @@ public final class GgufImport {
         return fault("key " + key + ": " + reader.metadata().get(key), "this has no place here");
     }
 
+    private ModelException notBuildable(ConfigException cause) {
+        return fault(cause.getMessage(), "expected a shape that can be built", cause);
+    }
+
     private TrainConfig settings() throws IOException {
+        try {
+            return readSettings();
+        } catch (ConfigException e) {
+            throw notBuildable(e);
+        }
+    }
+
+    private TrainConfig readSettings() throws IOException {
         long hidden = integer("embedding_length");
         long heads = integer("attention.head_count");
         for (String width : List.of("rope.dimension_count", "attention.key_length", "attention.value_length")) {

@@ -1,6 +1,7 @@
 package io.sterna.infer;
 
 import io.sterna.data.BpeTokenizer;
+import io.sterna.data.MarkedTokenizer;
 import io.sterna.data.PieceKind;
 import io.sterna.data.PieceScores;
 import io.sterna.data.SentencePiece;
@@ -11,6 +12,7 @@ import io.sterna.io.GgufReader;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import io.sterna.train.PreparedData;
+import io.sterna.train.TrainConfig;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -40,7 +42,7 @@ final class GgufTokenizer {
     private GgufTokenizer() {}
 
     /**
-     * Adds the keys of a tokenizer; a text begins with its end token, as a document does in training.
+     * Adds the keys of a tokenizer; a text begins with its begin token.
      *
      * @param file  its tokenizer.json
      * @param vocab tokens of the model; those that the tokenizer lacks are marked as unused
@@ -51,13 +53,12 @@ final class GgufTokenizer {
             throw new ModelException("model: its tokens are bytes, which llama.cpp has no tokenizer for; train with one");
         }
         Map<String, Object> root = Json.readObject(file, LARGEST_TOKENIZER);
-        if (tokenizer instanceof BpeTokenizer) {
+        if ((tokenizer instanceof MarkedTokenizer(Tokenizer of, _, _) ? of : tokenizer) instanceof BpeTokenizer) {
             writeByteLevel(root, vocab, metadata);
         } else {
             writeSentencePiece(scores(root, tokenizer.vocabSize(), file), vocab, metadata);
         }
-        int end = tokenizer.endToken();
-        metadata.u32(PREFIX + "bos_token_id", end).u32(PREFIX + "eos_token_id", end)
+        metadata.u32(PREFIX + "bos_token_id", tokenizer.beginToken()).u32(PREFIX + "eos_token_id", tokenizer.endToken())
                 .bool(PREFIX + "add_bos_token", true).bool(PREFIX + "add_eos_token", false);
     }
 
@@ -151,19 +152,32 @@ final class GgufTokenizer {
     static Text read(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
         String model = reader.string(PREFIX + "model");
         try {
-            Text text = switch (model) {
+            return switch (model) {
                 case BYTE_LEVEL -> byteLevel(reader, file);
                 case SENTENCE_PIECE -> sentencePiece(reader, file, loader);
                 default -> throw fault(file, "key " + PREFIX + "model: " + model + ", only " + BYTE_LEVEL + " and " + SENTENCE_PIECE + " are read");
             };
-            long end = reader.integer(PREFIX + "eos_token_id");
-            if (text.tokenizer.endToken() != end) {
-                throw fault(file, "key " + PREFIX + "eos_token_id: " + end + ", but documents end with " + text.tokenizer.endToken());
-            }
-            return text;
         } catch (TokenizerException e) {
             throw new ModelException("model " + file + ": tokenizer: " + e.getMessage() + "; " + REMEDY, e);
         }
+    }
+
+    /** Sets the tokens that texts begin and end with, where they are not the tokenizer's own. */
+    static void setMarks(GgufReader reader, Path file, Tokenizer tokenizer, TrainConfig settings) throws IOException {
+        boolean sentencePiece = SENTENCE_PIECE.equals(reader.metadata().get(PREFIX + "model"));
+        Object begins = reader.metadata().getOrDefault(PREFIX + "add_bos_token", sentencePiece); // llama.cpp's defaults
+        long end = integer(reader, "eos_token_id", tokenizer.endToken());
+        long begin = Boolean.TRUE.equals(begins) ? integer(reader, "bos_token_id", end) : end;
+        try {
+            settings.set("end-token", end == tokenizer.endToken() ? null : end).set("begin-token", begin == end ? null : begin);
+            MarkedTokenizer.of(tokenizer, settings.beginToken, settings.endToken);
+        } catch (IllegalArgumentException e) {
+            throw fault(file, "keys " + PREFIX + "bos_token_id and eos_token_id: " + e.getMessage());
+        }
+    }
+
+    private static long integer(GgufReader reader, String key, long otherwise) throws IOException {
+        return reader.metadata().containsKey(PREFIX + key) ? reader.integer(PREFIX + key) : otherwise;
     }
 
     private static Text byteLevel(GgufReader reader, Path file) throws IOException {

@@ -134,16 +134,17 @@ public final class HuggingFaceExport {
     }
 
     private void write(Path tokenizer, long shardBytes, Path out) throws IOException {
+        int begin = model.tokenizer().beginToken();
         int end = model.tokenizer().endToken();
         DurableFiles.replace(out.resolve(TOKENIZER), Files.readString(tokenizer));
-        DurableFiles.replace(out.resolve("tokenizer_config.json"), Json.writePretty(tokenizerConfig(tokenizer, end)));
-        DurableFiles.replace(out.resolve("config.json"), Json.writePretty(config(end)));
+        DurableFiles.replace(out.resolve("tokenizer_config.json"), Json.writePretty(tokenizerConfig(tokenizer, begin, end)));
+        DurableFiles.replace(out.resolve("config.json"), Json.writePretty(config(begin, end)));
         DurableFiles.replace(out.resolve("generation_config.json"),
-                Json.writePretty(ordered("bos_token_id", end, "eos_token_id", end)));
+                Json.writePretty(ordered("bos_token_id", begin, "eos_token_id", end)));
         writeWeights(shardBytes, out);
     }
 
-    private Map<String, Object> config(int end) {
+    private Map<String, Object> config(int begin, int end) {
         LlamaConfig c = model.config();
         Map<String, Object> config = ordered(
                 "architectures", List.of(c.subLn() ? "BitNetForCausalLM" : "LlamaForCausalLM"),
@@ -162,7 +163,7 @@ public final class HuggingFaceExport {
                 "attention_bias", false,
                 "mlp_bias", false,
                 "tie_word_embeddings", c.tied(),
-                "bos_token_id", end, // documents begin behind the end of another one
+                "bos_token_id", begin,
                 "eos_token_id", end,
                 "torch_dtype", type == FloatType.F32 ? "float32" : "bfloat16");
         if (c.ropeScaling().kind() != RopeScaling.Kind.NONE) {
@@ -187,13 +188,15 @@ public final class HuggingFaceExport {
         return fields;
     }
 
-    /** The tokenizer's class and the name of the token that ends documents. */
-    private static Map<String, Object> tokenizerConfig(Path tokenizer, int end) throws IOException {
+    /** The tokenizer's class and the names of the tokens that documents begin and end with. */
+    private static Map<String, Object> tokenizerConfig(Path tokenizer, int begin, int end) throws IOException {
         Map<String, Object> config = ordered("tokenizer_class", "PreTrainedTokenizerFast");
         for (Object item : Json.list(Json.readObject(tokenizer, LARGEST_TOKENIZER), "added_tokens")) {
             Map<String, Object> token = Json.asObject(item, "added token");
-            if (Json.integer(token, "id") == end) {
+            if (Json.integer(token, "id") == begin) {
                 config.put("bos_token", Json.string(token, "content"));
+            }
+            if (Json.integer(token, "id") == end) {
                 config.put("eos_token", Json.string(token, "content"));
             }
         }

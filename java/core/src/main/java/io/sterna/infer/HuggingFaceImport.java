@@ -1,6 +1,8 @@
 package io.sterna.infer;
 
+import io.sterna.data.MarkedTokenizer;
 import io.sterna.data.Tokenizer;
+import io.sterna.data.TokenizerTemplate;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import io.sterna.io.SafetensorsFolder;
@@ -25,6 +27,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -39,6 +42,7 @@ import java.util.Set;
  */
 public final class HuggingFaceImport {
     private static final long LARGEST_CONFIG = 1 << 20;
+    private static final long LARGEST_TOKENIZER = 1 << 28;
     private static final long TILE_ROWS = 256;
     private static final List<String> FLOATS = List.of("F32", "BF16", "F16");
     private static final Map<String, String> ACTIVATIONS = Map.of("llama", "silu", "mistral", "silu", "bitnet", "relu2");
@@ -87,13 +91,15 @@ public final class HuggingFaceImport {
     }
 
     private void convert(PreparedData.TokenizerLoader loader, Path out) throws IOException {
-        ModelFolder model = target(out);
+        TrainConfig settings = settings();
+        int vocab = target(out, settings).model().vocab();
         Path file = folder.resolve("tokenizer.json");
         Tokenizer tokenizer = loader.load(file);
-        int vocab = model.model().vocab();
         if (tokenizer.vocabSize() > vocab) { // fewer is usual: embeddings are padded to round numbers
             throw fault("vocab_size " + vocab + ", the tokenizer has " + tokenizer.vocabSize(), "every token must have its row");
         }
+        setMarks(settings, tokenizer, file);
+        ModelFolder model = target(out, settings);
         requireTensors(model.parameters());
         Kernels kernels = Kernels.best();
         model.write(parameter -> {
@@ -104,15 +110,41 @@ public final class HuggingFaceImport {
         }, Files.readString(file));
     }
 
-    private ModelFolder target(Path out) throws IOException {
+    private ModelFolder target(Path out, TrainConfig settings) throws IOException {
         try {
-            return ModelFolder.of(out, settings());
-        } catch (JsonException | ConfigException e) {
-            throw fault("config.json: " + e.getMessage(), "expected that of a LLaMA model", e);
+            return ModelFolder.of(out, settings);
+        } catch (ConfigException e) {
+            throw notLlama(e);
+        }
+    }
+
+    private ModelException notLlama(Exception cause) {
+        return fault("config.json: " + cause.getMessage(), "expected that of a LLaMA model", cause);
+    }
+
+    /** The end token is the configuration's; a text begins with what the tokenizer's template puts before it. */
+    private void setMarks(TrainConfig settings, Tokenizer tokenizer, Path file) throws IOException {
+        try {
+            Object ends = config.get("eos_token_id"); // null, an id, or several
+            List<?> ids = ends instanceof List<?> list ? list : Arrays.asList(ends);
+            boolean known = ids.isEmpty() || ids.getFirst() == null || ids.contains((long) tokenizer.endToken());
+            settings.set("end-token", known ? null : ids.getFirst());
+            settings.set("begin-token", TokenizerTemplate.beginToken(Json.readObject(file, LARGEST_TOKENIZER)).orElse(null));
+            MarkedTokenizer.of(tokenizer, settings.beginToken, settings.endToken);
+        } catch (JsonException | IllegalArgumentException e) {
+            throw notLlama(e);
         }
     }
 
     private TrainConfig settings() throws IOException {
+        try {
+            return readSettings();
+        } catch (JsonException | ConfigException e) {
+            throw notLlama(e);
+        }
+    }
+
+    private TrainConfig readSettings() throws IOException {
         String type = Json.string(config, "model_type");
         String activation = ACTIVATIONS.get(type);
         if (activation == null) {

@@ -17,6 +17,8 @@ import java.util.Set;
 record InitialModel(ModelFolder folder) {
     private static final List<String> SHAPE = List.of("hidden", "intermediate", "layers", "heads", "kv-heads", "vocab",
             "rope-theta", "rms-epsilon", "tie-embeddings", "sub-ln");
+    /** Settings that older models lack, or that have no value when the tokenizer says it. */
+    private static final List<String> MAYBE_UNSET = List.of("rope-scaling", "begin-token", "end-token");
     /** Widths too narrow for a grid that spans all weights: most would become 0. */
     private static final Set<String> NARROW = Set.of("1", "1.58", "2");
     /** Imported models allow contexts whose activations few machines could train. */
@@ -57,7 +59,9 @@ record InitialModel(ModelFolder folder) {
         for (String key : SHAPE) {
             take(config, key, Setting.of(key).get(own));
         }
-        take(config, "rope-scaling", own.ropeScaling);
+        for (String key : MAYBE_UNSET) {
+            take(config, key, Setting.of(key).get(own));
+        }
         Path tokenizer = folder.tokenizerFile();
         take(config, "tokenizer", Files.exists(tokenizer) ? tokenizer.toString() : "bytes");
         config.seqLen = config.seqLen == null ? Math.min(own.seqLen, LONGEST_SEQUENCE) : config.seqLen;

@@ -8,6 +8,7 @@ import io.sterna.data.CorpusOptions;
 import io.sterna.data.DataException;
 import io.sterna.data.DataProgress;
 import io.sterna.data.FolderLock;
+import io.sterna.data.MarkedTokenizer;
 import io.sterna.data.SentencePiece;
 import io.sterna.data.ShardOptions;
 import io.sterna.data.Shards;
@@ -53,7 +54,12 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
         Corpus corpus = corpus(config);
         Path cache = Path.of(config.cache);
         return switch (config.tokenizer) {
-            case "train" -> trained(config, corpus, cache, progress);
+            case "train" -> {
+                if (config.endToken != null) {
+                    throw new ConfigException("end-token " + config.endToken + ": a trained tokenizer has its own; leave it out");
+                }
+                yield trained(config, corpus, cache, progress);
+            }
             case "bytes" -> given(config, corpus, cache, new ByteTokenizer(), Optional.empty(), progress);
             default -> {
                 Path file = Path.of(config.tokenizer);
@@ -102,17 +108,31 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
                 }
             }
         }
-        return shards(config, corpus, folder, BpeTokenizer.load(file), progress);
+        return shards(config, corpus, folder, marked(BpeTokenizer.load(file), config), progress);
     }
 
     private static PreparedData given(
             TrainConfig config, Corpus corpus, Path cache, Tokenizer tokenizer, Optional<Path> file, DataProgress progress)
             throws IOException {
-        Path folder = folder(cache, corpus, tokenizer.fingerprint().substring(0, NAME_DIGITS));
+        Tokenizer marked = marked(tokenizer, config);
+        Path folder = folder(cache, corpus, marked.fingerprint().substring(0, NAME_DIGITS));
         if (file.isPresent()) {
             DurableFiles.replace(folder.resolve(TOKENIZER), Files.readString(file.get()));
         }
-        return shards(config, corpus, folder, tokenizer, progress);
+        return shards(config, corpus, folder, marked, progress);
+    }
+
+    /**
+     * A tokenizer with the tokens that a model's texts begin and end with.
+     *
+     * @throws ConfigException for one that the tokenizer has not got
+     */
+    static Tokenizer marked(Tokenizer tokenizer, TrainConfig config) {
+        try {
+            return MarkedTokenizer.of(tokenizer, config.beginToken, config.endToken);
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage(), e);
+        }
     }
 
     private static Path folder(Path cache, Corpus corpus, String tokenizer) throws IOException {

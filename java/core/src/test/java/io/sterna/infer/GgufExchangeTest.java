@@ -221,6 +221,25 @@ class GgufExchangeTest {
     }
 
     @Test
+    void textsBeginAndEndAsTheFileSays() throws IOException {
+        Path file = folder.resolve("marks.gguf");
+        Files.copy(rewritten(rewritten(exported(), "tokenizer.ggml.bos_token_id", 7L), "tokenizer.ggml.eos_token_id", 9L), file);
+        Path imported = folder.resolve("marks");
+        GgufImport.read(file, imported);
+        Path again = folder.resolve("marks-again.gguf");
+        try (Model model = Model.load(imported)) {
+            assertEquals(7, model.tokenizer().beginToken());
+            assertEquals(9, model.tokenizer().endToken());
+            GgufExport.write(model, GgufType.F32, again);
+        }
+        assertEquals(-1, Files.mismatch(file, again));
+        GgufImport.read(rewritten(file, "tokenizer.ggml.add_bos_token", false), folder.resolve("marks-without"));
+        try (Model model = Model.load(folder.resolve("marks-without"))) {
+            assertEquals(9, model.tokenizer().beginToken(), "documents begin behind the end of another one");
+        }
+    }
+
+    @Test
     void idsWithoutATokenKeepTheirPlace() throws IOException {
         String text = Files.readString(train("method fp32").resolve("model/tokenizer.json"));
         String grown = text.replace("\"added_tokens\": [", "\"added_tokens\": [{\"id\": 271, \"content\": \"<far>\", \"single_word\": false,"
@@ -293,7 +312,8 @@ class GgufExchangeTest {
         "tokenizer.ggml.model                   | bert         | key tokenizer.ggml.model: bert",
         "tokenizer.ggml.model                   | llama        | key tokenizer.ggml.scores is missing",
         "tokenizer.ggml.pre                     | llama-bpe    | --tokenizer",
-        "tokenizer.ggml.eos_token_id            | 5            | key tokenizer.ggml.eos_token_id: 5"})
+        "tokenizer.ggml.eos_token_id            | 270          | end-token 270: the tokenizer has tokens 0 to 269",
+        "tokenizer.ggml.bos_token_id            | 4000         | begin-token 4000: the tokenizer has tokens 0 to 269"})
     void whatHasNoPlaceHereIsRefusedByName(String key, String value, String part) throws IOException {
         Object parsed = value.matches("\\d+") ? (Object) Long.valueOf(value) : value.matches("NaN|\\d+\\.\\d+") ? (Object) Float.valueOf(value) : value;
         Path file = rewritten(key, parsed);
@@ -342,7 +362,7 @@ class GgufExchangeTest {
 
     /** A file, written anew with a key set, or without it. */
     private static Path rewritten(Path from, String key, Object value) throws IOException {
-        Path file = folder.resolve("rewritten.gguf");
+        Path file = Files.createTempFile(folder, "rewritten", ".gguf");
         try (GgufReader reader = new GgufReader(from)) {
             Map<String, Object> values = new LinkedHashMap<>(reader.metadata());
             values.put(key, value);

@@ -2,6 +2,7 @@ package io.sterna.infer;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -220,6 +221,46 @@ class HuggingFaceImportTest {
         Path hf = copy(exported(), "edited");
         replace(hf, from, to);
         assertMessage(ModelException.class, message, hf, folder.resolve("never"));
+    }
+
+    /** What transformers puts before a text, and what ends one, though the tokenizer has tokens of the usual names. */
+    @Test
+    void textsBeginAndEndAsTheModelSays() throws IOException {
+        Path hf = copy(exported(), "marks");
+        replace(hf, "\"bos_token_id\": 0", "\"bos_token_id\": 7");
+        replace(hf, "\"eos_token_id\": 0", "\"eos_token_id\": 9");
+        String tokenizer = Files.readString(hf.resolve("tokenizer.json"));
+        String template = "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"<b>\", \"type_id\": 0}},"
+                + " {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}], \"pair\": [],"
+                + " \"special_tokens\": {\"<b>\": {\"id\": \"<b>\", \"ids\": [7], \"tokens\": [\"<b>\"]}}}";
+        String marked = tokenizer.replaceFirst("\"post_processor\": null", template);
+        assertNotEquals(tokenizer, marked);
+        Files.writeString(hf.resolve("tokenizer.json"), marked);
+        Path imported = folder.resolve("of-marks");
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, imported);
+        Path back = folder.resolve("marks-back");
+        try (Model model = Model.load(imported); Session session = model.session(SessionOptions.of(model))) {
+            assertEquals(9, model.tokenizer().endToken());
+            new Generator(session, model.tokenizer()).generate("the", GenerationOptions.of(1), text -> { });
+            assertEquals(7, session.tokens()[0]);
+            HuggingFaceExport.write(imported, model, Form.F32, back);
+        }
+        assertEquals(Files.readString(hf.resolve("config.json")), Files.readString(back.resolve("config.json")));
+        TrainConfig tuning = new TrainConfig().set("init", imported).set("data", folder.resolve("data")).set("cache", folder.resolve("cache"))
+                .set("holdout", 0.2).set("batch", 4).set("threads", 1).set("steps", 1).set("out", folder.resolve("marks-tuned"));
+        try (TrainingRun run = TrainingRun.open(tuning, TrainListener.NONE)) {
+            run.train();
+        }
+        try (Model tuned = Model.load(folder.resolve("marks-tuned"))) {
+            assertEquals(7, tuned.tokenizer().beginToken());
+            assertEquals(9, tuned.tokenizer().endToken());
+        }
+        replace(hf, "\"eos_token_id\": 9", "\"eos_token_id\": [270, 271]");
+        assertMessage(ModelException.class, "end-token 270: the tokenizer has tokens 0 to 269", hf, folder.resolve("never"));
+        replace(hf, "\"eos_token_id\": [270, 271]", "\"eos_token_id\": [270, 0]");
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, folder.resolve("of-several-ends"));
+        Files.writeString(hf.resolve("tokenizer.json"), marked.replace("\"ids\": [7]", "\"ids\": [7, 8]"));
+        assertMessage(ModelException.class, "special token \"<b>\" of the template has ids [7,8]", hf, folder.resolve("never"));
     }
 
     /** Newer files hold base and scaling in one place. */

@@ -1,0 +1,55 @@
+package io.sterna.data;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.sterna.io.Json;
+import io.sterna.io.JsonException;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+
+class MarkedTokenizerTest {
+    private final Tokenizer plain = new ByteTokenizer();
+
+    @Test
+    void marksAreWhatIsSaidOrTheTokenizersOwn() {
+        assertSame(plain, MarkedTokenizer.of(plain, null, null));
+        Tokenizer begun = MarkedTokenizer.of(plain, 1, null);
+        assertEquals(1, begun.beginToken());
+        assertEquals(plain.endToken(), begun.endToken());
+        assertEquals(plain.fingerprint(), begun.fingerprint(), "shards hold no begin tokens");
+        Tokenizer ended = MarkedTokenizer.of(plain, null, 2);
+        assertEquals(2, ended.beginToken());
+        assertEquals(2, ended.endToken());
+        assertNotEquals(plain.fingerprint(), ended.fingerprint());
+        assertEquals(plain.fingerprint().length(), ended.fingerprint().length());
+        assertArrayEquals(plain.encode("tern"), ended.encode("tern"));
+        assertEquals("tern", ended.decode(ended.encode("tern")));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, -1, null)).getMessage().contains("begin-token -1"));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, null, 257)).getMessage().contains("end-token 257"));
+    }
+
+    @Test
+    void templatesMayStandAmongOtherSteps() throws JsonException {
+        String template = "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"<s>\"}}, {\"Sequence\": {\"id\": \"A\"}}],"
+                + " \"special_tokens\": {\"<s>\": {\"ids\": [1]}}}";
+        assertEquals(Optional.of(1), begin(template));
+        assertEquals(Optional.of(1), begin("{\"type\": \"Sequence\", \"processors\": [{\"type\": \"ByteLevel\"}, " + template + "]}"));
+        assertEquals(Optional.empty(), begin("{\"type\": \"ByteLevel\"}"));
+        assertEquals(Optional.empty(), begin("null"));
+        assertEquals(Optional.empty(), begin(template.replace("{\"SpecialToken\": {\"id\": \"<s>\"}}, ", "")));
+        assertThrows(JsonException.class, () -> begin(template.replace("[1]", "[\"1\"]")));
+        assertThrows(JsonException.class, () -> begin(template.replace("\"<s>\": {", "\"<t>\": {")));
+    }
+
+    private static Optional<Integer> begin(String processor) throws JsonException {
+        Map<String, Object> root = Json.asObject(Json.parse(("{\"post_processor\": " + processor + "}").getBytes(StandardCharsets.UTF_8)), "root");
+        return TokenizerTemplate.beginToken(root);
+    }
+}
