@@ -185,7 +185,7 @@ class CommandsTest {
             assertTrue(Files.size(out.resolve(file)) > 0, file);
         }
         Outcome again = run(command);
-        assertEquals(1, again.code);
+        assertEquals(2, again.code);
         assertTrue(again.err.contains("holds files already; choose another folder"), again.err);
         Outcome imported = run(List.of("import", out.toString(), "--out", folder.resolve("back").toString()));
         assertEquals(0, imported.code, imported.err);
@@ -229,7 +229,7 @@ class CommandsTest {
         Outcome exported = run(command);
         assertEquals(0, exported.code, exported.err);
         Outcome again = run(command);
-        assertEquals(1, again.code);
+        assertEquals(2, again.code);
         assertTrue(again.err.contains("exists already; choose another file"), again.err);
         for (List<String> tokenizer : List.of(List.<String>of(), List.of("--tokenizer", folder.resolve("run/model/tokenizer.json").toString()))) {
             Path back = folder.resolve("back" + tokenizer.size());

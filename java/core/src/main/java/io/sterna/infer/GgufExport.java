@@ -10,6 +10,7 @@ import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
+import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -50,11 +51,12 @@ public final class GgufExport {
      * @param type of the linear layers; the ternary ones hold ternary weights alone, exactly but for their scale,
      *     which is rounded to half precision
      * @param out  a file that is not there
-     * @throws ModelException for a model that the format has no place for, and for a file that is there
+     * @throws ModelException for a model that the format has no place for
+     * @throws ConfigException for a file that is there
      */
     public static void write(Model model, GgufType type, Path out) throws IOException {
         if (Files.exists(out)) {
-            throw new ModelException("out " + out + ": exists already; choose another file");
+            throw new ConfigException("out " + out + ": exists already; choose another file");
         }
         new GgufExport(model, type).write(out);
     }

@@ -15,6 +15,7 @@ import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.Workspace;
+import io.sterna.train.ConfigException;
 import io.sterna.train.ModelFolder;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -79,7 +80,8 @@ public final class HuggingFaceExport {
      * @param shardBytes bytes of tensors in a file at most; a larger tensor has a file of its own
      * @param out        a folder that is not there, or empty
      * @throws ModelException for a model whose tokens are bytes, which the format has no tokenizer for; for a
-     *     packed form of a model that is not ternary with one scale a tensor; and for a folder that holds something
+     *     packed form of a model that is not ternary with one scale a tensor
+     * @throws ConfigException for a folder that holds something
      */
     public static void write(Path folder, Model model, Form form, long shardBytes, Path out) throws IOException {
         if (shardBytes < 1) {
@@ -96,7 +98,7 @@ public final class HuggingFaceExport {
         Files.createDirectories(out);
         try (var files = Files.list(out)) {
             if (files.findAny().isPresent()) {
-                throw new ModelException("out " + out + ": holds files already; choose another folder");
+                throw new ConfigException("out " + out + ": holds files already; choose another folder");
             }
         }
         try {

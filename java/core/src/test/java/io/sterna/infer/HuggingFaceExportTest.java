@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.sterna.io.Json;
 import io.sterna.kernel.Tier;
 import io.sterna.tensor.FloatType;
+import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -86,7 +87,7 @@ class HuggingFaceExportTest {
                     () -> HuggingFaceExport.write(bytes, model, HuggingFaceExport.Form.F32, folder.resolve("none"))).getMessage();
             assertTrue(message.contains("its tokens are bytes"), message);
             assertFalse(Files.exists(folder.resolve("none")));
-            message = assertThrows(ModelException.class,
+            message = assertThrows(ConfigException.class,
                     () -> HuggingFaceExport.write(run, other, HuggingFaceExport.Form.F32, folder)).getMessage();
             assertTrue(message.contains("holds files already"), message);
             message = assertThrows(ModelException.class,
