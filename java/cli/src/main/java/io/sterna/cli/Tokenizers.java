@@ -21,7 +21,6 @@ import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -70,7 +69,7 @@ final class Tokenizers {
                     vocab.forEach(this::addByte);
                 }
                 List<Object> plain = new ArrayList<>();
-                Map<String, Integer> ends = new HashMap<>();
+                int end = -1;
                 for (Object item : Json.list(root, "added_tokens")) {
                     Map<String, Object> token = Json.asObject(item, "added token");
                     int id = Math.toIntExact(Json.integer(token, "id"));
@@ -78,17 +77,16 @@ final class Tokenizers {
                     if (Json.bool(token, "special")) {
                         special.add(Json.string(token, "content"));
                         specialIds.add((long) id);
-                        ends.put(special.getLast(), id);
+                        end = END_TOKENS.contains(special.getLast()) ? id : end;
                     } else {
                         plain.add(item);
                     }
                 }
-                Optional<String> end = END_TOKENS.stream().filter(ends::containsKey).findFirst();
-                if (size == 0 || end.isEmpty()) {
+                if (size == 0 || end < 0) {
                     throw new JsonException(size == 0 ? "no vocabulary" : "no special token that ends a document, one of " + END_TOKENS, -1);
                 }
                 vocabSize = size;
-                endToken = ends.get(end.get());
+                endToken = end;
                 root.put("added_tokens", plain);
                 plainJson = Json.write(root);
             } catch (JsonException | ArithmeticException e) {

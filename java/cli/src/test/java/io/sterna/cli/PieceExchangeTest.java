@@ -26,10 +26,12 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -39,7 +41,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class PieceExchangeTest {
     private static final List<String> MERGED =
             List.of("\u2581t", "he", "\u2581the", "in", "\u2581\u2581", "\u2581in", "aa", "aaa", "er", "\u2581theer");
-    private static final List<String> CHARACTERS = List.of("\u2581", "t", "h", "e", "i", "n", "a", "r", "<", "/", "s", ">", "\u00e9");
+    private static final List<String> CHARACTERS = List.of("\u2581", "t", "h", "e", "i", "n", "a", "b", "r", "<", "/", "s", ">", "\u00e9");
     private static final String[] TEXTS = {"", "the tern", "in the  inn", " aaaaa aaaaaaaa", "theer in", "\u00e9 \ud83d\ude00\n\t", "</s> <0x0A>",
         "   ", "then \u2581the"};
 
@@ -76,21 +78,68 @@ class PieceExchangeTest {
     @Test
     void whatScoresCannotSayIsRefused() throws IOException {
         String good = json(MERGED, true);
-        refused(json(List.of("</", "s>"), true), "\"<\" and \"s>\" are not merged, though a token has their text");
+        refused(good.replaceFirst("\"vocab\": \\{", "\"vocab\": {\"s>\": 290,").replaceFirst("\"merges\": \\[", "\"merges\": [\"s >\","),
+                "\"<\" and \"s>\" are not merged, though a token has their text");
         refused(good.replace("\"e r\"", "\"e r r\""), "is not of two tokens");
         refused(good.replaceFirst("\"i n\",", ""), "\"i\" and \"n\" are not merged");
-        refused(good.replaceFirst("\"i n\",", "").replaceFirst("\"aa a\"", "\"aa a\", \"i n\""), "merges that make \"aaa\" stand apart");
+        refused(good.replaceFirst("\"i n\",", "").replaceFirst("\"aa a\"", "\"aa a\", \"i n\""), "merges that make \"aaa\" and \"in\" cannot be said by scores");
         refused(good.replaceFirst("\"i n\"", "\"i n\", \"i r\""), "a merge makes \"ir\" of what are not all ordinary tokens");
         refused(good.replace("\"pre_tokenizer\": null", "\"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}"), "cuts text before it is merged");
         refused(good.replace("\"prepend\": \"\u2581\"", "\"prepend\": \"x\""), "normalizes text otherwise");
         refused(good.replace("\"byte_fallback\": true", "\"byte_fallback\": false"), "do not become bytes");
         refused(good.replace("\"id\": 2,", "\"id\": 1,"), "token \"</s>\" has two ids");
+        refused(good.replaceFirst("\"he\": \\d+", "\"he\": 261"), "two tokens have one id");
+        refused(good.replace("\"<0x41>\"", "\"<0x4g>\""), "has no token <0x41>");
+        refused(good.replaceFirst("\"a a\"", "\"a a\", \"a a\""), "merge \"a a\" is there twice");
+        refused(good.replace("\"i\": ", "\"I\": ").replaceFirst("\"i n\",", ""), "\"i\" and \"n\" are not merged, though a token has their text");
+        refused(good.replace("\"added_tokens\": [", "\"added_tokens\": [{\"id\": 400, \"content\": \"<x>\", \"lstrip\": true},"), "added token \"<x>\" has lstrip");
     }
 
     private static void refused(String json, String part) throws IOException {
         Map<String, Object> root = Json.asObject(Json.parse(json.getBytes(StandardCharsets.UTF_8)), "tokenizer");
         String message = assertThrows(TokenizerException.class, () -> new PieceScores(root, 1000)).getMessage();
         assertTrue(message.contains(part), message);
+    }
+
+    /** Of equal scores llama.cpp makes the leftmost, which a list of merges does not say. */
+    @Test
+    void piecesThatTieAreRefusedUnlessTheyAreRuns() throws IOException {
+        String message = assertThrows(TokenizerException.class, () -> tied(List.of("ab", "ba"), -1000)).getMessage();
+        assertTrue(message.contains("merges that make \"ab\" and \"ba\" cannot be said by scores")
+                || message.contains("merges that make \"ba\" and \"ab\" cannot be said by scores"), message);
+        tied(List.of("\u2581\u2581", "\u2581\u2581\u2581\u2581", "\u2581\u2581\u2581"), -1000);
+        message = assertThrows(TokenizerException.class, () -> tied(List.of("z", "zz", "zzz"), -1000)).getMessage();
+        assertTrue(message.contains("runs of \"z\" are merged in an order"), message);
+        message = assertThrows(TokenizerException.class, () -> json(List.of("s>"), true)).getMessage();
+        assertTrue(message.contains("\"<\" and \"s>\" are not merged"), "llama.cpp would make a control token of them: " + message);
+        message = assertThrows(TokenizerException.class, () -> tied(List.of("xy"), -1)).getMessage();
+        assertTrue(message.contains("\"x\" and \"y\" are not merged"), "a character without a token: " + message);
+        message = assertThrows(TokenizerException.class, () -> tied(List.of("a".repeat(2000)), -1)).getMessage();
+        assertTrue(message.contains("has a text of 2000 characters"), message);
+        List<String> runs = new ArrayList<>();
+        for (int length = 2; length <= 1024; length++) {
+            runs.add("a".repeat(length));
+        }
+        message = assertThrows(TokenizerException.class, () -> tied(runs, -1)).getMessage();
+        assertTrue(message.contains("merges of more than 8388608 characters"), message);
+    }
+
+    private static void tied(List<String> merged, float score) throws IOException {
+        json(merged, Collections.nCopies(merged.size(), score), true);
+    }
+
+    /** Ids that are padding there are none here, so that they are never drawn. */
+    @Test
+    void unusedIdsStayFree() throws IOException {
+        List<String> texts = new ArrayList<>(List.of("<unk>", "</s>", "[PAD2]"));
+        List<PieceKind> kinds = new ArrayList<>(List.of(PieceKind.UNKNOWN, PieceKind.CONTROL, PieceKind.UNUSED));
+        addBytes(texts, kinds);
+        texts.addAll(List.of("a", "b", "ab", "[PAD262]"));
+        kinds.addAll(List.of(PieceKind.NORMAL, PieceKind.NORMAL, PieceKind.NORMAL, PieceKind.UNUSED));
+        byte[] json = SentencePiece.tokenizerJson(texts, new float[texts.size()], kinds, false);
+        Tokenizer tokenizer = Tokenizers.load(Files.write(folder.resolve("free.json"), json));
+        assertEquals(262, tokenizer.vocabSize());
+        assertArrayEquals(new int[] {261, 259}, ours(tokenizer, "aba"));
     }
 
     /** One that puts another text before each is neither kind. */
@@ -152,19 +201,28 @@ class PieceExchangeTest {
 
     /** A tokenizer.json with these tokens above the characters. */
     private static String json(List<String> merged, boolean prefix) throws IOException {
-        List<String> texts = new ArrayList<>(List.of("<unk>", "<s>", "</s>"));
-        List<PieceKind> kinds = new ArrayList<>(List.of(PieceKind.UNKNOWN, PieceKind.CONTROL, PieceKind.CONTROL));
+        return json(merged, IntStream.range(0, merged.size()).mapToObj(i -> -(float) i).toList(), prefix);
+    }
+
+    private static void addBytes(List<String> texts, List<PieceKind> kinds) {
         for (int b = 0; b < 256; b++) {
             texts.add("<0x%02X>".formatted(b));
             kinds.add(PieceKind.BYTE);
         }
+    }
+
+    private static String json(List<String> merged, List<Float> mergedScores, boolean prefix) throws IOException {
+        List<String> texts = new ArrayList<>(List.of("<unk>", "<s>", "</s>"));
+        List<PieceKind> kinds = new ArrayList<>(List.of(PieceKind.UNKNOWN, PieceKind.CONTROL, PieceKind.CONTROL));
+        addBytes(texts, kinds);
         texts.addAll(merged);
         texts.addAll(CHARACTERS);
         kinds.addAll(Collections.nCopies(merged.size() + CHARACTERS.size(), PieceKind.NORMAL));
         float[] scores = new float[texts.size()];
-        for (int i = 3 + 256; i < scores.length; i++) {
-            scores[i] = -i;
+        for (int i = 0; i < merged.size(); i++) {
+            scores[3 + 256 + i] = mergedScores.get(i);
         }
+        Arrays.fill(scores, 3 + 256 + merged.size(), scores.length, -5000);
         return new String(SentencePiece.tokenizerJson(texts, scores, kinds, prefix), StandardCharsets.UTF_8);
     }
 

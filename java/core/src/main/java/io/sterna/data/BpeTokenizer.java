@@ -208,7 +208,9 @@ public final class BpeTokenizer implements Tokenizer {
         require(!Boolean.FALSE.equals(split.get("use_regex")), "ByteLevel without use_regex");
         requireOneOf(root, "decoder", "ByteLevel");
         // A template puts special tokens around a text; here the callers do, so that the tokens of the text are all that is asked for.
-        requireOneOf(root, "post_processor", "ByteLevel", "TemplateProcessing");
+        for (Object step : TokenizerTemplate.steps(root)) {
+            require(List.of("ByteLevel", "TemplateProcessing").contains(type(step)), "post_processor " + type(step));
+        }
     }
 
     private static Object numberOr(Object value) {

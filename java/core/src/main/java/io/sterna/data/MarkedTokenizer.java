@@ -1,21 +1,22 @@
 package io.sterna.data;
 
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.util.HexFormat;
+import java.util.List;
 
 /**
- * A tokenizer whose documents begin and end with tokens that a model says. Immutable and thread-safe.
+ * A tokenizer whose texts begin and end with tokens that a model says. Immutable and thread-safe.
  *
  * @param of         the tokenizer
  * @param beginToken the id that a text begins with
- * @param endToken   the id that ends a document
+ * @param endTokens  the ids that end a text; the first one ends documents
  */
-public record MarkedTokenizer(Tokenizer of, int beginToken, int endToken) implements Tokenizer {
-    /** @throws IllegalArgumentException for an id outside the vocabulary */
+public record MarkedTokenizer(Tokenizer of, int beginToken, List<Integer> endTokens) implements Tokenizer {
+    /** @throws IllegalArgumentException for an id outside the vocabulary, and for no end token */
     public MarkedTokenizer {
-        requireId("end-token", endToken, of.vocabSize());
+        endTokens = List.copyOf(endTokens);
+        if (endTokens.isEmpty()) {
+            throw new IllegalArgumentException("end-token: there must be one");
+        }
+        endTokens.forEach(id -> requireId("end-token", id, of.vocabSize()));
         requireId("begin-token", beginToken, of.vocabSize());
     }
 
@@ -29,19 +30,31 @@ public record MarkedTokenizer(Tokenizer of, int beginToken, int endToken) implem
      * The tokenizer itself where a model says no more than it does.
      *
      * @param begin null for the token that ends documents
-     * @param end   null for the tokenizer's own
+     * @param ends  null for the tokenizer's own
+     * @throws IllegalArgumentException for an id outside the vocabulary
      */
-    public static Tokenizer of(Tokenizer tokenizer, Integer begin, Integer end) {
-        if (begin == null && end == null) {
+    public static Tokenizer of(Tokenizer tokenizer, Integer begin, List<Integer> ends) {
+        boolean silent = ends == null || ends.isEmpty();
+        if (begin == null && silent) {
             return tokenizer;
         }
-        int last = end == null ? tokenizer.endToken() : end;
-        return new MarkedTokenizer(tokenizer, begin == null ? last : begin, last);
+        List<Integer> last = silent ? List.of(tokenizer.endToken()) : ends;
+        return new MarkedTokenizer(tokenizer, begin == null ? last.getFirst() : begin, last);
     }
 
     @Override
     public int vocabSize() {
         return of.vocabSize();
+    }
+
+    @Override
+    public int endToken() {
+        return endTokens.getFirst();
+    }
+
+    @Override
+    public boolean ends(int token) {
+        return endTokens.contains(token);
     }
 
     @Override
@@ -57,14 +70,6 @@ public record MarkedTokenizer(Tokenizer of, int beginToken, int endToken) implem
     /** Documents in token shards are separated by the end token; the begin token is put before a text as it is read. */
     @Override
     public String fingerprint() {
-        if (endToken == of.endToken()) {
-            return of.fingerprint();
-        }
-        try {
-            byte[] text = (of.fingerprint() + " end " + endToken).getBytes(StandardCharsets.US_ASCII);
-            return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(text));
-        } catch (NoSuchAlgorithmException e) {
-            throw new AssertionError("every JDK has SHA-256", e);
-        }
+        return endToken() == of.endToken() ? of.fingerprint() : Digests.hex(of.fingerprint() + " end " + endToken());
     }
 }

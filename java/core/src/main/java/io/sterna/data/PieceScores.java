@@ -4,13 +4,10 @@ import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.regex.Pattern;
 
 /**
@@ -23,8 +20,6 @@ public final class PieceScores {
     private static final Map<String, Object> ESCAPE = Map.of("type", "Replace", "pattern", Map.of("String", " "), "content", SPACE);
     private static final Map<String, Object> PREFIX = Map.of("type", "Prepend", "prepend", SPACE);
     private static final Pattern BYTE = Pattern.compile("<0x[0-9A-F]{2}>");
-    private static final int LONGEST_PIECE = 1 << 10;
-    private static final int LONGEST_RUN = 32;
 
     private final Map<String, Object> root;
     private final Map<String, Object> model;
@@ -47,7 +42,9 @@ public final class PieceScores {
             this.scores = new float[size];
             this.prefix = hasPrefix();
             checkModel();
-            readTokens(size);
+            readVocabulary(size);
+            readAddedTokens(size);
+            readMerges();
             score();
         } catch (JsonException e) {
             throw new TokenizerException("not a tokenizer.json: " + e.getMessage(), e);
@@ -93,128 +90,97 @@ public final class PieceScores {
         }
     }
 
-    private void readTokens(int size) throws JsonException, TokenizerException {
+    private void readVocabulary(int size) throws JsonException, TokenizerException {
         Map<String, Object> vocab = Json.object(model, "vocab");
         for (String token : vocab.keySet()) {
             add(token, Json.integer(vocab, token), BYTE.matcher(token).matches() ? PieceKind.BYTE : PieceKind.NORMAL, size);
         }
+        for (int b = 0; b < 256; b++) {
+            String text = SentencePiece.byteToken(b);
+            require(ids.containsKey(text), "it has no token " + text);
+        }
+    }
+
+    private void readAddedTokens(int size) throws JsonException, TokenizerException {
         for (Object item : root.get("added_tokens") == null ? List.of() : Json.list(root, "added_tokens")) {
             Map<String, Object> token = Json.asObject(item, "added token");
-            PieceKind kind = Boolean.TRUE.equals(token.get("special")) ? PieceKind.CONTROL : PieceKind.USER_DEFINED;
-            add(Json.string(token, "content"), Json.integer(token, "id"), kind, size);
+            String text = Json.string(token, "content");
+            boolean special = Boolean.TRUE.equals(token.get("special"));
+            for (String field : special ? List.<String>of() : List.of("lstrip", "rstrip", "single_word", "normalized")) {
+                require(!Boolean.TRUE.equals(token.get(field)), "added token " + Json.brief(text) + " has " + field);
+            }
+            add(text, Json.integer(token, "id"), special ? PieceKind.CONTROL : PieceKind.USER_DEFINED, size);
         }
-        if (model.get("unk_token") instanceof String unknown) {
+        if (model.get("unk_token") instanceof String unknown && ids.containsKey(unknown)) {
             kinds.put(unknown, PieceKind.UNKNOWN);
         }
+        require(ids.values().stream().distinct().count() == ids.size(), "two tokens have one id");
     }
 
     private void add(String token, long id, PieceKind kind, int size) throws TokenizerException {
-        require(id >= 0 && id < size, "token " + Json.brief(token) + " has id " + id + " of " + size);
-        require(token.length() <= LONGEST_PIECE, "token " + id + " has " + token.length() + " characters");
+        if (id < 0 || id >= size || token.isEmpty() || token.length() > SentencePiece.LONGEST_PIECE) {
+            throw fault("token " + Json.brief(token) + " of " + token.length() + " characters has id " + id + " of " + size);
+        }
         Integer before = ids.put(token, (int) id);
-        require(before == null || before == id, "token " + Json.brief(token) + " has two ids");
+        if (before != null && before != id) {
+            throw fault("token " + Json.brief(token) + " has two ids");
+        }
         kinds.put(token, kind);
     }
 
-    /** The first piece that is merged gets 0, the next one -1, and what is never merged less than all. */
-    private void score() throws JsonException, TokenizerException {
-        Map<String, Integer> order = new HashMap<>();
-        List<String> pieces = new ArrayList<>(); // in that order
+    private void readMerges() throws JsonException, TokenizerException {
         for (Object merge : Json.list(model, "merges")) {
-            String[] pair = pair(merge);
-            String piece = pair[0] + pair[1];
-            require(isNormal(piece) && isNormal(pair[0]) && isNormal(pair[1]), "a merge makes " + Json.brief(piece) + " of what are not all ordinary tokens");
-            ranks.putIfAbsent(pair[0] + " " + pair[1], ranks.size());
-            int place = order.computeIfAbsent(piece, p -> pieces.isEmpty() ? 0 : order.get(pieces.getLast()) + 1);
-            if (pieces.isEmpty() || place > order.get(pieces.getLast())) {
-                pieces.add(piece);
+            String[] pair = merge instanceof List<?> list ? list.stream().map(String::valueOf).toArray(String[]::new) : String.valueOf(merge).split(" ", -1);
+            if (pair.length != 2 || (pair[0] + pair[1]).contains(" ")) {
+                throw fault("merge " + Json.brief(String.valueOf(merge)) + " is not of two tokens");
             }
-            for (int i = pieces.size() - 1; order.get(pieces.get(i)) > place; i--) { // a piece met before: a tie with all since
-                order.put(pieces.get(i), place);
+            if (!isNormal(pair[0] + pair[1]) || !isNormal(pair[0]) || !isNormal(pair[1])) {
+                throw fault("a merge makes " + Json.brief(pair[0] + pair[1]) + " of what are not all ordinary tokens");
             }
-        }
-        for (String token : ids.keySet()) {
-            requireAllMerges(token);
-            scores[ids.get(token)] = kinds.get(token) == PieceKind.NORMAL ? -order.getOrDefault(token, order.size()) : 0;
-        }
-        checkTies(pieces, order);
-    }
-
-    /**
-     * Of equal scores the leftmost pair goes first, where the list has an order of its own. Runs of a character may tie, as those
-     * of spaces do in Llama's tokenizer, if both ways lead to the same.
-     */
-    private void checkTies(List<String> pieces, Map<String, Integer> order) throws TokenizerException {
-        Set<Character> tied = new HashSet<>();
-        for (int i = 1; i < pieces.size(); i++) {
-            if (order.get(pieces.get(i)).equals(order.get(pieces.get(i - 1)))) {
-                for (String piece : pieces.subList(i - 1, i + 1)) {
-                    char run = pieces.get(i).charAt(0);
-                    require(piece.chars().allMatch(c -> c == run) && piece.length() <= LONGEST_RUN, "merges that make " + Json.brief(piece) + " stand apart");
-                    tied.add(run);
-                }
+            if (ranks.putIfAbsent(pair[0] + " " + pair[1], ranks.size()) != null) {
+                throw fault("merge " + Json.brief(pair[0] + " " + pair[1]) + " is there twice");
             }
         }
-        for (char c : tied) {
-            for (int length = 2; length <= 3 * LONGEST_RUN; length++) {
-                List<String> run = Collections.nCopies(length, String.valueOf(c));
-                require(merged(run, this::byRank).equals(merged(run, this::byScore)), "runs of " + Json.brief(String.valueOf(c)) + " merge in an order of their own");
-            }
-        }
-    }
-
-    /** How soon two neighbours are merged, the least first; infinite for never. */
-    private interface Order {
-        double of(String left, String right);
-    }
-
-    private double byRank(String left, String right) {
-        return ranks.containsKey(left + " " + right) ? ranks.get(left + " " + right) : Double.POSITIVE_INFINITY;
-    }
-
-    private double byScore(String left, String right) {
-        return isNormal(left + right) ? -scores[ids.get(left + right)] : Double.POSITIVE_INFINITY;
-    }
-
-    private static List<String> merged(List<String> symbols, Order order) {
-        List<String> rest = new ArrayList<>(symbols);
-        while (true) {
-            int first = -1;
-            double soonest = Double.POSITIVE_INFINITY;
-            for (int i = 0; i + 1 < rest.size(); i++) {
-                double when = order.of(rest.get(i), rest.get(i + 1));
-                first = when < soonest ? i : first;
-                soonest = Math.min(when, soonest);
-            }
-            if (first < 0) {
-                return rest;
-            }
-            rest.set(first, rest.get(first) + rest.remove(first + 1));
-        }
-    }
-
-    private static String[] pair(Object merge) throws TokenizerException {
-        String[] pair = merge instanceof List<?> list ? list.stream().map(String::valueOf).toArray(String[]::new) : String.valueOf(merge).split(" ", -1);
-        require(pair.length == 2, "merge " + Json.brief(String.valueOf(merge)) + " is not of two tokens");
-        return pair;
+        PieceTies.requireEveryMerge(ids.keySet(), this::isNormal, ranks);
     }
 
     private boolean isNormal(String token) {
         return kinds.get(token) == PieceKind.NORMAL;
     }
 
-    private void requireAllMerges(String token) throws TokenizerException {
-        for (int cut = 1; cut < token.length(); cut++) {
-            String left = token.substring(0, cut);
-            String right = token.substring(cut);
-            require(!isNormal(left) || !isNormal(right) || ranks.containsKey(left + " " + right),
-                    Json.brief(left) + " and " + Json.brief(right) + " are not merged, though a token has their text");
+    /** The first piece that is merged gets 0, the next one -1, and what is never merged less than all. */
+    private void score() throws TokenizerException {
+        Map<String, Integer> order = new HashMap<>();
+        List<String> pieces = new ArrayList<>(); // in that order
+        List<String> pairs = new ArrayList<>(ranks.keySet());
+        pairs.sort((a, b) -> Integer.compare(ranks.get(a), ranks.get(b)));
+        PieceTies ties = new PieceTies();
+        for (String pair : pairs) {
+            String piece = pair.replace(" ", "");
+            Integer place = order.get(piece);
+            if (place == null) {
+                order.put(piece, pieces.isEmpty() ? 0 : order.get(pieces.getLast()) + 1);
+                pieces.add(piece);
+                continue;
+            }
+            for (int i = pieces.size() - 1; order.get(pieces.get(i)) > place; i--) { // met before: a tie with all since
+                ties.add(piece, pieces.get(i));
+                order.put(pieces.get(i), place);
+            }
         }
+        for (String token : ids.keySet()) {
+            scores[ids.get(token)] = isNormal(token) ? -order.getOrDefault(token, order.size()) : 0;
+        }
+        ties.check(ranks, token -> isNormal(token) ? scores[ids.get(token)] : Double.NEGATIVE_INFINITY);
     }
 
     private static void require(boolean condition, String otherwise) throws TokenizerException {
         if (!condition) {
-            throw new TokenizerException("not as SentencePiece would have it: " + otherwise);
+            throw fault(otherwise);
         }
+    }
+
+    private static TokenizerException fault(String what) {
+        return new TokenizerException("not as SentencePiece would have it: " + what);
     }
 }

@@ -11,9 +11,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * Reads SentencePiece's {@code tokenizer.model} of Llama's kind, BPE with bytes for what the vocabulary
@@ -23,7 +26,8 @@ import java.util.Map;
  */
 public final class SentencePiece {
     private static final long LARGEST_FILE = 64L << 20;
-    private static final int LONGEST_PIECE = 1 << 10; // in bytes; merges take the square of it
+    static final int LONGEST_PIECE = 1 << 10; // in characters
+    private static final int MOST_MERGED = 8 << 20; // characters of all merges
     private static final String SPACE = "\u2581";
     private static final int BPE = 2;
 
@@ -41,6 +45,7 @@ public final class SentencePiece {
     private boolean removeExtraSpaces = true;
     private boolean escapeSpaces = true;
     private boolean rewritesText;
+    private boolean mergesIntoAny; // also into control tokens, as llama.cpp does, which looks at texts alone
 
     private SentencePiece() {}
 
@@ -68,7 +73,7 @@ public final class SentencePiece {
     }
 
     /**
-     * The same of pieces that another file holds.
+     * The same of pieces that a file of llama.cpp holds. Unused ones are left out; their ids stay free.
      *
      * @param texts  all different, with spaces as U+2581
      * @param scores of each; the higher, the earlier two neighbours become it
@@ -81,6 +86,7 @@ public final class SentencePiece {
             model.add(new Piece(texts.get(i), scores[i], kinds.get(i)));
         }
         model.dummyPrefix = prefix;
+        model.mergesIntoAny = true;
         model.requireBytes();
         return model.json();
     }
@@ -227,9 +233,14 @@ public final class SentencePiece {
 
     private void requireBytes() throws TokenizerException {
         for (int b = 0; b < 256; b++) {
-            String text = "<0x%02X>".formatted(b);
+            String text = byteToken(b);
             require(ids.containsKey(text) && pieces.get(ids.get(text)).kind == PieceKind.BYTE, "a vocabulary without " + text);
         }
+    }
+
+    /** The token that stands for a byte. */
+    static String byteToken(int b) {
+        return "<0x%02X>".formatted(b);
     }
 
     private static void require(boolean supported, String feature) throws TokenizerException {
@@ -238,7 +249,7 @@ public final class SentencePiece {
         }
     }
 
-    private byte[] json() {
+    private byte[] json() throws TokenizerException {
         Map<String, Object> model = new LinkedHashMap<>();
         model.put("type", "BPE");
         model.put("dropout", null);
@@ -247,7 +258,7 @@ public final class SentencePiece {
         model.put("end_of_word_suffix", null);
         model.put("fuse_unk", true);
         model.put("byte_fallback", true);
-        model.put("vocab", ids);
+        model.put("vocab", vocabulary());
         model.put("merges", merges());
         Map<String, Object> root = new LinkedHashMap<>();
         root.put("version", "1.0");
@@ -260,6 +271,12 @@ public final class SentencePiece {
         root.put("decoder", sequence("decoders", decoders()));
         root.put("model", model);
         return Json.writePretty(root).getBytes(StandardCharsets.UTF_8);
+    }
+
+    private Map<String, Integer> vocabulary() {
+        Map<String, Integer> used = new LinkedHashMap<>(ids);
+        used.values().removeIf(id -> pieces.get(id).kind == PieceKind.UNUSED);
+        return used;
     }
 
     private String first(PieceKind kind) {
@@ -279,19 +296,46 @@ public final class SentencePiece {
     }
 
     /** Best score first; of one piece, the pair with the lowest ids, left first. */
-    private List<String> merges() {
+    private List<String> merges() throws TokenizerException {
         List<Merge> merges = new ArrayList<>();
+        long characters = 0;
         for (Piece piece : pieces) {
             for (int cut = 1; piece.kind == PieceKind.NORMAL && cut < piece.text.length(); cut++) {
                 int left = normal(piece.text.substring(0, cut));
                 int right = normal(piece.text.substring(cut));
                 if (left >= 0 && right >= 0) {
                     merges.add(new Merge(left, right, piece.score));
+                    characters += piece.text.length();
                 }
             }
+            require(characters <= MOST_MERGED, "merges of more than " + MOST_MERGED + " characters in all");
         }
         merges.sort(Comparator.comparingDouble((Merge m) -> -m.score).thenComparingInt(Merge::left).thenComparingInt(Merge::right));
-        return merges.stream().map(m -> pieces.get(m.left).text + " " + pieces.get(m.right).text).toList();
+        checkTies(merges);
+        return merges.stream().map(this::written).toList();
+    }
+
+    private String written(Merge merge) {
+        return pieces.get(merge.left).text + " " + pieces.get(merge.right).text;
+    }
+
+    /** SentencePiece makes the leftmost of pieces that tie; a list of merges has an order of its own. */
+    private void checkTies(List<Merge> merges) throws TokenizerException {
+        Map<String, Integer> ranks = new HashMap<>();
+        PieceTies ties = new PieceTies();
+        for (int i = 0; i < merges.size(); i++) {
+            ranks.put(written(merges.get(i)), i);
+            if (i > 0 && merges.get(i).score == merges.get(i - 1).score && !made(merges.get(i)).equals(made(merges.get(i - 1)))) {
+                ties.add(made(merges.get(i - 1)), made(merges.get(i)));
+            }
+        }
+        Set<String> makeable = ids.keySet().stream().filter(text -> mergesIntoAny || normal(text) >= 0).collect(Collectors.toSet());
+        ties.check(ranks, text -> normal(text) < 0 ? Double.NEGATIVE_INFINITY : pieces.get(ids.get(text)).score);
+        PieceTies.requireEveryMerge(makeable, text -> normal(text) >= 0, ranks);
+    }
+
+    private String made(Merge merge) {
+        return pieces.get(merge.left).text + pieces.get(merge.right).text;
     }
 
     /** The id of an ordinary piece, or -1. */

@@ -96,7 +96,9 @@ final class ShardPreparation {
     /** The manifest that is there, if it is of the same corpus and tokenizer and its files are whole. */
     private ShardManifest reusable() {
         try (Shards shards = Shards.open(folder, false)) {
-            return shards.manifest().fingerprint().equals(fingerprint) ? shards.manifest() : null;
+            ShardManifest manifest = shards.manifest();
+            boolean same = manifest.fingerprint().equals(fingerprint) && manifest.endToken() == tokenizer.endToken();
+            return same ? manifest : null;
         } catch (ShardException e) {
             return null; // nothing, or something damaged: build it anew
         }

@@ -11,6 +11,11 @@ public interface Tokenizer {
     /** The id that ends a document. */
     int endToken();
 
+    /** Whether a token ends a text that a model writes; models may have more of them than the one that ends documents. */
+    default boolean ends(int token) {
+        return token == endToken();
+    }
+
     /** The id that a text begins with when a model reads it: where none is said, documents begin behind the end of another one. */
     default int beginToken() {
         return endToken();

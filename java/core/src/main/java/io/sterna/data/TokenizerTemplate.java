@@ -2,6 +2,7 @@ package io.sterna.data;
 
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -17,18 +18,60 @@ public final class TokenizerTemplate {
      * @throws JsonException for a template that is damaged
      */
     public static Optional<Integer> beginToken(Map<String, Object> root) throws JsonException {
-        if (!(root.get("post_processor") instanceof Map<?, ?>)) {
-            return Optional.empty();
-        }
-        Map<String, Object> processor = Json.object(root, "post_processor");
-        List<?> steps = "Sequence".equals(processor.get("type")) ? Json.list(processor, "processors") : List.of(processor);
-        for (Object step : steps) {
+        for (Object step : steps(root)) {
             Map<String, Object> template = Json.asObject(step, "post_processor");
             if ("TemplateProcessing".equals(template.get("type"))) {
                 return first(template);
             }
         }
         return Optional.empty();
+    }
+
+    /** What is done to the tokens of a text, step by step. */
+    static List<?> steps(Map<String, Object> root) throws JsonException {
+        if (root.get("post_processor") == null) {
+            return List.of();
+        }
+        Map<String, Object> processor = Json.object(root, "post_processor");
+        return "Sequence".equals(processor.get("type")) ? Json.list(processor, "processors") : List.of(processor);
+    }
+
+    /** Puts a token before a single text, and before each text of a pair. */
+    public static void setBeginToken(Map<String, Object> root, int id) throws JsonException {
+        String name = name(root, id);
+        Map<String, Object> token = Map.of("SpecialToken", ordered("id", name, "type_id", 0));
+        Map<String, Object> special = ordered("id", name, "ids", List.of(id), "tokens", List.of(name));
+        Map<String, Object> template = ordered("type", "TemplateProcessing", "single", List.of(token, sequence("A", 0)),
+                "pair", List.of(token, sequence("A", 0), token, sequence("B", 1)), "special_tokens", Map.of(name, special));
+        Object before = root.get("post_processor");
+        root.put("post_processor", before == null ? template : ordered("type", "Sequence", "processors", List.of(before, template)));
+    }
+
+    private static Map<String, Object> sequence(String name, int type) {
+        return Map.of("Sequence", ordered("id", name, "type_id", type));
+    }
+
+    private static String name(Map<String, Object> root, int id) throws JsonException {
+        for (Object item : Json.list(root, "added_tokens")) {
+            Map<String, Object> token = Json.asObject(item, "added token");
+            if (Json.integer(token, "id") == id) {
+                return Json.string(token, "content");
+            }
+        }
+        for (Map.Entry<String, Object> token : Json.object(Json.object(root, "model"), "vocab").entrySet()) {
+            if (token.getValue().equals((long) id)) {
+                return token.getKey();
+            }
+        }
+        throw new JsonException("token " + id + " is not there", -1);
+    }
+
+    private static Map<String, Object> ordered(Object... pairs) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        for (int i = 0; i < pairs.length; i += 2) {
+            map.put((String) pairs[i], pairs[i + 1]);
+        }
+        return map;
     }
 
     private static Optional<Integer> first(Map<String, Object> template) throws JsonException {

@@ -113,17 +113,16 @@ final class GgufRope {
 
     private RopeScaling linear() throws IOException {
         Object type = reader.metadata().get(architecture + ".rope.scaling.type");
-        for (String key : new String[] {"rope.scaling.factor", "rope.scale_linear"}) {
-            double factor = reader.metadata().containsKey(architecture + "." + key) ? reader.number(architecture + "." + key) : 1;
-            if (!"none".equals(type) && factor != 0 && factor != 1) { // 0 is llama.cpp's for none
-                try {
-                    return RopeScaling.linear(factor);
-                } catch (IllegalArgumentException e) {
-                    throw fault("key " + architecture + "." + key + ": " + e.getMessage(), "convert the model anew");
-                }
-            }
+        String key = architecture + (reader.metadata().containsKey(architecture + ".rope.scaling.factor") ? ".rope.scaling.factor" : ".rope.scale_linear");
+        double factor = reader.metadata().containsKey(key) ? reader.number(key) : 1;
+        if ("none".equals(type) || factor == 0 || factor == 1) { // 0 is llama.cpp's for none
+            return RopeScaling.NONE;
         }
-        return RopeScaling.NONE;
+        try {
+            return RopeScaling.linear(factor);
+        } catch (IllegalArgumentException e) {
+            throw fault("key " + key + ": " + e.getMessage(), "convert the model anew");
+        }
     }
 
     private ModelException fault(String what, String remedy) {

@@ -11,6 +11,7 @@ import io.sterna.io.GgufMetadata;
 import io.sterna.io.GgufReader;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
+import io.sterna.train.ConfigException;
 import io.sterna.train.PreparedData;
 import io.sterna.train.TrainConfig;
 import java.io.IOException;
@@ -36,6 +37,8 @@ final class GgufTokenizer {
     private static final String WORDS = "gpt-2";
     private static final String SENTENCE_PIECE = "llama";
     private static final String NO_WORDS = "default";
+    private static final int USUAL_BEGIN = 1; // of SentencePiece's kind, in llama.cpp
+    private static final int USUAL_END = 2;
     private static final long LARGEST_TOKENIZER = 1 << 28;
     private static final String REMEDY = "name a tokenizer.json with --tokenizer";
 
@@ -57,6 +60,9 @@ final class GgufTokenizer {
             writeByteLevel(root, vocab, metadata);
         } else {
             writeSentencePiece(scores(root, tokenizer.vocabSize(), file), vocab, metadata);
+        }
+        if (tokenizer instanceof MarkedTokenizer marked && marked.endTokens().size() > 1) { // it has places for two
+            metadata.u32(PREFIX + "eot_token_id", marked.endTokens().getLast());
         }
         metadata.u32(PREFIX + "bos_token_id", tokenizer.beginToken()).u32(PREFIX + "eos_token_id", tokenizer.endToken())
                 .bool(PREFIX + "add_bos_token", true).bool(PREFIX + "add_eos_token", false);
@@ -165,19 +171,28 @@ final class GgufTokenizer {
     /** Sets the tokens that texts begin and end with, where they are not the tokenizer's own. */
     static void setMarks(GgufReader reader, Path file, Tokenizer tokenizer, TrainConfig settings) throws IOException {
         boolean sentencePiece = SENTENCE_PIECE.equals(reader.metadata().get(PREFIX + "model"));
-        Object begins = reader.metadata().getOrDefault(PREFIX + "add_bos_token", sentencePiece); // llama.cpp's defaults
-        long end = integer(reader, "eos_token_id", tokenizer.endToken());
-        long begin = Boolean.TRUE.equals(begins) ? integer(reader, "bos_token_id", end) : end;
+        long end = integer(reader, "eos_token_id", sentencePiece ? USUAL_END : tokenizer.endToken());
+        long begin = truth(reader, file, "add_bos_token", sentencePiece) ? integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end) : end;
+        long turn = integer(reader, "eot_token_id", end);
+        List<Long> ends = turn == end ? List.of(end) : List.of(end, turn);
         try {
-            settings.set("end-token", end == tokenizer.endToken() ? null : end).set("begin-token", begin == end ? null : begin);
-            MarkedTokenizer.of(tokenizer, settings.beginToken, settings.endToken);
-        } catch (IllegalArgumentException e) {
+            settings.set("end-token", ends.equals(List.of((long) tokenizer.endToken())) ? null : ends).set("begin-token", begin == end ? null : begin);
+            PreparedData.marked(tokenizer, settings);
+        } catch (ConfigException e) {
             throw fault(file, "keys " + PREFIX + "bos_token_id and eos_token_id: " + e.getMessage());
         }
     }
 
     private static long integer(GgufReader reader, String key, long otherwise) throws IOException {
         return reader.metadata().containsKey(PREFIX + key) ? reader.integer(PREFIX + key) : otherwise;
+    }
+
+    private static boolean truth(GgufReader reader, Path file, String key, boolean otherwise) throws ModelException {
+        Object value = reader.metadata().getOrDefault(PREFIX + key, otherwise);
+        if (!(value instanceof Boolean truth)) {
+            throw fault(file, "key " + PREFIX + key + ": " + value + " is not true or false");
+        }
+        return truth;
     }
 
     private static Text byteLevel(GgufReader reader, Path file) throws IOException {
@@ -194,7 +209,7 @@ final class GgufTokenizer {
             PieceKind kind = kinds.get(id);
             if (kind == PieceKind.CONTROL || kind == PieceKind.USER_DEFINED) {
                 added.add(BpeTokenizer.addedToken(id, tokens.get(id), kind == PieceKind.CONTROL));
-            } else if (vocab.put(tokens.get(id), (long) id) != null) {
+            } else if (kind != PieceKind.UNUSED && vocab.put(tokens.get(id), (long) id) != null) {
                 throw fault(file, "token \"" + tokens.get(id) + "\" is there twice");
             }
         }
@@ -208,11 +223,13 @@ final class GgufTokenizer {
         if (scores.length != tokens.size()) {
             throw fault(file, "key " + PREFIX + "scores: " + scores.length + " scores of " + tokens.size() + " tokens");
         }
-        boolean prefix = !Boolean.FALSE.equals(reader.metadata().get(PREFIX + "add_space_prefix"));
+        boolean prefix = truth(reader, file, "add_space_prefix", true);
         byte[] json = SentencePiece.tokenizerJson(tokens, scores, kinds(reader, file, tokens.size()), prefix);
         Path temporary = Files.createTempFile("sterna-tokenizer", ".json"); // loaders read files
         try {
             return new Text(loader.load(Files.write(temporary, json)), new String(json, StandardCharsets.UTF_8));
+        } catch (TokenizerException e) {
+            throw fault(file, "tokenizer: " + e.getMessage().replace(temporary.toString(), "as tokenizer.json"));
         } finally {
             Files.delete(temporary);
         }

@@ -1,5 +1,7 @@
 package io.sterna.infer;
 
+import io.sterna.data.MarkedTokenizer;
+import io.sterna.data.TokenizerTemplate;
 import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
 import io.sterna.io.SafetensorsFolder;
@@ -138,15 +140,16 @@ public final class HuggingFaceExport {
     private void write(Path tokenizer, long shardBytes, Path out) throws IOException {
         int begin = model.tokenizer().beginToken();
         int end = model.tokenizer().endToken();
-        DurableFiles.replace(out.resolve(TOKENIZER), Files.readString(tokenizer));
+        Object ends = model.tokenizer() instanceof MarkedTokenizer marked && marked.endTokens().size() > 1 ? marked.endTokens() : end;
+        DurableFiles.replace(out.resolve(TOKENIZER), withTemplate(tokenizer, begin, end));
         DurableFiles.replace(out.resolve("tokenizer_config.json"), Json.writePretty(tokenizerConfig(tokenizer, begin, end)));
-        DurableFiles.replace(out.resolve("config.json"), Json.writePretty(config(begin, end)));
+        DurableFiles.replace(out.resolve("config.json"), Json.writePretty(config(begin, ends)));
         DurableFiles.replace(out.resolve("generation_config.json"),
-                Json.writePretty(ordered("bos_token_id", begin, "eos_token_id", end)));
+                Json.writePretty(ordered("bos_token_id", begin, "eos_token_id", ends)));
         writeWeights(shardBytes, out);
     }
 
-    private Map<String, Object> config(int begin, int end) {
+    private Map<String, Object> config(int begin, Object ends) {
         LlamaConfig c = model.config();
         Map<String, Object> config = ordered(
                 "architectures", List.of(c.subLn() ? "BitNetForCausalLM" : "LlamaForCausalLM"),
@@ -166,7 +169,7 @@ public final class HuggingFaceExport {
                 "mlp_bias", false,
                 "tie_word_embeddings", c.tied(),
                 "bos_token_id", begin,
-                "eos_token_id", end,
+                "eos_token_id", ends,
                 "torch_dtype", type == FloatType.F32 ? "float32" : "bfloat16");
         if (c.ropeScaling().kind() != RopeScaling.Kind.NONE) {
             config.put("rope_scaling", ropeScaling(c.ropeScaling()));
@@ -188,6 +191,17 @@ public final class HuggingFaceExport {
                     "original_max_position_embeddings", scaling.originalLength()));
         }
         return fields;
+    }
+
+    /** The tokenizer.json; with a template that puts the begin token before a text, if that is one of its own and none is there. */
+    private static String withTemplate(Path tokenizer, int begin, int end) throws IOException {
+        String text = Files.readString(tokenizer);
+        Map<String, Object> root = Json.readObject(tokenizer, LARGEST_TOKENIZER);
+        if (begin == end || TokenizerTemplate.beginToken(root).isPresent()) {
+            return text;
+        }
+        TokenizerTemplate.setBeginToken(root, begin);
+        return Json.writePretty(root);
     }
 
     /** The tokenizer's class and the names of the tokens that documents begin and end with. */

@@ -1,6 +1,5 @@
 package io.sterna.infer;
 
-import io.sterna.data.MarkedTokenizer;
 import io.sterna.data.Tokenizer;
 import io.sterna.data.TokenizerTemplate;
 import io.sterna.io.Json;
@@ -10,6 +9,7 @@ import io.sterna.io.SafetensorsReader;
 import io.sterna.kernel.KernelException;
 import io.sterna.kernel.Kernels;
 import io.sterna.nn.Parameter;
+import io.sterna.nn.RopeScaling;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
@@ -27,7 +27,6 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -122,24 +121,40 @@ public final class HuggingFaceImport {
         return fault("config.json: " + cause.getMessage(), "expected that of a LLaMA model", cause);
     }
 
-    /** The end token is the configuration's; a text begins with what the tokenizer's template puts before it. */
+    /** Ends are the configuration's; a text begins with what the tokenizer's template puts before it. */
     private void setMarks(TrainConfig settings, Tokenizer tokenizer, Path file) throws IOException {
+        List<Object> ends = ends();
+        settings.set("end-token", ends.isEmpty() || ends.equals(List.of((long) tokenizer.endToken())) ? null : ends);
         try {
-            Object ends = config.get("eos_token_id"); // null, an id, or several
-            List<?> ids = ends instanceof List<?> list ? list : Arrays.asList(ends);
-            boolean known = ids.isEmpty() || ids.getFirst() == null || ids.contains((long) tokenizer.endToken());
-            settings.set("end-token", known ? null : ids.getFirst());
             settings.set("begin-token", TokenizerTemplate.beginToken(Json.readObject(file, LARGEST_TOKENIZER)).orElse(null));
-            MarkedTokenizer.of(tokenizer, settings.beginToken, settings.endToken);
-        } catch (JsonException | IllegalArgumentException e) {
-            throw notLlama(e);
+        } catch (JsonException e) {
+            throw fault("tokenizer.json: " + e.getMessage(), "expected the template of a text", e);
         }
+        try {
+            PreparedData.marked(tokenizer, settings);
+        } catch (ConfigException e) {
+            throw fault("eos_token_id " + Json.brief(config.get("eos_token_id")) + " and the template of tokenizer.json: " + e.getMessage(),
+                    "restore both", e);
+        }
+    }
+
+    /** None, one or several ids. */
+    private List<Object> ends() throws IOException {
+        Object value = config.get("eos_token_id");
+        if (value == null) {
+            return List.of();
+        }
+        List<Object> ids = value instanceof List<?> ? Json.list(config, "eos_token_id") : List.of(value);
+        if (!ids.stream().allMatch(Long.class::isInstance)) {
+            throw fault("eos_token_id " + Json.brief(value), "expected an id or a list of ids");
+        }
+        return ids;
     }
 
     private TrainConfig settings() throws IOException {
         try {
             return readSettings();
-        } catch (JsonException | ConfigException e) {
+        } catch (JsonException | IllegalArgumentException e) {
             throw notLlama(e);
         }
     }
@@ -219,7 +234,8 @@ public final class HuggingFaceImport {
                 throw fault("rope_scaling " + field + " " + Json.brief(rope.get(field)), "this has no place here");
             }
         }
-        return settings.set("rope-scaling", type.equals("default") ? "none" : String.join(":", parts));
+        String text = type.equals("default") ? "none" : String.join(":", parts);
+        return settings.set("rope-scaling", RopeScaling.parse(text).toString());
     }
 
     /** What is said of rotary positions: the base beside their scaling or, in newer files, all in one place. */

@@ -46,6 +46,9 @@ public final class Sampler {
             return;
         }
         for (int token : history) {
+            if (token >= adjusted.length) { // a row of the embedding without a token, which is never drawn
+                continue;
+            }
             adjusted[token] = logits[token] > 0 ? logits[token] / penalty : logits[token] * penalty;
         }
     }

@@ -93,6 +93,6 @@ public record RopeScaling(Kind kind, double factor, double low, double high, int
     }
 
     private static String written(double number) {
-        return number == Math.rint(number) ? Long.toString((long) number) : Double.toString(number);
+        return number == Math.rint(number) && Math.abs(number) < 1e15 ? Long.toString((long) number) : Double.toString(number);
     }
 }

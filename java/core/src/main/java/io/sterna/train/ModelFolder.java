@@ -194,7 +194,11 @@ public record ModelFolder(Path path, TrainConfig config) {
     /** Its tokenizer. */
     public Tokenizer tokenizer(PreparedData.TokenizerLoader loader) throws IOException {
         Path file = tokenizerFile();
-        return PreparedData.marked(Files.exists(file) ? loader.load(file) : new ByteTokenizer(), config);
+        try {
+            return PreparedData.marked(Files.exists(file) ? loader.load(file) : new ByteTokenizer(), config);
+        } catch (ConfigException e) {
+            throw new ConfigException(path.resolve(CONFIG) + ": " + e.getMessage() + "; restore the file of the run", e);
+        }
     }
 
     /** Fills parameters of this model, in the form its method stores them, with their weights. */

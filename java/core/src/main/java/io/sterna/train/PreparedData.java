@@ -127,9 +127,12 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
      *
      * @throws ConfigException for one that the tokenizer has not got
      */
-    static Tokenizer marked(Tokenizer tokenizer, TrainConfig config) {
+    public static Tokenizer marked(Tokenizer tokenizer, TrainConfig config) {
         try {
-            return MarkedTokenizer.of(tokenizer, config.beginToken, config.endToken);
+            List<Integer> ends = config.endToken == null ? null : config.endToken.stream().map(Integer::valueOf).toList();
+            return MarkedTokenizer.of(tokenizer, config.beginToken, ends);
+        } catch (NumberFormatException e) {
+            throw new ConfigException("end-token " + config.endToken + ": expected ids of tokens", e);
         } catch (IllegalArgumentException e) {
             throw new ConfigException(e.getMessage(), e);
         }

@@ -61,11 +61,11 @@ public final class TrainConfig {
     @Describe(group = MODEL, value = "true|false", text = "Norms before the o and down projections; on for quantized methods.")
     public Boolean subLn;
 
-    @Describe(group = MODEL, value = "ID", text = "Token that a text begins with when the model reads it; default the end token.")
+    @Describe(group = MODEL, value = "ID", text = "With init: token that a text begins with as the model reads it; default the end token.")
     public Integer beginToken;
 
-    @Describe(group = MODEL, value = "ID", text = "Token that ends documents; default the tokenizer's own.")
-    public Integer endToken;
+    @Describe(group = MODEL, value = "ID", text = "Tokens that end a text, the first one documents; default the tokenizer's own.")
+    public List<String> endToken;
 
     @Describe(group = METHOD, value = "dqt|bitnet|fp32|bf16", text = "dqt trains packed integers alone; bitnet keeps float master weights.")
     public String method;

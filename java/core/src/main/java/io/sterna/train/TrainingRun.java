@@ -85,6 +85,9 @@ public final class TrainingRun implements AutoCloseable {
     public static TrainingRun open(TrainConfig config, TrainListener listener, PreparedData.TokenizerLoader loader)
             throws IOException {
         TrainConfig given = config.copy();
+        if (given.init == null && given.beginToken != null) { // no window of the data would hold it
+            throw new ConfigException("begin-token " + given.beginToken + ": a model trained from nothing never meets it; leave it out");
+        }
         if (given.init != null) {
             InitialModel.of(given).settle(given);
         }

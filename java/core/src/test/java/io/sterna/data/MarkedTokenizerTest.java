@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -24,7 +25,8 @@ class MarkedTokenizerTest {
         assertEquals(1, begun.beginToken());
         assertEquals(plain.endToken(), begun.endToken());
         assertEquals(plain.fingerprint(), begun.fingerprint(), "shards hold no begin tokens");
-        Tokenizer ended = MarkedTokenizer.of(plain, null, 2);
+        Tokenizer ended = MarkedTokenizer.of(plain, null, List.of(2, 5));
+        assertTrue(ended.ends(2) && ended.ends(5) && !ended.ends(plain.endToken()));
         assertEquals(2, ended.beginToken());
         assertEquals(2, ended.endToken());
         assertNotEquals(plain.fingerprint(), ended.fingerprint());
@@ -32,7 +34,7 @@ class MarkedTokenizerTest {
         assertArrayEquals(plain.encode("tern"), ended.encode("tern"));
         assertEquals("tern", ended.decode(ended.encode("tern")));
         assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, -1, null)).getMessage().contains("begin-token -1"));
-        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, null, 257)).getMessage().contains("end-token 257"));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, null, List.of(2, 257))).getMessage().contains("end-token 257"));
     }
 
     @Test
@@ -46,6 +48,21 @@ class MarkedTokenizerTest {
         assertEquals(Optional.empty(), begin(template.replace("{\"SpecialToken\": {\"id\": \"<s>\"}}, ", "")));
         assertThrows(JsonException.class, () -> begin(template.replace("[1]", "[\"1\"]")));
         assertThrows(JsonException.class, () -> begin(template.replace("\"<s>\": {", "\"<t>\": {")));
+    }
+
+    @Test
+    void aTemplateThatIsWrittenIsRead() throws JsonException {
+        for (String before : new String[] {"null", "{\"type\": \"ByteLevel\"}"}) {
+            String text = "{\"post_processor\": " + before + ", \"added_tokens\": [{\"id\": 4, \"content\": \"<s>\"}], \"model\": {\"vocab\": {\"a\": 7}}}";
+            for (int id : new int[] {4, 7}) {
+                Map<String, Object> root = Json.asObject(Json.parse(text.getBytes(StandardCharsets.UTF_8)), "root");
+                TokenizerTemplate.setBeginToken(root, id);
+                Map<String, Object> back = Json.asObject(Json.parse(Json.write(root).getBytes(StandardCharsets.UTF_8)), "root");
+                assertEquals(Optional.of(id), TokenizerTemplate.beginToken(back));
+            }
+            Map<String, Object> root = Json.asObject(Json.parse(text.getBytes(StandardCharsets.UTF_8)), "root");
+            assertThrows(JsonException.class, () -> TokenizerTemplate.setBeginToken(root, 5));
+        }
     }
 
     private static Optional<Integer> begin(String processor) throws JsonException {

@@ -56,6 +56,7 @@ class GgufExchangeTest {
         "method fp32 sub-ln true tie-embeddings true,      F32, FP32",
         "method bf16 sub-ln false,                         BF16, BF16",
         "method fp32 rope-scaling llama3:4:1:4:64,         F32, FP32",
+        "method bf16 sub-ln false rope-theta 500000 rope-scaling llama3:8:1:4:8192, BF16, BF16",
         "method fp32 sub-ln true tie-embeddings true rope-scaling linear:2.5, F32, FP32",
         "bits 4 sub-ln false,                              F32, FP32",
         "method fp32 hidden 64 intermediate 96,            F16, FP32",
@@ -234,6 +235,26 @@ class GgufExchangeTest {
             GgufExport.write(model, GgufType.F32, again);
         }
         assertEquals(-1, Files.mismatch(file, again));
+        Path turns = folder.resolve("turns");
+        GgufImport.read(rewritten(file, "tokenizer.ggml.eot_token_id", 11L), turns);
+        try (Model model = Model.load(turns)) {
+            assertEquals(9, model.tokenizer().endToken());
+            assertTrue(model.tokenizer().ends(11));
+            GgufExport.write(model, GgufType.F32, folder.resolve("turns.gguf"));
+        }
+        try (GgufReader reader = new GgufReader(folder.resolve("turns.gguf"))) {
+            assertEquals(11, reader.integer("tokenizer.ggml.eot_token_id"));
+        }
+        Path back = folder.resolve("marks-hf");
+        try (Model model = Model.load(imported)) {
+            HuggingFaceExport.write(imported, model, HuggingFaceExport.Form.F32, back);
+        }
+        HuggingFaceImport.read(back, TokenizerLoader.BPE, folder.resolve("marks-of-hf"));
+        try (Model model = Model.load(folder.resolve("marks-of-hf"))) {
+            assertEquals(7, model.tokenizer().beginToken(), "the template that was written says it");
+        }
+        assertMessage(ModelException.class, "add_bos_token: 1 is not true or false",
+                () -> GgufImport.read(rewritten(file, "tokenizer.ggml.add_bos_token", 1L), folder.resolve("never")));
         GgufImport.read(rewritten(file, "tokenizer.ggml.add_bos_token", false), folder.resolve("marks-without"));
         try (Model model = Model.load(folder.resolve("marks-without"))) {
             assertEquals(9, model.tokenizer().beginToken(), "documents begin behind the end of another one");
@@ -258,7 +279,7 @@ class GgufExchangeTest {
             assertEquals("[PAD273]", reader.strings("tokenizer.ggml.tokens").get(273), "the model's vocabulary may be larger");
             assertArrayEquals(new int[] {5, 4, 5, 5}, Arrays.copyOfRange(reader.i32s("tokenizer.ggml.token_type"), 270, 274));
             Tokenizer back = GgufTokenizer.read(reader, file, TokenizerLoader.BPE).tokenizer();
-            assertEquals(274, back.vocabSize());
+            assertEquals(272, back.vocabSize(), "ids without a token are never drawn");
             assertArrayEquals(tokenizer.encode("a <far> [PAD270]"), back.encode("a <far> [PAD270]"));
         }
         String nfc = text.replace("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}");
