@@ -117,8 +117,10 @@ class PieceExchangeTest {
         message = assertThrows(TokenizerException.class, () -> tied(List.of("a".repeat(2000)), -1)).getMessage();
         assertTrue(message.contains("has a text of 2000 characters"), message);
         List<String> runs = new ArrayList<>();
-        for (int length = 2; length <= 1024; length++) {
-            runs.add("a".repeat(length));
+        for (char letter = 'A'; letter <= 'Z'; letter++) {
+            for (int length = 1; length <= 128; length++) {
+                runs.add(String.valueOf(letter).repeat(length));
+            }
         }
         message = assertThrows(TokenizerException.class, () -> tied(runs, -1)).getMessage();
         assertTrue(message.contains("merges of more than 8388608 characters"), message);

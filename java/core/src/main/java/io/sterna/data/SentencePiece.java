@@ -26,7 +26,7 @@ import java.util.stream.Collectors;
  */
 public final class SentencePiece {
     private static final long LARGEST_FILE = 64L << 20;
-    static final int LONGEST_PIECE = 1 << 10; // in characters
+    static final int LONGEST_PIECE = 1 << 7; // in characters; ways to cut it take the square of it
     private static final int MOST_MERGED = 8 << 20; // characters of all merges
     private static final String SPACE = "\u2581";
     private static final int BPE = 2;
