@@ -87,9 +87,15 @@ final class BenchGenerateCommand implements Callable<Integer> {
         if (promptTokens == null) {
             promptTokens = Math.min(PROMPT_TOKENS, config.seqLen - STEPS);
         }
-        if (!(seconds > 0) || promptTokens < 1 || promptTokens + STEPS > config.seqLen || batch < 1) {
-            throw new ConfigException("seconds " + seconds + ", batch " + batch + ", prompt-tokens " + promptTokens
-                    + ": must be above 0, and the prompt " + STEPS + " tokens shorter than the context of " + config.seqLen);
+        if (!(seconds > 0)) {
+            throw new ConfigException("seconds " + seconds + ": must be above 0");
+        }
+        if (batch < 1) {
+            throw new ConfigException("batch " + batch + ": must be at least 1");
+        }
+        if (promptTokens < 1 || promptTokens > config.seqLen - STEPS) {
+            throw new ConfigException("prompt-tokens " + promptTokens + ": must be at least 1 and leave " + STEPS + " of the context of "
+                    + config.seqLen + " to generate");
         }
         Map<String, Object> figures = measure(config);
         print(figures);

@@ -1,5 +1,6 @@
 package io.sterna.cli;
 
+import io.sterna.io.Json;
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Machine.Probe;
 import io.sterna.kernel.Slices;
@@ -55,6 +56,9 @@ final class BenchKernelsCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         json.check();
+        if (!(seconds > 0)) {
+            throw new ConfigException("seconds " + seconds + ": must be above 0");
+        }
         int workers = threads.count();
         List<KernelBench.Case> cases = cases();
         List<Map<String, Object>> rows = new ArrayList<>();
@@ -62,22 +66,22 @@ final class BenchKernelsCommand implements Callable<Integer> {
         try (Slices slices = new Slices(workers)) {
             for (Tier tier : chosenTiers()) {
                 Ceilings reached = new Ceilings(tier, slices, EnumSet.allOf(Probe.class));
-                List<KernelBench.Row> measured = measure(cases, new KernelBench(tier, slices, seconds, reached), reached);
+                List<KernelBench.Row> measured = measure(tier, cases, new KernelBench(tier, slices, seconds, reached), reached);
                 ceilings.put(tier.toString(), reached.toMap());
                 measured.forEach(row -> rows.add(row.toMap(reached)));
                 print(tier, workers, measured, reached);
             }
         }
-        json.write(Map.of("threads", workers, "ceilings", ceilings, "rows", rows));
+        json.write(Json.ordered("threads", workers, "ceilings", ceilings, "rows", rows));
         return 0;
     }
 
     /** The rows of all cases; the ceilings are measured between them again, so that both meet the same neighbours. */
-    private List<KernelBench.Row> measure(List<KernelBench.Case> cases, KernelBench bench, Ceilings ceilings) {
+    private List<KernelBench.Row> measure(Tier tier, List<KernelBench.Case> cases, KernelBench bench, Ceilings ceilings) {
         List<KernelBench.Row> rows = new ArrayList<>();
         PrintWriter progress = spec.commandLine().getErr();
         for (KernelBench.Case c : cases) {
-            progress.println("measuring " + c + " ...");
+            progress.println(tier + ": measuring " + c + " ...");
             progress.flush();
             rows.addAll(bench.run(c));
             ceilings.measure();

@@ -66,8 +66,11 @@ final class BenchTrainCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         json.check();
-        if (!(seconds > 0) || warmUp < 0) {
-            throw new ConfigException("seconds " + seconds + ", warm-up " + warmUp + ": must be above 0 and at least 0");
+        if (!(seconds > 0)) {
+            throw new ConfigException("seconds " + seconds + ": must be above 0");
+        }
+        if (warmUp < 0) {
+            throw new ConfigException("warm-up " + warmUp + ": must be at least 0");
         }
         TrainConfig config = new TrainConfig();
         SettingOptions.apply(spec.commandLine().getParseResult(), config);

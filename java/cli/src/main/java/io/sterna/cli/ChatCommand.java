@@ -25,8 +25,8 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         sortOptions = false,
         description = {
-            "A conversation with a trained model, line by line. The model sees a transcript:",
-            "each line behind the user's label, each answer behind its own.",
+            "A conversation with a trained model, line by line.",
+            "The model sees a transcript: each line behind the user's label, each answer behind its own.",
             "/new forgets the conversation, /quit or the end of input leaves."
         })
 final class ChatCommand implements Callable<Integer> {

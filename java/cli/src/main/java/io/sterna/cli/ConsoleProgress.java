@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.concurrent.CancellationException;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
-import me.tongfei.progressbar.ProgressBarStyle;
+import me.tongfei.progressbar.ProgressState;
 
 /** Tells how a run goes: with a bar on a terminal, otherwise a line now and then. */
 abstract class ConsoleProgress implements TrainListener, AutoCloseable {
@@ -145,6 +145,9 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
 
     private static final class Bar extends ConsoleProgress {
         private static final int REFRESH_MILLIS = 200;
+        private static final String TRAINING = "training";
+        private static final String BRACKETS = "[] ";
+        private static final int SHORTEST = 5;
         private static final long PARTS = 1000; // of a phase whose length is a fraction
         private final PrintStream out;
         private final Map<String, Double> heldOut = new LinkedHashMap<>();
@@ -170,11 +173,13 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
 
         @Override
         public void stepped(Progress p) {
-            start("training", p.steps());
+            start(TRAINING, p.steps());
             bar.stepTo(p.report().step());
-            String dev = heldOut.containsKey("loss") ? format(" (held out %.3f)", heldOut.get("loss")) : "";
-            bar.setExtraMessage(format(
-                    "loss %.3f%s, %s tokens/s%s", p.report().loss(), dev, Units.count(speed(p)), memory(p)));
+            String dev = heldOut.containsKey("loss") ? format(" (%.3f)", heldOut.get("loss")) : "";
+            double speed = speed(p);
+            double left = (p.steps() - p.report().step()) * p.report().tokens() / speed;
+            bar.setExtraMessage(format("%d/%d, %s left, loss %.3f%s, %s tok/s%s", p.report().step(), p.steps(), Units.time(left),
+                    p.report().loss(), dev, Units.count(speed), memory(p)));
         }
 
         @Override
@@ -191,9 +196,22 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
             bar = new ProgressBarBuilder()
                     .setTaskName(newTask)
                     .setInitialMax(length)
-                    .setStyle(ProgressBarStyle.ASCII)
+                    .setRenderer(Bar::render)
                     .setUpdateIntervalMillis(REFRESH_MILLIS)
                     .build();
+        }
+
+        /** The message whole, and a bar where there is room left for one. */
+        private static String render(ProgressState state, int width) {
+            String name = state.getTaskName().equals(TRAINING) ? "" : state.getTaskName() + " "; // its message says enough
+            String head = format("%s%3.0f %% ", name, 100 * state.getNormalizedProgress());
+            int room = width - head.length() - state.getExtraMessage().length() - BRACKETS.length();
+            if (room < SHORTEST) {
+                String line = head + state.getExtraMessage();
+                return line.substring(0, Math.min(line.length(), Math.max(width, 0)));
+            }
+            int done = (int) (room * state.getNormalizedProgress());
+            return head + "[" + "=".repeat(done) + " ".repeat(room - done) + "] " + state.getExtraMessage();
         }
 
         @Override

@@ -58,6 +58,9 @@ final class ConvertCommand implements Callable<Integer> {
     @Option(names = "--data", paramLabel = "FILE", description = "A text file in UTF-8 to measure perplexity on, before and after.")
     private Path data;
 
+    @Option(names = "--quiet", description = "Do not tell on standard error how far it is.")
+    private boolean quiet;
+
     @Mixin
     private ThreadsOption threads;
 
@@ -67,13 +70,13 @@ final class ConvertCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         ModelConverter converter = Errors.usage(this::converter);
-        byte[] text = data == null ? null : Inputs.bytes(data);
-        double before = text == null ? 0 : perplexity(model, text); // first, so that a text that cannot be measured leaves no model
+        byte[] text = data == null ? null : Inputs.utf8(data);
+        double before = text == null ? 0 : perplexity(model, text, "before"); // first: a text that cannot be measured leaves no model
         PrintWriter report = spec.commandLine().getOut();
         converter.convert(model, out);
         report.println("model " + out);
         if (text != null) {
-            double after = perplexity(out, text);
+            double after = perplexity(out, text, "after");
             report.println(Units.format("token perplexity  %.4f before, %.4f after (%+.2f %%)", before, after, 100 * (after / before - 1)));
         }
         return 0;
@@ -86,11 +89,12 @@ final class ConvertCommand implements Callable<Integer> {
     }
 
     /** In windows of the context, half of it apart. */
-    private double perplexity(Path folder, byte[] text) throws IOException {
-        try (Model loaded = Model.load(folder, Tokenizers::load);
+    private double perplexity(Path folder, byte[] text, String phase) throws IOException {
+        try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
+                Model loaded = Model.load(folder, Tokenizers::load);
                 Session session = loaded.session(SessionOptions.of(loaded).withCacheType(FloatType.F32).withThreads(threads.count()))) {
             Tokenizer tokenizer = loaded.tokenizer();
-            return Perplexity.of(session, tokenizer, text, Math.max(1, session.context() / 2), share -> { }).tokenPerplexity();
+            return Perplexity.of(session, tokenizer, text, Math.max(1, session.context() / 2), share -> progress.update("predicting, " + phase, share, 0)).tokenPerplexity();
         } catch (IllegalArgumentException e) {
             throw new ConfigException(data + ": " + e.getMessage(), e);
         }

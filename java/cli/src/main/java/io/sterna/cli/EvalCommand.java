@@ -42,6 +42,8 @@ import picocli.CommandLine.Spec;
                 + " each option. DIR holds arc_easy.jsonl and so on, or NAME.requests.jsonl, or one with .gz."
         })
 final class EvalCommand implements Callable<Integer> {
+    private static final double LARGEST_WRITTEN = 1e12; // in full
+
     @Mixin
     private ModelOptions model;
 
@@ -72,7 +74,7 @@ final class EvalCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         check();
-        byte[] text = data == null ? null : Inputs.bytes(data);
+        byte[] text = data == null ? null : Inputs.utf8(data);
         Map<String, Object> figures = new LinkedHashMap<>();
         List<String> lines = new ArrayList<>();
         try (Model loaded = model.load(); ConsoleProgress progress = ConsoleProgress.on(System.err, quiet)) {
@@ -113,7 +115,7 @@ final class EvalCommand implements Callable<Integer> {
             double seconds = (System.nanoTime() - start) * 1e-9;
             addFigures(p, seconds, figures);
             lines.add(Units.format("token perplexity  %.4f", p.tokenPerplexity()));
-            lines.add(Units.format("word perplexity   %.4f", p.wordPerplexity()));
+            lines.add(Units.format(p.wordPerplexity() < LARGEST_WRITTEN ? "word perplexity   %.4f" : "word perplexity   %.4e", p.wordPerplexity()));
             lines.add(Units.format("bits per byte     %.4f", p.bitsPerByte()));
             lines.add(Units.format("%d tokens, %d words, %d bytes; windows of %d tokens, %d apart; %.1f tokens/s",
                     p.tokens(), p.words(), p.bytes(), p.context(), p.stride(), p.tokens() / seconds));

@@ -19,10 +19,10 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         sortOptions = false,
         description = {
-            "Writes a model in another format. hf: the folder that Hugging Face's transformers reads.",
-            "f32 and bf16 are floats: quantized models see inputs in int8 here and exact ones there. packed keeps",
-            "ternary codes, in BitNet's packing, and inputs in int8. gguf: the file that llama.cpp reads; tq1_0 and",
-            "tq2_0 keep ternary codes, and llama.cpp chooses the type of the inputs."
+            "Writes a model as transformers or llama.cpp read it.",
+            "hf: the folder that Hugging Face's transformers reads. f32 and bf16 are floats: quantized models see inputs in int8 here and"
+                + " exact ones there. packed keeps ternary codes, in BitNet's packing, and inputs in int8.",
+            "gguf: the file that llama.cpp reads. tq1_0 and tq2_0 keep ternary codes, and llama.cpp chooses the type of the inputs."
         })
 final class ExportCommand implements Callable<Integer> {
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "A run folder or its model folder.")

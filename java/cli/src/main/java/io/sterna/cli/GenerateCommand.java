@@ -40,7 +40,7 @@ final class GenerateCommand implements Callable<Integer> {
     @Mixin
     private ModelOptions model;
 
-    @Option(names = "--prompt", paramLabel = "TEXT", description = "The text to continue; default standard input. \"\" starts a document.")
+    @Option(names = "--prompt", paramLabel = "TEXT", description = "The text to continue; default standard input, without the end of its last line. \"\" starts a document.")
     private String prompt;
 
     @Option(names = "--prompts", paramLabel = "FILE", description = "A text to continue on every line.")
@@ -66,7 +66,7 @@ final class GenerateCommand implements Callable<Integer> {
         }
         PrintWriter out = spec.commandLine().getOut();
         try (Model loaded = model.load(); Session session = model.session(loaded, CacheType.BF16)) {
-            String text = prompt == null ? Inputs.text(System.in, "standard input") : prompt;
+            String text = prompt == null ? withoutLineEnd(Inputs.text(System.in, "standard input")) : prompt;
             out.print(text);
             Generation result = new Generator(session, loaded.tokenizer()).generate(text, options, piece -> print(out, piece));
             out.println();
@@ -78,9 +78,17 @@ final class GenerateCommand implements Callable<Integer> {
         return 0;
     }
 
+    /** What echo and editors put behind a text is not of the prompt. */
+    private static String withoutLineEnd(String text) {
+        return text.endsWith("\n") ? text.substring(0, text.length() - (text.endsWith("\r\n") ? 2 : 1)) : text;
+    }
+
     private int generateMany(GenerationOptions options) throws IOException {
         if (prompt != null) {
             throw new ConfigException("prompt and prompts: give one of them");
+        }
+        if (batch < 1) {
+            throw new ConfigException("batch " + batch + ": must be at least 1");
         }
         List<String> lines = Inputs.text(prompts).lines().toList();
         try (Model loaded = model.load(); SessionGroup group = model.group(loaded, CacheType.BF16, batch)) {

@@ -19,16 +19,16 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         sortOptions = false,
         description = {
-            "Reads a LLaMA or BitNet model from a folder of Hugging Face's transformers: floats, or packed ternary weights;",
-            "or from a GGUF file of llama.cpp: f32, f16, bf16, q8_0, q4_0, tq1_0 or tq2_0.",
-            "Use the result with generate, eval and export, or start a training from it: train --init DIR."
+            "Reads a model of Hugging Face's transformers or of llama.cpp.",
+            "A folder of transformers holds a LLaMA or BitNet model, in floats or packed ternary weights; a GGUF file of llama.cpp one in"
+                + " f32, f16, bf16, q8_0, q4_0, tq1_0 or tq2_0. Use the result with generate, eval and export, or start a training from it: train --init DIR."
         })
 final class ImportCommand implements Callable<Integer> {
     @Parameters(paramLabel = "DIR|FILE", description = "A folder that holds config.json, tokenizer.json and model.safetensors, or several"
             + " with an index; or a GGUF file.")
     private Path source;
 
-    @Option(names = "--tokenizer", paramLabel = "FILE", description = "GGUF: a tokenizer.json to use instead of the file's own.")
+    @Option(names = "--tokenizer", paramLabel = "FILE", description = "GGUF: a tokenizer.json or tokenizer.model to use instead of the file's own.")
     private Path tokenizer;
 
     @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new folder: the model.")
@@ -39,6 +39,9 @@ final class ImportCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        if (!Files.exists(source)) {
+            throw new ConfigException(source + ": no such folder or file");
+        }
         if (!Files.isRegularFile(source)) {
             if (tokenizer != null) {
                 throw new ConfigException("tokenizer " + tokenizer + ": is for GGUF files, " + source + " is none; leave it out");

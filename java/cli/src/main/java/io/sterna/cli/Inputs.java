@@ -20,6 +20,13 @@ final class Inputs {
         return Files.readAllBytes(file);
     }
 
+    /** The bytes of a text. */
+    static byte[] utf8(Path file) throws IOException {
+        byte[] bytes = bytes(file);
+        text(bytes, file.toString());
+        return bytes;
+    }
+
     static String text(Path file) throws IOException {
         return text(bytes(file), file.toString());
     }

@@ -14,6 +14,9 @@ import picocli.CommandLine.ParseResult;
 
 /** The settings of {@link TrainConfig} as options of a command, by group. */
 final class SettingOptions {
+    private static final TrainConfig FIRST = new TrainConfig().resolved();
+    private static final TrainConfig OTHER = new TrainConfig().set("preset", "1b").resolved();
+
     private SettingOptions() {}
 
     /** Adds an option for each setting that is wanted. */
@@ -38,8 +41,8 @@ final class SettingOptions {
     }
 
     private static OptionSpec option(Setting setting) {
-        boolean choice = setting.form().contains("|");
-        String text = setting.text() + (choice ? " One of " + setting.form().replace("|", ", ") + "." : "");
+        boolean choice = setting.form().contains("|") && !setting.isFlag();
+        String text = setting.text() + (choice ? " One of " + setting.form().replace("|", ", ") + "." : "") + defaultOf(setting);
         OptionSpec.Builder option = OptionSpec.builder("--" + setting.key())
                 .paramLabel(choice ? "NAME" : setting.form())
                 .description(text.replace("%", "%%"));
@@ -47,9 +50,19 @@ final class SettingOptions {
             return option.type(List.class).auxiliaryTypes(String.class).arity("1..*").build();
         }
         if (setting.isFlag()) {
-            return option.description(setting.text()).paramLabel("true|false").type(String.class).arity("0..1").fallbackValue("true").build();
+            return option.paramLabel("true|false").type(String.class).arity("0..1").fallbackValue("true").build();
         }
         return option.type(String.class).arity("1").build();
+    }
+
+    /** What the setting is when nobody sets it, unless its text says so; of presets the first is asked, and another whether it differs. */
+    private static String defaultOf(Setting setting) {
+        Object value = setting.get(FIRST);
+        if (value == null || value.equals(List.of()) || setting.text().contains("default")) {
+            return "";
+        }
+        boolean same = value.equals(setting.get(OTHER));
+        return setting.key().equals("preset") || same ? " Default: " + value + "." : " Default by preset; " + FIRST.preset + ": " + value + ".";
     }
 
     /** Sets in {@code config} what the options say. */

@@ -2,6 +2,7 @@ package io.sterna.cli;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import io.sterna.data.BpeTokenizer;
+import io.sterna.data.ByteAlphabet;
 import io.sterna.data.Tokenizer;
 import io.sterna.data.TokenizerException;
 import io.sterna.data.Tokens;
@@ -52,7 +53,7 @@ final class Tokenizers {
         private final HuggingFaceTokenizer withoutSpecial;
         private final List<String> special = new ArrayList<>();
         private final Set<Long> specialIds = new HashSet<>();
-        private final Map<Integer, byte[]> bytes = new HashMap<>(); // of tokens for a byte
+        private final Map<Integer, byte[]> bytes = new HashMap<>(); // of tokens that are bytes rather than text
         private final String fingerprint;
         private final int vocabSize;
         private final int endToken;
@@ -68,6 +69,10 @@ final class Tokenizers {
                 if (Boolean.TRUE.equals(model.get("byte_fallback")) && model.get("vocab") instanceof Map<?, ?> vocab) {
                     vocab.forEach(this::addByte);
                 }
+                boolean byteLevel = isByteLevel(root.get("decoder"));
+                if (byteLevel && model.get("vocab") instanceof Map<?, ?> vocab) {
+                    vocab.forEach(this::addStandIns);
+                }
                 List<Object> plain = new ArrayList<>();
                 int end = -1;
                 for (Object item : Json.list(root, "added_tokens")) {
@@ -77,9 +82,13 @@ final class Tokenizers {
                     if (Json.bool(token, "special")) {
                         special.add(Json.string(token, "content"));
                         specialIds.add((long) id);
+                        bytes.remove(id);
                         end = END_TOKENS.contains(special.getLast()) ? id : end;
                     } else {
                         plain.add(item);
+                        if (byteLevel) {
+                            bytes.put(id, Json.string(token, "content").getBytes(StandardCharsets.UTF_8));
+                        }
                     }
                 }
                 if (size == 0 || end < 0) {
@@ -119,6 +128,17 @@ final class Tokenizers {
             if (matcher.matches()) {
                 bytes.put(((Long) id).intValue(), HexFormat.of().parseHex(matcher.group(1)));
             }
+        }
+
+        /** Whether tokens are written in stand-ins for bytes, of which a character may need several tokens. */
+        private static boolean isByteLevel(Object decoder) {
+            return decoder instanceof Map<?, ?> map && ("ByteLevel".equals(map.get("type"))
+                    || map.get("decoders") instanceof List<?> steps && steps.stream().anyMatch(HuggingFace::isByteLevel));
+        }
+
+        private void addStandIns(Object token, Object id) {
+            byte[] read = ByteAlphabet.read((String) token);
+            bytes.put(((Long) id).intValue(), read == null ? ((String) token).getBytes(StandardCharsets.UTF_8) : read);
         }
 
         private static byte[] sha256(byte[] data) {

@@ -35,7 +35,7 @@ import picocli.CommandLine.Spec;
         customSynopsis = "sterna train [OPTION...]",
         description = {
             "Trains a LLaMA-structured model in packed low-bit weights.",
-            "Without options: a ternary model of Java, from the JDK's own sources, in about five minutes."
+            "Without options: a ternary model of Java, from the JDK's own sources, in a few minutes."
         })
 final class TrainCommand implements Callable<Integer> {
     private static final String SAMPLE_PROMPT = "package java.util;\n\npublic class ";
@@ -113,9 +113,10 @@ final class TrainCommand implements Callable<Integer> {
         if (resume != null) {
             throw new ConfigException("--dry-run: plans a new run; leave --resume out");
         }
-        TrainConfig resolved = settings.resolved();
+        TrainConfig resolved = TrainingRun.planned(settings, Tokenizers::load);
         MemoryPlan plan = TrainingRun.planOf(resolved);
         RunFacts.ofPlan(resolved, plan).forEach((name, fact) -> print(Units.format("%-10s%s", name, fact)));
+        print(Units.format("steps     %,d of %,d tokens", resolved.steps, (long) resolved.batch * resolved.accumulate * resolved.seqLen));
         plan.parameters().forEach((kind, n) -> print(Units.format("  parameters %-12s %,15d", kind, n)));
         plan.bytes().forEach((kind, n) -> print(Units.format("  bytes %-17s %,15d", kind, n)));
         print(Units.format("  predicted peak memory   %,15d", MemoryCheck.predictedPeak(plan)));

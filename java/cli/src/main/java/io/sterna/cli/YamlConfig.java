@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import io.sterna.train.ConfigException;
 import io.sterna.train.TrainConfig;
+import java.io.CharConversionException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,7 +37,7 @@ final class YamlConfig {
     /** The settings in {@code file}; an empty one has none. */
     static Map<String, Object> read(Path file) throws IOException {
         if (!Files.isRegularFile(file)) {
-            throw new ConfigException("config " + file + ": no such file");
+            throw new ConfigException("config " + file + (Files.isDirectory(file) ? ": is a folder; name a file" : ": no such file"));
         }
         if (Files.size(file) > LARGEST) {
             throw new ConfigException("config " + file + ": has " + Files.size(file) + " bytes, at most " + LARGEST + " can be");
@@ -44,6 +45,8 @@ final class YamlConfig {
         Object root;
         try {
             root = YAML.treeToValue(YAML.readTree(file.toFile()), Object.class); // null for a file of comments
+        } catch (CharConversionException e) {
+            throw new ConfigException("config " + file + ": is no text in UTF-8", e);
         } catch (JacksonException e) {
             throw new ConfigException("config " + file + " line " + line(e) + ": " + e.getOriginalMessage(), e);
         }

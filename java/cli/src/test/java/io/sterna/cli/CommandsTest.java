@@ -71,7 +71,8 @@ class CommandsTest {
     void generateReadsStandardInputAndSaysHowItWent() {
         assertEquals(0, run(train("run", "--steps", "6")).code);
         List<String> command = List.of("generate", "--model", folder.resolve("run").toString(), "--temperature", "0", "--max-tokens", "4");
-        Outcome generated = runWith("int x", command);
+        Outcome generated = runWith("int x\n", command);
+        assertFalse(generated.out.startsWith("int x\n"), "the end of the line is not of the prompt");
         assertEquals(0, generated.code, generated.err);
         assertTrue(generated.out.startsWith("int x"), generated.out);
         assertTrue(generated.err.matches("prompt \\d+ tokens, [\\d.]+ tokens/s; generation \\d+ tokens, [\\d.]+ tokens/s; [a-z ]+\\s+"), generated.err);
@@ -116,6 +117,10 @@ class CommandsTest {
             assertEquals(2, refused.code);
             assertEquals("sterna: " + folder + ": is a folder; name a file", refused.err.strip());
         }
+        Outcome noText = run(List.of("eval", "--model", model, "--data", broken.toString()));
+        assertEquals(2, noText.code);
+        assertTrue(noText.err.contains("broken.txt: byte 4 is not UTF-8"), noText.err);
+        assertEquals(2, run(List.of("convert", "--model", model, "--data", broken.toString(), "--out", folder.resolve("none").toString())).code);
         Outcome refused = run(List.of("generate", "--model", model, "--prompts", broken.toString()));
         assertEquals(2, refused.code);
         assertEquals("sterna: " + broken + ": byte 4 is not UTF-8; convert the text", refused.err.strip());
@@ -343,6 +348,9 @@ class CommandsTest {
         assertEquals(0, plan.code, plan.err);
         assertTrue(plan.out.contains("predicted peak memory") && plan.out.contains("FLOP a token"), plan.out);
         assertFalse(Files.exists(folder.resolve("run")));
+        assertTrue(plan.out.contains("vocabulary 270") && plan.out.contains("steps "), plan.out);
+        Outcome bytes = run(train("run", "--dry-run", "--tokenizer", "bytes"));
+        assertTrue(bytes.out.contains("vocabulary 257"), bytes.out + bytes.err);
     }
 
     @Test
@@ -384,8 +392,8 @@ class CommandsTest {
         "train --method dtq                 | 2 | did you mean dqt?",
         "export --model m --format x --out o | 2 | sterna: format \"x\": expected hf",
         "export --model m --format gguf --type q5_0 --out o | 2 | sterna: type \"q5_0\": expected one of f32, f16",
-        "import nowhere --tokenizer t --out o | 2 | sterna: tokenizer t: is for GGUF files",
-        "import nowhere --out o             | 1 | sterna: model nowhere: no config.json there",
+        "import / --tokenizer t --out o     | 2 | sterna: tokenizer t: is for GGUF files",
+        "import / --out o                   | 1 | sterna: model /: no config.json there",
         "generate                           | 2 | Missing required option: '--model=DIR'",
         "eval --model nowhere --data no.txt | 1 | sterna: no.txt: no such file",
         "eval --model m                     | 2 | sterna: nothing to measure: give a text with --data, or --tasks",
@@ -394,7 +402,14 @@ class CommandsTest {
         "convert --model nowhere --out o    | 2 | sterna: model nowhere: no config.json there",
         "convert --model m --out o --bits 9 | 2 | sterna: bits",
         "train --method fp32 --gradients int8 --dry-run | 2 | sterna: gradients int8: need method dqt or bitnet, and scale tensor or row",
-        "bench generate --prompt-tokens 0   | 2 | prompt-tokens 0: must be above 0",
+        "bench generate --prompt-tokens 0   | 2 | sterna: prompt-tokens 0: must be at least 1 and leave",
+        "bench generate --batch 0           | 2 | sterna: batch 0: must",
+        "bench train --seconds -1           | 2 | sterna: seconds -1.0: must be above 0",
+        "bench kernels --seconds 0          | 2 | sterna: seconds 0.0: must be above 0",
+        "train --dry-run --vocab 10         | 2 | sterna: vocab 10: vocabulary of 10 tokens, must be 257",
+        "train --dry-run --data nowhere     | 1 | sterna: ",
+        "train --begin-token 1 --dry-run    | 2 | sterna: begin-token 1: a model trained from nothing never meets it",
+        "import nowhere.gguf --out o        | 2 | sterna: nowhere.gguf: no such folder or file",
         "chat --model nowhere               | 2 | sterna: model nowhere: no config.json there",
         "generate --model m --prompt x --prompts f | 2 | sterna: prompt and prompts: give one of them",
         "generate --model nowhere           | 2 | sterna: model nowhere: no config.json there",

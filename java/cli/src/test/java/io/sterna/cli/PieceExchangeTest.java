@@ -13,6 +13,8 @@ import io.sterna.data.TokenizerException;
 import io.sterna.data.Tokens;
 import io.sterna.infer.GgufExport;
 import io.sterna.infer.GgufImport;
+import io.sterna.infer.HuggingFaceExport;
+import io.sterna.infer.HuggingFaceImport;
 import io.sterna.infer.Model;
 import io.sterna.infer.ModelException;
 import io.sterna.io.GgufReader;
@@ -142,6 +144,35 @@ class PieceExchangeTest {
         Tokenizer tokenizer = Tokenizers.load(Files.write(folder.resolve("free.json"), json));
         assertEquals(262, tokenizer.vocabSize());
         assertArrayEquals(new int[] {261, 259}, ours(tokenizer, "aba"));
+    }
+
+    /** The name of prepared data is a hash of it. */
+    @Test
+    void theFileIsTheSameInEveryProcess() throws IOException {
+        String json = json(MERGED, true);
+        for (String object : new String[] {"{ \"type\": \"Prepend\", \"prepend\": \"\u2581\" }",
+            "{ \"type\": \"Replace\", \"pattern\": { \"String\": \" \" }, \"content\": \"\u2581\" }",
+            "{ \"type\": \"Strip\", \"content\": \" \", \"start\": 1, \"stop\": 0 }"}) {
+            assertTrue(json.replaceAll("\\s+", " ").replace("\" \"", "\" \"").contains(object), object);
+        }
+    }
+
+    @Test
+    void aFolderOfTransformersMayHoldSentencePiecesFileAlone() throws IOException {
+        Path run = train(json(MERGED, true));
+        Path hf = folder.resolve("hf");
+        try (Model model = Model.load(run, Tokenizers::load)) {
+            HuggingFaceExport.write(run, model, HuggingFaceExport.Form.F32, hf);
+        }
+        Files.delete(hf.resolve("tokenizer.json"));
+        Files.write(hf.resolve("tokenizer.model"), SentencePieceTest.model(2, 0, 1, 0));
+        Files.writeString(hf.resolve("config.json"), Files.readString(hf.resolve("config.json")).replaceFirst("\"bos_token_id\": 2", "\"bos_token_id\": 1"));
+        HuggingFaceImport.read(hf, Tokenizers::load, folder.resolve("of-pieces"));
+        try (Model model = Model.load(folder.resolve("of-pieces"), Tokenizers::load)) {
+            assertEquals(1, model.tokenizer().beginToken());
+            assertEquals(2, model.tokenizer().endToken());
+            assertArrayEquals(new int[] {261, 259, 267, 275}, ours(model.tokenizer(), "the tern"));
+        }
     }
 
     /** One that puts another text before each is neither kind. */

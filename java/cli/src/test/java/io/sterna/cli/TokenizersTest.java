@@ -2,6 +2,7 @@ package io.sterna.cli;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -73,6 +74,25 @@ class TokenizersTest {
         BpeTokenizer trained = BpeTrainer.train(corpus, BpeTrainer.Options.of(260, 1), DataProgress.NONE);
         Path file = write(new String(trained.toJson(), StandardCharsets.UTF_8));
         assertInstanceOf(BpeTokenizer.class, Tokenizers.load(file));
+    }
+
+    /** A character may need several tokens, and only their bytes together are text. */
+    @Test
+    void tokensOfAByteLevelVocabularyAreBytes() throws IOException {
+        Path text = Files.writeString(folder.resolve("text.txt"), "a tern and a gull and a tern\n".repeat(50));
+        Corpus corpus = Corpus.open(List.of(text.toString()), CorpusOptions.defaults());
+        String json = new String(BpeTrainer.train(corpus, BpeTrainer.Options.of(260, 1), DataProgress.NONE).toJson(), StandardCharsets.UTF_8);
+        String split = "\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\\\\\d\"},"
+                + " \"behavior\": \"Isolated\", \"invert\": false}, {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true,"
+                + " \"use_regex\": false}]},";
+        String other = json.replaceFirst("(?s)\"pre_tokenizer\": \\{.*?},", split);
+        Tokenizer tokenizer = Tokenizers.load(write(other));
+        assertFalse(tokenizer instanceof BpeTokenizer);
+        int[] ids = tokenizer.encode("\u65e5\u672c \ud83d\ude00");
+        assertEquals(6 + 1 + 4, ids.length);
+        assertArrayEquals(new byte[] {(byte) 0xE6}, tokenizer.bytes(ids[0]));
+        assertEquals("\u65e5\u672c \ud83d\ude00", tokenizer.decode(ids));
+        assertArrayEquals(new byte[0], tokenizer.bytes(tokenizer.endToken()));
     }
 
     private Path write(String json) throws IOException {

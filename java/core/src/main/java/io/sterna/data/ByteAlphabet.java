@@ -6,7 +6,7 @@ import java.util.Arrays;
  * GPT-2's printable stand-ins for bytes, in which byte-level vocabularies are written: visible Latin-1
  * characters stand for themselves, the other 68 bytes for U+0100 and up, in order.
  */
-final class ByteAlphabet {
+public final class ByteAlphabet {
     private static final char[] CHAR = new char[256];
     private static final short[] BYTE = new short[0x144];
 
@@ -35,7 +35,7 @@ final class ByteAlphabet {
     }
 
     /** The bytes of {@code text}, or null if a character of it stands for none. */
-    static byte[] read(String text) {
+    public static byte[] read(String text) {
         byte[] bytes = new byte[text.length()];
         for (int i = 0; i < bytes.length; i++) {
             char c = text.charAt(i);

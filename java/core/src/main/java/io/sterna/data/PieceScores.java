@@ -76,6 +76,8 @@ public final class PieceScores {
         Object normalizer = root.get("normalizer");
         List<?> steps = normalizer instanceof Map<?, ?> map && "Sequence".equals(map.get("type")) && map.get("normalizers") instanceof List<?> list
                 ? list : Arrays.asList(normalizer);
+        boolean metaspace = root.get("pre_tokenizer") instanceof Map<?, ?> map && "Metaspace".equals(map.get("type"));
+        require(!metaspace, "it puts a space only before a text that begins with none (Metaspace), where llama.cpp always does or never");
         require(root.get("pre_tokenizer") == null, "it cuts text before it is merged");
         require(steps.equals(List.of(ESCAPE)) || steps.equals(List.of(PREFIX, ESCAPE)), "it normalizes text otherwise than by " + SPACE + " for spaces");
         return steps.size() == 2;

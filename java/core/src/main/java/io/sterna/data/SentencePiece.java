@@ -55,6 +55,20 @@ public final class SentencePiece {
      * @throws TokenizerException if the file is no such model, or needs an unsupported feature
      */
     public static byte[] tokenizerJson(Path file) throws TokenizerException {
+        SentencePiece model = read(file);
+        try {
+            return model.json();
+        } catch (TokenizerException e) {
+            throw e.of(file);
+        }
+    }
+
+    /** Tokens of a {@code tokenizer.model}; throws as {@link #tokenizerJson(Path)} does. */
+    public static int vocabSize(Path file) throws TokenizerException {
+        return read(file).pieces.size();
+    }
+
+    private static SentencePiece read(Path file) throws TokenizerException {
         try {
             if (Files.size(file) > LARGEST_FILE) {
                 throw new TokenizerException("has " + Files.size(file) + " bytes: too large for a tokenizer.model");
@@ -62,7 +76,7 @@ public final class SentencePiece {
             SentencePiece model = new SentencePiece();
             model.read(ByteBuffer.wrap(Files.readAllBytes(file)));
             model.check();
-            return model.json();
+            return model;
         } catch (TokenizerException e) {
             throw e.of(file);
         } catch (BufferUnderflowException | CharacterCodingException e) {
@@ -345,17 +359,17 @@ public final class SentencePiece {
     }
 
     private List<?> normalizers() {
-        Object escape = Map.of("type", "Replace", "pattern", Map.of("String", " "), "content", SPACE);
-        return dummyPrefix ? List.of(Map.of("type", "Prepend", "prepend", SPACE), escape) : List.of(escape);
+        Object escape = Json.ordered("type", "Replace", "pattern", Map.of("String", " "), "content", SPACE);
+        return dummyPrefix ? List.of(Json.ordered("type", "Prepend", "prepend", SPACE), escape) : List.of(escape);
     }
 
     private List<?> decoders() {
         List<Object> decoders = new ArrayList<>();
-        decoders.add(Map.of("type", "Replace", "pattern", Map.of("String", SPACE), "content", " "));
+        decoders.add(Json.ordered("type", "Replace", "pattern", Map.of("String", SPACE), "content", " "));
         decoders.add(Map.of("type", "ByteFallback"));
         decoders.add(Map.of("type", "Fuse"));
         if (dummyPrefix) {
-            decoders.add(Map.of("type", "Strip", "content", " ", "start", 1, "stop", 0));
+            decoders.add(Json.ordered("type", "Strip", "content", " ", "start", 1, "stop", 0));
         }
         return decoders;
     }

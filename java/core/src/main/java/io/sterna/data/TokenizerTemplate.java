@@ -2,7 +2,6 @@ package io.sterna.data;
 
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -39,16 +38,16 @@ public final class TokenizerTemplate {
     /** Puts a token before a single text, and before each text of a pair. */
     public static void setBeginToken(Map<String, Object> root, int id) throws JsonException {
         String name = name(root, id);
-        Map<String, Object> token = Map.of("SpecialToken", ordered("id", name, "type_id", 0));
-        Map<String, Object> special = ordered("id", name, "ids", List.of(id), "tokens", List.of(name));
-        Map<String, Object> template = ordered("type", "TemplateProcessing", "single", List.of(token, sequence("A", 0)),
+        Map<String, Object> token = Map.of("SpecialToken", Json.ordered("id", name, "type_id", 0));
+        Map<String, Object> special = Json.ordered("id", name, "ids", List.of(id), "tokens", List.of(name));
+        Map<String, Object> template = Json.ordered("type", "TemplateProcessing", "single", List.of(token, sequence("A", 0)),
                 "pair", List.of(token, sequence("A", 0), token, sequence("B", 1)), "special_tokens", Map.of(name, special));
         Object before = root.get("post_processor");
-        root.put("post_processor", before == null ? template : ordered("type", "Sequence", "processors", List.of(before, template)));
+        root.put("post_processor", before == null ? template : Json.ordered("type", "Sequence", "processors", List.of(before, template)));
     }
 
     private static Map<String, Object> sequence(String name, int type) {
-        return Map.of("Sequence", ordered("id", name, "type_id", type));
+        return Map.of("Sequence", Json.ordered("id", name, "type_id", type));
     }
 
     private static String name(Map<String, Object> root, int id) throws JsonException {
@@ -64,14 +63,6 @@ public final class TokenizerTemplate {
             }
         }
         throw new JsonException("token " + id + " is not there", -1);
-    }
-
-    private static Map<String, Object> ordered(Object... pairs) {
-        Map<String, Object> map = new LinkedHashMap<>();
-        for (int i = 0; i < pairs.length; i += 2) {
-            map.put((String) pairs[i], pairs[i + 1]);
-        }
-        return map;
     }
 
     private static Optional<Integer> first(Map<String, Object> template) throws JsonException {

@@ -1,6 +1,5 @@
 package io.sterna.infer;
 
-import io.sterna.data.Tokenizer;
 import io.sterna.io.GgufReader;
 import io.sterna.io.GgufType;
 import io.sterna.kernel.Kernels;
@@ -19,7 +18,6 @@ import io.sterna.train.TrainConfig;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
@@ -40,7 +38,6 @@ public final class GgufImport {
             "attention.causal");
     private static final int TILE_ROWS = 256;
     private static final int CHUNK = 1 << 16;
-    private static final long LARGEST_TOKENIZER = 1 << 28;
 
     private final Path file;
     private final GgufReader reader;
@@ -76,23 +73,17 @@ public final class GgufImport {
     /**
      * Imports a model with another tokenizer than the file's own.
      *
-     * @param tokenizer a tokenizer.json with the same tokens
+     * @param tokenizer a tokenizer.json, or Llama's tokenizer.model, with the same tokens
      * @param loader    reads it
      */
     public static void read(Path file, Path tokenizer, PreparedData.TokenizerLoader loader, Path out) throws IOException {
         try (GgufReader reader = new GgufReader(file)) {
-            new GgufImport(file, reader).convert(() -> {
-                Tokenizer loaded = loader.load(tokenizer);
-                if (Files.size(tokenizer) > LARGEST_TOKENIZER) {
-                    throw new ModelException("tokenizer " + tokenizer + ": larger than " + LARGEST_TOKENIZER + " bytes; expected a tokenizer.json");
-                }
-                return new GgufTokenizer.Text(loaded, Files.readString(tokenizer));
-            }, out);
+            new GgufImport(file, reader).convert(() -> TokenizerText.of(tokenizer, loader), out);
         }
     }
 
     private interface TextSource {
-        GgufTokenizer.Text get() throws IOException;
+        TokenizerText get() throws IOException;
     }
 
     private void convert(TextSource source, Path out) throws IOException {
@@ -104,7 +95,7 @@ public final class GgufImport {
         ModelFolder model = folder(out, settings);
         LlamaConfig shape = model.model();
         requireTensors(model);
-        GgufTokenizer.Text text = source.get();
+        TokenizerText text = source.get();
         if (text.tokenizer().vocabSize() > shape.vocab()) {
             throw fault("vocabulary of " + shape.vocab() + ", the tokenizer has " + text.tokenizer().vocabSize(), "every token must have its row");
         }

@@ -146,16 +146,16 @@ final class GgufTokenizer {
         return merges;
     }
 
-    /** A tokenizer and its {@code tokenizer.json}. */
-    record Text(Tokenizer tokenizer, String json) {}
-
     /**
      * The tokenizer of a file.
      *
      * @param loader reads its {@code tokenizer.json} if it is of SentencePiece's kind
      * @throws ModelException for a tokenizer of another kind
      */
-    static Text read(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
+    static TokenizerText read(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
+        if (!reader.metadata().containsKey(PREFIX + "model")) {
+            throw fault(file, "key " + PREFIX + "model is missing: no tokenizer there");
+        }
         String model = reader.string(PREFIX + "model");
         try {
             return switch (model) {
@@ -195,7 +195,7 @@ final class GgufTokenizer {
         return truth;
     }
 
-    private static Text byteLevel(GgufReader reader, Path file) throws IOException {
+    private static TokenizerText byteLevel(GgufReader reader, Path file) throws IOException {
         Object words = reader.metadata().get(PREFIX + "pre");
         if (!WORDS.equals(words)) {
             throw fault(file, "key " + PREFIX + "pre" + (words == null ? " is missing" : ": " + words)
@@ -214,25 +214,17 @@ final class GgufTokenizer {
             }
         }
         byte[] json = BpeTokenizer.tokenizerJson(vocab, reader.strings(PREFIX + "merges"), added);
-        return new Text(BpeTokenizer.parse(json, null), new String(json, StandardCharsets.UTF_8));
+        return new TokenizerText(BpeTokenizer.parse(json, null), new String(json, StandardCharsets.UTF_8));
     }
 
-    private static Text sentencePiece(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
+    private static TokenizerText sentencePiece(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
         List<String> tokens = reader.strings(PREFIX + "tokens");
         float[] scores = reader.f32s(PREFIX + "scores");
         if (scores.length != tokens.size()) {
             throw fault(file, "key " + PREFIX + "scores: " + scores.length + " scores of " + tokens.size() + " tokens");
         }
         boolean prefix = truth(reader, file, "add_space_prefix", true);
-        byte[] json = SentencePiece.tokenizerJson(tokens, scores, kinds(reader, file, tokens.size()), prefix);
-        Path temporary = Files.createTempFile("sterna-tokenizer", ".json"); // loaders read files
-        try {
-            return new Text(loader.load(Files.write(temporary, json)), new String(json, StandardCharsets.UTF_8));
-        } catch (TokenizerException e) {
-            throw fault(file, "tokenizer: " + e.getMessage().replace(temporary.toString(), "as tokenizer.json"));
-        } finally {
-            Files.delete(temporary);
-        }
+        return TokenizerText.of(SentencePiece.tokenizerJson(tokens, scores, kinds(reader, file, tokens.size()), prefix), loader);
     }
 
     private static List<PieceKind> kinds(GgufReader reader, Path file, int size) throws IOException {

@@ -145,13 +145,13 @@ public final class HuggingFaceExport {
         DurableFiles.replace(out.resolve("tokenizer_config.json"), Json.writePretty(tokenizerConfig(tokenizer, begin, end)));
         DurableFiles.replace(out.resolve("config.json"), Json.writePretty(config(begin, ends)));
         DurableFiles.replace(out.resolve("generation_config.json"),
-                Json.writePretty(ordered("bos_token_id", begin, "eos_token_id", ends)));
+                Json.writePretty(Json.ordered("bos_token_id", begin, "eos_token_id", ends)));
         writeWeights(shardBytes, out);
     }
 
     private Map<String, Object> config(int begin, Object ends) {
         LlamaConfig c = model.config();
-        Map<String, Object> config = ordered(
+        Map<String, Object> config = Json.ordered(
                 "architectures", List.of(c.subLn() ? "BitNetForCausalLM" : "LlamaForCausalLM"),
                 "model_type", c.subLn() ? "bitnet" : "llama",
                 "hidden_size", c.hidden(),
@@ -175,7 +175,7 @@ public final class HuggingFaceExport {
             config.put("rope_scaling", ropeScaling(c.ropeScaling()));
         }
         if (packed) {
-            config.put("quantization_config", ordered(
+            config.put("quantization_config", Json.ordered(
                     "quant_method", "bitnet",
                     "linear_class", "autobitlinear", // weight = code * weight_scale
                     "quantization_mode", "offline",
@@ -185,9 +185,9 @@ public final class HuggingFaceExport {
     }
 
     private static Map<String, Object> ropeScaling(RopeScaling scaling) {
-        Map<String, Object> fields = ordered("rope_type", scaling.kind().name().toLowerCase(Locale.ROOT), "factor", scaling.factor());
+        Map<String, Object> fields = Json.ordered("rope_type", scaling.kind().name().toLowerCase(Locale.ROOT), "factor", scaling.factor());
         if (scaling.kind() == RopeScaling.Kind.LLAMA3) {
-            fields.putAll(ordered("low_freq_factor", scaling.low(), "high_freq_factor", scaling.high(),
+            fields.putAll(Json.ordered("low_freq_factor", scaling.low(), "high_freq_factor", scaling.high(),
                     "original_max_position_embeddings", scaling.originalLength()));
         }
         return fields;
@@ -206,7 +206,7 @@ public final class HuggingFaceExport {
 
     /** The tokenizer's class and the names of the tokens that documents begin and end with. */
     private static Map<String, Object> tokenizerConfig(Path tokenizer, int begin, int end) throws IOException {
-        Map<String, Object> config = ordered("tokenizer_class", "PreTrainedTokenizerFast");
+        Map<String, Object> config = Json.ordered("tokenizer_class", "PreTrainedTokenizerFast");
         for (Object item : Json.list(Json.readObject(tokenizer, LARGEST_TOKENIZER), "added_tokens")) {
             Map<String, Object> token = Json.asObject(item, "added token");
             if (Json.integer(token, "id") == begin) {
@@ -217,14 +217,6 @@ public final class HuggingFaceExport {
             }
         }
         return config;
-    }
-
-    private static Map<String, Object> ordered(Object... pairs) {
-        Map<String, Object> map = new LinkedHashMap<>();
-        for (int i = 0; i < pairs.length; i += 2) {
-            map.put((String) pairs[i], pairs[i + 1]);
-        }
-        return map;
     }
 
     /** Writes the bytes of a tensor. */

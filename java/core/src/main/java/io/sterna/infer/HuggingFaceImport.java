@@ -1,5 +1,6 @@
 package io.sterna.infer;
 
+import io.sterna.data.SentencePiece;
 import io.sterna.data.Tokenizer;
 import io.sterna.data.TokenizerTemplate;
 import io.sterna.io.Json;
@@ -23,14 +24,17 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -41,7 +45,8 @@ import java.util.Set;
  */
 public final class HuggingFaceImport {
     private static final long LARGEST_CONFIG = 1 << 20;
-    private static final long LARGEST_TOKENIZER = 1 << 28;
+    private static final String HEAD = "lm_head.weight";
+    private static final int COMPARED = 1 << 16;
     private static final long TILE_ROWS = 256;
     private static final List<String> FLOATS = List.of("F32", "BF16", "F16");
     private static final Map<String, String> ACTIVATIONS = Map.of("llama", "silu", "mistral", "silu", "bitnet", "relu2");
@@ -68,7 +73,7 @@ public final class HuggingFaceImport {
     /**
      * Imports a model.
      *
-     * @param folder holds config.json, model.safetensors (or several and their index) and tokenizer.json
+     * @param folder holds config.json, model.safetensors (or several and their index) and tokenizer.json or tokenizer.model
      * @param loader reads the tokenizer
      * @param out    a folder that is not there, or empty: the model folder
      * @throws ModelException for a config.json that is missing or damaged, and for what has no place here
@@ -92,12 +97,12 @@ public final class HuggingFaceImport {
     private void convert(PreparedData.TokenizerLoader loader, Path out) throws IOException {
         TrainConfig settings = settings();
         int vocab = target(out, settings).model().vocab();
-        Path file = folder.resolve("tokenizer.json");
-        Tokenizer tokenizer = loader.load(file);
+        TokenizerText text = tokenizer(loader);
+        Tokenizer tokenizer = text.tokenizer();
         if (tokenizer.vocabSize() > vocab) { // fewer is usual: embeddings are padded to round numbers
             throw fault("vocab_size " + vocab + ", the tokenizer has " + tokenizer.vocabSize(), "every token must have its row");
         }
-        setMarks(settings, tokenizer, file);
+        setMarks(settings, text);
         ModelFolder model = target(out, settings);
         requireTensors(model.parameters());
         Kernels kernels = Kernels.best();
@@ -106,7 +111,22 @@ public final class HuggingFaceImport {
                 case Parameter.Plain plain -> fill(plain);
                 case Parameter.Packed ternary -> fill(ternary, kernels);
             }
-        }, Files.readString(file));
+        }, text.json());
+    }
+
+    /** That of tokenizer.json; folders of older Llamas have SentencePiece's file alone, and begin texts as it is used with. */
+    private TokenizerText tokenizer(PreparedData.TokenizerLoader loader) throws IOException {
+        Path file = folder.resolve("tokenizer.json");
+        Path sentencePiece = folder.resolve("tokenizer.model");
+        if (Files.exists(file) || !Files.exists(sentencePiece)) {
+            return TokenizerText.of(file, loader);
+        }
+        Map<String, Object> root = Json.asObject(Json.parse(SentencePiece.tokenizerJson(sentencePiece)), "tokenizer.model");
+        Path beside = folder.resolve("tokenizer_config.json");
+        if (!Files.exists(beside) || !Boolean.FALSE.equals(Json.readObject(beside, LARGEST_CONFIG).get("add_bos_token"))) {
+            TokenizerTemplate.setBeginToken(root, config.get("bos_token_id") == null ? 1 : Math.toIntExact(Json.integer(config, "bos_token_id")));
+        }
+        return TokenizerText.of(Json.writePretty(root).getBytes(StandardCharsets.UTF_8), loader);
     }
 
     private ModelFolder target(Path out, TrainConfig settings) throws IOException {
@@ -122,29 +142,34 @@ public final class HuggingFaceImport {
     }
 
     /** Ends are the configuration's; a text begins with what the tokenizer's template puts before it. */
-    private void setMarks(TrainConfig settings, Tokenizer tokenizer, Path file) throws IOException {
+    private void setMarks(TrainConfig settings, TokenizerText text) throws IOException {
+        Tokenizer tokenizer = text.tokenizer();
         List<Object> ends = ends();
         settings.set("end-token", ends.isEmpty() || ends.equals(List.of((long) tokenizer.endToken())) ? null : ends);
         try {
-            settings.set("begin-token", TokenizerTemplate.beginToken(Json.readObject(file, LARGEST_TOKENIZER)).orElse(null));
+            settings.set("begin-token", TokenizerTemplate.beginToken(Json.asObject(
+                    Json.parse(text.json().getBytes(StandardCharsets.UTF_8)), "tokenizer.json")).orElse(null));
         } catch (JsonException e) {
             throw fault("tokenizer.json: " + e.getMessage(), "expected the template of a text", e);
         }
         try {
             PreparedData.marked(tokenizer, settings);
         } catch (ConfigException e) {
-            throw fault("eos_token_id " + Json.brief(config.get("eos_token_id")) + " and the template of tokenizer.json: " + e.getMessage(),
+            throw fault("eos_token_id " + Json.brief(ends) + " and the template of tokenizer.json: " + e.getMessage(),
                     "restore both", e);
         }
     }
 
-    /** None, one or several ids. */
+    /** None, one or several ids; generation_config.json goes first, as it does in transformers. */
     private List<Object> ends() throws IOException {
-        Object value = config.get("eos_token_id");
+        Path generation = folder.resolve("generation_config.json");
+        Map<String, Object> fields = Files.exists(generation) ? Json.readObject(generation, LARGEST_CONFIG) : config;
+        fields = fields.get("eos_token_id") == null ? config : fields;
+        Object value = fields.get("eos_token_id");
         if (value == null) {
             return List.of();
         }
-        List<Object> ids = value instanceof List<?> ? Json.list(config, "eos_token_id") : List.of(value);
+        List<Object> ids = value instanceof List<?> ? Json.list(fields, "eos_token_id") : List.of(value);
         if (!ids.stream().allMatch(Long.class::isInstance)) {
             throw fault("eos_token_id " + Json.brief(value), "expected an id or a list of ids");
         }
@@ -177,8 +202,9 @@ public final class HuggingFaceImport {
                 .allMatch(t -> t.dtype().equals("BF16") || packed && !FLOATS.contains(t.dtype()) || t.name().endsWith("_scale"));
         long hidden = Json.integer(config, "hidden_size");
         long heads = Json.integer(config, "num_attention_heads");
-        if (config.get("head_dim") != null && (heads < 1 || hidden / heads != Json.integer(config, "head_dim"))) {
-            throw fault("head_dim " + Json.brief(config.get("head_dim")), "expected hidden_size / num_attention_heads");
+        if (config.get("head_dim") != null && heads > 0 && hidden > 0 && ( hidden / heads != Json.integer(config, "head_dim"))) {
+            throw fault("head_dim " + Json.brief(config.get("head_dim")) + ", hidden_size " + hidden + ", num_attention_heads " + heads,
+                    "expected head_dim = hidden_size / num_attention_heads");
         }
         return rope(method(new TrainConfig(), bf16)).set("sub-ln", type.equals("bitnet"))
                 .set("hidden", hidden).set("heads", heads)
@@ -247,6 +273,8 @@ public final class HuggingFaceImport {
                 rope.putAll(Json.object(config, field));
             }
         }
+        rope.values().removeIf(Objects::isNull);
+        rope.remove("partial_rotary_factor", 1.0); // all of a head
         Object oldName = rope.remove("type");
         if (oldName != null && !oldName.equals(rope.getOrDefault("rope_type", oldName))) {
             throw fault("rope_type " + Json.brief(rope.get("rope_type")) + " and type " + Json.brief(oldName), "they must be equal");
@@ -266,7 +294,7 @@ public final class HuggingFaceImport {
     }
 
     /** Every tensor of the model, of its shape, and no other; before memory is taken for any. */
-    private void requireTensors(List<Parameter> parameters) throws ModelException {
+    private void requireTensors(List<Parameter> parameters) throws IOException {
         Set<String> known = new HashSet<>();
         for (Parameter p : parameters) {
             known.add(p.name());
@@ -278,11 +306,33 @@ public final class HuggingFaceImport {
                 require(p.name(), FLOATS, p.rows() == 1 ? List.of(p.cols()) : List.of(p.rows(), p.cols()));
             }
         }
+        if (!known.contains(HEAD) && tensors.tensors().containsKey(HEAD)) {
+            requireTied();
+            known.add(HEAD);
+        }
         for (String name : tensors.tensors().keySet()) {
             boolean derived = name.endsWith(".rotary_emb.inv_freq"); // follows from rope_theta; old files store it
             if (!derived && !known.contains(name)) {
                 throw fault("tensor " + name, "this has no place here");
             }
+        }
+    }
+
+    /** A head that is stored although it is the embedding. */
+    private void requireTied() throws IOException {
+        SafetensorsReader.Tensor head = tensors.tensors().get(HEAD);
+        SafetensorsReader.Tensor embedding = tensors.tensors().get("model.embed_tokens.weight");
+        boolean equal = head.dtype().equals(embedding.dtype()) && head.shape().equals(embedding.shape());
+        byte[] one = new byte[COMPARED];
+        byte[] other = new byte[COMPARED];
+        for (long at = 0; equal && at < head.bytes(); at += COMPARED) {
+            int count = (int) Math.min(COMPARED, head.bytes() - at);
+            tensors.read(head, at, MemorySegment.ofArray(one).asSlice(0, count));
+            tensors.read(embedding, at, MemorySegment.ofArray(other).asSlice(0, count));
+            equal = Arrays.equals(one, 0, count, other, 0, count);
+        }
+        if (!equal) {
+            throw fault("tensor " + HEAD + " is not the embedding, though tie_word_embeddings is true", "set that to false to use it");
         }
     }
 

@@ -192,7 +192,9 @@ public final class GgufReader implements AutoCloseable {
     private void readHeader(Cursor cursor) throws IOException {
         check(cursor.end >= HEADER_BYTES, "size " + cursor.end + " is less than a header's");
         int magic = cursor.i32("magic");
-        check(magic == GgufWriter.MAGIC, "magic %08x, expected %08x".formatted(magic, GgufWriter.MAGIC));
+        if (magic != GgufWriter.MAGIC) {
+            throw new GgufException(file, "magic %08x, expected %08x".formatted(magic, GgufWriter.MAGIC), "this is no GGUF file; of a model of transformers name the folder", null);
+        }
         int version = cursor.i32("version");
         if (version != 2 && version != GgufWriter.VERSION) {
             boolean bigEndian = version != 0 && (version & 0xffff) == 0;

@@ -3,6 +3,7 @@ package io.sterna.io;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -83,6 +84,15 @@ public final class Json {
             return (Map<String, Object>) map;
         }
         throw new JsonException(what + " is not an object but " + brief(value), -1);
+    }
+
+    /** An object of these fields in this order: key, value, key, value; {@link Map#of} has another order in each process. */
+    public static Map<String, Object> ordered(Object... pairs) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        for (int i = 0; i < pairs.length; i += 2) {
+            map.put((String) pairs[i], pairs[i + 1]);
+        }
+        return map;
     }
 
     private static <T> T typed(Map<String, Object> parent, String name, Class<T> type, String kind)

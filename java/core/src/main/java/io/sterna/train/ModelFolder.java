@@ -90,7 +90,19 @@ public record ModelFolder(Path path, TrainConfig config) {
      */
     public void write(WeightSource source, String tokenizer) throws IOException {
         requireFree();
+        boolean made = !Files.exists(path);
         Files.createDirectories(path);
+        try {
+            writeInto(source, tokenizer);
+        } catch (IOException | RuntimeException | Error e) {
+            if (made) {
+                Files.deleteIfExists(path); // nothing is in it but what was written whole
+            }
+            throw e;
+        }
+    }
+
+    private void writeInto(WeightSource source, String tokenizer) throws IOException {
         Map<String, Object> lasting = RunState.lasting(config);
         try (CheckpointWriter writer = new CheckpointWriter(path.resolve(WEIGHTS))) {
             for (Parameter planned : parameters()) {
@@ -123,6 +135,9 @@ public record ModelFolder(Path path, TrainConfig config) {
     public static ModelFolder open(Path path) throws IOException {
         Path inRun = path.resolve("model");
         Path folder = Files.exists(inRun.resolve(CONFIG)) ? inRun : path;
+        if (Files.isRegularFile(path)) {
+            throw new ConfigException("model " + path + ": is a file; name the folder of a run or model, or import the file first");
+        }
         if (!Files.exists(folder.resolve(CONFIG))) {
             throw new ConfigException("model " + path + ": no " + CONFIG + " there; name the folder of a finished run");
         }
@@ -132,16 +147,26 @@ public record ModelFolder(Path path, TrainConfig config) {
     }
 
     private static TrainConfig readConfig(Path file) throws IOException {
+        Map<String, Object> values = readValues(file);
+        if (values.containsKey("model_type")) {
+            throw new ConfigException("model " + file.getParent() + ": is one of transformers; import it first");
+        }
         try {
-            TrainConfig config = new TrainConfig().setAll(Json.readObject(file, LARGEST_CONFIG));
+            TrainConfig config = new TrainConfig().setAll(values);
             if (config.init != null && !InitialModel.isSettled(config)) {
                 throw new ConfigException("init " + config.init + ": the shape must stand beside it");
             }
             return config.resolved();
-        } catch (JsonException e) {
-            throw new ConfigException(e.getMessage() + "; restore the file of the run", e);
         } catch (ConfigException e) {
             throw new ConfigException(file + ": " + e.getMessage() + "; restore the file of the run", e);
+        }
+    }
+
+    private static Map<String, Object> readValues(Path file) throws IOException {
+        try {
+            return Json.readObject(file, LARGEST_CONFIG);
+        } catch (JsonException e) {
+            throw new ConfigException(e.getMessage() + "; restore the file of the run", e);
         }
     }
 

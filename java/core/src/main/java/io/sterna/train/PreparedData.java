@@ -62,14 +62,45 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
             }
             case "bytes" -> given(config, corpus, cache, new ByteTokenizer(), Optional.empty(), progress);
             default -> {
-                Path file = Path.of(config.tokenizer);
-                if (!Files.isRegularFile(file)) {
-                    throw new ConfigException("tokenizer " + file + ": no such file; expected a tokenizer.json, a tokenizer.model, bytes or train");
-                }
+                Path file = tokenizerFile(config);
                 Path json = isSentencePiece(file) ? converted(file, cache) : file;
                 yield given(config, corpus, cache, loader.load(json), Optional.of(json), progress);
             }
         };
+    }
+
+    /**
+     * Looks for the data and the tokenizer of a resolved configuration; prepares nothing.
+     *
+     * @return the tokens of the tokenizer
+     * @throws DataException for data that is not there, ConfigException for such a tokenizer
+     */
+    static int vocabulary(TrainConfig config, TokenizerLoader loader) throws IOException {
+        corpus(config);
+        return switch (config.tokenizer) {
+            case "train" -> trainerOptions(config).vocabSize();
+            case "bytes" -> new ByteTokenizer().vocabSize();
+            default -> {
+                Path file = tokenizerFile(config);
+                yield isSentencePiece(file) ? SentencePiece.vocabSize(file) : loader.load(file).vocabSize();
+            }
+        };
+    }
+
+    private static BpeTrainer.Options trainerOptions(TrainConfig config) {
+        try {
+            return BpeTrainer.Options.of(config.vocab, config.threads);
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException("vocab " + config.vocab + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static Path tokenizerFile(TrainConfig config) {
+        Path file = Path.of(config.tokenizer);
+        if (!Files.isRegularFile(file)) {
+            throw new ConfigException("tokenizer " + file + ": no such file; expected a tokenizer.json, a tokenizer.model, bytes or train");
+        }
+        return file;
     }
 
     private static boolean isSentencePiece(Path file) {
@@ -98,12 +129,13 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
 
     private static PreparedData trained(TrainConfig config, Corpus corpus, Path cache, DataProgress progress)
             throws IOException {
+        BpeTrainer.Options options = trainerOptions(config);
         Path folder = folder(cache, corpus, "bpe" + config.vocab);
         Path file = folder.resolve(TOKENIZER);
         if (!Files.exists(file)) {
             try (FolderLock _ = FolderLock.take(folder, TOKENIZER_LOCK, progress)) {
                 if (!Files.exists(file)) { // nor made by a run that was waited for
-                    BpeTokenizer made = BpeTrainer.train(corpus, BpeTrainer.Options.of(config.vocab, config.threads), progress);
+                    BpeTokenizer made = BpeTrainer.train(corpus, options, progress);
                     DurableFiles.replace(file, new String(made.toJson(), StandardCharsets.UTF_8));
                 }
             }

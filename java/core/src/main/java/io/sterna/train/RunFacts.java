@@ -19,6 +19,10 @@ public final class RunFacts {
                 data.train().tokens(), data.train().documents(),
                 (double) data.train().bytes() / Math.max(1, data.train().tokens()), data.dev().tokens()));
         facts.putAll(ofPlan(c, plan));
+        if (data.dev().tokens() <= c.seqLen) {
+            facts.put("held out", format("%,d tokens, fewer than a sequence of %,d needs: no held-out loss; a larger holdout or a shorter"
+                    + " seq-len gives one", data.dev().tokens(), c.seqLen));
+        }
         facts.put("machine", format("tier %s, %d threads", kernels.tier(), c.threads));
         facts.put("run", format("%s%s%,d steps of %,d tokens", c.out, step == 0 ? ": " : ": goes on after step " + step + " of ",
                 c.steps, (long) c.batch * c.accumulate * c.seqLen));

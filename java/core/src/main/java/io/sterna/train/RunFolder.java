@@ -72,7 +72,8 @@ public final class RunFolder {
     static void checkFree(String out) throws IOException {
         if (out != null && isTaken(Path.of(out))) {
             String resume = Files.exists(new RunFolder(Path.of(out)).config()) ? ", or go on with " + of(Path.of(out)).resumeOption() : "";
-            throw new ConfigException("out " + out + ": holds files already; choose another folder" + resume);
+            boolean folder = Files.isDirectory(Path.of(out));
+            throw new ConfigException("out " + out + (folder ? ": holds files already" : ": is a file") + "; choose another folder" + resume);
         }
     }
 
@@ -144,7 +145,9 @@ public final class RunFolder {
     /** Writes {@code config.yaml}: a key a line; JSON scalars and lists are YAML too. */
     void writeConfig(TrainConfig config) throws IOException {
         StringBuilder yaml = new StringBuilder();
-        config.toMap().forEach((key, value) -> yaml.append(key).append(": ").append(scalar(value)).append('\n'));
+        Map<String, Object> settings = config.toMap();
+        settings.remove("stop-after"); // of this process: another run with the file is to go on to its end
+        settings.forEach((key, value) -> yaml.append(key).append(": ").append(scalar(value)).append('\n'));
         DurableFiles.replace(config(), yaml.toString());
     }
 

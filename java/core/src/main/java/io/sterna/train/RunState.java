@@ -28,6 +28,7 @@ record RunState(long step, long tokens, int nonFinite, Map<String, Object> confi
     static Map<String, Object> lasting(TrainConfig config) {
         Map<String, Object> map = new LinkedHashMap<>(config.toMap());
         PROCESS_SETTINGS.forEach(map::remove);
+        map.remove("cache"); // where this machine keeps prepared data
         return map;
     }
 

@@ -85,9 +85,7 @@ public final class TrainingRun implements AutoCloseable {
     public static TrainingRun open(TrainConfig config, TrainListener listener, PreparedData.TokenizerLoader loader)
             throws IOException {
         TrainConfig given = config.copy();
-        if (given.init == null && given.beginToken != null) { // no window of the data would hold it
-            throw new ConfigException("begin-token " + given.beginToken + ": a model trained from nothing never meets it; leave it out");
-        }
+        requireBeginTokenKnown(given);
         if (given.init != null) {
             InitialModel.of(given).settle(given);
         }
@@ -110,6 +108,12 @@ public final class TrainingRun implements AutoCloseable {
         } catch (IOException | RuntimeException | Error e) {
             folder.abandon();
             throw e;
+        }
+    }
+
+    private static void requireBeginTokenKnown(TrainConfig config) {
+        if (config.init == null && config.beginToken != null) { // no window of the data would hold it
+            throw new ConfigException("begin-token " + config.beginToken + ": a model trained from nothing never meets it; leave it out");
         }
     }
 
@@ -240,13 +244,13 @@ public final class TrainingRun implements AutoCloseable {
 
     private static void checkChange(String key) {
         if (!RunState.PROCESS_SETTINGS.contains(Setting.of(key).key()) || key.equals("out")) {
-            throw new ConfigException(key + ": a resumed run keeps its settings; start a new run to change it");
+            throw new ConfigException(key + ": a resumed run keeps its settings; a new run may start from its model with --init");
         }
     }
 
     private static void requireUnfinished(RunFolder run, RunState state) {
         if (Files.exists(run.summary())) {
-            throw new ConfigException("run " + run.path() + ": is finished at step " + state.step() + "; start a new run");
+            throw new ConfigException("run " + run.path() + ": is finished at step " + state.step() + "; a new run may start from its model with --init " + run.path());
         }
     }
 
@@ -279,6 +283,19 @@ public final class TrainingRun implements AutoCloseable {
     /** What a run of {@code config} would take, without data or memory; its vocabulary is the configured one. */
     public static MemoryPlan planOf(TrainConfig config) {
         return plan(config.resolved());
+    }
+
+    /**
+     * The resolved settings of a run, with the vocabulary of its tokenizer; looks for data and tokenizer and prepares nothing.
+     *
+     * @throws ConfigException for a setting that cannot be, {@link io.sterna.data.DataException} for data that is not there
+     */
+    public static TrainConfig planned(TrainConfig config, PreparedData.TokenizerLoader loader) throws IOException {
+        requireBeginTokenKnown(config);
+        TrainConfig c = config.resolved();
+        int vocab = PreparedData.vocabulary(c, loader);
+        c.vocab = c.init == null ? Integer.valueOf(vocab) : c.vocab;
+        return c;
     }
 
     private static String name(TrainConfig c) {

@@ -2,6 +2,7 @@ package io.sterna.infer;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -227,6 +228,7 @@ class HuggingFaceImportTest {
     @Test
     void textsBeginAndEndAsTheModelSays() throws IOException {
         Path hf = copy(exported(), "marks");
+        Files.delete(hf.resolve("generation_config.json")); // it would go first
         replace(hf, "\"bos_token_id\": 0", "\"bos_token_id\": 7");
         replace(hf, "\"eos_token_id\": 0", "\"eos_token_id\": 9");
         String tokenizer = Files.readString(hf.resolve("tokenizer.json"));
@@ -269,6 +271,74 @@ class HuggingFaceImportTest {
         assertTrue(Files.readString(folder.resolve("several-ends-back/config.json")).matches("(?s).*\"eos_token_id\": \\[\\s*8,\\s*0\\s*].*"));
         Files.writeString(hf.resolve("tokenizer.json"), marked.replace("\"ids\": [7]", "\"ids\": [7, 8]"));
         assertMessage(ModelException.class, "special token \"<b>\" of the template has ids [7,8]", hf, folder.resolve("never"));
+    }
+
+    @Test
+    void aTiedHeadMayBeStoredToo() throws IOException {
+        Path hf = exportedAs("tied", "method fp32 tie-embeddings true");
+        Path file = hf.resolve("model.safetensors");
+        addHead(file, false);
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, folder.resolve("of-tied"));
+        addHead(file, true);
+        assertMessage(ModelException.class, "tensor lm_head.weight is not the embedding, though tie_word_embeddings is true", hf, folder.resolve("never"));
+    }
+
+    private static Path exportedAs(String name, String settings) throws IOException {
+        Path out = folder.resolve("hf-" + name);
+        Path run = train(settings);
+        try (Model model = Model.load(run)) {
+            HuggingFaceExport.write(run, model, Form.F32, out);
+        }
+        return out;
+    }
+
+    /** Adds, or replaces, a head that is the embedding but for its last weight. */
+    private static void addHead(Path file, boolean changed) throws IOException {
+        List<SafetensorsWriter.Entry> entries = new ArrayList<>();
+        List<byte[]> bodies = new ArrayList<>();
+        try (SafetensorsReader reader = new SafetensorsReader(file)) {
+            for (SafetensorsReader.Tensor t : reader.tensors().values()) {
+                if (!t.name().equals("lm_head.weight")) {
+                    entries.add(new SafetensorsWriter.Entry(t.name(), t.dtype(), t.shape(), t.bytes()));
+                    bodies.add(read(reader, t).array());
+                }
+            }
+            SafetensorsReader.Tensor embedding = reader.tensors().get("model.embed_tokens.weight");
+            byte[] head = read(reader, embedding).array().clone();
+            head[head.length - 1] ^= (byte) (changed ? 1 : 0);
+            entries.add(new SafetensorsWriter.Entry("lm_head.weight", embedding.dtype(), embedding.shape(), head.length));
+            bodies.add(head);
+        }
+        try (SafetensorsWriter writer = new SafetensorsWriter(file, entries)) {
+            for (byte[] body : bodies) {
+                writer.write(MemorySegment.ofArray(body));
+            }
+            writer.commit();
+        }
+    }
+
+    @Test
+    void whatFailsLeavesNothing() throws IOException {
+        Path hf = copy(exported(), "nan");
+        Path file = hf.resolve("model.safetensors");
+        byte[] bytes = Files.readAllBytes(file);
+        Arrays.fill(bytes, bytes.length - 4, bytes.length, (byte) -1);
+        Files.write(file, bytes);
+        Path out = folder.resolve("nothing");
+        assertMessage(ModelException.class, "expected finite ones", hf, out);
+        assertFalse(Files.exists(out));
+    }
+
+    @Test
+    void generationMayEndElsewhereThanTheConfigurationSays() throws IOException {
+        Path hf = copy(exported(), "generation");
+        Files.writeString(hf.resolve("generation_config.json"), "{\"eos_token_id\": [5, 6]}");
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, folder.resolve("of-generation"));
+        try (Model model = Model.load(folder.resolve("of-generation"))) {
+            assertTrue(model.tokenizer().ends(5) && model.tokenizer().ends(6) && !model.tokenizer().ends(0));
+        }
+        String message = assertThrows(ConfigException.class, () -> Model.load(hf)).getMessage();
+        assertEquals("model " + hf + ": is one of transformers; import it first", message);
     }
 
     /** Newer files hold base and scaling in one place. */
