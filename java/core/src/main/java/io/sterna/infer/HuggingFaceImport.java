@@ -1,8 +1,6 @@
 package io.sterna.infer;
 
-import io.sterna.data.SentencePiece;
 import io.sterna.data.Tokenizer;
-import io.sterna.data.TokenizerTemplate;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import io.sterna.io.SafetensorsFolder;
@@ -10,7 +8,6 @@ import io.sterna.io.SafetensorsReader;
 import io.sterna.kernel.KernelException;
 import io.sterna.kernel.Kernels;
 import io.sterna.nn.Parameter;
-import io.sterna.nn.RopeScaling;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
@@ -24,17 +21,12 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -50,10 +42,6 @@ public final class HuggingFaceImport {
     private static final long TILE_ROWS = 256;
     private static final List<String> FLOATS = List.of("F32", "BF16", "F16");
     private static final Map<String, String> ACTIVATIONS = Map.of("llama", "silu", "mistral", "silu", "bitnet", "relu2");
-    private static final String ORIGINAL_LENGTH = "original_max_position_embeddings";
-    /** By kind of scaling of the rotary positions, the fields of its numbers, in the order of ours. */
-    private static final Map<String, List<String>> ROPE_NUMBERS = Map.of("default", List.of(), "linear", List.of("factor"),
-            "llama3", List.of("factor", "low_freq_factor", "high_freq_factor", ORIGINAL_LENGTH));
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -97,12 +85,13 @@ public final class HuggingFaceImport {
     private void convert(PreparedData.TokenizerLoader loader, Path out) throws IOException {
         TrainConfig settings = settings();
         int vocab = target(out, settings).model().vocab();
-        TokenizerText text = tokenizer(loader);
+        HuggingFaceTokenizer texts = new HuggingFaceTokenizer(folder, config);
+        TokenizerText text = texts.read(loader);
         Tokenizer tokenizer = text.tokenizer();
         if (tokenizer.vocabSize() > vocab) { // fewer is usual: embeddings are padded to round numbers
             throw fault("vocab_size " + vocab + ", the tokenizer has " + tokenizer.vocabSize(), "every token must have its row");
         }
-        setMarks(settings, text);
+        texts.setMarks(settings, text);
         ModelFolder model = target(out, settings);
         requireTensors(model.parameters());
         Kernels kernels = Kernels.best();
@@ -112,21 +101,6 @@ public final class HuggingFaceImport {
                 case Parameter.Packed ternary -> fill(ternary, kernels);
             }
         }, text.json());
-    }
-
-    /** That of tokenizer.json; folders of older Llamas have SentencePiece's file alone, and begin texts as it is used with. */
-    private TokenizerText tokenizer(PreparedData.TokenizerLoader loader) throws IOException {
-        Path file = folder.resolve("tokenizer.json");
-        Path sentencePiece = folder.resolve("tokenizer.model");
-        if (Files.exists(file) || !Files.exists(sentencePiece)) {
-            return TokenizerText.of(file, loader);
-        }
-        Map<String, Object> root = Json.asObject(Json.parse(SentencePiece.tokenizerJson(sentencePiece)), "tokenizer.model");
-        Path beside = folder.resolve("tokenizer_config.json");
-        if (!Files.exists(beside) || !Boolean.FALSE.equals(Json.readObject(beside, LARGEST_CONFIG).get("add_bos_token"))) {
-            TokenizerTemplate.setBeginToken(root, config.get("bos_token_id") == null ? 1 : Math.toIntExact(Json.integer(config, "bos_token_id")));
-        }
-        return TokenizerText.of(Json.writePretty(root).getBytes(StandardCharsets.UTF_8), loader);
     }
 
     private ModelFolder target(Path out, TrainConfig settings) throws IOException {
@@ -139,41 +113,6 @@ public final class HuggingFaceImport {
 
     private ModelException notLlama(Exception cause) {
         return fault("config.json: " + cause.getMessage(), "expected that of a LLaMA model", cause);
-    }
-
-    /** Ends are the configuration's; a text begins with what the tokenizer's template puts before it. */
-    private void setMarks(TrainConfig settings, TokenizerText text) throws IOException {
-        Tokenizer tokenizer = text.tokenizer();
-        List<Object> ends = ends();
-        settings.set("end-token", ends.isEmpty() || ends.equals(List.of((long) tokenizer.endToken())) ? null : ends);
-        try {
-            settings.set("begin-token", TokenizerTemplate.beginToken(Json.asObject(
-                    Json.parse(text.json().getBytes(StandardCharsets.UTF_8)), "tokenizer.json")).orElse(null));
-        } catch (JsonException e) {
-            throw fault("tokenizer.json: " + e.getMessage(), "expected the template of a text", e);
-        }
-        try {
-            PreparedData.marked(tokenizer, settings);
-        } catch (ConfigException e) {
-            throw fault("eos_token_id " + Json.brief(ends) + " and the template of tokenizer.json: " + e.getMessage(),
-                    "restore both", e);
-        }
-    }
-
-    /** None, one or several ids; generation_config.json goes first, as it does in transformers. */
-    private List<Object> ends() throws IOException {
-        Path generation = folder.resolve("generation_config.json");
-        Map<String, Object> fields = Files.exists(generation) ? Json.readObject(generation, LARGEST_CONFIG) : config;
-        fields = fields.get("eos_token_id") == null ? config : fields;
-        Object value = fields.get("eos_token_id");
-        if (value == null) {
-            return List.of();
-        }
-        List<Object> ids = value instanceof List<?> ? Json.list(fields, "eos_token_id") : List.of(value);
-        if (!ids.stream().allMatch(Long.class::isInstance)) {
-            throw fault("eos_token_id " + Json.brief(value), "expected an id or a list of ids");
-        }
-        return ids;
     }
 
     private TrainConfig settings() throws IOException {
@@ -206,7 +145,7 @@ public final class HuggingFaceImport {
             throw fault("head_dim " + Json.brief(config.get("head_dim")) + ", hidden_size " + hidden + ", num_attention_heads " + heads,
                     "expected head_dim = hidden_size / num_attention_heads");
         }
-        return rope(method(new TrainConfig(), bf16)).set("sub-ln", type.equals("bitnet"))
+        return new HuggingFaceRope(folder, config).set(method(new TrainConfig(), bf16)).set("sub-ln", type.equals("bitnet"))
                 .set("hidden", hidden).set("heads", heads)
                 .set("intermediate", Json.integer(config, "intermediate_size"))
                 .set("layers", Json.integer(config, "num_hidden_layers"))
@@ -239,50 +178,6 @@ public final class HuggingFaceImport {
         refuseUnless(quantization, "quantization_mode", "offline");
         inverseScales = !automatic; // weight = code / weight_scale there
         return settings.set("method", "dqt").set("bits", "1.58").set("float-type", bf16 ? "bf16" : "f32");
-    }
-
-    /** Sets base and scaling of the rotary positions. */
-    private TrainConfig rope(TrainConfig settings) throws IOException {
-        Map<String, Object> rope = ropeFields();
-        settings.set("rope-theta", rope.get("rope_theta") == null ? 1e4 : Json.number(rope, "rope_theta"));
-        String type = rope.get("rope_type") == null ? "default" : Json.string(rope, "rope_type");
-        List<String> numbers = ROPE_NUMBERS.get(type);
-        if (numbers == null) {
-            throw fault("rope_type " + Json.brief(type), "expected default, linear or llama3");
-        }
-        List<String> parts = new ArrayList<>(List.of(type));
-        for (String number : numbers) {
-            boolean whole = number.equals(ORIGINAL_LENGTH);
-            parts.add(whole ? String.valueOf(Json.integer(rope, number)) : String.valueOf(Json.number(rope, number)));
-        }
-        for (String field : rope.keySet()) {
-            if (!numbers.contains(field) && !field.equals("rope_theta") && !field.equals("rope_type")) {
-                throw fault("rope_scaling " + field + " " + Json.brief(rope.get(field)), "this has no place here");
-            }
-        }
-        String text = type.equals("default") ? "none" : String.join(":", parts);
-        return settings.set("rope-scaling", RopeScaling.parse(text).toString());
-    }
-
-    /** What is said of rotary positions: the base beside their scaling or, in newer files, all in one place. */
-    private Map<String, Object> ropeFields() throws IOException {
-        Map<String, Object> rope = new LinkedHashMap<>();
-        rope.put("rope_theta", config.get("rope_theta"));
-        for (String field : List.of("rope_scaling", "rope_parameters")) {
-            if (config.get(field) != null) {
-                rope.putAll(Json.object(config, field));
-            }
-        }
-        rope.values().removeIf(Objects::isNull);
-        rope.remove("partial_rotary_factor", 1.0); // all of a head
-        Object oldName = rope.remove("type");
-        if (oldName != null && !oldName.equals(rope.getOrDefault("rope_type", oldName))) {
-            throw fault("rope_type " + Json.brief(rope.get("rope_type")) + " and type " + Json.brief(oldName), "they must be equal");
-        }
-        if (oldName != null) {
-            rope.put("rope_type", oldName);
-        }
-        return rope;
     }
 
     /** Refuses a field that is neither absent, null nor {@code allowed}. */

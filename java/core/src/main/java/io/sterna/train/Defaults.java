@@ -1,7 +1,6 @@
 package io.sterna.train;
 
 import io.sterna.nn.LlamaConfig;
-import io.sterna.nn.Method;
 import io.sterna.nn.RopeScaling;
 import io.sterna.optim.OptimizerConfig;
 import java.util.List;
@@ -123,11 +122,12 @@ final class Defaults {
     }
 
     /**
-     * The peak learning rate: at width 768, 1.5e-3 for BitNet's latent weights and 1e-3 otherwise; narrower
-     * models take more, as one over the root of the width.
+     * The peak learning rate: at hidden 768, 1.5e-3 for BitNet's latent weights, 2e-3 for one bit, whose codes lie twice as far apart,
+     * and 1e-3 otherwise; narrower models take more, as one over the root of their hidden size. Measured, with the flip rates
+     * they lead to, in bench/results/training.md.
      */
     private static double rate(TrainConfig c) {
-        double atReference = c.method.equals("bitnet") ? 1.5e-3 : 1e-3;
+        double atReference = c.method.equals("bitnet") ? 1.5e-3 : "1".equals(c.bits) ? 2e-3 : 1e-3;
         double scaled = atReference * Math.sqrt(REFERENCE_WIDTH / c.hidden);
         return Math.round(scaled * 1e5) / 1e5;
     }

@@ -5,7 +5,6 @@ import io.sterna.optim.Optimizer;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
-import io.sterna.tensor.Moment;
 import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.StateType;

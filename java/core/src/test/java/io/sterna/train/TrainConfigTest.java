@@ -75,6 +75,14 @@ class TrainConfigTest {
         }
     }
 
+    /** Those measured in bench/results/training.md. */
+    @ParameterizedTest
+    @CsvSource({"nano, dqt, 1.58, 2e-3", "nano, dqt, 8, 2e-3", "nano, dqt, 1, 4e-3", "nano, bitnet, , 3e-3", "130m, dqt, 4, 1e-3", "1b, fp32, , 6.1e-4"})
+    void theLearningRateIsByWidth(String preset, String method, String bits, double expected) {
+        TrainConfig config = new TrainConfig().set("preset", preset).set("method", method).set("bits", bits);
+        assertEquals(expected, config.resolved().lr);
+    }
+
     @Test
     void whatIsSetStaysAndTheRestIsFilled() {
         TrainConfig config = new TrainConfig().setAll(Map.of("hidden", 96, "data", List.of("a", "b"), "lr", 0.5));

@@ -1,0 +1,89 @@
+package io.sterna.infer;
+
+import io.sterna.data.SentencePiece;
+import io.sterna.data.Tokenizer;
+import io.sterna.data.TokenizerTemplate;
+import io.sterna.io.Json;
+import io.sterna.io.JsonException;
+import io.sterna.train.ConfigException;
+import io.sterna.train.PreparedData;
+import io.sterna.train.TrainConfig;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+
+/** The tokenizer of a folder of transformers, and the tokens that its model's texts begin and end with. */
+record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
+    private static final long LARGEST_CONFIG = 1 << 20;
+
+    /** That of tokenizer.json; folders of older Llamas have SentencePiece's file alone, and begin texts as it is used with. */
+    TokenizerText read(PreparedData.TokenizerLoader loader) throws IOException {
+        Path file = folder.resolve("tokenizer.json");
+        Path sentencePiece = folder.resolve("tokenizer.model");
+        if (Files.exists(file) || !Files.exists(sentencePiece)) {
+            return TokenizerText.of(file, loader);
+        }
+        Map<String, Object> root = Json.asObject(Json.parse(SentencePiece.tokenizerJson(sentencePiece)), "tokenizer.model");
+        Path beside = folder.resolve("tokenizer_config.json");
+        boolean begins = !Files.exists(beside) || !Boolean.FALSE.equals(Json.readObject(beside, LARGEST_CONFIG).get("add_bos_token"));
+        if (begins) {
+            TokenizerTemplate.setBeginToken(root, beginToken());
+        }
+        return TokenizerText.of(Json.writePretty(root).getBytes(StandardCharsets.UTF_8), loader);
+    }
+
+    /** The configuration's, or the usual one. */
+    private int beginToken() throws IOException {
+        Object id = config.getOrDefault("bos_token_id", 1L);
+        if (!(id instanceof Long number) || number < 0 || number > Integer.MAX_VALUE) {
+            throw fault("bos_token_id " + Json.brief(id), "expected an id");
+        }
+        return number.intValue();
+    }
+
+    /** Ends are the configuration's; a text begins with what the tokenizer's template puts before it. */
+    void setMarks(TrainConfig settings, TokenizerText text) throws IOException {
+        Tokenizer tokenizer = text.tokenizer();
+        List<Object> ends = ends();
+        settings.set("end-token", ends.isEmpty() || ends.equals(List.of((long) tokenizer.endToken())) ? null : ends);
+        try {
+            settings.set("begin-token", TokenizerTemplate.beginToken(Json.asObject(
+                    Json.parse(text.json().getBytes(StandardCharsets.UTF_8)), "tokenizer.json")).orElse(null));
+        } catch (JsonException e) {
+            throw fault("tokenizer.json: " + e.getMessage(), "expected the template of a text", e);
+        }
+        try {
+            PreparedData.marked(tokenizer, settings);
+        } catch (ConfigException e) {
+            throw fault("eos_token_id " + Json.brief(ends) + " and the template of tokenizer.json: " + e.getMessage(),
+                    "restore both", e);
+        }
+    }
+
+    /** None, one or several ids; generation_config.json goes first, as it does in transformers. */
+    private List<Object> ends() throws IOException {
+        Path generation = folder.resolve("generation_config.json");
+        Map<String, Object> fields = Files.exists(generation) ? Json.readObject(generation, LARGEST_CONFIG) : config;
+        fields = fields.get("eos_token_id") == null ? config : fields;
+        Object value = fields.get("eos_token_id");
+        if (value == null) {
+            return List.of();
+        }
+        List<Object> ids = value instanceof List<?> ? Json.list(fields, "eos_token_id") : List.of(value);
+        if (!ids.stream().allMatch(Long.class::isInstance)) {
+            throw fault("eos_token_id " + Json.brief(value), "expected an id or a list of ids");
+        }
+        return ids;
+    }
+
+    private ModelException fault(String what, String remedy) {
+        return fault(what, remedy, null);
+    }
+
+    private ModelException fault(String what, String remedy, Throwable cause) {
+        return new ModelException("model " + folder + ": " + what + "; " + remedy, cause);
+    }
+}
