@@ -2,6 +2,7 @@ package io.sterna.data;
 
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -19,8 +20,9 @@ public final class TokenizerTemplate {
     public static Optional<Integer> beginToken(Map<String, Object> root) throws JsonException {
         for (Object step : steps(root)) {
             Map<String, Object> template = Json.asObject(step, "post_processor");
-            if ("TemplateProcessing".equals(template.get("type"))) {
-                return first(template);
+            Optional<Integer> begin = isTemplate(template) ? first(template) : Optional.empty();
+            if (begin.isPresent()) {
+                return begin;
             }
         }
         return Optional.empty();
@@ -35,15 +37,32 @@ public final class TokenizerTemplate {
         return "Sequence".equals(processor.get("type")) ? Json.list(processor, "processors") : List.of(processor);
     }
 
-    /** Puts a token before a single text, and before each text of a pair. */
-    public static void setBeginToken(Map<String, Object> root, int id) throws JsonException {
+    private static boolean isTemplate(Object step) {
+        return step instanceof Map<?, ?> map && "TemplateProcessing".equals(map.get("type"));
+    }
+
+    /**
+     * Puts a token before a single text, and before each text of a pair, in place of what a template there says.
+     *
+     * @param id empty for no template
+     * @throws JsonException for a token that is not there
+     */
+    public static void setBeginToken(Map<String, Object> root, Optional<Integer> id) throws JsonException {
+        List<Object> steps = new ArrayList<>(steps(root));
+        steps.removeIf(TokenizerTemplate::isTemplate);
+        if (id.isPresent()) {
+            steps.add(template(root, id.get()));
+        }
+        root.put("post_processor", steps.isEmpty() ? null : steps.size() == 1 ? steps.getFirst()
+                : Json.ordered("type", "Sequence", "processors", steps));
+    }
+
+    private static Map<String, Object> template(Map<String, Object> root, int id) throws JsonException {
         String name = name(root, id);
         Map<String, Object> token = Map.of("SpecialToken", Json.ordered("id", name, "type_id", 0));
         Map<String, Object> special = Json.ordered("id", name, "ids", List.of(id), "tokens", List.of(name));
-        Map<String, Object> template = Json.ordered("type", "TemplateProcessing", "single", List.of(token, sequence("A", 0)),
+        return Json.ordered("type", "TemplateProcessing", "single", List.of(token, sequence("A", 0)),
                 "pair", List.of(token, sequence("A", 0), token, sequence("B", 1)), "special_tokens", Map.of(name, special));
-        Object before = root.get("post_processor");
-        root.put("post_processor", before == null ? template : Json.ordered("type", "Sequence", "processors", List.of(before, template)));
     }
 
     private static Map<String, Object> sequence(String name, int type) {

@@ -37,6 +37,7 @@ final class GgufTokenizer {
     private static final String WORDS = "gpt-2";
     private static final String SENTENCE_PIECE = "llama";
     private static final String NO_WORDS = "default";
+    private static final List<String> MORE_ENDS = List.of("eot_token_id", "eom_token_id");
     private static final int USUAL_BEGIN = 1; // of SentencePiece's kind, in llama.cpp
     private static final int USUAL_END = 2;
     private static final long LARGEST_TOKENIZER = 1 << 28;
@@ -61,11 +62,20 @@ final class GgufTokenizer {
         } else {
             writeSentencePiece(scores(root, tokenizer.vocabSize(), file), vocab, metadata);
         }
-        if (tokenizer instanceof MarkedTokenizer marked && marked.endTokens().size() > 1) { // it has places for two
-            metadata.u32(PREFIX + "eot_token_id", marked.endTokens().getLast());
-        }
+        writeMoreEnds(tokenizer instanceof MarkedTokenizer marked ? marked.endTokens() : List.of(), metadata);
         metadata.u32(PREFIX + "bos_token_id", tokenizer.beginToken()).u32(PREFIX + "eos_token_id", tokenizer.endToken())
                 .bool(PREFIX + "add_bos_token", true).bool(PREFIX + "add_eos_token", false);
+    }
+
+    /** Beside the end of a text, which is the first, llama.cpp stops at the end of a turn and of a message. */
+    private static void writeMoreEnds(List<Integer> ends, GgufMetadata metadata) throws ModelException {
+        if (ends.size() > 1 + MORE_ENDS.size()) {
+            throw new ModelException("model: has " + ends.size() + " end tokens, " + ends + ", and gguf places for " + (1 + MORE_ENDS.size())
+                    + "; export to hf");
+        }
+        for (int i = 1; i < ends.size(); i++) {
+            metadata.u32(PREFIX + MORE_ENDS.get(i - 1), ends.get(i));
+        }
     }
 
     private static void writeByteLevel(Map<String, Object> root, int size, GgufMetadata metadata) throws IOException {
@@ -173,8 +183,13 @@ final class GgufTokenizer {
         boolean sentencePiece = SENTENCE_PIECE.equals(reader.metadata().get(PREFIX + "model"));
         long end = integer(reader, "eos_token_id", sentencePiece ? USUAL_END : tokenizer.endToken());
         long begin = truth(reader, file, "add_bos_token", sentencePiece) ? integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end) : end;
-        long turn = integer(reader, "eot_token_id", end);
-        List<Long> ends = turn == end ? List.of(end) : List.of(end, turn);
+        List<Long> ends = new ArrayList<>(List.of(end));
+        for (String key : MORE_ENDS) {
+            long more = integer(reader, key, end);
+            if (!ends.contains(more)) {
+                ends.add(more);
+            }
+        }
         try {
             settings.set("end-token", ends.equals(List.of((long) tokenizer.endToken())) ? null : ends).set("begin-token", begin == end ? null : begin);
             PreparedData.marked(tokenizer, settings);

@@ -29,6 +29,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * Writes a model as Hugging Face's transformers reads it: {@code config.json}, {@code generation_config.json},
@@ -193,14 +194,15 @@ public final class HuggingFaceExport {
         return fields;
     }
 
-    /** The tokenizer.json; with a template that puts the begin token before a text, if that is one of its own and none is there. */
+    /** The tokenizer.json; its template puts the begin token before a text, if the model has one that is not its end token. */
     private static String withTemplate(Path tokenizer, int begin, int end) throws IOException {
         String text = Files.readString(tokenizer);
         Map<String, Object> root = Json.readObject(tokenizer, LARGEST_TOKENIZER);
-        if (begin == end || TokenizerTemplate.beginToken(root).isPresent()) {
+        Optional<Integer> wanted = begin == end ? Optional.empty() : Optional.of(begin);
+        if (wanted.equals(TokenizerTemplate.beginToken(root))) {
             return text;
         }
-        TokenizerTemplate.setBeginToken(root, begin);
+        TokenizerTemplate.setBeginToken(root, wanted);
         return Json.writePretty(root);
     }
 

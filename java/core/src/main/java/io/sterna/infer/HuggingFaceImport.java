@@ -66,7 +66,7 @@ public final class HuggingFaceImport {
      * @param out    a folder that is not there, or empty: the model folder
      * @throws ModelException for a config.json that is missing or damaged, and for what has no place here
      * @throws io.sterna.io.SafetensorsException for weights that are missing or damaged
-     * @throws io.sterna.data.TokenizerException for a tokenizer that is missing, damaged or not supported
+     * @throws io.sterna.data.TokenizerException for a tokenizer that is damaged or not supported
      */
     public static void read(Path folder, PreparedData.TokenizerLoader loader, Path out) throws IOException {
         Map<String, Object> config;

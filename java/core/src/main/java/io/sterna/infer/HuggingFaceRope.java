@@ -51,7 +51,7 @@ record HuggingFaceRope(Path folder, Map<String, Object> config) {
             }
         }
         rope.values().removeIf(Objects::isNull);
-        rope.remove("partial_rotary_factor", 1.0); // all of a head
+        rope.entrySet().removeIf(e -> e.getKey().equals("partial_rotary_factor") && e.getValue() instanceof Number n && n.doubleValue() == 1);
         Object oldName = rope.remove("type");
         if (oldName != null && !oldName.equals(rope.getOrDefault("rope_type", oldName))) {
             throw fault("rope_type " + Json.brief(rope.get("rope_type")) + " and type " + Json.brief(oldName), "they must be equal");

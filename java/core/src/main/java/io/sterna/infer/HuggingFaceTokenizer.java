@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /** The tokenizer of a folder of transformers, and the tokens that its model's texts begin and end with. */
 record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
@@ -30,18 +31,20 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
         Path beside = folder.resolve("tokenizer_config.json");
         boolean begins = !Files.exists(beside) || !Boolean.FALSE.equals(Json.readObject(beside, LARGEST_CONFIG).get("add_bos_token"));
         if (begins) {
-            TokenizerTemplate.setBeginToken(root, beginToken());
+            setBeginToken(root);
         }
         return TokenizerText.of(Json.writePretty(root).getBytes(StandardCharsets.UTF_8), loader);
     }
 
-    /** The configuration's, or the usual one. */
-    private int beginToken() throws IOException {
-        Object id = config.getOrDefault("bos_token_id", 1L);
-        if (!(id instanceof Long number) || number < 0 || number > Integer.MAX_VALUE) {
-            throw fault("bos_token_id " + Json.brief(id), "expected an id");
+    /** To the configuration's, or the usual one. */
+    private void setBeginToken(Map<String, Object> root) throws IOException {
+        Object id = config.get("bos_token_id") == null ? Long.valueOf(1) : config.get("bos_token_id");
+        try {
+            int token = id instanceof Long number && number == number.intValue() ? number.intValue() : -1;
+            TokenizerTemplate.setBeginToken(root, Optional.of(token));
+        } catch (JsonException e) {
+            throw fault("bos_token_id " + Json.brief(id), "expected the id of a token of tokenizer.model", e);
         }
-        return number.intValue();
     }
 
     /** Ends are the configuration's; a text begins with what the tokenizer's template puts before it. */

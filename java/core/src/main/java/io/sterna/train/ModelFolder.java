@@ -95,10 +95,22 @@ public record ModelFolder(Path path, TrainConfig config) {
         try {
             writeInto(source, tokenizer);
         } catch (IOException | RuntimeException | Error e) {
-            if (made) {
-                Files.deleteIfExists(path); // nothing is in it but what was written whole
-            }
+            clear(made, e);
             throw e;
+        }
+    }
+
+    /** Removes what a failed write has left in a folder that was empty. */
+    private void clear(boolean made, Throwable failure) {
+        try {
+            for (String file : List.of(WEIGHTS, TOKENIZER, CONFIG)) {
+                Files.deleteIfExists(path.resolve(file));
+            }
+            if (made) {
+                Files.delete(path);
+            }
+        } catch (IOException e) {
+            failure.addSuppressed(e);
         }
     }
 

@@ -55,9 +55,7 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
         Path cache = Path.of(config.cache);
         return switch (config.tokenizer) {
             case "train" -> {
-                if (config.endToken != null) {
-                    throw new ConfigException("end-token " + config.endToken + ": a trained tokenizer has its own; leave it out");
-                }
+                requireOwnEnd(config);
                 yield trained(config, corpus, cache, progress);
             }
             case "bytes" -> given(config, corpus, cache, new ByteTokenizer(), Optional.empty(), progress);
@@ -72,19 +70,28 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
     /**
      * Looks for the data and the tokenizer of a resolved configuration; prepares nothing.
      *
-     * @return the tokens of the tokenizer
+     * @return the tokens of the tokenizer, whose marks are checked
      * @throws DataException for data that is not there, ConfigException for such a tokenizer
      */
     static int vocabulary(TrainConfig config, TokenizerLoader loader) throws IOException {
         corpus(config);
         return switch (config.tokenizer) {
-            case "train" -> trainerOptions(config).vocabSize();
-            case "bytes" -> new ByteTokenizer().vocabSize();
+            case "train" -> {
+                requireOwnEnd(config);
+                yield trainerOptions(config).vocabSize();
+            }
+            case "bytes" -> marked(new ByteTokenizer(), config).vocabSize();
             default -> {
                 Path file = tokenizerFile(config);
-                yield isSentencePiece(file) ? SentencePiece.vocabSize(file) : loader.load(file).vocabSize();
+                yield isSentencePiece(file) ? SentencePiece.vocabSize(file) : marked(loader.load(file), config).vocabSize();
             }
         };
+    }
+
+    private static void requireOwnEnd(TrainConfig config) {
+        if (config.endToken != null) {
+            throw new ConfigException("end-token " + config.endToken + ": a trained tokenizer has its own; leave it out");
+        }
     }
 
     private static BpeTrainer.Options trainerOptions(TrainConfig config) {

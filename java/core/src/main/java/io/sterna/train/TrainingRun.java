@@ -94,12 +94,7 @@ public final class TrainingRun implements AutoCloseable {
         Kernels kernels = Kernels.best(); // the same, should there be none
         MemoryCheck.require(plan(c)); // the same; once more when the tokenizer has said its vocabulary
         PreparedData data = PreparedData.prepare(c, loader, listener);
-        if (c.init == null) {
-            c.vocab = data.tokenizer().vocabSize();
-        } else if (data.tokenizer().vocabSize() > c.vocab) {
-            throw new ConfigException("init " + c.init + ": its tokenizer has " + data.tokenizer().vocabSize()
-                    + " tokens, its embeddings " + c.vocab + "; restore the files of the model");
-        }
+        c.vocab = vocabulary(c, data.tokenizer().vocabSize());
         c.cache = Path.of(c.cache).toAbsolutePath().normalize().toString();
         RunFolder folder = RunFolder.claim(c.out, name(c));
         c.out = folder.path().toString();
@@ -179,7 +174,8 @@ public final class TrainingRun implements AutoCloseable {
             Path file = checkpoints.list().getLast();
             RunState state = RunState.of(reader, file);
             requireUnfinished(run, state);
-            TrainConfig c = settings(state, file).setAll(changes).set("out", run.path()).resolved();
+            TrainConfig c = settings(state, file).setAll(changes).set("out", run.path())
+                    .set("cache", Path.of(state.data()).getParent()).resolved();
             Shards shards = Shards.open(Path.of(state.data()), true);
             try {
                 checkShards(shards, state);
@@ -293,9 +289,20 @@ public final class TrainingRun implements AutoCloseable {
     public static TrainConfig planned(TrainConfig config, PreparedData.TokenizerLoader loader) throws IOException {
         requireBeginTokenKnown(config);
         TrainConfig c = config.resolved();
-        int vocab = PreparedData.vocabulary(c, loader);
-        c.vocab = c.init == null ? Integer.valueOf(vocab) : c.vocab;
+        c.vocab = vocabulary(c, PreparedData.vocabulary(c, loader));
         return c;
+    }
+
+    /** Rows of the embedding: one for each token, or those that the initial model has. */
+    private static int vocabulary(TrainConfig config, int tokens) {
+        if (config.init == null) {
+            return tokens;
+        }
+        if (tokens > config.vocab) {
+            throw new ConfigException("init " + config.init + ": its tokenizer has " + tokens + " tokens, its embeddings " + config.vocab
+                    + "; restore the files of the model");
+        }
+        return config.vocab;
     }
 
     private static String name(TrainConfig c) {

@@ -52,16 +52,20 @@ class MarkedTokenizerTest {
 
     @Test
     void aTemplateThatIsWrittenIsRead() throws JsonException {
-        for (String before : new String[] {"null", "{\"type\": \"ByteLevel\"}"}) {
+        for (String before : new String[] {"null", "{\"type\": \"ByteLevel\"}", "{\"type\": \"Sequence\", \"processors\": [{\"type\": \"ByteLevel\"}]}",
+            "{\"type\": \"TemplateProcessing\", \"single\": [{\"Sequence\": {\"id\": \"A\"}}], \"special_tokens\": {}}"}) {
             String text = "{\"post_processor\": " + before + ", \"added_tokens\": [{\"id\": 4, \"content\": \"<s>\"}], \"model\": {\"vocab\": {\"a\": 7}}}";
             for (int id : new int[] {4, 7}) {
                 Map<String, Object> root = Json.asObject(Json.parse(text.getBytes(StandardCharsets.UTF_8)), "root");
-                TokenizerTemplate.setBeginToken(root, id);
+                TokenizerTemplate.setBeginToken(root, Optional.of(id));
                 Map<String, Object> back = Json.asObject(Json.parse(Json.write(root).getBytes(StandardCharsets.UTF_8)), "root");
                 assertEquals(Optional.of(id), TokenizerTemplate.beginToken(back));
+                TokenizerTemplate.steps(back).forEach(step -> assertNotEquals("Sequence", ((Map<?, ?>) step).get("type")));
+                TokenizerTemplate.setBeginToken(back, Optional.empty());
+                assertEquals(Optional.empty(), TokenizerTemplate.beginToken(back));
             }
             Map<String, Object> root = Json.asObject(Json.parse(text.getBytes(StandardCharsets.UTF_8)), "root");
-            assertThrows(JsonException.class, () -> TokenizerTemplate.setBeginToken(root, 5));
+            assertThrows(JsonException.class, () -> TokenizerTemplate.setBeginToken(root, Optional.of(5)));
         }
     }
 

@@ -7,7 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.sterna.data.TokenizerTemplate;
 import io.sterna.infer.HuggingFaceExport.Form;
+import io.sterna.io.Json;
 import io.sterna.io.SafetensorsException;
 import io.sterna.io.SafetensorsReader;
 import io.sterna.io.SafetensorsWriter;
@@ -29,6 +31,8 @@ import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -339,6 +343,31 @@ class HuggingFaceImportTest {
         }
         String message = assertThrows(ConfigException.class, () -> Model.load(hf)).getMessage();
         assertEquals("model " + hf + ": is one of transformers; import it first", message);
+    }
+
+    /** A tokenizer's template may say otherwise than a model that was trained from nothing with it. */
+    @Test
+    void aTemplateGoesOutAsTheModelBegins() throws IOException {
+        Path tokenizer = copy(exported(), "template").resolve("tokenizer.json");
+        Map<String, Object> root = Json.readObject(tokenizer, 1 << 24);
+        TokenizerTemplate.setBeginToken(root, Optional.of(7));
+        Files.writeString(tokenizer, Json.writePretty(root));
+        Path run = TinyModel.train(folder, "method", "fp32", "tokenizer", tokenizer.toString());
+        Path out = folder.resolve("templated-hf");
+        try (Model model = Model.load(run)) {
+            assertEquals(model.tokenizer().endToken(), model.tokenizer().beginToken());
+            HuggingFaceExport.write(run, model, Form.F32, out);
+        }
+        assertEquals(Optional.empty(), TokenizerTemplate.beginToken(Json.readObject(out.resolve("tokenizer.json"), 1 << 24)));
+    }
+
+    @Test
+    void aWriteThatFailsLateLeavesNothing() {
+        Path out = folder.resolve("late");
+        ModelFolder target = ModelFolder.of(out, new TrainConfig().set("hidden", 32).set("intermediate", 32).set("layers", 1).set("heads", 2)
+                .set("vocab", 270).set("method", "fp32"));
+        assertThrows(NullPointerException.class, () -> target.write(parameter -> { }, (String) null));
+        assertFalse(Files.exists(out));
     }
 
     /** Newer files hold base and scaling in one place. */
