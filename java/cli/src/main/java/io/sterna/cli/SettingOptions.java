@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Predicate;
-import java.util.stream.Stream;
 import picocli.CommandLine.Model.ArgGroupSpec;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
@@ -16,8 +15,7 @@ import picocli.CommandLine.ParseResult;
 /** The settings of {@link TrainConfig} as options of a command, by group. */
 final class SettingOptions {
     private static final TrainConfig FIRST = new TrainConfig().resolved();
-    private static final List<TrainConfig> OTHERS = Stream.of("preset 1b", "method bitnet", "method fp32", "method bf16", "forward ternary",
-            "optimizer adafactor", "optimizer sgd").map(other -> new TrainConfig().set(other.split(" ")[0], other.split(" ")[1]).resolved()).toList();
+    private static final TrainConfig OTHER = new TrainConfig().set("preset", "1b").resolved();
 
     private SettingOptions() {}
 
@@ -57,19 +55,14 @@ final class SettingOptions {
         return option.type(String.class).arity("1").build();
     }
 
-    /** What the setting is when nobody sets it, unless its text says so; the first of presets and methods is asked, and others whether they differ. */
+    /** What the setting is when nobody sets it, unless its text says so; the first preset is asked, and another whether it differs. */
     private static String defaultOf(Setting setting) {
         Object value = setting.get(FIRST);
         if (value == null || value.equals(List.of()) || setting.text().contains("default")) {
             return "";
         }
-        for (TrainConfig other : OTHERS) {
-            if (!value.equals(setting.get(other))) {
-                return setting.key().equals("preset") ? " Default: " + value + "."
-                        : " Default: " + value + " for " + FIRST.preset + " and " + FIRST.method + "; others differ.";
-            }
-        }
-        return " Default: " + value + ".";
+        boolean same = setting.key().equals("preset") || value.equals(setting.get(OTHER));
+        return same ? " Default: " + value + "." : " Default by preset; " + FIRST.preset + ": " + value + ".";
     }
 
     /** Sets in {@code config} what the options say. */

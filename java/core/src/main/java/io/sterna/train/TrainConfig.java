@@ -58,7 +58,7 @@ public final class TrainConfig {
     @Describe(group = MODEL, value = "true|false", text = "Head shares the embedding's weights.")
     public Boolean tieEmbeddings;
 
-    @Describe(group = MODEL, value = "true|false", text = "Norms before the o and down projections; on for quantized methods.")
+    @Describe(group = MODEL, value = "true|false", text = "Norms before the o and down projections; by default on for quantized methods.")
     public Boolean subLn;
 
     @Describe(group = MODEL, value = "ID", text = "With init: token that a text begins with as the model reads it; default the end token.")
@@ -70,7 +70,7 @@ public final class TrainConfig {
     @Describe(group = METHOD, value = "dqt|bitnet|fp32|bf16", text = "dqt trains packed integers alone; bitnet keeps float master weights.")
     public String method;
 
-    @Describe(group = METHOD, value = "1|1.58|2...8", text = "Bits a stored weight takes (dqt).")
+    @Describe(group = METHOD, value = "1|1.58|2...8", text = "Bits a stored weight takes (dqt); default 1.58, 8 with forward ternary or an init of floats.")
     public String bits;
 
     @Describe(group = METHOD, value = "stored|ternary", text = "What the forward pass sees (dqt): the stored codes, or their ternary.")
@@ -82,7 +82,7 @@ public final class TrainConfig {
     @Describe(group = METHOD, value = "absmean|absmax|sigma:K", text = "How a scale is chosen; absmean is the paper's.")
     public String scaleRule;
 
-    @Describe(group = METHOD, value = "f32|bf16", text = "Type of embeddings, norms and head; bf16 is updated by stochastic rounding.")
+    @Describe(group = METHOD, value = "f32|bf16", text = "Type of embeddings, norms and head, by default f32 but for method bf16; bf16 is updated by stochastic rounding.")
     public String floatType;
 
     @Describe(group = METHOD, value = "stochastic|nearest", text = "How an update is rounded to the grid; nearest is for ablations.")
@@ -97,7 +97,7 @@ public final class TrainConfig {
     @Describe(group = OPTIMIZER, value = "X", text = "Peak learning rate; default by method and width.")
     public Double lr;
 
-    @Describe(group = OPTIMIZER, value = "cosine|linear|constant|two-stage", text = "How the learning rate falls after the warm-up.")
+    @Describe(group = OPTIMIZER, value = "cosine|linear|constant|two-stage", text = "How the learning rate falls after the warm-up; default cosine, two-stage for bitnet.")
     public String schedule;
 
     @Describe(group = OPTIMIZER, value = "X", text = "Share of the peak that cosine and linear end at.")
@@ -109,19 +109,19 @@ public final class TrainConfig {
     @Describe(group = OPTIMIZER, value = "N", text = "Steps over which the learning rate rises; default a twentieth of all, at most 2000.")
     public Integer warmup;
 
-    @Describe(group = OPTIMIZER, value = "X", text = "Decoupled weight decay.")
+    @Describe(group = OPTIMIZER, value = "X", text = "Decoupled weight decay; default 0.01, 0 for sgd.")
     public Double weightDecay;
 
-    @Describe(group = OPTIMIZER, value = "X", text = "Decay of the first moment; adafactor keeps one when it is above 0.")
+    @Describe(group = OPTIMIZER, value = "X", text = "Decay of the first moment; default 0.9; 0 for adafactor, which keeps one when it is above that.")
     public Double beta1;
 
-    @Describe(group = OPTIMIZER, value = "X", text = "Decay of the second moment.")
+    @Describe(group = OPTIMIZER, value = "X", text = "Decay of adamw's second moment; default 0.999.")
     public Double beta2;
 
-    @Describe(group = OPTIMIZER, value = "X", text = "Added to the root of the second moment.")
+    @Describe(group = OPTIMIZER, value = "X", text = "Added to the root of the second moment; default 1e-6, 1e-30 for adafactor.")
     public Double epsilon;
 
-    @Describe(group = OPTIMIZER, value = "X", text = "Momentum of sgd.")
+    @Describe(group = OPTIMIZER, value = "X", text = "Momentum of sgd; default 0.9.")
     public Double momentum;
 
     @Describe(group = OPTIMIZER, value = "X", text = "Adafactor's limit for the root mean square of its update.")
@@ -172,7 +172,7 @@ public final class TrainConfig {
     @Describe(group = RUN, value = "f32|bf16", text = "Type of activations kept for the backward pass; default bf16 with int8 products.")
     public String activations;
 
-    @Describe(group = RUN, value = "float|int16|int8", text = "What gradients of int8 products come from: int16 where that is faster than floats, in the head too; int8 rounds stochastically.")
+    @Describe(group = RUN, value = "float|int16|int8", text = "What gradients of int8 products come from: int16 where that is faster than floats, in the head too; int8 rounds stochastically. By default int16 with int8 products.")
     public String gradients;
 
     @Describe(group = RUN, value = "N", text = "Seeds weights, order of data and rounding.")
