@@ -1,10 +1,9 @@
 package io.sterna.cli;
 
+import io.sterna.io.Utf8;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,25 +21,22 @@ final class Inputs {
 
     /** The bytes of a text. */
     static byte[] utf8(Path file) throws IOException {
-        byte[] bytes = bytes(file);
-        text(bytes, file.toString());
-        return bytes;
+        return checked(bytes(file), file.toString());
     }
 
     static String text(Path file) throws IOException {
-        return text(bytes(file), file.toString());
+        return new String(utf8(file), StandardCharsets.UTF_8);
     }
 
     static String text(InputStream in, String name) throws IOException {
-        return text(in.readAllBytes(), name);
+        return new String(checked(in.readAllBytes(), name), StandardCharsets.UTF_8);
     }
 
-    private static String text(byte[] utf8, String name) {
-        ByteBuffer in = ByteBuffer.wrap(utf8);
-        try {
-            return StandardCharsets.UTF_8.newDecoder().decode(in).toString();
-        } catch (CharacterCodingException e) {
-            throw new ConfigException(name + ": byte " + in.position() + " is not UTF-8; convert the text", e);
+    private static byte[] checked(byte[] utf8, String name) {
+        int invalid = Utf8.invalidAt(utf8, 0, utf8.length);
+        if (invalid >= 0) {
+            throw new ConfigException(name + ": byte " + invalid + " is not UTF-8; convert the text");
         }
+        return utf8;
     }
 }

@@ -38,7 +38,7 @@ public record MarkedTokenizer(Tokenizer of, int beginToken, List<Integer> endTok
         if (begin == null && silent) {
             return tokenizer;
         }
-        List<Integer> last = silent ? List.of(tokenizer.endToken()) : ends;
+        List<Integer> last = silent ? tokenizer.endTokens() : ends;
         return new MarkedTokenizer(tokenizer, begin == null ? last.getFirst() : begin, last);
     }
 
@@ -50,11 +50,6 @@ public record MarkedTokenizer(Tokenizer of, int beginToken, List<Integer> endTok
     @Override
     public int endToken() {
         return endTokens.getFirst();
-    }
-
-    @Override
-    public boolean ends(int token) {
-        return endTokens.contains(token);
     }
 
     @Override

@@ -25,7 +25,7 @@ public final class PieceScores {
     private final Map<String, Object> model;
     private final Map<String, Integer> ids = new LinkedHashMap<>();
     private final Map<String, PieceKind> kinds = new HashMap<>();
-    private final Map<String, Integer> ranks = new HashMap<>(); // of "left right"
+    private final Map<String, Integer> ranks = new LinkedHashMap<>(); // of "left right", first ones first
     private final float[] scores;
     private final boolean prefix;
 
@@ -154,10 +154,8 @@ public final class PieceScores {
     private void score() throws TokenizerException {
         Map<String, Integer> order = new HashMap<>();
         List<String> pieces = new ArrayList<>(); // in that order
-        List<String> pairs = new ArrayList<>(ranks.keySet());
-        pairs.sort((a, b) -> Integer.compare(ranks.get(a), ranks.get(b)));
         PieceTies ties = new PieceTies();
-        for (String pair : pairs) {
+        for (String pair : ranks.keySet()) {
             String piece = pair.replace(" ", "");
             Integer place = order.get(piece);
             if (place == null) {

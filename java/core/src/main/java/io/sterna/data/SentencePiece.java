@@ -49,6 +49,11 @@ public final class SentencePiece {
 
     private SentencePiece() {}
 
+    /** Whether a file is such a model by its name. */
+    public static boolean isNamedBy(Path file) {
+        return file.getFileName().toString().endsWith(".model");
+    }
+
     /**
      * The {@code tokenizer.json} of a {@code tokenizer.model}.
      *

@@ -2,6 +2,7 @@ package io.sterna.data;
 
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.List;
 
 /** Text to token ids and back. Implementations are immutable and thread-safe. */
 public interface Tokenizer {
@@ -11,9 +12,9 @@ public interface Tokenizer {
     /** The id that ends a document. */
     int endToken();
 
-    /** Whether a token ends a text that a model writes; models may have more of them than the one that ends documents. */
-    default boolean ends(int token) {
-        return token == endToken();
+    /** The ids that end a text that a model writes: that which ends documents is the first, models may have more. */
+    default List<Integer> endTokens() {
+        return List.of(endToken());
     }
 
     /** The id that a text begins with when a model reads it: where none is said, documents begin behind the end of another one. */

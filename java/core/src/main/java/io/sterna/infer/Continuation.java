@@ -41,7 +41,7 @@ final class Continuation {
     int next(float[] logits, int[] history, boolean full) {
         int token = sampler.choose(logits, history, history.length);
         count++;
-        boolean ended = tokenizer.ends(token);
+        boolean ended = tokenizer.endTokens().contains(token);
         boolean stopped = !ended && text.append(tokenizer.bytes(token));
         end = ended ? Generation.End.END_OF_TEXT : stopped ? Generation.End.STOP_STRING
                 : count == options.maxTokens() ? Generation.End.MAX_TOKENS : full ? Generation.End.CONTEXT_FULL : null;

@@ -40,7 +40,6 @@ final class GgufTokenizer {
     private static final List<String> MORE_ENDS = List.of("eot_token_id", "eom_token_id");
     private static final int USUAL_BEGIN = 1; // of SentencePiece's kind, in llama.cpp
     private static final int USUAL_END = 2;
-    private static final long LARGEST_TOKENIZER = 1 << 28;
     private static final String REMEDY = "name a tokenizer.json with --tokenizer";
 
     private GgufTokenizer() {}
@@ -56,13 +55,13 @@ final class GgufTokenizer {
         if (!Files.exists(file)) {
             throw new ModelException("model: its tokens are bytes, which llama.cpp has no tokenizer for; train with one");
         }
-        Map<String, Object> root = Json.readObject(file, LARGEST_TOKENIZER);
+        Map<String, Object> root = Json.readObject(file, TokenizerText.LARGEST);
         if ((tokenizer instanceof MarkedTokenizer(Tokenizer of, _, _) ? of : tokenizer) instanceof BpeTokenizer) {
             writeByteLevel(root, vocab, metadata);
         } else {
             writeSentencePiece(scores(root, tokenizer.vocabSize(), file), vocab, metadata);
         }
-        writeMoreEnds(tokenizer instanceof MarkedTokenizer marked ? marked.endTokens() : List.of(), metadata);
+        writeMoreEnds(tokenizer.endTokens(), metadata);
         metadata.u32(PREFIX + "bos_token_id", tokenizer.beginToken()).u32(PREFIX + "eos_token_id", tokenizer.endToken())
                 .bool(PREFIX + "add_bos_token", true).bool(PREFIX + "add_eos_token", false);
     }

@@ -1,6 +1,5 @@
 package io.sterna.infer;
 
-import io.sterna.data.MarkedTokenizer;
 import io.sterna.data.TokenizerTemplate;
 import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
@@ -54,7 +53,6 @@ public final class HuggingFaceExport {
     public static final long SHARD_BYTES = 5_000_000_000L;
 
     private static final String TOKENIZER = "tokenizer.json";
-    private static final long LARGEST_TOKENIZER = 1 << 28;
     private static final long TILE_ROWS = 256;
 
     private final Model model;
@@ -141,9 +139,11 @@ public final class HuggingFaceExport {
     private void write(Path tokenizer, long shardBytes, Path out) throws IOException {
         int begin = model.tokenizer().beginToken();
         int end = model.tokenizer().endToken();
-        Object ends = model.tokenizer() instanceof MarkedTokenizer marked && marked.endTokens().size() > 1 ? marked.endTokens() : end;
-        DurableFiles.replace(out.resolve(TOKENIZER), withTemplate(tokenizer, begin, end));
-        DurableFiles.replace(out.resolve("tokenizer_config.json"), Json.writePretty(tokenizerConfig(tokenizer, begin, end)));
+        Object ends = model.tokenizer().endTokens().size() > 1 ? model.tokenizer().endTokens() : end;
+        Map<String, Object> root = Json.readObject(tokenizer, TokenizerText.LARGEST);
+        DurableFiles.replace(out.resolve("tokenizer_config.json"), Json.writePretty(tokenizerConfig(root, begin, end)));
+        boolean changed = setTemplate(root, begin, end);
+        DurableFiles.replace(out.resolve(TOKENIZER), changed ? Json.writePretty(root) : Files.readString(tokenizer));
         DurableFiles.replace(out.resolve("config.json"), Json.writePretty(config(begin, ends)));
         DurableFiles.replace(out.resolve("generation_config.json"),
                 Json.writePretty(Json.ordered("bos_token_id", begin, "eos_token_id", ends)));
@@ -194,22 +194,20 @@ public final class HuggingFaceExport {
         return fields;
     }
 
-    /** The tokenizer.json; its template puts the begin token before a text, if the model has one that is not its end token. */
-    private static String withTemplate(Path tokenizer, int begin, int end) throws IOException {
-        String text = Files.readString(tokenizer);
-        Map<String, Object> root = Json.readObject(tokenizer, LARGEST_TOKENIZER);
+    /** A tokenizer's template puts the begin token before a text, if the model has one that is not its end token; says whether it had to change. */
+    private static boolean setTemplate(Map<String, Object> root, int begin, int end) throws IOException {
         Optional<Integer> wanted = begin == end ? Optional.empty() : Optional.of(begin);
         if (wanted.equals(TokenizerTemplate.beginToken(root))) {
-            return text;
+            return false;
         }
         TokenizerTemplate.setBeginToken(root, wanted);
-        return Json.writePretty(root);
+        return true;
     }
 
     /** The tokenizer's class and the names of the tokens that documents begin and end with. */
-    private static Map<String, Object> tokenizerConfig(Path tokenizer, int begin, int end) throws IOException {
+    private static Map<String, Object> tokenizerConfig(Map<String, Object> root, int begin, int end) throws IOException {
         Map<String, Object> config = Json.ordered("tokenizer_class", "PreTrainedTokenizerFast");
-        for (Object item : Json.list(Json.readObject(tokenizer, LARGEST_TOKENIZER), "added_tokens")) {
+        for (Object item : Json.list(root, "added_tokens")) {
             Map<String, Object> token = Json.asObject(item, "added token");
             if (Json.integer(token, "id") == begin) {
                 config.put("bos_token", Json.string(token, "content"));

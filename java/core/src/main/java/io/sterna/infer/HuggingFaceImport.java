@@ -36,7 +36,7 @@ import java.util.Set;
  * biases or other scaled rotary positions than Llama's own, is refused by name.
  */
 public final class HuggingFaceImport {
-    private static final long LARGEST_CONFIG = 1 << 20;
+    static final long LARGEST_CONFIG = 1 << 20;
     private static final String HEAD = "lm_head.weight";
     private static final int COMPARED = 1 << 16;
     private static final long TILE_ROWS = 256;
@@ -141,7 +141,7 @@ public final class HuggingFaceImport {
                 .allMatch(t -> t.dtype().equals("BF16") || packed && !FLOATS.contains(t.dtype()) || t.name().endsWith("_scale"));
         long hidden = Json.integer(config, "hidden_size");
         long heads = Json.integer(config, "num_attention_heads");
-        if (config.get("head_dim") != null && heads > 0 && hidden > 0 && ( hidden / heads != Json.integer(config, "head_dim"))) {
+        if (config.get("head_dim") != null && heads > 0 && hidden > 0 && hidden / heads != Json.integer(config, "head_dim")) {
             throw fault("head_dim " + Json.brief(config.get("head_dim")) + ", hidden_size " + hidden + ", num_attention_heads " + heads,
                     "expected head_dim = hidden_size / num_attention_heads");
         }

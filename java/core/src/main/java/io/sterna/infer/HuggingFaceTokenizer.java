@@ -18,8 +18,6 @@ import java.util.Optional;
 
 /** The tokenizer of a folder of transformers, and the tokens that its model's texts begin and end with. */
 record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
-    private static final long LARGEST_CONFIG = 1 << 20;
-
     /** That of tokenizer.json; folders of older Llamas have SentencePiece's file alone, and begin texts as it is used with. */
     TokenizerText read(PreparedData.TokenizerLoader loader) throws IOException {
         Path file = folder.resolve("tokenizer.json");
@@ -29,7 +27,7 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
         }
         Map<String, Object> root = Json.asObject(Json.parse(SentencePiece.tokenizerJson(sentencePiece)), "tokenizer.model");
         Path beside = folder.resolve("tokenizer_config.json");
-        boolean begins = !Files.exists(beside) || !Boolean.FALSE.equals(Json.readObject(beside, LARGEST_CONFIG).get("add_bos_token"));
+        boolean begins = !Files.exists(beside) || !Boolean.FALSE.equals(Json.readObject(beside, HuggingFaceImport.LARGEST_CONFIG).get("add_bos_token"));
         if (begins) {
             setBeginToken(root);
         }
@@ -69,7 +67,7 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
     /** None, one or several ids; generation_config.json goes first, as it does in transformers. */
     private List<Object> ends() throws IOException {
         Path generation = folder.resolve("generation_config.json");
-        Map<String, Object> fields = Files.exists(generation) ? Json.readObject(generation, LARGEST_CONFIG) : config;
+        Map<String, Object> fields = Files.exists(generation) ? Json.readObject(generation, HuggingFaceImport.LARGEST_CONFIG) : config;
         fields = fields.get("eos_token_id") == null ? config : fields;
         Object value = fields.get("eos_token_id");
         if (value == null) {

@@ -220,6 +220,7 @@ public final class SessionGroup implements AutoCloseable {
      * @param sequences one at least, each at most once
      * @param out       (sequences.length, n): of the first n tokens of the vocabulary, all of them at most
      * @throws IllegalStateException when nothing was appended to one since it began or was truncated
+     * @throws IllegalArgumentException for more numbers than the vocabulary has tokens
      */
     public void logits(int[] sequences, float[][] out) {
         locked(() -> {
@@ -229,10 +230,10 @@ public final class SessionGroup implements AutoCloseable {
                 }
             }
             FloatMatrix logits = decoder.logits(sequences);
-            if (out[0].length > logits.cols()) {
-                throw new IllegalArgumentException("logits of " + out[0].length + " tokens: the vocabulary has " + logits.cols());
-            }
             for (int i = 0; i < sequences.length; i++) {
+                if (out[i].length > logits.cols()) {
+                    throw new IllegalArgumentException("logits of " + out[i].length + " tokens: the vocabulary has " + logits.cols());
+                }
                 MemorySegment.copy(logits.data(), ValueLayout.JAVA_FLOAT, i * logits.cols() * Float.BYTES, out[i], 0, out[i].length);
             }
             return null;

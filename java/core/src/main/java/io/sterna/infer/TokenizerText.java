@@ -11,7 +11,8 @@ import java.nio.file.Path;
 
 /** A tokenizer and its {@code tokenizer.json}. */
 record TokenizerText(Tokenizer tokenizer, String json) {
-    private static final long LARGEST = 1 << 28;
+    /** Bytes that a tokenizer.json may have. */
+    static final long LARGEST = 1 << 28;
 
     /** The tokenizer of a {@code tokenizer.json}, or of Llama's {@code tokenizer.model}. */
     static TokenizerText of(Path file, PreparedData.TokenizerLoader loader) throws IOException {
@@ -21,7 +22,7 @@ record TokenizerText(Tokenizer tokenizer, String json) {
         if (Files.size(file) > LARGEST) {
             throw new ModelException("tokenizer " + file + ": larger than " + LARGEST + " bytes; expected a tokenizer.json");
         }
-        return file.toString().endsWith(".model") ? of(SentencePiece.tokenizerJson(file), loader)
+        return SentencePiece.isNamedBy(file) ? of(SentencePiece.tokenizerJson(file), loader)
                 : new TokenizerText(loader.load(file), Files.readString(file));
     }
 

@@ -122,26 +122,28 @@ public final class GgufReader implements AutoCloseable {
 
     /** An array of signed integers of 32 bits. */
     public int[] i32s(String key) throws IOException {
-        Array array = array(key, GgufMetadata.I32, "32-bit integers");
-        check(array.count <= Integer.MAX_VALUE / Integer.BYTES, "key " + key + ": " + array + " values");
-        Cursor cursor = new Cursor(array.offset);
-        int[] values = new int[(int) array.count];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = cursor.i32("key " + key);
-        }
-        return values;
+        return words(key, GgufMetadata.I32, "32-bit integers");
     }
 
     /** An array of single-precision numbers. */
     public float[] f32s(String key) throws IOException {
-        Array array = array(key, GgufMetadata.F32, "single-precision numbers");
-        check(array.count <= Integer.MAX_VALUE / Float.BYTES, "key " + key + ": " + array + " values");
-        Cursor cursor = new Cursor(array.offset);
-        float[] values = new float[(int) array.count];
+        int[] words = words(key, GgufMetadata.F32, "single-precision numbers");
+        float[] values = new float[words.length];
         for (int i = 0; i < values.length; i++) {
-            values[i] = Float.intBitsToFloat(cursor.i32("key " + key));
+            values[i] = Float.intBitsToFloat(words[i]);
         }
         return values;
+    }
+
+    private int[] words(String key, int type, String what) throws IOException {
+        Array array = array(key, type, what);
+        check(array.count <= Integer.MAX_VALUE / Integer.BYTES, "key " + key + ": " + array + " values");
+        Cursor cursor = new Cursor(array.offset);
+        int[] words = new int[(int) array.count];
+        for (int i = 0; i < words.length; i++) {
+            words[i] = cursor.i32("key " + key);
+        }
+        return words;
     }
 
     private Array array(String key, int type, String what) throws GgufException {
@@ -193,7 +195,8 @@ public final class GgufReader implements AutoCloseable {
         check(cursor.end >= HEADER_BYTES, "size " + cursor.end + " is less than a header's");
         int magic = cursor.i32("magic");
         if (magic != GgufWriter.MAGIC) {
-            throw new GgufException(file, "magic %08x, expected %08x".formatted(magic, GgufWriter.MAGIC), "this is no GGUF file; of a model of transformers name the folder", null);
+            throw new GgufException(file, "magic %08x, expected %08x".formatted(magic, GgufWriter.MAGIC),
+                    "this is no GGUF file; of a model of transformers name the folder", null);
         }
         int version = cursor.i32("version");
         if (version != 2 && version != GgufWriter.VERSION) {

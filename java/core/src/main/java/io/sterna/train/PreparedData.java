@@ -54,14 +54,11 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
         Corpus corpus = corpus(config);
         Path cache = Path.of(config.cache);
         return switch (config.tokenizer) {
-            case "train" -> {
-                requireOwnEnd(config);
-                yield trained(config, corpus, cache, progress);
-            }
+            case "train" -> trained(config, corpus, cache, progress);
             case "bytes" -> given(config, corpus, cache, new ByteTokenizer(), Optional.empty(), progress);
             default -> {
                 Path file = tokenizerFile(config);
-                Path json = isSentencePiece(file) ? converted(file, cache) : file;
+                Path json = SentencePiece.isNamedBy(file) ? converted(file, cache) : file;
                 yield given(config, corpus, cache, loader.load(json), Optional.of(json), progress);
             }
         };
@@ -76,25 +73,19 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
     static int vocabulary(TrainConfig config, TokenizerLoader loader) throws IOException {
         corpus(config);
         return switch (config.tokenizer) {
-            case "train" -> {
-                requireOwnEnd(config);
-                yield trainerOptions(config).vocabSize();
-            }
+            case "train" -> trainerOptions(config).vocabSize();
             case "bytes" -> marked(new ByteTokenizer(), config).vocabSize();
             default -> {
                 Path file = tokenizerFile(config);
-                yield isSentencePiece(file) ? SentencePiece.vocabSize(file) : marked(loader.load(file), config).vocabSize();
+                yield SentencePiece.isNamedBy(file) ? SentencePiece.vocabSize(file) : marked(loader.load(file), config).vocabSize();
             }
         };
     }
 
-    private static void requireOwnEnd(TrainConfig config) {
+    private static BpeTrainer.Options trainerOptions(TrainConfig config) {
         if (config.endToken != null) {
             throw new ConfigException("end-token " + config.endToken + ": a trained tokenizer has its own; leave it out");
         }
-    }
-
-    private static BpeTrainer.Options trainerOptions(TrainConfig config) {
         try {
             return BpeTrainer.Options.of(config.vocab, config.threads);
         } catch (IllegalArgumentException e) {
@@ -108,10 +99,6 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
             throw new ConfigException("tokenizer " + file + ": no such file; expected a tokenizer.json, a tokenizer.model, bytes or train");
         }
         return file;
-    }
-
-    private static boolean isSentencePiece(Path file) {
-        return file.getFileName().toString().endsWith(".model");
     }
 
     /** The same tokenizer as a {@code tokenizer.json} in the cache, which a run folder keeps. */

@@ -246,7 +246,8 @@ public final class TrainingRun implements AutoCloseable {
 
     private static void requireUnfinished(RunFolder run, RunState state) {
         if (Files.exists(run.summary())) {
-            throw new ConfigException("run " + run.path() + ": is finished at step " + state.step() + "; a new run may start from its model with --init " + run.path());
+            throw new ConfigException("run " + run.path() + ": is finished at step " + state.step()
+                    + "; a new run may start from its model with --init " + run.path());
         }
     }
 

@@ -26,7 +26,8 @@ class MarkedTokenizerTest {
         assertEquals(plain.endToken(), begun.endToken());
         assertEquals(plain.fingerprint(), begun.fingerprint(), "shards hold no begin tokens");
         Tokenizer ended = MarkedTokenizer.of(plain, null, List.of(2, 5));
-        assertTrue(ended.ends(2) && ended.ends(5) && !ended.ends(plain.endToken()));
+        assertEquals(List.of(2, 5), ended.endTokens());
+        assertEquals(List.of(plain.endToken()), plain.endTokens());
         assertEquals(2, ended.beginToken());
         assertEquals(2, ended.endToken());
         assertNotEquals(plain.fingerprint(), ended.fingerprint());

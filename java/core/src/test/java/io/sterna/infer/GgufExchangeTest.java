@@ -239,7 +239,7 @@ class GgufExchangeTest {
         GgufImport.read(rewritten(file, "tokenizer.ggml.eot_token_id", 11L), turns);
         try (Model model = Model.load(turns)) {
             assertEquals(9, model.tokenizer().endToken());
-            assertTrue(model.tokenizer().ends(11));
+            assertTrue(model.tokenizer().endTokens().contains(11));
             GgufExport.write(model, GgufType.F32, folder.resolve("turns.gguf"));
         }
         try (GgufReader reader = new GgufReader(folder.resolve("turns.gguf"))) {

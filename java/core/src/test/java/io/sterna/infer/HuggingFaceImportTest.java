@@ -118,12 +118,7 @@ class HuggingFaceImportTest {
                 bodies.add(to.array());
             }
         }
-        try (SafetensorsWriter writer = new SafetensorsWriter(file, entries)) {
-            for (byte[] body : bodies) {
-                writer.write(MemorySegment.ofArray(body));
-            }
-            writer.commit();
-        }
+        write(file, entries, bodies);
         Path imported = folder.resolve("of-half");
         HuggingFaceImport.read(half, TokenizerLoader.BPE, imported);
         Path back = folder.resolve("of-half-f32");
@@ -159,6 +154,15 @@ class HuggingFaceImportTest {
             assertEquals(1 / read(before, before.tensors().get(name + "_scale")).getFloat(),
                     read(after, after.tensors().get(name + "_scale")).getFloat());
             assertEquals(read(before, before.tensors().get(name)), read(after, after.tensors().get(name)));
+        }
+    }
+
+    private static void write(Path file, List<SafetensorsWriter.Entry> entries, List<byte[]> bodies) throws IOException {
+        try (SafetensorsWriter writer = new SafetensorsWriter(file, entries)) {
+            for (byte[] body : bodies) {
+                writer.write(MemorySegment.ofArray(body));
+            }
+            writer.commit();
         }
     }
 
@@ -269,7 +273,7 @@ class HuggingFaceImportTest {
         HuggingFaceImport.read(hf, TokenizerLoader.BPE, folder.resolve("of-several-ends"));
         try (Model model = Model.load(folder.resolve("of-several-ends"))) {
             assertEquals(8, model.tokenizer().endToken());
-            assertTrue(model.tokenizer().ends(0) && model.tokenizer().ends(8));
+            assertTrue(model.tokenizer().endTokens().contains(0) && model.tokenizer().endTokens().contains(8));
             HuggingFaceExport.write(folder.resolve("of-several-ends"), model, Form.F32, folder.resolve("several-ends-back"));
         }
         assertTrue(Files.readString(folder.resolve("several-ends-back/config.json")).matches("(?s).*\"eos_token_id\": \\[\\s*8,\\s*0\\s*].*"));
@@ -313,12 +317,7 @@ class HuggingFaceImportTest {
             entries.add(new SafetensorsWriter.Entry("lm_head.weight", embedding.dtype(), embedding.shape(), head.length));
             bodies.add(head);
         }
-        try (SafetensorsWriter writer = new SafetensorsWriter(file, entries)) {
-            for (byte[] body : bodies) {
-                writer.write(MemorySegment.ofArray(body));
-            }
-            writer.commit();
-        }
+        write(file, entries, bodies);
     }
 
     @Test
@@ -339,7 +338,7 @@ class HuggingFaceImportTest {
         Files.writeString(hf.resolve("generation_config.json"), "{\"eos_token_id\": [5, 6]}");
         HuggingFaceImport.read(hf, TokenizerLoader.BPE, folder.resolve("of-generation"));
         try (Model model = Model.load(folder.resolve("of-generation"))) {
-            assertTrue(model.tokenizer().ends(5) && model.tokenizer().ends(6) && !model.tokenizer().ends(0));
+            assertTrue(model.tokenizer().endTokens().contains(5) && model.tokenizer().endTokens().contains(6) && !model.tokenizer().endTokens().contains(0));
         }
         String message = assertThrows(ConfigException.class, () -> Model.load(hf)).getMessage();
         assertEquals("model " + hf + ": is one of transformers; import it first", message);
@@ -438,12 +437,7 @@ class HuggingFaceImportTest {
                 bodies.add(body.array());
             }
         }
-        try (SafetensorsWriter writer = new SafetensorsWriter(file, entries)) {
-            for (byte[] body : bodies) {
-                writer.write(MemorySegment.ofArray(body));
-            }
-            writer.commit();
-        }
+        write(file, entries, bodies);
     }
 
     @Test
