@@ -78,6 +78,7 @@ public final class Main {
         return commands
                 .setExecutionExceptionHandler(errors)
                 .setParameterExceptionHandler(errors)
+                .setHelpFactory(SettingHelp::new)
                 .setUsageHelpAutoWidth(true)
                 .setUnmatchedOptionsAllowedAsOptionParameters(false)
                 .setAbbreviatedOptionsAllowed(false);

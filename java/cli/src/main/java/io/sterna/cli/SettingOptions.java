@@ -14,8 +14,13 @@ import picocli.CommandLine.ParseResult;
 
 /** The settings of {@link TrainConfig} as options of a command, by group. */
 final class SettingOptions {
-    private static final TrainConfig FIRST = new TrainConfig().resolved();
-    private static final TrainConfig OTHER = new TrainConfig().set("preset", "1b").resolved();
+    private static final String SETTING = "setting.";
+
+    /** Only the help needs them, and they take a tenth of the time that a command starts in. */
+    private static final class Defaults {
+        static final TrainConfig FIRST = new TrainConfig().resolved();
+        static final TrainConfig OTHER = new TrainConfig().set("preset", "1b").resolved();
+    }
 
     private SettingOptions() {}
 
@@ -42,9 +47,10 @@ final class SettingOptions {
 
     private static OptionSpec option(Setting setting) {
         boolean choice = setting.form().contains("|") && !setting.isFlag();
-        String text = setting.text() + (choice ? " One of " + setting.form().replace("|", ", ") + "." : "") + defaultOf(setting);
+        String text = setting.text() + (choice ? " One of " + setting.form().replace("|", ", ") + "." : "");
         OptionSpec.Builder option = OptionSpec.builder("--" + setting.key())
                 .paramLabel(choice ? "NAME" : setting.form())
+                .descriptionKey(SETTING + setting.key())
                 .description(text.replace("%", "%%"));
         if (setting.isList()) {
             return option.type(List.class).auxiliaryTypes(String.class).arity("1..*").build();
@@ -55,14 +61,24 @@ final class SettingOptions {
         return option.type(String.class).arity("1").build();
     }
 
+    /** The option of a setting with its default behind its description; any other as it is. */
+    static OptionSpec withDefault(OptionSpec option) {
+        String key = option.descriptionKey();
+        if (key == null || !key.startsWith(SETTING)) {
+            return option;
+        }
+        String said = defaultOf(Setting.of(key.substring(SETTING.length())));
+        return OptionSpec.builder(option).description(option.description()[0] + said.replace("%", "%%")).build();
+    }
+
     /** What the setting is when nobody sets it, unless its text says so; the first preset is asked, and another whether it differs. */
     private static String defaultOf(Setting setting) {
-        Object value = setting.get(FIRST);
+        Object value = setting.get(Defaults.FIRST);
         if (value == null || value.equals(List.of()) || setting.text().contains("default")) {
             return "";
         }
-        boolean same = setting.key().equals("preset") || value.equals(setting.get(OTHER));
-        return same ? " Default: " + value + "." : " Default by preset; " + FIRST.preset + ": " + value + ".";
+        boolean same = setting.key().equals("preset") || value.equals(setting.get(Defaults.OTHER));
+        return same ? " Default: " + value + "." : " Default by preset; " + Defaults.FIRST.preset + ": " + value + ".";
     }
 
     /** Sets in {@code config} what the options say. */

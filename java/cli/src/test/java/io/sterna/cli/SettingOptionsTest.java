@@ -30,10 +30,17 @@ class SettingOptionsTest {
     void theHelpSaysDefaults() {
         CommandSpec spec = CommandSpec.create();
         SettingOptions.addTo(spec, setting -> true);
-        assertEquals(List.of("Updates to make. Default by preset; nano: 1200."), List.of(spec.findOption("--steps").description()));
+        assertEquals(List.of("Updates to make. Default by preset; nano: 1200."), List.of(SettingOptions.withDefault(spec.findOption("--steps")).description()));
         assertEquals(List.of("Key and value heads; fewer than heads share them in groups. Default by preset; nano: 6."),
-                List.of(spec.findOption("--kv-heads").description()));
-        assertTrue(spec.findOption("--keep").description()[0].endsWith("Default: 3."));
-        assertTrue(spec.findOption("--threads").description()[0].endsWith("default all processors."));
+                List.of(SettingOptions.withDefault(spec.findOption("--kv-heads")).description()));
+        assertTrue(SettingOptions.withDefault(spec.findOption("--keep")).description()[0].endsWith("Default: 3."));
+        assertTrue(SettingOptions.withDefault(spec.findOption("--threads")).description()[0].endsWith("default all processors."));
+    }
+
+    @Test
+    void theHelpOfACommandHoldsThem() {
+        String help = Main.commandLine().getSubcommands().get("train").getUsageMessage().replaceAll("\\s+", " ");
+        assertTrue(help.contains("Updates to make. Default by preset; nano: 1200."), help);
+        assertTrue(help.contains("Checkpoints kept. Default: 3."), help);
     }
 }
