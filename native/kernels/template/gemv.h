@@ -23,12 +23,13 @@ static int takes_gemv(const sterna_matrix *a, const sterna_matrix *c, int32_t fl
         && a->cols <= GEMV_DEPTH;
 }
 
+/* Of one register, whatever its width: lanes i and i + LANES / 2, then as many again. */
 INLINE float sum_lanes(vfloat x) {
-    float lanes[LANES];
-    memcpy(lanes, &x, sizeof lanes);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
-    return lanes[0];
+#if LANES == 16
+    return sum_of_lanes(&x);
+#else
+    return sum_of_eight((__m256)x);
+#endif
 }
 
 /* Rows of A, in steps of LANES terms: a[step][rows][LANES], and what they are multiplied with. */

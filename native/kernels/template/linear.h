@@ -300,16 +300,23 @@ static void gemm(const linear_call *c, int64_t row0, int64_t row1) {
 /* Four rows of w, where they go on. */
 typedef struct row_codes {
     const uint8_t *of[GEMV_ROWS];
-    const uint8_t *next; /* fetched, from AHEAD_L1 and AHEAD_L2 after it on, as many bytes as are read */
+    const uint8_t *to_l1, *to_l2; /* fetched from there on: as many bytes as are read */
 } row_codes;
 
 /* Byte `at` of the rows is about to be read, and `count` of each. */
 INLINE void fetch_next(const row_codes *w, int64_t at, int count) {
 #pragma GCC unroll 4
     for (int line = 0; line < GEMV_ROWS * count; line += 64) {
-        __builtin_prefetch(w->next + GEMV_ROWS * at + AHEAD_L1 + line);
-        __builtin_prefetch(w->next + GEMV_ROWS * at + AHEAD_L2 + line, 0, 2);
+        __builtin_prefetch(w->to_l1 + GEMV_ROWS * at + line);
+        __builtin_prefetch(w->to_l2 + GEMV_ROWS * at + line, 0, 2);
     }
+}
+
+/* What would be read before it is fetched: the begin of rows row0...row1-1. */
+static void fetch_first(const linear_call *c, int64_t row0, int64_t row1) {
+    const uint8_t *codes = c->w->codes + row0 * c->row_bytes;
+    int64_t bytes = least(AHEAD_L2, (row1 - row0) * c->row_bytes);
+    for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(codes + at, 0, 2);
 }
 
 #include "dot_lines.h"
@@ -337,14 +344,22 @@ static void place_columns(const linear_call *c, const int8_t *columns, int64_t c
     }
 }
 
-/* Tokens t0...t0+count-1, with zeros past K and past T; the sums of their groups. */
-static void pad_tokens(const linear_call *c, int64_t t0, int64_t count) {
-    int64_t length = padded_columns(c, c->blocks);
+/* Tokens t0...t0+count-1 as they meet rows before row `end`; what is asked for at every panel is known beforehand. */
+typedef struct few_tokens {
+    const linear_call *c;
+    int64_t t0, count, end;
+    int64_t columns; /* of a token in scratch */
+    int lines;
+} few_tokens;
+
+/* `padded` tokens, with zeros past K and past T; the sums of their groups. */
+static void pad_tokens(const few_tokens *f, int64_t padded) {
+    const linear_call *c = f->c;
     token_block *b = token_block_at(c, 0);
-    for (int64_t t = 0; t < count; t++) {
-        int8_t *x = b->x + t * length;
-        int64_t cols = t0 + t < c->q->rows ? c->q->cols : 0;
-        place_columns(c, c->q->codes + (t0 + t) * c->q->stride, cols, length, x);
+    for (int64_t t = 0; t < padded; t++) {
+        int8_t *x = b->x + t * f->columns;
+        int64_t cols = f->t0 + t < c->q->rows ? c->q->cols : 0;
+        place_columns(c, c->q->codes + (f->t0 + t) * c->q->stride, cols, f->columns, x);
         for (int64_t g = 0; g < c->groups; g++) {
             int64_t columns = padded_columns(c, blocks_of_group(c, g));
             int32_t sum = 0;
@@ -446,41 +461,48 @@ NEVER_INLINE void dot_group(const row_codes *w, const int8_t *x, int64_t x_bytes
 }
 
 /* sums[t][r] = row n + r times token t in group g, for `rows` rows, at most a panel; those after them, up to a
- * multiple of four, repeat the last one. x is the group's of the first token. */
-static void dot_panel(const linear_call *c, int64_t n, int64_t rows, int64_t g, const int8_t *x, int64_t tokens,
-                      int32_t (*sums)[PANEL]) {
+ * multiple of four, repeat the last one. Nothing is fetched from the slice's end on: another thread has it. x is the
+ * group's of the first token. */
+static void dot_panel(const few_tokens *f, int64_t n, int64_t rows, int64_t g, const int8_t *x, int32_t (*sums)[PANEL]) {
+    const linear_call *c = f->c;
     int64_t blocks = blocks_of_group(c, g), block_bytes = 8 * c->bits, at = g * c->group_blocks * block_bytes;
-    int64_t x_bytes = padded_columns(c, c->blocks);
     for (int64_t r = 0; r < rows; r += GEMV_ROWS) {
-        const uint8_t *codes = c->w->codes + at;
-        row_codes w = {.next = codes + (n + r) * c->row_bytes + (GEMV_ROWS - 1) * at};
+        const uint8_t *codes = c->w->codes + at, *next = codes + (n + r) * c->row_bytes + (GEMV_ROWS - 1) * at;
+        int64_t left = (f->end - n - r) * c->row_bytes - GEMV_ROWS * (at + blocks * block_bytes);
+        left = left > 0 ? left : 0;
+        row_codes w = {.to_l1 = next + least(AHEAD_L1, left), .to_l2 = next + least(AHEAD_L2, left)};
         for (int64_t i = 0; i < GEMV_ROWS; i++) w.of[i] = codes + (n + least(r + i, rows - 1)) * c->row_bytes;
-        if (takes_lines(c)) dot_lines(&w, x, blocks, c->bits, &sums[0][r]);
-        else dot_group(&w, x, x_bytes, blocks, c->bits, tokens, (int32_t (*)[PANEL])&sums[0][r]);
+        if (f->lines) dot_lines(&w, x, blocks, c->bits, &sums[0][r]);
+        else dot_group(&w, x, f->columns, blocks, c->bits, f->count, (int32_t (*)[PANEL])&sums[0][r]);
     }
 }
 
-/* y of tokens t0...t0+tokens-1 and rows n...n+rows-1, at most a panel. */
-static void multiply_rows(const linear_call *c, int64_t n, int64_t rows, int64_t t0, int64_t tokens) {
+/* y of the tokens and a panel of rows from row n on, or of the rows that are left. */
+static void multiply_rows(const few_tokens *f, int64_t n) {
+    const linear_call *c = f->c;
     const token_block *b = token_block_at(c, 0);
     const int8_t *x = b->x;
+    int64_t rows = least(PANEL, f->end - n);
     float totals[TOKENS][PANEL], scales[PANEL];
-    int32_t sums[TOKENS][PANEL] = {{0}}; /* of missing rows too */
+    int32_t sums[TOKENS][PANEL];
+    memset(sums, 0, (size_t)f->count * sizeof *sums); /* of missing rows too */
     for (int64_t g = 0; g < c->groups; g++) {
-        dot_panel(c, n, rows, g, x, tokens, sums);
+        dot_panel(f, n, rows, g, x, sums);
         copy_scales(c, n, rows, g, scales);
-        for (int64_t t = 0; t < tokens; t++) add_group(totals[t], sums[t], c->bias * b->group_sums[g][t], scales, g);
+        for (int64_t t = 0; t < f->count; t++) add_group(totals[t], sums[t], c->bias * b->group_sums[g][t], scales, g);
         x += blocks_of_group(c, g) * STERNA_BLOCK;
     }
-    for (int64_t t = 0; t < tokens; t++) store_values(c, t0 + t, n, totals[t], rows);
+    for (int64_t t = 0; t < f->count; t++) store_values(c, f->t0 + t, n, totals[t], rows);
 }
 
 static void gemv(const linear_call *c, int64_t row0, int64_t row1) {
+    few_tokens f = {.c = c, .end = row1, .columns = padded_columns(c, c->blocks), .lines = takes_lines(c)};
     lay_out(c, 1);
-    for (int64_t t0 = 0; t0 < c->q->rows; t0 += TOKENS) {
-        int64_t tokens = least(TOKENS, c->q->rows - t0);
-        pad_tokens(c, t0, tokens <= 2 ? tokens : TOKENS);
-        for (int64_t n = row0; n < row1; n += PANEL) multiply_rows(c, n, least(PANEL, row1 - n), t0, tokens);
+    fetch_first(c, row0, row1);
+    for (; f.t0 < c->q->rows; f.t0 += TOKENS) {
+        f.count = least(TOKENS, c->q->rows - f.t0);
+        pad_tokens(&f, f.count <= 2 ? f.count : TOKENS);
+        for (int64_t n = row0; n < row1; n += PANEL) multiply_rows(&f, n);
     }
 }
 

@@ -102,12 +102,16 @@ INLINE __m256 half_of(const vfloat lanes[PARTS], int half) {
 #endif
 }
 
-/* Lanes i and i + 8, then + 4, + 2, + 1. */
-INLINE float sum_of_lanes(const vfloat lanes[PARTS]) {
-    __m256 by8 = _mm256_add_ps(half_of(lanes, 0), half_of(lanes, 1));
-    __m128 by4 = _mm_add_ps(_mm256_castps256_ps128(by8), _mm256_extractf128_ps(by8, 1));
+/* Lanes i and i + 4, then + 2, + 1. */
+INLINE float sum_of_eight(__m256 x) {
+    __m128 by4 = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     __m128 by2 = _mm_add_ps(by4, _mm_movehl_ps(by4, by4));
     return _mm_cvtss_f32(_mm_add_ss(by2, _mm_movehdup_ps(by2)));
+}
+
+/* Lanes i and i + 8, then as above. */
+INLINE float sum_of_lanes(const vfloat lanes[PARTS]) {
+    return sum_of_eight(_mm256_add_ps(half_of(lanes, 0), half_of(lanes, 1)));
 }
 
 INLINE int32_t max_of_int_lanes(const vint lanes[PARTS]) {

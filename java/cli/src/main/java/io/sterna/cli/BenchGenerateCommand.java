@@ -1,8 +1,8 @@
 package io.sterna.cli;
 
 import io.sterna.kernel.Kernels;
-import io.sterna.kernel.Machine;
 import io.sterna.kernel.Machine.Probe;
+import io.sterna.kernel.Meter;
 import io.sterna.kernel.Slices;
 import io.sterna.nn.CacheType;
 import io.sterna.nn.Engine;
@@ -45,8 +45,8 @@ import picocli.CommandLine.Spec;
         sortOptions = false,
         customSynopsis = "sterna bench generate [OPTION...]",
         description = {
-            "Times generation with random weights: a prompt, one sequence, several side by side, in turns; the best of each.",
-            "Shares are those of what the machine does in the same run: of the read bandwidth for the bytes that a token"
+            "Times generation with random weights: a prompt, one sequence, several side by side, in turns; the median of each.",
+            "Shares are those of what the machine does by turns with it: of the read bandwidth for the bytes that a token"
                 + " touches (weights, head, cached keys and values), of the int8 product of the feed-forward layer for a prompt."
         })
 final class BenchGenerateCommand implements Callable<Integer> {
@@ -115,27 +115,28 @@ final class BenchGenerateCommand implements Callable<Integer> {
             Runner one = new Runner(new LlamaDecoder(llama, engine, size(1), workspace), config);
             Runner many = new Runner(new LlamaDecoder(llama, engine, size(batch), workspace), config);
             Product product = method.quantized() ? new Product(llama, engine, workspace) : null;
-            double bandwidth = 0;
-            long end = System.nanoTime() + (long) (seconds * 1e9);
-            do {
-                bandwidth = Math.max(bandwidth, Machine.ceiling(kernels.tier(), Probe.READ, slices).orElseThrow());
-                one.turn();
-                many.turn();
-                if (product != null) {
-                    product.turn();
-                }
-            } while (System.nanoTime() < end);
-            return report(config, llama, one, many, product, bandwidth, kernels.tier().toString());
+            Samples bandwidth = new Samples();
+            try (Meter meter = Meter.of(kernels.tier(), Probe.READ, slices).orElseThrow()) {
+                long end = System.nanoTime() + (long) (seconds * 1e9);
+                do {
+                    one.turn(() -> bandwidth.add(meter.sample()));
+                    many.turn(() -> { });
+                    if (product != null) {
+                        product.turn();
+                    }
+                } while (System.nanoTime() < end);
+            }
+            return report(config, llama, one, many, product, bandwidth.median(), kernels.tier().toString());
         }
     }
 
-    /** The int8 product of the prompt's tokens and the first feed-forward layer, and its best time in seconds. */
+    /** The int8 product of the prompt's tokens and the first feed-forward layer, and its times. */
     private final class Product {
         private final Engine engine;
         private final PackedMatrix w;
         private final QuantizedMatrix x;
         private final FloatMatrix y;
-        private double time = Double.MAX_VALUE;
+        private final Samples times = new Samples();
 
         Product(Llama llama, Engine engine, Workspace workspace) {
             Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
@@ -148,15 +149,13 @@ final class BenchGenerateCommand implements Callable<Integer> {
 
         void turn() {
             for (int i = 0; i < STEPS; i++) {
-                long start = System.nanoTime();
-                engine.slices().rows(w.rows(), 64, (r0, r1, worker) ->
-                        engine.kernels().linear(x, w, y, false, r0, r1, worker.scratch()));
-                time = Math.min(time, (System.nanoTime() - start) * 1e-9);
+                times.time(() -> engine.slices().rows(w.rows(), 64, (r0, r1, worker) ->
+                        engine.kernels().linear(x, w, y, false, r0, r1, worker.scratch())));
             }
         }
 
         double operationsPerSecond() {
-            return 2.0 * promptTokens * w.rows() * w.cols() / time;
+            return 2.0 * promptTokens * w.rows() * w.cols() / times.median();
         }
     }
 
@@ -164,14 +163,14 @@ final class BenchGenerateCommand implements Callable<Integer> {
         return new LlamaDecoder.Size(sequences, promptTokens + STEPS, Errors.usage(() -> CacheType.parse(cache)), Math.max(promptTokens, sequences));
     }
 
-    /** A decoder and the best times of its prompt and its steps, in seconds. */
+    /** A decoder and the times of its prompt and its steps. */
     private final class Runner {
         private final LlamaDecoder decoder;
         private final int[] sequences;
         private final SplittableRandom random;
         private final int vocab;
-        private double prompt = Double.MAX_VALUE;
-        private double step = Double.MAX_VALUE;
+        private final Samples prompt = new Samples();
+        private final Samples step = new Samples();
 
         Runner(LlamaDecoder decoder, TrainConfig config) {
             this.decoder = decoder;
@@ -181,24 +180,25 @@ final class BenchGenerateCommand implements Callable<Integer> {
             Arrays.setAll(sequences, i -> i);
         }
 
-        /** A prompt, which all sequences share, and some tokens behind it. */
-        void turn() {
+        /** A prompt, which all sequences share, and some tokens behind it, each by turns with {@code between}. */
+        void turn(Runnable between) {
             decoder.cache(0).truncate(0);
             int[] lengths = new int[sequences.length];
             lengths[0] = promptTokens;
-            long start = System.nanoTime();
-            decoder.forward(tokens(promptTokens), lengths);
-            decoder.logits(0);
-            prompt = Math.min(prompt, (System.nanoTime() - start) * 1e-9);
+            prompt.time(() -> {
+                decoder.forward(tokens(promptTokens), lengths);
+                decoder.logits(0);
+            });
             for (int sequence : sequences) {
                 decoder.copy(0, sequence, promptTokens);
             }
             Arrays.fill(lengths, 1);
             for (int i = 0; i < STEPS; i++) {
-                start = System.nanoTime();
-                decoder.forward(tokens(sequences.length), lengths);
-                decoder.logits(sequences);
-                step = Math.min(step, (System.nanoTime() - start) * 1e-9);
+                step.time(() -> {
+                    decoder.forward(tokens(sequences.length), lengths);
+                    decoder.logits(sequences);
+                });
+                between.run();
             }
         }
 
@@ -227,14 +227,16 @@ final class BenchGenerateCommand implements Callable<Integer> {
         f.put("bytes_head", head);
         f.put("bytes_cache", cached);
         f.put("read_bytes_per_second", bandwidth);
-        f.put("one_tokens_per_second", 1 / one.step);
-        f.put("one_share_of_bandwidth", (weights + head + cached) / one.step / bandwidth);
-        f.put("batch_tokens_per_second", batch / many.step);
-        f.put("batch_over_one", batch * one.step / many.step);
-        f.put("prompt_tokens_per_second", promptTokens / one.prompt);
+        f.put("one_tokens_per_second", 1 / one.step.median());
+        f.put("one_tokens_per_second_best", 1 / one.step.least());
+        f.put("one_share_of_bandwidth", (weights + head + cached) / one.step.median() / bandwidth);
+        f.put("batch_tokens_per_second", batch / many.step.median());
+        f.put("batch_tokens_per_second_best", batch / many.step.least());
+        f.put("batch_over_one", batch * one.step.median() / many.step.median());
+        f.put("prompt_tokens_per_second", promptTokens / one.prompt.median());
         if (product != null) {
             f.put("int8_product_ops_per_second", product.operationsPerSecond());
-            f.put("prompt_share_of_int8_product", 2.0 * linear * promptTokens / one.prompt / product.operationsPerSecond());
+            f.put("prompt_share_of_int8_product", 2.0 * linear * promptTokens / one.prompt.median() / product.operationsPerSecond());
         }
         return f;
     }
@@ -262,10 +264,10 @@ final class BenchGenerateCommand implements Callable<Integer> {
                 f.get("prompt_tokens")));
         out.println(Units.format("a token reads  %s of weights, %s of head, %s of cache", megabytes(f, "bytes_weights"),
                 megabytes(f, "bytes_head"), megabytes(f, "bytes_cache")));
-        out.println(Units.format("one sequence   %.1f tokens/s, %.0f %% of the read bandwidth of %.1f GB/s", f.get("one_tokens_per_second"),
-                100 * (double) f.get("one_share_of_bandwidth"), (double) f.get("read_bytes_per_second") / 1e9));
-        out.println(Units.format("%-14s %.1f tokens/s, %.2f times one", f.get("batch") + " sequences", f.get("batch_tokens_per_second"),
-                f.get("batch_over_one")));
+        out.println(Units.format("one sequence   %.1f tokens/s (best %.1f), %.0f %% of the read bandwidth of %.1f GB/s",
+                f.get("one_tokens_per_second"), f.get("one_tokens_per_second_best"), 100 * (double) f.get("one_share_of_bandwidth"), (double) f.get("read_bytes_per_second") / 1e9));
+        out.println(Units.format("%-14s %.1f tokens/s (best %.1f), %.2f times one", f.get("batch") + " sequences",
+                f.get("batch_tokens_per_second"), f.get("batch_tokens_per_second_best"), f.get("batch_over_one")));
         String share = f.containsKey("int8_product_ops_per_second") ? Units.format(", %.0f %% of the int8 product's %.0f GOP/s",
                 100 * (double) f.get("prompt_share_of_int8_product"), (double) f.get("int8_product_ops_per_second") / 1e9) : "";
         out.println(Units.format("prompt         %.1f tokens/s%s", f.get("prompt_tokens_per_second"), share));

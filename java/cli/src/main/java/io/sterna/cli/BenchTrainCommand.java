@@ -16,10 +16,8 @@ import java.io.PrintWriter;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
@@ -95,11 +93,11 @@ final class BenchTrainCommand implements Callable<Integer> {
             for (int i = 0; i < warmUp; i++) {
                 trainer.step(++step, tokens, tokens.asSlice(Integer.BYTES));
             }
-            List<Double> times = new ArrayList<>();
+            Samples times = new Samples();
             OperationProfile profile = new OperationProfile(Thread.currentThread());
             try (profile) {
                 long end = System.nanoTime() + (long) (seconds * 1e9);
-                while (times.isEmpty() || System.nanoTime() < end) {
+                while (times.count() == 0 || System.nanoTime() < end) {
                     long start = System.nanoTime();
                     trainer.step(++step, tokens, tokens.asSlice(Integer.BYTES));
                     times.add((System.nanoTime() - start) * 1e-9);
@@ -123,14 +121,12 @@ final class BenchTrainCommand implements Callable<Integer> {
         return tokens;
     }
 
-    private Map<String, Object> report(TrainConfig config, MemoryPlan plan, Kernels kernels, long tokens, List<Double> times,
+    private Map<String, Object> report(TrainConfig config, MemoryPlan plan, Kernels kernels, long tokens, Samples times,
             OperationProfile profile, long peak, Ceilings ceilings) {
-        List<Double> sorted = times.stream().sorted().toList();
-        double median = sorted.get(sorted.size() / 2);
-        double best = sorted.getFirst();
+        double median = times.median();
         double flops = plan.flopPerToken() * tokens / median;
         Probe probe = ceilings.floats();
-        double stepMillis = times.stream().mapToDouble(t -> t).average().orElseThrow() * 1e3;
+        double stepMillis = times.mean() * 1e3;
         Map<String, Object> f = new LinkedHashMap<>();
         f.put("preset", config.preset);
         f.put("method", config.method);
@@ -143,9 +139,9 @@ final class BenchTrainCommand implements Callable<Integer> {
         f.put("threads", config.threads);
         f.put("tier", kernels.tier().toString());
         f.put("tokens_per_step", tokens);
-        f.put("steps", times.size());
+        f.put("steps", times.count());
         f.put("tokens_per_second", tokens / median);
-        f.put("tokens_per_second_best", tokens / best);
+        f.put("tokens_per_second_best", tokens / times.least());
         f.put("flop_per_token", plan.flopPerToken());
         f.put("flops_per_second", flops);
         f.put("ceiling", Ceilings.name(probe));

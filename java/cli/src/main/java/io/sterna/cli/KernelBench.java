@@ -2,8 +2,8 @@ package io.sterna.cli;
 
 import io.sterna.kernel.AdamWStep;
 import io.sterna.kernel.Kernels;
-import io.sterna.kernel.Machine;
 import io.sterna.kernel.Machine.Probe;
+import io.sterna.kernel.Meter;
 import io.sterna.kernel.OpenBlas;
 import io.sterna.kernel.Rounding;
 import io.sterna.kernel.Slices;
@@ -36,6 +36,7 @@ final class KernelBench {
     /** A counter a worker, a cache line apart. */
     private static final long FLIPS_BYTES = 64;
     private static final int LEAST_RUNS = 3;
+    private static final double TURN_SECONDS = 0.02;
     private static final float DEVIATION = 0.02f;
 
     private final Kernels kernels;
@@ -63,13 +64,18 @@ final class KernelBench {
         }
     }
 
-    /** A figure: {@code rate} operations or bytes a second, as of its ceiling; {@code sgemm} is 0 where it has no meaning. */
-    record Row(String kernel, Case c, Tier tier, double rate, Probe ceiling, double sgemm) {
+    /**
+     * A figure: {@code rate} operations or bytes a second, as of its ceiling.
+     *
+     * @param beside what memory gave by turns with it; 0 for products, whose ceiling is that of the run
+     * @param sgemm  0 where it has no meaning
+     */
+    record Row(String kernel, Case c, Tier tier, double rate, Probe ceiling, double beside, double sgemm) {
         static final String HEADER =
                 Units.format("%-20s %5s %18s %12s %10s %7s %12s", "kernel", "bits", "tokens x out x in", "tier", "", "ceiling", "sgemm");
 
         private double share(Ceilings ceilings) {
-            return ceilings.has(ceiling) ? rate / ceilings.of(ceiling) : 0;
+            return beside > 0 ? rate / beside : ceilings.has(ceiling) ? rate / ceilings.of(ceiling) : 0;
         }
 
         Map<String, Object> toMap(Ceilings ceilings) {
@@ -82,6 +88,9 @@ final class KernelBench {
             m.put("tier", tier.toString());
             m.put(ceiling.isMemory() ? "gbs" : "gops", rate / 1e9);
             m.put("ceiling", Ceilings.name(ceiling));
+            if (beside > 0) {
+                m.put("ceiling_gbs", beside / 1e9);
+            }
             m.put("share_of_ceiling", share(ceilings));
             if (sgemm > 0) {
                 m.put("openblas_sgemm_gops", sgemm / 1e9);
@@ -107,18 +116,17 @@ final class KernelBench {
     /** Goes round over copies of the weights that no cache holds together. */
     private Row few(Case c, Operands o, Workspace.Section section) {
         long bytes = c.out * c.grid().rowBytes(c.in);
-        PackedMatrix[] copies = new PackedMatrix[(int) Math.ceilDiv(Machine.PROBE_BYTES, bytes)];
+        PackedMatrix[] copies = new PackedMatrix[(int) Math.ceilDiv(Meter.BYTES, bytes)];
         for (int i = 0; i < copies.length; i++) {
             copies[i] = PackedMatrix.allocate(section, c.grid, Scaling.TENSOR, c.out, c.in);
             copies[i].codes().copyFrom(o.w.codes());
             copies[i].scales().copyFrom(o.w.scales());
         }
-        double time = best(() -> {
+        return memory("gemv", c, bytes * copies.length, Probe.READ, () -> {
             for (PackedMatrix w : copies) {
                 forward(o, w);
             }
         });
-        return memory("gemv", c, bytes * copies.length, time, Probe.READ);
     }
 
     private List<Row> many(Case c, Operands o, Workspace.Section section) {
@@ -154,15 +162,16 @@ final class KernelBench {
         QuantizedMatrix byToken = QuantizedMatrix.allocate(section, c.tokens, c.out);
         QuantizedGradient byFeature = QuantizedGradient.allocate(section, c.out, c.tokens);
         long key = Kernels.key(1, 5, 0);
-        double rounding = best(() -> slices.tiles(c.tokens, QuantizedGradient.GROUP, (row0, row1, worker) ->
-                kernels.quantizeGradient(o.y, o.w, o.q, byToken, byFeature, 0, key, row0, row1)));
+        Row rounding = memory("quantize_gradient", c, c.tokens * c.out * (Float.BYTES + 2), Probe.UPDATE,
+                () -> slices.tiles(c.tokens, QuantizedGradient.GROUP, (row0, row1, worker) ->
+                        kernels.quantizeGradient(o.y, o.w, o.q, byToken, byFeature, 0, key, row0, row1)));
         double input = best(() -> slices.tiles(c.tokens, QuantizedGradient.GROUP, (row0, row1, worker) ->
                 kernels.inputGradient(byToken, o.w, o.x, false, row0, row1, worker.scratch())));
         double weight = best(() -> slices.tiles(c.out, ROWS, (row0, row1, worker) ->
                 kernels.weightGradient(byFeature, o.q, windows[worker.index()].overRows(tiles[worker.index()], 0, row1 - row0),
                         false, row0, row1, worker.scratch())));
         return List.of(
-                memory("quantize_gradient", c, c.tokens * c.out * (Float.BYTES + 2), rounding, Probe.UPDATE),
+                rounding,
                 product("input_gradient_int8", c, input, Probe.INT8, 0),
                 product("weight_gradient_int8", c, weight, Probe.INT8, 0));
     }
@@ -186,23 +195,38 @@ final class KernelBench {
         step.constants(0.9f, 0.999f, 1e-6f, 10, 1000);
         step.tensor(1e-4f, 1, Kernels.key(1, 2, 3));
         kernels.normal(Kernels.key(1, 3, 0), DEVIATION, gradient, 0, UPDATE_ROWS);
-        double time = best(() -> slices.tiles(c.out, UPDATE_ROWS, (row0, row1, worker) -> {
+        long bytes = 2 * (m.data().byteSize() + m.scales().byteSize() + v.data().byteSize() + v.scales().byteSize()
+                + c.out * c.grid().rowBytes(c.in));
+        return memory("adamw_packed_" + type, c, bytes, Probe.UPDATE, () -> slices.tiles(c.out, UPDATE_ROWS, (row0, row1, worker) -> {
             FloatMatrix g = windows[worker.index()].overRows(tiles[worker.index()], 0, row1 - row0);
             MemorySegment.copy(gradient.data(), 0, g.data(), 0, (row1 - row0) * c.in * Float.BYTES);
             kernels.adamwPacked(step, g, m, v, squares.asSlice(row0 * Double.BYTES), o.w, 1, Rounding.STOCHASTIC,
                     flips.asSlice(worker.index() * FLIPS_BYTES, Long.BYTES), row0, row1);
         }));
-        long bytes = 2 * (m.data().byteSize() + m.scales().byteSize() + v.data().byteSize() + v.scales().byteSize()
-                + c.out * c.grid().rowBytes(c.in));
-        return memory("adamw_packed_" + type, c, bytes, time, Probe.UPDATE);
     }
 
     private Row product(String kernel, Case c, double time, Probe ceiling, double blas) {
-        return new Row(kernel, c, kernels.tier(), 2.0 * c.tokens * c.out * c.in / time, ceiling, blas);
+        return new Row(kernel, c, kernels.tier(), 2.0 * c.tokens * c.out * c.in / time, ceiling, 0, blas);
     }
 
-    private Row memory(String kernel, Case c, long bytes, double time, Probe ceiling) {
-        return new Row(kernel, c, kernels.tier(), bytes / time, ceiling, 0);
+    /** Work that memory bounds, by turns with what memory gives: the medians of both. */
+    private Row memory(String kernel, Case c, long bytes, Probe ceiling, Runnable work) {
+        Samples times = new Samples();
+        Samples beside = new Samples();
+        work.run();
+        try (Meter meter = Meter.of(kernels.tier(), ceiling, slices).orElseThrow()) {
+            for (long end = after(2 * seconds); beside.count() < LEAST_RUNS || System.nanoTime() < end; beside.add(meter.sample())) {
+                long turn = after(TURN_SECONDS);
+                do {
+                    times.time(work);
+                } while (System.nanoTime() < turn);
+            }
+        }
+        return new Row(kernel, c, kernels.tier(), bytes / times.median(), ceiling, beside.median(), 0);
+    }
+
+    private static long after(double seconds) {
+        return System.nanoTime() + (long) (seconds * 1e9);
     }
 
     /** OpenBLAS at the same shape, tokens cut among the workers; measured once for all grids. */
@@ -221,15 +245,12 @@ final class KernelBench {
 
     /** Seconds of the fastest run. */
     private double best(Runnable work) {
+        Samples times = new Samples();
         work.run();
-        long end = System.nanoTime() + (long) (seconds * 1e9);
-        double best = Double.POSITIVE_INFINITY;
-        for (int i = 0; i < LEAST_RUNS || System.nanoTime() < end; i++) {
-            long start = System.nanoTime();
-            work.run();
-            best = Math.min(best, (System.nanoTime() - start) * 1e-9);
+        for (long end = after(seconds); times.count() < LEAST_RUNS || System.nanoTime() < end; ) {
+            times.time(work);
         }
-        return best;
+        return times.least();
     }
 
     private FloatMatrix[] tiles(Workspace.Section section, Case c) {

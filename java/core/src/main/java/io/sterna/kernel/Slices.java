@@ -99,9 +99,10 @@ public final class Slices implements Team, AutoCloseable {
 
     /** {@inheritDoc} There are as many slices as balance the workers. */
     @Override
-    public long sliceRows(long rows, long multiple) {
-        long slices = workers.length == 1 ? 1 : (long) workers.length * SLICES_PER_WORKER;
-        return Math.ceilDiv(Math.ceilDiv(rows, slices), multiple) * multiple;
+    public long sliceRows(long rows, long multiple, long worth) {
+        long share = Math.ceilDiv(rows, workers.length);
+        long balanced = workers.length == 1 ? share : Math.ceilDiv(share, SLICES_PER_WORKER);
+        return Math.ceilDiv(Math.max(balanced, Math.min(worth, share)), multiple) * multiple;
     }
 
     /** Runs rows 0 ... rows - 1 in tiles of exactly {@code size} rows; the last one may be shorter. */

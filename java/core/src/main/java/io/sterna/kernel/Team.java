@@ -32,15 +32,24 @@ public sealed interface Team permits Slices, Worker {
         });
     }
 
-    /** Rows of a slice, a multiple of {@code multiple}, when all have work; a worker by itself takes all rows at once. */
-    long sliceRows(long rows, long multiple);
+    /**
+     * Rows of a slice, a multiple of {@code multiple}, when all have work; a worker by itself takes all rows at once.
+     *
+     * @param worth rows of a slice at least, as long as there is one for every worker
+     */
+    long sliceRows(long rows, long multiple, long worth);
 
     /**
-     * Rows 0 ... rows - 1 in slices whose sizes are multiples of {@code multiple} (the last one may be shorter). How rows
-     * are cut must not matter to the result.
+     * Rows 0 ... rows - 1 in slices whose sizes are multiples of {@code multiple} (the last one may be shorter), and at
+     * least {@code worth} where all workers still get one. How rows are cut must not matter to the result.
      */
+    default Work rowWork(long rows, long multiple, long worth, Slices.RowBody body) {
+        return Work.rows(rows, Math.max(1, sliceRows(rows, multiple, worth)), body);
+    }
+
+    /** The same in slices of any size. */
     default Work rowWork(long rows, long multiple, Slices.RowBody body) {
-        return Work.rows(rows, Math.max(1, sliceRows(rows, multiple)), body);
+        return rowWork(rows, multiple, 1, body);
     }
 
     /** Runs {@link #rowWork}. */

@@ -17,7 +17,7 @@ public record Worker(int index, MemorySegment scratch) implements Team {
     }
 
     @Override
-    public long sliceRows(long rows, long multiple) {
+    public long sliceRows(long rows, long multiple, long worth) {
         return rows;
     }
 }

@@ -45,7 +45,7 @@ final class CachedAttention {
     void place(int[] newLengths) {
         lengths = newLengths.clone();
         long tokens = Arrays.stream(lengths).asLongStream().sum();
-        long share = engine.slices().sliceRows(tokens * config.kvHeads(), 1); // tokens of heads in a piece
+        long share = engine.slices().sliceRows(tokens * config.kvHeads(), 1, 1); // tokens of heads in a piece
         pieces.clear();
         long row = 0;
         for (int i = 0; i < lengths.length; i++) {

@@ -57,6 +57,9 @@ abstract sealed class Linear {
 
     /** Multiplies int8 activations by packed weights. */
     abstract static sealed class Quantized extends Linear {
+        /** Bytes of weights that few tokens should meet in a slice: memory is slow where a slice begins. */
+        private static final long STREAM = 1 << 18;
+
         private Quantized(Engine engine, Parameter parameter) {
             super(engine, parameter);
         }
@@ -67,7 +70,8 @@ abstract sealed class Linear {
         @Override
         Team.Work forwardWork(Input x, FloatMatrix y, boolean accumulate, Team team) {
             PackedMatrix w = weight();
-            return team.rowWork(w.rows(), 16, (r0, r1, worker) ->
+            long worth = x.int8().rows() > Features.FEW_TOKENS ? 1 : STREAM / w.grid().rowBytes(w.cols());
+            return team.rowWork(w.rows(), 16, worth, (r0, r1, worker) ->
                     engine.kernels().linear(x.int8(), w, y, accumulate, r0, r1, worker.scratch()));
         }
 
