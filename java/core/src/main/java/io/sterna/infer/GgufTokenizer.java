@@ -1,7 +1,6 @@
 package io.sterna.infer;
 
 import io.sterna.data.BpeTokenizer;
-import io.sterna.data.MarkedTokenizer;
 import io.sterna.data.PieceKind;
 import io.sterna.data.PieceScores;
 import io.sterna.data.SentencePiece;
@@ -25,16 +24,16 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
- * A tokenizer as GGUF's keys and as {@code tokenizer.json}: byte-level BPE, which is {@code gpt2} there, cut into words as
- * {@code gpt-2} does, or BPE of SentencePiece's kind, which is {@code llama}.
+ * A tokenizer as GGUF's keys and as {@code tokenizer.json}: byte-level BPE, which is {@code gpt2} there, with one of
+ * {@link GgufWords}, or BPE of SentencePiece's kind, which is {@code llama}.
  */
 final class GgufTokenizer {
     private static final String PREFIX = "tokenizer.ggml.";
     private static final String BYTE_LEVEL = "gpt2";
-    private static final String WORDS = "gpt-2";
     private static final String SENTENCE_PIECE = "llama";
     private static final String NO_WORDS = "default";
     private static final List<String> MORE_ENDS = List.of("eot_token_id", "eom_token_id");
@@ -56,8 +55,10 @@ final class GgufTokenizer {
             throw new ModelException("model: its tokens are bytes, which llama.cpp has no tokenizer for; train with one");
         }
         Map<String, Object> root = Json.readObject(file, TokenizerText.LARGEST);
-        if ((tokenizer instanceof MarkedTokenizer(Tokenizer of, _, _) ? of : tokenizer) instanceof BpeTokenizer) {
-            writeByteLevel(root, vocab, metadata);
+        Optional<GgufWords> words = GgufWords.of(root);
+        if (words.isPresent()) {
+            requireFollowed(root, words.get());
+            writeByteLevel(root, words.get(), vocab, metadata);
         } else {
             writeSentencePiece(scores(root, tokenizer.vocabSize(), file), vocab, metadata);
         }
@@ -77,10 +78,26 @@ final class GgufTokenizer {
         }
     }
 
-    private static void writeByteLevel(Map<String, Object> root, int size, GgufMetadata metadata) throws IOException {
+    /** Whatever else a tokenizer.json may ask for. */
+    private static void requireFollowed(Map<String, Object> root, GgufWords words) throws IOException {
         if (root.get("normalizer") != null) {
             throw new ModelException("tokenizer: normalizes its text, which llama.cpp does not; export to hf instead");
         }
+        if (!words.mergesAs(root)) {
+            throw new ModelException("tokenizer: ignore_merges is " + Json.object(root, "model").get("ignore_merges")
+                    + ", which llama.cpp does otherwise for " + words + "; export to hf instead");
+        }
+        Map<String, Object> plain = new LinkedHashMap<>(root);
+        plain.put("model", new LinkedHashMap<>(Json.object(root, "model")));
+        GgufWords.GPT2.setOn(plain);
+        try {
+            BpeTokenizer.parse(Json.write(plain).getBytes(StandardCharsets.UTF_8), null); // refuses what it does not follow
+        } catch (TokenizerException e) {
+            throw new ModelException("tokenizer: not all of it can be said in gguf: " + e.getMessage() + "; export to hf instead", e);
+        }
+    }
+
+    private static void writeByteLevel(Map<String, Object> root, GgufWords words, int size, GgufMetadata metadata) throws IOException {
         String[] tokens = new String[size];
         PieceKind[] kinds = new PieceKind[size];
         Map<String, Object> model = Json.object(root, "model");
@@ -96,7 +113,7 @@ final class GgufTokenizer {
             tokens[id] = Json.string(added, "content");
             kinds[id] = Boolean.TRUE.equals(added.get("special")) ? PieceKind.CONTROL : PieceKind.USER_DEFINED;
         }
-        metadata.string(PREFIX + "model", BYTE_LEVEL).string(PREFIX + "pre", WORDS);
+        metadata.string(PREFIX + "model", BYTE_LEVEL).string(PREFIX + "pre", words.toString());
         writeTokens(tokens, kinds, metadata);
         metadata.strings(PREFIX + "merges", merges(model));
     }
@@ -105,8 +122,8 @@ final class GgufTokenizer {
         try {
             return new PieceScores(root, size);
         } catch (TokenizerException e) {
-            throw new ModelException("tokenizer " + file + ": neither byte-level BPE as gpt-2's, nor SentencePiece's BPE, which are exported to"
-                    + " gguf: " + e.getMessage() + "; export to hf, or train with another one", e);
+            throw new ModelException("tokenizer " + file + ": neither byte-level BPE that cuts words as " + GgufWords.all()
+                    + ", nor SentencePiece's BPE, which are exported to gguf: " + e.getMessage() + "; export to hf, or train with another one", e);
         }
     }
 
@@ -158,7 +175,7 @@ final class GgufTokenizer {
     /**
      * The tokenizer of a file.
      *
-     * @param loader reads its {@code tokenizer.json} if it is of SentencePiece's kind
+     * @param loader reads its {@code tokenizer.json} if it is not GPT-2's kind
      * @throws ModelException for a tokenizer of another kind
      */
     static TokenizerText read(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
@@ -168,7 +185,7 @@ final class GgufTokenizer {
         String model = reader.string(PREFIX + "model");
         try {
             return switch (model) {
-                case BYTE_LEVEL -> byteLevel(reader, file);
+                case BYTE_LEVEL -> byteLevel(reader, file, loader);
                 case SENTENCE_PIECE -> sentencePiece(reader, file, loader);
                 default -> throw fault(file, "key " + PREFIX + "model: " + model + ", only " + BYTE_LEVEL + " and " + SENTENCE_PIECE + " are read");
             };
@@ -209,12 +226,10 @@ final class GgufTokenizer {
         return truth;
     }
 
-    private static TokenizerText byteLevel(GgufReader reader, Path file) throws IOException {
-        Object words = reader.metadata().get(PREFIX + "pre");
-        if (!WORDS.equals(words)) {
-            throw fault(file, "key " + PREFIX + "pre" + (words == null ? " is missing" : ": " + words)
-                    + ", of byte-level BPE only that which cuts words as gpt-2 is read (" + WORDS + ")");
-        }
+    private static TokenizerText byteLevel(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
+        Object pre = reader.metadata().get(PREFIX + "pre");
+        GgufWords words = GgufWords.named(pre).orElseThrow(() -> fault(file, "key " + PREFIX + "pre" + (pre == null ? " is missing" : ": " + pre)
+                + ", of byte-level BPE only that which cuts words as " + GgufWords.all() + " is read"));
         List<String> tokens = reader.strings(PREFIX + "tokens");
         List<PieceKind> kinds = kinds(reader, file, tokens.size());
         Map<String, Object> vocab = new LinkedHashMap<>();
@@ -228,7 +243,12 @@ final class GgufTokenizer {
             }
         }
         byte[] json = BpeTokenizer.tokenizerJson(vocab, reader.strings(PREFIX + "merges"), added);
-        return new TokenizerText(BpeTokenizer.parse(json, null), new String(json, StandardCharsets.UTF_8));
+        if (words == GgufWords.GPT2) {
+            return new TokenizerText(BpeTokenizer.parse(json, null), new String(json, StandardCharsets.UTF_8));
+        }
+        Map<String, Object> root = Json.asObject(Json.parse(json), "tokenizer");
+        words.setOn(root);
+        return TokenizerText.of(Json.writePretty(root).getBytes(StandardCharsets.UTF_8), loader);
     }
 
     private static TokenizerText sentencePiece(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {

@@ -1,0 +1,102 @@
+package io.sterna.infer;
+
+import io.sterna.io.Json;
+import io.sterna.io.JsonException;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.stream.Collectors;
+
+/** How a text is cut into words before byte-level BPE merges them: a name in GGUF, a {@code pre_tokenizer} in {@code tokenizer.json}. */
+enum GgufWords {
+    /** GPT-2's. */
+    GPT2(false, List.of(byteLevel(true)), "gpt-2"),
+    /** Llama 3's: up to three digits together, line ends by themselves; a word that is a token is not merged. */
+    LLAMA3(true, List.of(split("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
+            + "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"), byteLevel(false)), "llama-bpe", "llama3", "llama-v3"),
+    /** SmolLM's: every digit by itself, all else as GPT-2's. */
+    SMOLLM(false, List.of(fields("type", "Digits", "individual_digits", true), byteLevel(true)), "smollm");
+
+    private static final String IGNORE_MERGES = "ignore_merges";
+
+    private final boolean ignoresMerges;
+    private final List<Map<String, Object>> steps;
+    private final List<String> names;
+
+    GgufWords(boolean ignoresMerges, List<Map<String, Object>> steps, String... names) {
+        this.ignoresMerges = ignoresMerges;
+        this.steps = steps;
+        this.names = List.of(names);
+    }
+
+    private static Map<String, Object> byteLevel(boolean regex) {
+        return fields("type", "ByteLevel", "add_prefix_space", false, "trim_offsets", true, "use_regex", regex);
+    }
+
+    private static Map<String, Object> split(String regex) {
+        return fields("type", "Split", "pattern", fields("Regex", regex), "behavior", "Isolated", "invert", false);
+    }
+
+    private static Map<String, Object> fields(Object... pairs) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        for (int i = 0; i < pairs.length; i += 2) {
+            fields.put((String) pairs[i], pairs[i + 1]);
+        }
+        return fields;
+    }
+
+    /** Its usual name in GGUF. */
+    @Override
+    public String toString() {
+        return names.getFirst();
+    }
+
+    /** All of them, for a message. */
+    static String all() {
+        return Arrays.stream(values()).map(GgufWords::toString).collect(Collectors.joining(", "));
+    }
+
+    /** That of a name in GGUF. */
+    static Optional<GgufWords> named(Object name) {
+        return Arrays.stream(values()).filter(w -> w.names.contains(name)).findFirst();
+    }
+
+    /** That of a {@code tokenizer.json}, if it is one of these. */
+    static Optional<GgufWords> of(Map<String, Object> root) {
+        Object cut = root.get("pre_tokenizer");
+        Object found = cut instanceof Map<?, ?> map && "Sequence".equals(map.get("type")) ? map.get("pretokenizers") : Arrays.asList(cut);
+        return Arrays.stream(values()).filter(w -> found instanceof List<?> list && w.isOf(list)).findFirst();
+    }
+
+    /** Offsets, which nobody here asks for, may be trimmed or not. */
+    private boolean isOf(List<?> found) {
+        return withoutOffsets(found).equals(withoutOffsets(steps));
+    }
+
+    private static List<Object> withoutOffsets(List<?> list) {
+        return list.stream().map(step -> {
+            if (!(step instanceof Map<?, ?> map)) {
+                return step;
+            }
+            Map<Object, Object> kept = new LinkedHashMap<>(map);
+            kept.remove("trim_offsets");
+            kept.putIfAbsent("use_regex", "ByteLevel".equals(map.get("type")) ? true : null); // older files do not say it
+            kept.values().removeIf(Objects::isNull);
+            return kept;
+        }).collect(Collectors.toList());
+    }
+
+    /** Whether a {@code tokenizer.json} does with words that are tokens what llama.cpp does. */
+    boolean mergesAs(Map<String, Object> root) throws JsonException {
+        return Boolean.TRUE.equals(Json.object(root, "model").get(IGNORE_MERGES)) == ignoresMerges;
+    }
+
+    /** Cuts words so in a {@code tokenizer.json}. */
+    void setOn(Map<String, Object> root) throws JsonException {
+        root.put("pre_tokenizer", steps.size() == 1 ? steps.getFirst() : fields("type", "Sequence", "pretokenizers", steps));
+        Json.object(root, "model").put(IGNORE_MERGES, ignoresMerges);
+    }
+}
