@@ -100,35 +100,47 @@ static int64_t kept_bytes(const linear_call *c) {
 
 static void prepare_tokens(const linear_call *c, token_block *b) {
     kept_tokens *k = b->kept;
-    int64_t steps = c->blocks * BLOCK_STEPS, group_steps = c->group_blocks * BLOCK_STEPS;
+    int64_t steps = c->blocks * BLOCK_STEPS;
     int32_t (*x)[TOKENS] = (int32_t (*)[TOKENS])b->x;
-    k->large = c->bits == 8 && take_large(&k->words, steps, group_steps, x, b->group_sums);
+    k->large = c->bits == 8 && take_large(&k->words, steps, x);
     k->mode = c->bits == 8 && !k->large ? 8 : c->bits < 7 && find_runs(x, steps, c->bits, k->ends) ? 0 : 7;
     b->bias = k->mode == 8 ? 0 : code_bias(c->w->grid);
+}
+
+/* Vectors of a step of a panel. */
+#define PANEL_VECTORS ((int)(PANEL * STEP / sizeof(bytes)))
+
+/* sums (16 rows) += the products of words first...last-1 with the steps of a panel whose first is `step`. */
+INLINE void add_words(const large_word *first, const large_word *last, const uint8_t *panel, int64_t step, int32_t *sums) {
+    enum { INT32S = sizeof(bytes) / sizeof(int32_t) };
+    bytes sum[PANEL_VECTORS];
+#pragma GCC unroll 8
+    for (int v = 0; v < PANEL_VECTORS; v++) sum[v] = load_vector(sums + v * INT32S);
+    for (; first < last; first++) {
+        bytes x = broadcast_word(&first->x);
+        const uint8_t *u = panel + (first->step - step) * PANEL * STEP;
+#pragma GCC unroll 8
+        for (int v = 0; v < PANEL_VECTORS; v++) sum[v] = dot(sum[v], load_vector(u + v * (int)sizeof(bytes)), x, 7);
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < PANEL_VECTORS; v++) memcpy(sums + v * INT32S, &sum[v], sizeof sum[v]);
 }
 
 /* Adds the products of the large words in steps step...end-1 to the sums of a tile. */
 static void add_large(const linear_call *c, const tile *tile, int64_t step, int64_t end) {
     const segment *seg = &c->scratch->segment;
-    const large_words *large = &((const kept_tokens *)tile->block->kept)->words;
-    for (int64_t i = first_large(large, step); i < large->count && large->of[i].step < end; i++) {
-        const large_word *word = &large->of[i];
-        if (word->t / TILE_TOKENS != tile->part) continue;
-        bytes x = broadcast_word(&word->x);
-        for (int64_t p = 0; p < tile->panels; p++)
-            for (int64_t at = 0; at < PANEL * STEP; at += (int64_t)sizeof(bytes)) {
-                const uint8_t *u = panel_of_step(seg, tile->panel + p, word->step) + at;
-                uint8_t *sum = (uint8_t *)tile->block->sums[tile->part].of[word->t % TILE_TOKENS][p] + at;
-                bytes total = dot(load_vector(sum), load_vector(u), x, 8);
-                memcpy(sum, &total, sizeof total);
-            }
+    large_words *large = &((kept_tokens *)tile->block->kept)->words;
+    for (int64_t i = 0; i < TILE_TOKENS; i++) {
+        int64_t t = tile->part * TILE_TOKENS + i;
+        const large_word *words = large_of(large, t);
+        int64_t first = first_large(large, t, step), last = first_large(large, t, end);
+        for (int64_t p = 0; p < tile->panels && first < last; p++)
+            add_words(words + first, words + last, panel_of_step(seg, tile->panel + p, seg->step), seg->step,
+                      tile->block->sums[tile->part].of[i][p]);
     }
 }
 
 /* ---------------------------------------------------------------- tiles */
-
-/* Vectors of a step of a panel. */
-#define PANEL_VECTORS ((int)(PANEL * STEP / sizeof(bytes)))
 
 typedef bytes tile_registers[TILE_TOKENS][TILE_PANELS][PANEL_VECTORS];
 
