@@ -22,7 +22,9 @@ INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, int panel
                             int resume, int32_t sums[BYTE_TILE_ROWS][BYTE_TILE_PANELS][16]) {
     bytes sum[BYTE_TILE_ROWS][BYTE_TILE_PANELS], u[BYTE_TILE_PANELS];
     const uint8_t *word = x;
+#pragma GCC unroll 8
     for (int t = 0; t < BYTE_TILE_ROWS; t++)
+#pragma GCC unroll 3
         for (int p = 0; p < panels; p++) sum[t][p] = resume ? load_vector(sums[t][p]) : zero_bytes();
     for (int64_t s = 0; s < steps; s++, panel += sizeof(bytes), word += BYTE_TILE_ROWS * 4) {
 #pragma GCC unroll 3
@@ -37,7 +39,9 @@ INLINE void multiply_panels(const uint8_t *panel, int64_t panel_bytes, int panel
             for (int p = 0; p < panels; p++) sum[t][p] = dot_bytes(sum[t][p], u[p], row);
         }
     }
+#pragma GCC unroll 8
     for (int t = 0; t < BYTE_TILE_ROWS; t++)
+#pragma GCC unroll 3
         for (int p = 0; p < panels; p++) memcpy(sums[t][p], &sum[t][p], sizeof(bytes));
 }
 

@@ -40,19 +40,26 @@ INLINE void multiply_panels(const uint32_t *a, const uint32_t *b, int64_t steps,
     const int vectors = panels * PANEL_VECTORS;
     lane_sums sum[GEMM_ROWS][MOST_VECTORS];
     vuint column[MOST_VECTORS];
+#pragma GCC unroll 8
     for (int i = 0; i < GEMM_ROWS; i++)
+#pragma GCC unroll 8
         for (int v = 0; v < vectors; v++) sum[i][v] = (lane_sums){0};
     for (int i = 0; i < GEMM_ROWS; i++) /* C comes from far away and is needed in the end */
         for (int p = 0; p < panels; p++) _mm_prefetch(c + i * stride + p * PANEL, _MM_HINT_T0);
     for (int64_t step = 0; step < steps; step++) {
+#pragma GCC unroll 8
         for (int v = 0; v < vectors; v++)
             memcpy(&column[v], b + lane_index(LAYOUT_PANELS, v * LANES, step), sizeof column[v]);
+#pragma GCC unroll 8
         for (int i = 0; i < GEMM_ROWS; i++) {
             vuint x = (vuint)splat_int((int32_t)a[i * STEPS + step]);
+#pragma GCC unroll 8
             for (int v = 0; v < vectors; v++) sum[i][v] = add_products(sum[i][v], x, column[v]);
         }
     }
+#pragma GCC unroll 8
     for (int i = 0; i < GEMM_ROWS; i++)
+#pragma GCC unroll 8
         for (int v = 0; v < vectors; v++) {
             float *at = c + i * stride + v * LANES;
             vfloat value = values_of(sum[i][v], scales.rows + i, scales.cols + v * LANES);
