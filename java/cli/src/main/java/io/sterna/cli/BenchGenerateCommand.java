@@ -32,6 +32,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
+import java.util.function.DoubleConsumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -115,18 +116,19 @@ final class BenchGenerateCommand implements Callable<Integer> {
             Runner one = new Runner(new LlamaDecoder(llama, engine, size(1), workspace), config);
             Runner many = new Runner(new LlamaDecoder(llama, engine, size(batch), workspace), config);
             Product product = method.quantized() ? new Product(llama, engine, workspace) : null;
-            Samples bandwidth = new Samples();
+            Samples shares = new Samples();
+            long bytes = bytesOfToken(llama);
             try (Meter meter = Meter.of(kernels.tier(), Probe.READ, slices).orElseThrow()) {
                 long end = System.nanoTime() + (long) (seconds * 1e9);
                 do {
-                    one.turn(() -> bandwidth.add(meter.sample()));
-                    many.turn(() -> { });
+                    one.turn(seconds -> shares.add(bytes / seconds / meter.sample()));
+                    many.turn(seconds -> { });
                     if (product != null) {
                         product.turn();
                     }
                 } while (System.nanoTime() < end);
             }
-            return report(config, llama, one, many, product, bandwidth.median(), kernels.tier().toString());
+            return report(config, llama, one, many, product, shares.median(), kernels.tier().toString());
         }
     }
 
@@ -180,8 +182,8 @@ final class BenchGenerateCommand implements Callable<Integer> {
             Arrays.setAll(sequences, i -> i);
         }
 
-        /** A prompt, which all sequences share, and some tokens behind it, each by turns with {@code between}. */
-        void turn(Runnable between) {
+        /** A prompt, which all sequences share, and some tokens behind it; {@code after} gets the seconds of each. */
+        void turn(DoubleConsumer after) {
             decoder.cache(0).truncate(0);
             int[] lengths = new int[sequences.length];
             lengths[0] = promptTokens;
@@ -194,11 +196,10 @@ final class BenchGenerateCommand implements Callable<Integer> {
             }
             Arrays.fill(lengths, 1);
             for (int i = 0; i < STEPS; i++) {
-                step.time(() -> {
+                after.accept(step.time(() -> {
                     decoder.forward(tokens(sequences.length), lengths);
                     decoder.logits(sequences);
-                });
-                between.run();
+                }));
             }
         }
 
@@ -207,11 +208,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
         }
     }
 
-    private Map<String, Object> report(TrainConfig config, Llama llama, Runner one, Runner many, Product product, double bandwidth, String tier) {
-        LlamaConfig c = llama.config();
-        long weights = llama.parameters().stream().filter(p -> p.kind().linear()).mapToLong(BenchGenerateCommand::bytes).sum();
-        long head = (long) c.vocab() * c.hidden() * llama.method().floatType().bytes();
-        long cached = 2L * c.layers() * c.kvHeads() * (promptTokens + 1) * rowBytes(c.headDim());
+    private Map<String, Object> report(TrainConfig config, Llama llama, Runner one, Runner many, Product product, double share, String tier) {
         long linear = llama.parameters().stream().filter(p -> p.kind().linear()).mapToLong(p -> p.rows() * p.cols()).sum();
         Map<String, Object> f = new LinkedHashMap<>();
         f.put("preset", config.preset);
@@ -223,13 +220,13 @@ final class BenchGenerateCommand implements Callable<Integer> {
         f.put("tier", tier);
         f.put("prompt_tokens", promptTokens);
         f.put("batch", batch);
-        f.put("bytes_weights", weights);
-        f.put("bytes_head", head);
-        f.put("bytes_cache", cached);
-        f.put("read_bytes_per_second", bandwidth);
+        f.put("bytes_weights", weightBytes(llama));
+        f.put("bytes_head", headBytes(llama));
+        f.put("bytes_cache", cacheBytes(llama));
+        f.put("read_bytes_per_second", bytesOfToken(llama) / one.step.median() / share);
         f.put("one_tokens_per_second", 1 / one.step.median());
         f.put("one_tokens_per_second_best", 1 / one.step.least());
-        f.put("one_share_of_bandwidth", (weights + head + cached) / one.step.median() / bandwidth);
+        f.put("one_share_of_bandwidth", share);
         f.put("batch_tokens_per_second", batch / many.step.median());
         f.put("batch_tokens_per_second_best", batch / many.step.least());
         f.put("batch_over_one", batch * one.step.median() / many.step.median());
@@ -239,6 +236,24 @@ final class BenchGenerateCommand implements Callable<Integer> {
             f.put("prompt_share_of_int8_product", 2.0 * linear * promptTokens / one.prompt.median() / product.operationsPerSecond());
         }
         return f;
+    }
+
+    /** What a token of one sequence reads. */
+    private long bytesOfToken(Llama llama) {
+        return weightBytes(llama) + headBytes(llama) + cacheBytes(llama);
+    }
+
+    private static long weightBytes(Llama llama) {
+        return llama.parameters().stream().filter(p -> p.kind().linear()).mapToLong(BenchGenerateCommand::bytes).sum();
+    }
+
+    private static long headBytes(Llama llama) {
+        return (long) llama.config().vocab() * llama.config().hidden() * llama.method().floatType().bytes();
+    }
+
+    private long cacheBytes(Llama llama) {
+        LlamaConfig c = llama.config();
+        return 2L * c.layers() * c.kvHeads() * (promptTokens + 1) * rowBytes(c.headDim());
     }
 
     /** Bytes of a key or value of a head. */

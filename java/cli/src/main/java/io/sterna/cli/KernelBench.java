@@ -37,6 +37,8 @@ final class KernelBench {
     private static final long FLIPS_BYTES = 64;
     private static final int LEAST_RUNS = 3;
     private static final double TURN_SECONDS = 0.02;
+    /** Memory, and what it gives meanwhile, is measured for so many times as long as a product: it is not one's own. */
+    private static final int MEMORY_TIMES = 4;
     private static final float DEVIATION = 0.02f;
 
     private final Kernels kernels;
@@ -67,7 +69,7 @@ final class KernelBench {
     /**
      * A figure: {@code rate} operations or bytes a second, as of its ceiling.
      *
-     * @param beside what memory gave by turns with it; 0 for products, whose ceiling is that of the run
+     * @param beside what memory gave at the same time; 0 for products, whose ceiling is that of the run
      * @param sgemm  0 where it has no meaning
      */
     record Row(String kernel, Case c, Tier tier, double rate, Probe ceiling, double beside, double sgemm) {
@@ -209,20 +211,23 @@ final class KernelBench {
         return new Row(kernel, c, kernels.tier(), 2.0 * c.tokens * c.out * c.in / time, ceiling, 0, blas);
     }
 
-    /** Work that memory bounds, by turns with what memory gives: the medians of both. */
+    /** Work that memory bounds, by turns with what memory gives; the share is the median of the turns' shares. */
     private Row memory(String kernel, Case c, long bytes, Probe ceiling, Runnable work) {
-        Samples times = new Samples();
-        Samples beside = new Samples();
+        Samples rates = new Samples();
+        Samples shares = new Samples();
         work.run();
         try (Meter meter = Meter.of(kernels.tier(), ceiling, slices).orElseThrow()) {
-            for (long end = after(2 * seconds); beside.count() < LEAST_RUNS || System.nanoTime() < end; beside.add(meter.sample())) {
+            for (long end = after(MEMORY_TIMES * seconds); shares.count() < LEAST_RUNS || System.nanoTime() < end; ) {
+                Samples times = new Samples();
                 long turn = after(TURN_SECONDS);
                 do {
                     times.time(work);
                 } while (System.nanoTime() < turn);
+                rates.add(bytes / times.median());
+                shares.add(bytes / times.median() / meter.sample());
             }
         }
-        return new Row(kernel, c, kernels.tier(), bytes / times.median(), ceiling, beside.median(), 0);
+        return new Row(kernel, c, kernels.tier(), rates.median(), ceiling, rates.median() / shares.median(), 0);
     }
 
     private static long after(double seconds) {

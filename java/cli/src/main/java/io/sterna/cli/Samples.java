@@ -11,11 +11,12 @@ final class Samples {
         values.add(value);
     }
 
-    /** Does the work and adds the seconds it took. */
-    void time(Runnable work) {
+    /** Does the work, and adds and returns the seconds it took. */
+    double time(Runnable work) {
         long start = System.nanoTime();
         work.run();
         add((System.nanoTime() - start) * 1e-9);
+        return values.getLast();
     }
 
     int count() {

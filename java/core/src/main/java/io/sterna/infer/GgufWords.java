@@ -6,7 +6,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
@@ -20,6 +19,8 @@ enum GgufWords {
     /** SmolLM's: every digit by itself, all else as GPT-2's. */
     SMOLLM(false, List.of(fields("type", "Digits", "individual_digits", true), byteLevel(true)), "smollm");
 
+    private static final String BYTE_LEVEL = "ByteLevel";
+    private static final String REGEX = "use_regex";
     private static final String IGNORE_MERGES = "ignore_merges";
 
     private final boolean ignoresMerges;
@@ -33,7 +34,7 @@ enum GgufWords {
     }
 
     private static Map<String, Object> byteLevel(boolean regex) {
-        return fields("type", "ByteLevel", "add_prefix_space", false, "trim_offsets", true, "use_regex", regex);
+        return fields("type", BYTE_LEVEL, "add_prefix_space", false, "trim_offsets", true, REGEX, regex);
     }
 
     private static Map<String, Object> split(String regex) {
@@ -71,22 +72,21 @@ enum GgufWords {
         return Arrays.stream(values()).filter(w -> found instanceof List<?> list && w.isOf(list)).findFirst();
     }
 
-    /** Offsets, which nobody here asks for, may be trimmed or not. */
     private boolean isOf(List<?> found) {
-        return withoutOffsets(found).equals(withoutOffsets(steps));
+        return comparable(found).equals(comparable(steps));
     }
 
-    private static List<Object> withoutOffsets(List<?> list) {
-        return list.stream().map(step -> {
-            if (!(step instanceof Map<?, ?> map)) {
-                return step;
-            }
-            Map<Object, Object> kept = new LinkedHashMap<>(map);
-            kept.remove("trim_offsets");
-            kept.putIfAbsent("use_regex", "ByteLevel".equals(map.get("type")) ? true : null); // older files do not say it
-            kept.values().removeIf(Objects::isNull);
-            return kept;
-        }).collect(Collectors.toList());
+    private static List<Object> comparable(List<?> steps) {
+        return steps.stream().map(step -> step instanceof Map<?, ?> map && BYTE_LEVEL.equals(map.get("type")) ? comparable(map) : step)
+                .collect(Collectors.toList());
+    }
+
+    /** Offsets, which nobody here asks for, may be trimmed or not; older files do not say that there is a regex. */
+    private static Map<Object, Object> comparable(Map<?, ?> byteLevel) {
+        Map<Object, Object> fields = new LinkedHashMap<>(byteLevel);
+        fields.remove("trim_offsets");
+        fields.putIfAbsent(REGEX, true);
+        return fields;
     }
 
     /** Whether a {@code tokenizer.json} does with words that are tokens what llama.cpp does. */
