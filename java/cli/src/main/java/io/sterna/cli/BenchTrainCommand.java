@@ -98,9 +98,8 @@ final class BenchTrainCommand implements Callable<Integer> {
             try (profile) {
                 long end = System.nanoTime() + (long) (seconds * 1e9);
                 while (times.count() == 0 || System.nanoTime() < end) {
-                    long start = System.nanoTime();
-                    trainer.step(++step, tokens, tokens.asSlice(Integer.BYTES));
-                    times.add((System.nanoTime() - start) * 1e-9);
+                    long number = ++step;
+                    times.time(() -> trainer.step(number, tokens, tokens.asSlice(Integer.BYTES)));
                 }
             }
             long peak = ProcessMemory.peakRss().orElse(0); // before the ceilings take memory of their own

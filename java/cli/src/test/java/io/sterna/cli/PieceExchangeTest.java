@@ -20,9 +20,6 @@ import io.sterna.infer.ModelException;
 import io.sterna.io.GgufReader;
 import io.sterna.io.GgufType;
 import io.sterna.io.Json;
-import io.sterna.train.TrainConfig;
-import io.sterna.train.TrainListener;
-import io.sterna.train.TrainingRun;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -259,25 +256,11 @@ class PieceExchangeTest {
         return new String(SentencePiece.tokenizerJson(texts, scores, kinds, prefix), StandardCharsets.UTF_8);
     }
 
-    private int runs;
-
     private Path train(String json) throws IOException {
-        Path data = folder.resolve("data.txt");
-        if (!Files.exists(data)) {
-            StringBuilder text = new StringBuilder();
-            for (int i = 0; i < 400; i++) {
-                text.append("the tern flies north in the ice ").append(i).append("\n\n");
-            }
-            Files.writeString(data, text);
+        StringBuilder text = new StringBuilder();
+        for (int i = 0; i < 400; i++) {
+            text.append("the tern flies north in the ice ").append(i).append("\n\n");
         }
-        Path tokenizer = Files.writeString(folder.resolve("tokenizer-" + runs + ".json"), json);
-        Path out = folder.resolve("run-" + runs++);
-        TrainConfig config = new TrainConfig().set("hidden", 32).set("intermediate", 64).set("layers", 1).set("heads", 2).set("seq-len", 16)
-                .set("batch", 2).set("steps", 1).set("threads", 1).set("method", "fp32").set("split", "blank-lines").set("holdout", 0.2)
-                .set("tokenizer", tokenizer).set("data", data).set("cache", folder.resolve("cache")).set("out", out);
-        try (TrainingRun run = TrainingRun.open(config, TrainListener.NONE, Tokenizers::load)) {
-            run.train();
-        }
-        return out;
+        return TinyRun.train(folder, text.toString(), json);
     }
 }

@@ -15,9 +15,6 @@ import io.sterna.infer.ModelException;
 import io.sterna.io.GgufReader;
 import io.sterna.io.GgufType;
 import io.sterna.io.Json;
-import io.sterna.train.TrainConfig;
-import io.sterna.train.TrainListener;
-import io.sterna.train.TrainingRun;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -118,18 +115,7 @@ class WordsExchangeTest {
         return Json.writePretty(root);
     }
 
-    private int runs;
-
     private Path train(String json) throws IOException {
-        Path data = Files.writeString(folder.resolve("data.txt"), "abc 12 ab\n\nc 1234 'S ab\n\n".repeat(200));
-        Path tokenizer = Files.writeString(folder.resolve("tokenizer-" + runs + ".json"), json);
-        Path out = folder.resolve("run-" + runs++);
-        TrainConfig config = new TrainConfig().set("hidden", 32).set("intermediate", 64).set("layers", 1).set("heads", 2).set("seq-len", 16)
-                .set("batch", 2).set("steps", 1).set("threads", 1).set("method", "fp32").set("split", "blank-lines").set("holdout", 0.2)
-                .set("tokenizer", tokenizer).set("data", data).set("cache", folder.resolve("cache")).set("out", out);
-        try (TrainingRun run = TrainingRun.open(config, TrainListener.NONE, Tokenizers::load)) {
-            run.train();
-        }
-        return out;
+        return TinyRun.train(folder, "abc 12 ab\n\nc 1234 'S ab\n\n".repeat(200), json);
     }
 }
