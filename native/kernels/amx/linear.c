@@ -2,9 +2,10 @@
  * linear.c: sterna_linear in tiles of 32 tokens by 32 rows: four sums, two tiles of tokens, two of weights.
  *
  * The four products of a step take 64 cycles and read 4 KiB. That is more than L2 gives, so one side comes
- * from L1: the columns are cut into segments of 576, and the 18 KiB that 32 tokens have in a segment meet
- * every pair of panels (18 KiB each, from L2) before the next segment. A group of columns that is longer than a
- * segment takes its sums up again from scratch.
+ * from L1: the columns are cut into segments of 768 at most, and the 24 KiB that 32 tokens have in a segment meet
+ * every pair of panels (24 KiB each, from L2) before the next segment. A group of columns that is longer than a
+ * segment takes its sums up again from scratch. Finished sums become results a few tokens at each step of the next
+ * pair: else the tiles would wait, for half the time where rows are short.
  *
  * Few tokens are bound by memory and go to AVX-512 VNNI, and so do rows too long for this file's scratch.
  */
@@ -15,20 +16,20 @@
 enum {
     TILE = 16,                         /* tokens, or rows of w, in a tile */
     PAIR = 2 * TILE,                   /* tokens, or rows of w, that meet at a time */
-    SEGMENT_BLOCKS = 9,                /* of 64 columns: 18 KiB of 32 tokens */
+    SEGMENT_BLOCKS = 12,               /* of 64 columns: 24 KiB of 32 tokens */
     MIN_TOKENS = 5,
     MAX_BLOCKS = 256,                  /* 16,384 columns */
     MAX_PAIRS = 16,                    /* 512 rows of w: 1 MiB of panels at 2048 columns */
     TILE_BYTES = TILE * STERNA_BLOCK
 };
 
-typedef int32_t pair_sums[2][2][TILE][TILE];  /* panel, token tile, token, row of w */
+typedef int32_t pair_sums[PAIR][PAIR]; /* token, row of w */
 
 struct linear_scratch {
     int8_t tokens[MAX_BLOCKS][2][TILE][STERNA_BLOCK]; /* columns past K and tokens past T are 0 */
     int32_t token_sums[MAX_BLOCKS][PAIR];             /* sum of x over a group's columns */
-    pair_sums sums[MAX_PAIRS];
-    float totals[MAX_PAIRS][2][2][TILE][TILE];        /* sums of groups, scaled */
+    pair_sums sums[MAX_PAIRS];                        /* but the first alone where no group has two segments */
+    float totals[MAX_PAIRS][PAIR][PAIR];              /* sums of groups, scaled */
     uint8_t panels[];
 };
 
@@ -67,68 +68,98 @@ INLINE const float *panel_scales(const linear_call *c, int64_t p, int64_t g) {
     return (const float *)(c->scratch->panels + p * c->panel_bytes + c->blocks * TILE_BYTES) + g * PANEL;
 }
 
-/* The sums of token i of group g and panel number `p`, rows n... of w. */
-static void finish_panel(const linear_call *c, int64_t t0, int64_t i, int64_t p, int64_t n, int64_t rows, int64_t g) {
-    float *total = c->scratch->totals[p / 2][p % 2][i / TILE][i % TILE];
-    int32_t bias = c->bias * c->scratch->token_sums[g][i];
-    add_group(total, c->scratch->sums[p / 2][p % 2][i / TILE][i % TILE], bias, panel_scales(c, p, g), g);
-    if (g == c->groups - 1) store_values(c, t0 + i, n, total, least(TILE, rows));
+/* Sums of tokens t0...t0+31 over group g that are complete, of a pair of panels whose first row of w is n. */
+struct finished {
+    int64_t pair, g, t0, n, rows; /* rows 0: none */
+};
+
+/* The sums of pair number `pair`. */
+INLINE pair_sums *sums_of(const linear_call *c, int64_t pair) {
+    return &c->scratch->sums[c->group_blocks > SEGMENT_BLOCKS ? pair : 0];
 }
 
-/* Whole panels of token i, the first of row n0 of w, without groups: the same in registers. The type of y and
- * `accumulate` are constants where this is inlined. */
-INLINE void finish_whole_panels(const linear_call *c, int64_t t0, int64_t i, int64_t n0, int64_t panels, int32_t type,
-                                int accumulate) {
+/* A panel of token i: a tail of rows, or one of several groups. */
+static void finish_panel(const linear_call *c, const struct finished *f, int64_t i, int64_t panel, int64_t rows) {
+    float *total = &c->scratch->totals[f->pair][i][panel * TILE];
+    int32_t bias = c->bias * c->scratch->token_sums[f->g][i];
+    add_group(total, &(*sums_of(c, f->pair))[i][panel * TILE], bias, panel_scales(c, 2 * f->pair + panel, f->g), f->g);
+    if (f->g == c->groups - 1) store_values(c, f->t0 + i, f->n + panel * TILE, total, rows);
+}
+
+/* Tokens begin...end-1 of a whole pair without groups: the same in registers. The type of y and `accumulate` are
+ * constants where this is inlined. */
+INLINE void finish_whole(const linear_call *c, const struct finished *f, int64_t begin, int64_t end, int32_t type,
+                         int accumulate) {
     sterna_matrix y = *c->y;
     y.type = type;
-    const int32_t *sums = c->scratch->sums[0][0][i / TILE][i % TILE];
-    int32_t bias = c->bias * c->scratch->token_sums[0][i];
-    float token_scale = c->q->scales[t0 + i];
-    int64_t at = (t0 + i) * y.stride + n0;
-    for (int64_t p = 0; p < panels; p++, at += PANEL, sums += 2 * TILE * TILE) {
-        ints sum;
-        memcpy(&sum, sums, sizeof sum);
-        floats value = __builtin_convertvector(sum - bias, floats) * floats_at(panel_scales(c, p, 0)) * token_scale;
-        store_lanes(&y, at, value, accumulate, LANES);
+    const int32_t *token_sums = c->scratch->token_sums[0], *sum = (*sums_of(c, f->pair))[begin];
+    const float *token_scales = c->q->scales + f->t0;
+    const floats scales[2] = {floats_at(panel_scales(c, 2 * f->pair, 0)), floats_at(panel_scales(c, 2 * f->pair + 1, 0))};
+    int32_t bias = c->bias;
+    int64_t at = (f->t0 + begin) * y.stride + f->n;
+    for (int64_t i = begin; i < end; i++, sum += PAIR, at += y.stride)
+        for (int panel = 0; panel < 2; panel++) {
+            __builtin_prefetch((const char *)y.data + (at + PAIR + panel * TILE) * (type == STERNA_F32 ? 4 : 2), 1);
+            ints lanes;
+            memcpy(&lanes, sum + panel * TILE, sizeof lanes);
+            floats value = __builtin_convertvector(lanes - bias * token_sums[i], floats) * scales[panel] * token_scales[i];
+            store_lanes(&y, at + panel * TILE, value, accumulate, LANES);
+        }
+}
+
+/* Tokens begin...end-1. */
+static void finish_tokens(const linear_call *c, const struct finished *f, int64_t begin, int64_t end) {
+    if (c->groups > 1 || f->rows < PAIR) {
+        for (int64_t i = begin; i < end; i++)
+            for (int64_t n = 0; n < f->rows; n += TILE) finish_panel(c, f, i, n / TILE, least(TILE, f->rows - n));
+    } else if (c->y->type == STERNA_BF16) {
+        finish_whole(c, f, begin, end, STERNA_BF16, c->accumulate);
+    } else if (c->accumulate) {
+        finish_whole(c, f, begin, end, STERNA_F32, 1);
+    } else {
+        finish_whole(c, f, begin, end, STERNA_F32, 0);
     }
 }
 
-static void finish_token(const linear_call *c, int64_t t0, int64_t i, int64_t n0, int64_t panels) {
-    if (c->y->type == STERNA_F32 && c->accumulate) finish_whole_panels(c, t0, i, n0, panels, STERNA_F32, 1);
-    else if (c->y->type == STERNA_F32) finish_whole_panels(c, t0, i, n0, panels, STERNA_F32, 0);
-    else finish_whole_panels(c, t0, i, n0, panels, STERNA_BF16, c->accumulate);
-}
-
-/* Token by token, so that y is written in long runs: rows of y are as far apart as pages are. */
-static void finish_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_t rows, int64_t g) {
-    int64_t whole = c->groups == 1 ? rows / PANEL * PANEL : 0;
-    for (int64_t i = 0; i < least(PAIR, c->q->rows - t0); i++) {
-        if (whole) finish_token(c, t0, i, n0, whole / PANEL);
-        for (int64_t n = whole; n < rows; n += TILE) finish_panel(c, t0, i, n / TILE, n0 + n, rows - n, g);
-    }
+/* How many tokens are to be finished. */
+INLINE int64_t tokens_of(const linear_call *c, const struct finished *f) {
+    return f->rows ? least(PAIR, c->q->rows - f->t0) : 0;
 }
 
 /* ---------------------------------------------------------------- the tile loop */
 
-/* sums (32 tokens, 32 rows) = or, with `resume`, += products over `blocks` blocks. With few tokens the second
- * tile of them is left out. */
-INLINE void multiply_pair(const linear_call *c, const int8_t *x, const uint8_t *panel, int64_t blocks,
-                          int token_tiles, int resume, pair_sums *sums) {
-    const uint8_t *panel1 = panel + c->panel_bytes;
-    if (resume) {
-        tile_load(0, (*sums)[0][0], TILE * 4);
-        tile_load(1, (*sums)[1][0], TILE * 4);
-        tile_load(2, (*sums)[0][1], TILE * 4);
-        tile_load(3, (*sums)[1][1], TILE * 4);
-    } else {
+INLINE void load_sums(pair_sums *sums, int resume) {
+    if (!resume) {
         tile_zero(0);
         tile_zero(1);
         tile_zero(2);
         tile_zero(3);
+        return;
     }
+    tile_load(0, (*sums)[0], PAIR * 4);
+    tile_load(1, (*sums)[0] + TILE, PAIR * 4);
+    tile_load(2, (*sums)[TILE], PAIR * 4);
+    tile_load(3, (*sums)[TILE] + TILE, PAIR * 4);
+}
+
+INLINE void store_sums(pair_sums *sums) {
+    tile_store(0, (*sums)[0], PAIR * 4);
+    tile_store(1, (*sums)[0] + TILE, PAIR * 4);
+    tile_store(2, (*sums)[TILE], PAIR * 4);
+    tile_store(3, (*sums)[TILE] + TILE, PAIR * 4);
+}
+
+/* Blocks first...first+blocks-1 of 32 tokens and a pair of panels, while `f` is finished; `resume`: they are not the
+ * first of their group. With few tokens the second tile of them is left out. */
+INLINE void multiply_pair(const linear_call *c, int64_t pair, int64_t first, int64_t blocks, int token_tiles, int resume,
+                          const struct finished *f) {
+    const int8_t *x = c->scratch->tokens[first][0][0];
+    const uint8_t *panel0 = c->scratch->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES, *panel1 = panel0 + c->panel_bytes;
+    int64_t unfinished = tokens_of(c, f), step = (unfinished + blocks - 1) / blocks;
+    load_sums(sums_of(c, pair), resume);
     for (int64_t b = 0; b < blocks; b++) {
         tile_load(4, x + b * 2 * TILE_BYTES, STERNA_BLOCK);
-        tile_load(6, panel + b * TILE_BYTES, STERNA_BLOCK);
+        tile_load(6, panel0 + b * TILE_BYTES, STERNA_BLOCK);
         tile_dot_s8u8(0, 4, 6);
         tile_load(7, panel1 + b * TILE_BYTES, STERNA_BLOCK);
         tile_dot_s8u8(1, 4, 7);
@@ -137,32 +168,37 @@ INLINE void multiply_pair(const linear_call *c, const int8_t *x, const uint8_t *
             tile_dot_s8u8(2, 5, 6);
             tile_dot_s8u8(3, 5, 7);
         }
+        if (unfinished) finish_tokens(c, f, least(b * step, unfinished), least((b + 1) * step, unfinished));
     }
-    tile_store(0, (*sums)[0][0], TILE * 4);
-    tile_store(1, (*sums)[1][0], TILE * 4);
-    tile_store(2, (*sums)[0][1], TILE * 4);
-    tile_store(3, (*sums)[1][1], TILE * 4);
+    store_sums(sums_of(c, pair));
 }
 
-/* Blocks first...first+blocks-1 of 32 tokens and all pairs; `resume`: they are not the first of their group. */
-static void multiply_segment(const linear_call *c, int64_t t0, int64_t rows, int64_t first, int64_t blocks, int resume) {
-    const int8_t *x = c->scratch->tokens[first][0][0];
+/* Blocks first...first+blocks-1, all of group g, of tokens t0...t0+31, and the rows n0... whose panels are in scratch.
+ * Returns what is left to finish: nothing before the group's last blocks. */
+static struct finished multiply_pairs(const linear_call *c, int64_t t0, int64_t n0, int64_t rows, int64_t g, int64_t first,
+                                      int64_t blocks, struct finished before) {
+    int64_t begin = g * c->group_blocks, end = begin + blocks_of_group(c, g);
     for (int64_t pair = 0; pair * PAIR < rows; pair++) {
-        const uint8_t *panel = c->scratch->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES;
-        pair_sums *sums = &c->scratch->sums[pair];
-        if (c->q->rows - t0 <= TILE) multiply_pair(c, x, panel, blocks, 1, resume, sums);
-        else multiply_pair(c, x, panel, blocks, 2, resume, sums);
+        if (c->q->rows - t0 <= TILE) multiply_pair(c, pair, first, blocks, 1, first > begin, &before);
+        else multiply_pair(c, pair, first, blocks, 2, first > begin, &before);
+        before = (struct finished){pair, g, t0, n0 + pair * PAIR, first + blocks == end ? least(PAIR, rows - pair * PAIR) : 0};
     }
+    return before;
 }
 
-/* Tokens t0...t0+31, which are packed, and the rows whose panels are in scratch. */
+/* Tokens t0...t0+31, which are packed. */
 static void multiply_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_t rows) {
+    struct finished f = {0};
     for (int64_t g = 0; g < c->groups; g++) {
-        int64_t first = g * c->group_blocks, end = first + blocks_of_group(c, g);
-        for (int64_t b = first; b < end; b += SEGMENT_BLOCKS)
-            multiply_segment(c, t0, rows, b, least(SEGMENT_BLOCKS, end - b), b > first);
-        finish_tokens(c, t0, n0, rows, g);
+        int64_t first = g * c->group_blocks, left = blocks_of_group(c, g);
+        for (int64_t segments = (left + SEGMENT_BLOCKS - 1) / SEGMENT_BLOCKS; segments > 0; segments--) {
+            int64_t blocks = (left + segments - 1) / segments;
+            f = multiply_pairs(c, t0, n0, rows, g, first, blocks, f);
+            first += blocks;
+            left -= blocks;
+        }
     }
+    finish_tokens(c, &f, 0, tokens_of(c, &f));
 }
 
 /* Whether the tokens are packed but once, because they all fit in tiles. Then nothing meets a panel again. */
