@@ -49,7 +49,7 @@ typedef struct sterna_table {
     int32_t (*cross_entropy_gradient)(const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, const float *max, const float *sum, float factor, int64_t row0, int64_t row1);
 
     /* int8 linear */
-    int32_t (*linear)(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y, int32_t accumulate, int64_t row0, int64_t row1, void *scratch);
+    int32_t (*linear)(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y, const sterna_matrix *residual, int64_t row0, int64_t row1, void *scratch);
 
     /* float products */
     int32_t (*input_gradient)(const sterna_matrix *dy, const sterna_packed *w, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1, void *scratch);

@@ -35,7 +35,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a prototype, a constant, a struct or a meaning below changes. */
-#define STERNA_ABI_VERSION 5
+#define STERNA_ABI_VERSION 6
 
 /* ---------------------------------------------------------------- status */
 
@@ -297,10 +297,11 @@ STERNA_API int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matr
 
 /* EXACT. y(t, n) = sum_k q(t, k) code(n, k), in int32, times q.scales[t] * scale, for output rows row0...row1-1 of w and
  * all tokens. Per group: group sums are scaled and added in f32 in order of the group, then times q.scales[t]:
- * y = (sum_g (float)sum_g * scale_g) * q.scales[t]. Adds to y when accumulate is 1. */
+ * y = (sum_g (float)sum_g * scale_g) * q.scales[t]. Where residual is not null, y = residual + that, in f32; it is shaped
+ * as y, F32 or BF16, and may be y (in place). */
 STERNA_API int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const sterna_packed *w,
-                                 const sterna_matrix *y, int32_t accumulate, int64_t row0, int64_t row1,
-                                 void *scratch);
+                                 const sterna_matrix *y, const sterna_matrix *residual, int64_t row0,
+                                 int64_t row1, void *scratch);
 
 /* Flags of the products below. */
 #define STERNA_ACCUMULATE 1  /* add to the result */

@@ -3,7 +3,7 @@
  *
  * The integer sum of a group is exact, so its order is free. The floats have one order, which every tier
  * keeps: total = (float)sum_0 * scale_0; total = total + (float)sum_g * scale_g for the groups after it;
- * value = total * q.scales[t]; then y = value or y + value, in f32, and one rounding if y is bf16.
+ * value = total * q.scales[t]; then y = value or residual + value, in f32, and one rounding if y is bf16.
  *
  * No overflow: |code| <= 128 and |activation| <= 127, so |sum| <= 128 * 127 * K. The fast tiers add
  * u * x with u = code + 2^(n-1) in 0...255 and subtract 2^(n-1) * sum x, at most 128 * 127 * K, in the end.
@@ -47,27 +47,27 @@ static float product(const int8_t *x, const int8_t *codes, const float *scales, 
     return total;
 }
 
-static void store(const sterna_matrix *y, int64_t t, int64_t n, float value, int accumulate) {
+static float value_at(const sterna_matrix *x, int64_t t, int64_t n) {
+    int64_t i = t * x->stride + n;
+    return x->type == STERNA_F32 ? ((const float *)x->data)[i] : sterna_f32_of_bf16(((const uint16_t *)x->data)[i]);
+}
+
+static void store(const sterna_matrix *y, int64_t t, int64_t n, float value) {
     int64_t i = t * y->stride + n;
-    if (y->type == STERNA_F32) {
-        float *at = (float *)y->data + i;
-        *at = accumulate ? *at + value : value;
-    } else {
-        uint16_t *at = (uint16_t *)y->data + i;
-        *at = sterna_bf16_of_f32(accumulate ? sterna_f32_of_bf16(*at) + value : value);
-    }
+    if (y->type == STERNA_F32) ((float *)y->data)[i] = value;
+    else ((uint16_t *)y->data)[i] = sterna_bf16_of_f32(value);
 }
 
 static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y,
-                      int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
+                      const sterna_matrix *residual, int64_t row0, int64_t row1, void *scratch) {
     int8_t *codes = scratch;
     int64_t group = sterna_group_cols(w);
     for (int64_t n = row0; n < row1; n++) {
         decode_row(w, n, codes);
         const float *scales = sterna_row_scales(w, n);
         for (int64_t t = 0; t < q->rows; t++) {
-            float total = product(q->codes + t * q->stride, codes, scales, w->cols, group);
-            store(y, t, n, total * q->scales[t], accumulate);
+            float value = product(q->codes + t * q->stride, codes, scales, w->cols, group) * q->scales[t];
+            store(y, t, n, residual ? value_at(residual, t, n) + value : value);
         }
     }
     return STERNA_OK;

@@ -18,7 +18,8 @@ static const char *grid_name(int32_t grid) {
 /* One product and everything it reads: shapes, then the descriptors filled from guarded buffers. */
 struct linear_case {
     int64_t tokens, rows, cols, group; /* group 0: scale per row; -1: per tensor */
-    int32_t grid, type, accumulate;
+    int32_t grid, type;
+    enum { NONE, IN_PLACE, F32, BF16 } residual; /* y itself, or another matrix */
     int64_t row0, row1;
     enum check_place place;
     int extremes; /* the largest activations, and the lowest codes (1) or the highest (2) */
@@ -96,36 +97,44 @@ static size_t size_of(int32_t type) {
     return type == STERNA_F32 ? 4 : 2;
 }
 
-static void make_result(struct linear_case *c, int64_t gap) {
+/* Numbers (tokens, rows). */
+static sterna_matrix make_numbers(const struct linear_case *c, int32_t type, int64_t gap) {
     int64_t stride = c->rows + gap;
     size_t count = (size_t)((c->tokens - 1) * stride + c->rows);
-    c->y = (sterna_matrix){.data = check_buffer(count * size_of(c->type), c->place, 0),
-                           .rows = c->tokens, .cols = c->rows, .stride = stride, .type = c->type};
+    sterna_matrix x = {.data = check_buffer(count * size_of(type), c->place, 0),
+                       .rows = c->tokens, .cols = c->rows, .stride = stride, .type = type};
     for (size_t i = 0; i < count; i++) {
         float value = check_normal();
         uint32_t word;
         memcpy(&word, &value, 4);
-        if (c->type == STERNA_F32) memcpy((float *)c->y.data + i, &value, 4);
-        else ((uint16_t *)c->y.data)[i] = (uint16_t)(word >> 16);
+        if (type == STERNA_F32) memcpy((float *)x.data + i, &value, 4);
+        else ((uint16_t *)x.data)[i] = (uint16_t)(word >> 16);
     }
+    return x;
+}
+
+static const sterna_matrix *residual_of(const struct linear_case *c, const sterna_matrix *y, const sterna_matrix *other) {
+    return c->residual == NONE ? NULL : c->residual == IN_PLACE ? y : other;
 }
 
 /* Runs the case on a tier and on the reference from the same y; what lies outside the slice must stay too. */
 static void run_case(int32_t tier, struct linear_case c) {
     size_t offset = (size_t)check_range(0, 1) * (size_t)check_range(1, 15);
-    check_case("linear %s tokens %lld rows %lld (%lld...%lld) cols %lld group %lld type %d accumulate %d place %d",
+    check_case("linear %s tokens %lld rows %lld (%lld...%lld) cols %lld group %lld type %d residual %d place %d",
                grid_name(c.grid), (long long)c.tokens, (long long)c.rows, (long long)c.row0, (long long)c.row1,
-               (long long)c.cols, (long long)c.group, c.type, c.accumulate, c.place);
+               (long long)c.cols, (long long)c.group, c.type, c.residual, c.place);
     make_packed(&c, offset);
     make_quantized(&c, offset, check_range(0, 5));
-    make_result(&c, check_range(0, 3));
+    c.y = make_numbers(&c, c.type, check_range(0, 3));
+    sterna_matrix residual = make_numbers(&c, c.residual == BF16 ? STERNA_BF16 : STERNA_F32, check_range(0, 3));
     size_t count = (size_t)((c.tokens - 1) * c.y.stride + c.rows), element = size_of(c.type);
     void *want = malloc(count * element);
     memcpy(want, c.y.data, count * element);
     sterna_matrix expected = c.y;
     expected.data = want;
-    CHECK(sterna_linear(STERNA_REFERENCE, &c.q, &c.w, &expected, c.accumulate, c.row0, c.row1, check_scratch()) == 0);
-    CHECK(sterna_linear(tier, &c.q, &c.w, &c.y, c.accumulate, c.row0, c.row1, check_scratch()) == 0);
+    CHECK(sterna_linear(STERNA_REFERENCE, &c.q, &c.w, &expected, residual_of(&c, &expected, &residual), c.row0, c.row1,
+                        check_scratch()) == 0);
+    CHECK(sterna_linear(tier, &c.q, &c.w, &c.y, residual_of(&c, &c.y, &residual), c.row0, c.row1, check_scratch()) == 0);
     check_equal("y", c.y.data, want, count, element);
     free(want);
     check_release();
@@ -146,7 +155,7 @@ static void check_tails(int32_t tier) {
                 int64_t kind = check_range(0, 3);
                 c.group = kind == 0 ? -1 : kind == 1 ? 64 : kind == 2 ? 128 : 0;
                 c.type = check_range(0, 1) ? STERNA_F32 : STERNA_BF16;
-                c.accumulate = (int32_t)check_range(0, 1);
+                c.residual = check_range(NONE, BF16);
                 if (check_range(0, 1)) {
                     c.row0 = check_range(0, c.rows);
                     c.row1 = check_range(c.row0, c.rows);
@@ -223,25 +232,29 @@ static void expect(int32_t tier, struct linear_case c, int32_t status, void *scr
     size_t bytes = (size_t)(c.tokens * c.rows * 4);
     void *before = malloc(bytes);
     memcpy(before, c.y.data, bytes);
-    int32_t got = sterna_linear(tier, &c.q, &c.w, &c.y, c.accumulate, c.row0, c.row1, scratch);
+    int32_t got = sterna_linear(tier, &c.q, &c.w, &c.y, NULL, c.row0, c.row1, scratch);
     if (got != status) check_fail("status %d", got);
     if (c.y.data) check_equal("y", c.y.data, before, bytes, 1);
     free(before);
+}
+
+static void expect_residual(int32_t tier, const struct linear_case *c, const sterna_matrix *residual, int32_t reason,
+                            void *scratch) {
+    CHECK(sterna_linear(tier, &c->q, &c->w, &c->y, residual, 0, 5, scratch) == STERNA_STATUS(5, reason));
 }
 
 static void check_arguments(int32_t tier) {
     struct linear_case good = whole(3, 5, 64, STERNA_INT3), c;
     make_packed(&good, 0);
     make_quantized(&good, 0, 0);
-    make_result(&good, 0);
-    good.y.stride = good.rows;
+    good.y = make_numbers(&good, good.type, 0);
     void *scratch = check_scratch();
-    CHECK(sterna_linear(tier, &good.q, &good.w, &good.y, 0, 0, 5, scratch) == STERNA_OK);
+    CHECK(sterna_linear(tier, &good.q, &good.w, &good.y, NULL, 0, 5, scratch) == STERNA_OK);
     expect(-1, good, STERNA_STATUS(1, STERNA_BAD_TIER), scratch);
     expect(STERNA_TIERS, good, STERNA_STATUS(1, STERNA_BAD_TIER), scratch);
-    CHECK(sterna_linear(tier, NULL, &good.w, &good.y, 0, 0, 5, scratch) == STERNA_STATUS(2, STERNA_BAD_NULL));
-    CHECK(sterna_linear(tier, &good.q, NULL, &good.y, 0, 0, 5, scratch) == STERNA_STATUS(3, STERNA_BAD_NULL));
-    CHECK(sterna_linear(tier, &good.q, &good.w, NULL, 0, 0, 5, scratch) == STERNA_STATUS(4, STERNA_BAD_NULL));
+    CHECK(sterna_linear(tier, NULL, &good.w, &good.y, NULL, 0, 5, scratch) == STERNA_STATUS(2, STERNA_BAD_NULL));
+    CHECK(sterna_linear(tier, &good.q, NULL, &good.y, NULL, 0, 5, scratch) == STERNA_STATUS(3, STERNA_BAD_NULL));
+    CHECK(sterna_linear(tier, &good.q, &good.w, NULL, NULL, 0, 5, scratch) == STERNA_STATUS(4, STERNA_BAD_NULL));
     c = good; c.q.codes = NULL;
     expect(tier, c, STERNA_STATUS(2, STERNA_BAD_NULL), scratch);
     c = good; c.q.scales = (float *)((char *)c.q.scales + 1);
@@ -268,8 +281,18 @@ static void check_arguments(int32_t tier) {
     expect(tier, c, STERNA_STATUS(4, STERNA_BAD_SHAPE), scratch);
     c = good; c.y.cols = 4;
     expect(tier, c, STERNA_STATUS(4, STERNA_BAD_SHAPE), scratch);
-    c = good; c.accumulate = 2;
-    expect(tier, c, STERNA_STATUS(5, STERNA_BAD_RANGE), scratch);
+    sterna_matrix residual = good.y;
+    residual.type = STERNA_I8;
+    expect_residual(tier, &good, &residual, STERNA_BAD_TYPE, scratch);
+    residual = good.y;
+    residual.rows = 2;
+    expect_residual(tier, &good, &residual, STERNA_BAD_SHAPE, scratch);
+    residual = good.y;
+    residual.cols = 4;
+    expect_residual(tier, &good, &residual, STERNA_BAD_SHAPE, scratch);
+    residual = good.y;
+    residual.data = NULL;
+    expect_residual(tier, &good, &residual, STERNA_BAD_NULL, scratch);
     c = good; c.row0 = -1;
     expect(tier, c, STERNA_STATUS(6, STERNA_BAD_RANGE), scratch);
     c = good; c.row0 = 6;
@@ -310,7 +333,7 @@ static void run_bench(void *argument) {
     sterna_packed w = b->w;
     w.codes += b->copy * b->bytes;
     b->copy = (b->copy + 1) % b->copies;
-    if (sterna_linear(b->tier, &b->q, &w, &b->y, 0, 0, w.rows, b->scratch) != STERNA_OK) abort();
+    if (sterna_linear(b->tier, &b->q, &w, &b->y, NULL, 0, w.rows, b->scratch) != STERNA_OK) abort();
 }
 
 /* `copies` weights of one shape; a call takes the next. */

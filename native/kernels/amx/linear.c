@@ -86,25 +86,35 @@ static void finish_panel(const linear_call *c, const struct finished *f, int64_t
     if (f->g == c->groups - 1) store_values(c, f->t0 + i, f->n + panel * TILE, total, rows);
 }
 
-/* Tokens begin...end-1 of a whole pair without groups: the same in registers. The type of y and `accumulate` are
- * constants where this is inlined. */
+enum { NO_TYPE = -1 };
+
+/* Tokens begin...end-1 of a whole pair without groups: the same in registers. The types of y and of the residual, if
+ * there is one, are constants where this is inlined. */
 INLINE void finish_whole(const linear_call *c, const struct finished *f, int64_t begin, int64_t end, int32_t type,
-                         int accumulate) {
-    sterna_matrix y = *c->y;
+                         int32_t residual_type) {
+    int adds = residual_type != NO_TYPE;
+    sterna_matrix y = *c->y, residual = adds ? *c->residual : y;
     y.type = type;
+    residual.type = residual_type;
     const int32_t *token_sums = c->scratch->token_sums[0], *sum = (*sums_of(c, f->pair))[begin];
     const float *token_scales = c->q->scales + f->t0;
     const floats scales[2] = {floats_at(panel_scales(c, 2 * f->pair, 0)), floats_at(panel_scales(c, 2 * f->pair + 1, 0))};
     int32_t bias = c->bias;
-    int64_t at = (f->t0 + begin) * y.stride + f->n;
-    for (int64_t i = begin; i < end; i++, sum += PAIR, at += y.stride)
+    for (int64_t i = begin; i < end; i++, sum += PAIR)
         for (int panel = 0; panel < 2; panel++) {
-            __builtin_prefetch((const char *)y.data + (at + PAIR + panel * TILE) * (type == STERNA_F32 ? 4 : 2), 1);
+            int64_t t = f->t0 + i, n = f->n + panel * TILE;
+            __builtin_prefetch((const char *)y.data + (t * y.stride + n + PAIR) * (type == STERNA_F32 ? 4 : 2), 1);
             ints lanes;
             memcpy(&lanes, sum + panel * TILE, sizeof lanes);
             floats value = __builtin_convertvector(lanes - bias * token_sums[i], floats) * scales[panel] * token_scales[i];
-            store_lanes(&y, at + panel * TILE, value, accumulate, LANES);
+            store_lanes(&y, adds ? &residual : NULL, t, n, value, LANES);
         }
+}
+
+INLINE void finish_whole_of(const linear_call *c, const struct finished *f, int64_t begin, int64_t end, int32_t type) {
+    if (!c->residual) finish_whole(c, f, begin, end, type, NO_TYPE);
+    else if (c->residual->type == STERNA_F32) finish_whole(c, f, begin, end, type, STERNA_F32);
+    else finish_whole(c, f, begin, end, type, STERNA_BF16);
 }
 
 /* Tokens begin...end-1. */
@@ -112,12 +122,10 @@ static void finish_tokens(const linear_call *c, const struct finished *f, int64_
     if (c->groups > 1 || f->rows < PAIR) {
         for (int64_t i = begin; i < end; i++)
             for (int64_t n = 0; n < f->rows; n += TILE) finish_panel(c, f, i, n / TILE, least(TILE, f->rows - n));
-    } else if (c->y->type == STERNA_BF16) {
-        finish_whole(c, f, begin, end, STERNA_BF16, c->accumulate);
-    } else if (c->accumulate) {
-        finish_whole(c, f, begin, end, STERNA_F32, 1);
+    } else if (c->y->type == STERNA_F32) {
+        finish_whole_of(c, f, begin, end, STERNA_F32);
     } else {
-        finish_whole(c, f, begin, end, STERNA_F32, 0);
+        finish_whole_of(c, f, begin, end, STERNA_BF16);
     }
 }
 
@@ -154,7 +162,8 @@ INLINE void store_sums(pair_sums *sums) {
 INLINE void multiply_pair(const linear_call *c, int64_t pair, int64_t first, int64_t blocks, int token_tiles, int resume,
                           const struct finished *f) {
     const int8_t *x = c->scratch->tokens[first][0][0];
-    const uint8_t *panel0 = c->scratch->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES, *panel1 = panel0 + c->panel_bytes;
+    const uint8_t *panel0 = c->scratch->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES;
+    const uint8_t *panel1 = panel0 + c->panel_bytes;
     int64_t unfinished = tokens_of(c, f), step = (unfinished + blocks - 1) / blocks;
     load_sums(sums_of(c, pair), resume);
     for (int64_t b = 0; b < blocks; b++) {
@@ -181,7 +190,8 @@ static struct finished multiply_pairs(const linear_call *c, int64_t t0, int64_t 
     for (int64_t pair = 0; pair * PAIR < rows; pair++) {
         if (c->q->rows - t0 <= TILE) multiply_pair(c, pair, first, blocks, 1, first > begin, &before);
         else multiply_pair(c, pair, first, blocks, 2, first > begin, &before);
-        before = (struct finished){pair, g, t0, n0 + pair * PAIR, first + blocks == end ? least(PAIR, rows - pair * PAIR) : 0};
+        int64_t complete = first + blocks == end ? least(PAIR, rows - pair * PAIR) : 0;
+        before = (struct finished){pair, g, t0, n0 + pair * PAIR, complete};
     }
     return before;
 }
@@ -218,10 +228,10 @@ static void multiply_rows(const linear_call *c, int64_t n0, int64_t rows) {
 }
 
 static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y,
-                      int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
-    linear_call c = make_linear_call(q, w, y, accumulate, scratch);
+                      const sterna_matrix *residual, int64_t row0, int64_t row1, void *scratch) {
+    linear_call c = make_linear_call(q, w, y, residual, scratch);
     if (q->rows < MIN_TOKENS || c.blocks > MAX_BLOCKS)
-        return sterna_table_of(STERNA_AVX512VNNI)->linear(q, w, y, accumulate, row0, row1, scratch);
+        return sterna_table_of(STERNA_AVX512VNNI)->linear(q, w, y, residual, row0, row1, scratch);
     int64_t rows = at_once(&c) ? PAIR : least(MAX_PAIRS, PANELS_BYTES / (2 * c.panel_bytes)) * PAIR;
     tile_begin();
     if (at_once(&c)) pack_tokens(&c, 0);

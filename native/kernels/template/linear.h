@@ -196,14 +196,13 @@ static int64_t tokens_of_tile(const linear_call *c, const tile *tile) {
 /* Sums of the only group become y. What is read over and over is copied, since it might be y otherwise. */
 NEVER_INLINE void store_sums(const linear_call *c, const tile *tile) {
     const segment *seg = &c->scratch->segment;
-    const sterna_matrix y = *c->y;
+    const sterna_matrix y = *c->y, residual = c->residual ? *c->residual : y, *added = c->residual ? &residual : NULL;
     int64_t tokens = tokens_of_tile(c, tile), row = tile->panel * PANEL, rows = seg->rows - row, panels = tile->panels;
-    int64_t at = tile->t * y.stride + seg->n + row;
+    int64_t t = tile->t, n = seg->n + row;
     const int32_t *token_sums = tile->block->group_sums[0] + tile->part * TILE_TOKENS, factor = tile->block->bias;
     const float *scales = scales_of_panel(c, tile, 0, 0), *token_scales = c->q->scales + tile->t;
     const tile_sums *sums = &tile->block->sums[tile->part];
-    int accumulate = c->accumulate;
-    for (int64_t i = 0; i < tokens; i++, at += y.stride)
+    for (int64_t i = 0; i < tokens; i++)
         for (int64_t p = 0; p < panels; p++) {
             floats value[PANEL / LANES];
             for (int64_t j = 0; j < PANEL; j += LANES) {
@@ -212,7 +211,7 @@ NEVER_INLINE void store_sums(const linear_call *c, const tile *tile) {
                 floats sum = __builtin_convertvector(s - factor * token_sums[i], floats);
                 value[j / LANES] = sum * floats_at(scales + p * PANEL + j) * token_scales[i];
             }
-            store_panel(&y, at + p * PANEL, value, accumulate, least(PANEL, rows - p * PANEL));
+            store_panel(&y, added, t + i, n + p * PANEL, value, least(PANEL, rows - p * PANEL));
         }
 }
 
@@ -509,8 +508,8 @@ static void gemv(const linear_call *c, int64_t row0, int64_t row1) {
 /* ---------------------------------------------------------------- the table's entry */
 
 static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y,
-                      int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
-    linear_call c = make_linear_call(q, w, y, accumulate, scratch);
+                      const sterna_matrix *residual, int64_t row0, int64_t row1, void *scratch) {
+    linear_call c = make_linear_call(q, w, y, residual, scratch);
     if (DOT_SIGNED_8 && c.bits == 8) c.bias = 0;
     if (q->rows <= GEMV_MAX_TOKENS(c.bits)) gemv(&c, row0, row1);
     else gemm(&c, row0, row1);

@@ -13,8 +13,8 @@ struct linear_scratch;
 typedef struct linear_call {
     const sterna_quantized *q;
     const sterna_packed *w;
-    const sterna_matrix *y;
-    int accumulate, bits;
+    const sterna_matrix *y, *residual;    /* residual: null, or what the products are added to */
+    int bits;
     int32_t bias;                         /* what the sums of u x have too much of, times the sum of x */
     int64_t blocks, groups, group_blocks; /* blocks of a row; groups of a row; blocks of a group */
     int64_t row_bytes, panel_bytes;
@@ -22,9 +22,9 @@ typedef struct linear_call {
 } linear_call;
 
 static inline linear_call make_linear_call(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y,
-                                           int32_t accumulate, void *scratch) {
+                                           const sterna_matrix *residual, void *scratch) {
     linear_call c = {
-        .q = q, .w = w, .y = y, .accumulate = accumulate, .bits = sterna_bits(w->grid), .bias = code_bias(w->grid),
+        .q = q, .w = w, .y = y, .residual = residual, .bits = sterna_bits(w->grid), .bias = code_bias(w->grid),
         .blocks = sterna_blocks(w->cols), .groups = sterna_groups(w),
         .group_blocks = sterna_blocks(sterna_group_cols(w)),
         .row_bytes = sterna_packed_row_bytes(w->grid, w->cols), .scratch = scratch,
@@ -67,37 +67,40 @@ INLINE shorts bf16_of_floats(floats x) {
     return __builtin_convertvector(((is_nan & quiet) | (~is_nan & nearest)) >> 16, shorts);
 }
 
-/* y = or += value in the first `count` lanes. */
-INLINE void store_lanes(const sterna_matrix *y, int64_t at, floats value, int accumulate, int64_t count) {
-    size_t lanes = (size_t)count;
+/* The first `count` lanes from row t, column n on; then zeros. */
+INLINE floats load_lanes(const sterna_matrix *x, int64_t t, int64_t n, int64_t count) {
+    int64_t at = t * x->stride + n;
+    if (x->type == STERNA_F32) {
+        floats value = {0};
+        memcpy(&value, (const float *)x->data + at, (size_t)count * sizeof(float));
+        return value;
+    }
+    shorts bf16 = {0};
+    memcpy(&bf16, (const uint16_t *)x->data + at, (size_t)count * sizeof(uint16_t));
+    return floats_of_bf16(bf16);
+}
+
+/* y = value, or residual + value, in the first `count` lanes from row t, column n on; residual may be y. */
+INLINE void store_lanes(const sterna_matrix *y, const sterna_matrix *residual, int64_t t, int64_t n, floats value,
+                        int64_t count) {
+    int64_t at = t * y->stride + n;
+    if (residual) value = load_lanes(residual, t, n, count) + value;
     if (y->type == STERNA_F32) {
-        float *to = (float *)y->data + at;
-        floats before = {0};
-        if (accumulate) {
-            memcpy(&before, to, lanes * sizeof *to);
-            value = before + value;
-        }
-        memcpy(to, &value, lanes * sizeof *to);
+        memcpy((float *)y->data + at, &value, (size_t)count * sizeof(float));
     } else {
-        uint16_t *to = (uint16_t *)y->data + at;
-        shorts bf16 = {0};
-        if (accumulate) {
-            memcpy(&bf16, to, lanes * sizeof *to);
-            value = floats_of_bf16(bf16) + value;
-        }
-        bf16 = bf16_of_floats(value);
-        memcpy(to, &bf16, lanes * sizeof *to);
+        shorts bf16 = bf16_of_floats(value);
+        memcpy((uint16_t *)y->data + at, &bf16, (size_t)count * sizeof(uint16_t));
     }
 }
 
-/* A panel of values from `at` on: y = or += value, `count` of them. */
-INLINE void store_panel(const sterna_matrix *y, int64_t at, const floats value[PANEL / LANES], int accumulate,
-                        int64_t count) {
+/* A panel of values, `count` of them. */
+INLINE void store_panel(const sterna_matrix *y, const sterna_matrix *residual, int64_t t, int64_t n,
+                        const floats value[PANEL / LANES], int64_t count) {
     if (count == PANEL) {
-        for (int64_t i = 0; i < PANEL; i += LANES) store_lanes(y, at + i, value[i / LANES], accumulate, LANES);
+        for (int64_t i = 0; i < PANEL; i += LANES) store_lanes(y, residual, t, n + i, value[i / LANES], LANES);
     } else {
         for (int64_t i = 0; i < count; i += LANES)
-            store_lanes(y, at + i, value[i / LANES], accumulate, least(LANES, count - i));
+            store_lanes(y, residual, t, n + i, value[i / LANES], least(LANES, count - i));
     }
 }
 
@@ -105,7 +108,7 @@ INLINE void store_panel(const sterna_matrix *y, int64_t at, const floats value[P
 static inline void store_values(const linear_call *c, int64_t t, int64_t n, const float *total, int64_t count) {
     floats value[PANEL / LANES];
     for (int64_t i = 0; i < PANEL; i += LANES) value[i / LANES] = floats_at(total + i) * c->q->scales[t];
-    store_panel(c->y, t * c->y->stride + n, value, c->accumulate, count);
+    store_panel(c->y, c->residual, t, n, value, count);
 }
 
 /* total = or, from the second group on, += (float)(sum - bias) * scale, for the rows of a panel. */

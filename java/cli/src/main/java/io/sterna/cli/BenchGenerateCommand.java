@@ -152,7 +152,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
         void turn() {
             for (int i = 0; i < STEPS; i++) {
                 times.time(() -> engine.slices().rows(w.rows(), 64, (r0, r1, worker) ->
-                        engine.kernels().linear(x, w, y, false, r0, r1, worker.scratch())));
+                        engine.kernels().linear(x, w, y, null, r0, r1, worker.scratch())));
             }
         }
 

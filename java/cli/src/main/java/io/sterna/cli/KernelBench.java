@@ -180,7 +180,7 @@ final class KernelBench {
 
     private void forward(Operands o, PackedMatrix w) {
         slices.rows(w.rows(), ROWS, (row0, row1, worker) ->
-                kernels.linear(o.q, w, o.y, false, row0, row1, worker.scratch()));
+                kernels.linear(o.q, w, o.y, null, row0, row1, worker.scratch()));
     }
 
     /**

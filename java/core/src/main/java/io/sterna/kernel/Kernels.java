@@ -365,16 +365,24 @@ public final class Kernels {
 
     // ------------------------------------------------------------ products
 
-    /** y (T, N) = q (T, K) times w (N, K) transposed, for output features row0 ... row1 - 1. */
-    public void linear(QuantizedMatrix q, PackedMatrix w, FloatMatrix y, boolean accumulate, long row0, long row1, MemorySegment scratch) {
+    /**
+     * y (T, N) = q (T, K) times w (N, K) transposed, for output features row0 ... row1 - 1.
+     *
+     * @param residual (T, N), what the product is added to, maybe y; or null
+     */
+    public void linear(QuantizedMatrix q, PackedMatrix w, FloatMatrix y, FloatMatrix residual, long row0, long row1, MemorySegment scratch) {
         Checks.quantized("q", q, q.rows(), w.cols());
         Checks.packed("w", w, w.rows(), w.cols());
         Checks.matrix("y", y, q.rows(), w.rows());
+        if (residual != null) {
+            Checks.matrix("residual", residual, q.rows(), w.rows());
+        }
         Checks.slice(row0, row1, w.rows());
         Checks.scratch(scratch);
-        int status = sterna_linear(tier, q.descriptor(), w.descriptor(), y.descriptor(), flag(accumulate), row0, row1, scratch);
+        MemorySegment added = residual == null ? MemorySegment.NULL : residual.descriptor();
+        int status = sterna_linear(tier, q.descriptor(), w.descriptor(), y.descriptor(), added, row0, row1, scratch);
         if (status != OK) {
-            throw new KernelException("linear", status, "q w y accumulate row0 row1 scratch", q, w, y, accumulate, row0, row1, scratch);
+            throw new KernelException("linear", status, "q w y residual row0 row1 scratch", q, w, y, residual, row0, row1, scratch);
         }
     }
 

@@ -61,7 +61,7 @@ public final class SelfTest {
         QuantizedMatrix quantized = QuantizedMatrix.allocate(section, TOKENS, COLS);
         kernels.quantize(x, quantized, 0, TOKENS);
         FloatMatrix y = FloatMatrix.allocate(section, FloatType.F32, TOKENS, ROWS);
-        kernels.linear(quantized, packed, y, false, 0, ROWS, scratch);
+        kernels.linear(quantized, packed, y, null, 0, ROWS, scratch);
         QuantizedMatrix byToken = QuantizedMatrix.allocate(section, TOKENS, ROWS);
         QuantizedGradient byFeature = QuantizedGradient.allocate(section, ROWS, TOKENS);
         kernels.quantizeGradient(y, packed, quantized, byToken, byFeature, 0, Kernels.key(SEED, 3, 1), 0, TOKENS);

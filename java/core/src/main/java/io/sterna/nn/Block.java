@@ -67,8 +67,8 @@ final class Block {
     void project(FloatMatrix x, BlockInputs inputs, BlockTape tape, Team team) {
         layers.attentionNorm.forward(x, inputs.attention(), inputs.attentionRms(), team);
         Input normed = inputs.attention();
-        team.run(layers.q.forwardWork(normed, tape.q(), false, team), layers.k.forwardWork(normed, tape.k(), false, team),
-                layers.v.forwardWork(normed, tape.v(), false, team));
+        team.run(layers.q.forwardWork(normed, null, tape.q(), team), layers.k.forwardWork(normed, null, tape.k(), team),
+                layers.v.forwardWork(normed, null, tape.v(), team));
     }
 
     /** Adds to dx, so far the gradient of m, what queries, keys and values give to the gradient of x; inputs as of {@link #project}. */
@@ -89,17 +89,15 @@ final class Block {
     /** y from x and the attention's result; y may be x. */
     void mix(FloatMatrix x, FloatMatrix y, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
         activate(x, inputs, tape, scratch, team);
-        team.run(layers.down.forwardWork(inputs.down(), scratch.middle, true, team));
-        copy(scratch.middle, y, team);
+        team.run(layers.down.forwardWork(inputs.down(), scratch.middle, y, team));
     }
 
     /** Everything between the attention's result and the down projection. */
     private void activate(FloatMatrix x, BlockInputs inputs, BlockTape tape, BlockScratch scratch, Team team) {
         prepare(layers.outputNorm, tape.out(), inputs.output(), scratch.outputRms, team);
-        copy(x, scratch.middle, team);
-        team.run(layers.output.forwardWork(inputs.output(), scratch.middle, true, team));
+        team.run(layers.output.forwardWork(inputs.output(), x, scratch.middle, team));
         layers.mlpNorm.forward(scratch.middle, inputs.mlp(), scratch.mlpRms, team);
-        team.run(layers.gate.forwardWork(inputs.mlp(), scratch.gate, false, team), layers.up.forwardWork(inputs.mlp(), scratch.up, false, team));
+        team.run(layers.gate.forwardWork(inputs.mlp(), null, scratch.gate, team), layers.up.forwardWork(inputs.mlp(), null, scratch.up, team));
         Engine.tokens(x.rows(), team, (r0, r1, worker) ->
                 engine.kernels().swiglu(scratch.gate, scratch.up, scratch.product, r0, r1));
         prepare(layers.downNorm, scratch.product, inputs.down(), scratch.downRms, team);
@@ -123,7 +121,7 @@ final class Block {
         if (layers.outputNorm != null) {
             layers.outputNorm.backward(tape.out(), scratch.outputRms, scratch.narrow, d.dout(), false, d.gains().output(), worker);
         } else {
-            copy(scratch.narrow, d.dout(), worker);
+            engine.copy(scratch.narrow, d.dout(), worker);
         }
     }
 
@@ -157,12 +155,8 @@ final class Block {
         } else {
             switch (input) {
                 case Input.Int8(var q) -> Engine.tokens(x.rows(), team, (r0, r1, worker) -> engine.kernels().quantize(x, q, r0, r1));
-                case Input.Floats(var f) -> copy(x, f, team);
+                case Input.Floats(var f) -> engine.copy(x, f, team);
             }
         }
-    }
-
-    private void copy(FloatMatrix x, FloatMatrix y, Team team) {
-        Engine.tokens(x.rows(), team, (r0, r1, worker) -> engine.kernels().copy(x, y, r0, r1));
     }
 }

@@ -101,6 +101,11 @@ public final class Engine {
         team.rows(tokens, tokens > TOKENS ? TOKENS : 1, body);
     }
 
+    /** y = x, in slices of tokens. */
+    void copy(FloatMatrix x, FloatMatrix y, Team team) {
+        tokens(x.rows(), team, (r0, r1, worker) -> kernels.copy(x, y, r0, r1));
+    }
+
     /** Runs a product on each token in slices, one for each worker, since each of them packs all weights. */
     void products(long tokens, Slices.RowBody body) {
         slices.tiles(tokens, Math.ceilDiv(Math.ceilDiv(tokens, workers()), PRODUCT_TOKENS) * PRODUCT_TOKENS, body);

@@ -27,8 +27,12 @@ abstract sealed class Linear {
         // Weights that are multiplied as they are stored need nothing.
     }
 
-    /** y (T, N) = x w^T, or y += x w^T, for a team to run. */
-    abstract Team.Work forwardWork(Input x, FloatMatrix y, boolean accumulate, Team team);
+    /**
+     * y (T, N) = x w^T, for a team to run.
+     *
+     * @param residual (T, N), what the product is added to, maybe y; or null
+     */
+    abstract Team.Work forwardWork(Input x, FloatMatrix residual, FloatMatrix y, Team team);
 
     /**
      * dx (T, K) = dy (T, N) w, or dx += dy w; keeps of dy what {@link #weightGradient} needs.
@@ -68,11 +72,11 @@ abstract sealed class Linear {
         abstract PackedMatrix weight();
 
         @Override
-        Team.Work forwardWork(Input x, FloatMatrix y, boolean accumulate, Team team) {
+        Team.Work forwardWork(Input x, FloatMatrix residual, FloatMatrix y, Team team) {
             PackedMatrix w = weight();
             long worth = x.int8().rows() > Features.FEW_TOKENS ? 1 : STREAM / w.grid().rowBytes(w.cols());
             return team.rowWork(w.rows(), 16, worth, (r0, r1, worker) ->
-                    engine.kernels().linear(x.int8(), w, y, accumulate, r0, r1, worker.scratch()));
+                    engine.kernels().linear(x.int8(), w, y, residual, r0, r1, worker.scratch()));
         }
 
         @Override
@@ -163,7 +167,11 @@ abstract sealed class Linear {
         }
 
         @Override
-        Team.Work forwardWork(Input x, FloatMatrix y, boolean accumulate, Team team) {
+        Team.Work forwardWork(Input x, FloatMatrix residual, FloatMatrix y, Team team) {
+            boolean accumulate = residual != null;
+            if (accumulate && residual != y) {
+                engine.copy(residual, y, team);
+            }
             if (x.floats().rows() <= Features.FEW_TOKENS) {
                 return features.product(engine, x.floats(), y, flags | (accumulate ? Kernels.ACCUMULATE : 0));
             }

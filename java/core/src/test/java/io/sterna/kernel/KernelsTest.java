@@ -96,9 +96,9 @@ class KernelsTest {
     void wrongShapesAreNamed() {
         var refusal = assertThrows(IllegalArgumentException.class, () -> kernels.quantize(y, q, 0, 4));
         assertEquals("q = int8 activations (4, 80): expected shape (4, 24)", refusal.getMessage());
-        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, x, false, 0, 24, scratch));
-        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, y, false, 0, 25, scratch));
-        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, y, false, -1, 24, scratch));
+        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, x, null, 0, 24, scratch));
+        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, y, null, 0, 25, scratch));
+        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, y, null, -1, 24, scratch));
         assertThrows(IllegalArgumentException.class, () -> kernels.encode(y, w, 0, 24));
         assertThrows(IllegalArgumentException.class, () -> kernels.copy(x, y, 0, 4));
     }
@@ -106,7 +106,7 @@ class KernelsTest {
     @Test
     void smallOrForeignMemoryIsRefused() {
         MemorySegment few = section.allocate(64);
-        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, y, false, 0, 24, few));
+        assertThrows(IllegalArgumentException.class, () -> kernels.linear(q, w, y, null, 0, 24, few));
         assertThrows(IllegalArgumentException.class, () -> kernels.gather(x, few.asSlice(0, 8), x, 0, 4));
         MemorySegment heap = MemorySegment.ofArray(new int[4]);
         assertThrows(IllegalArgumentException.class, () -> kernels.gather(x, heap, x, 0, 4));

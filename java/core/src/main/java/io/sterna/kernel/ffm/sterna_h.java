@@ -22,10 +22,10 @@ public class sterna_h extends sterna_h$shared {
 
     static final SymbolLookup SYMBOL_LOOKUP = io.sterna.kernel.NativeLibrary.symbols();
 
-    private static final int STERNA_ABI_VERSION = (int)5L;
+    private static final int STERNA_ABI_VERSION = (int)6L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_ABI_VERSION 5
+     * #define STERNA_ABI_VERSION 6
      * }
      */
     public static int STERNA_ABI_VERSION() {
@@ -2421,7 +2421,7 @@ public class sterna_h extends sterna_h$shared {
             sterna_h.C_POINTER,
             sterna_h.C_POINTER,
             sterna_h.C_POINTER,
-            sterna_h.C_INT,
+            sterna_h.C_POINTER,
             sterna_h.C_LONG,
             sterna_h.C_LONG,
             sterna_h.C_POINTER
@@ -2435,7 +2435,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y, const sterna_matrix *residual, int64_t row0, int64_t row1, void *scratch)
      * }
      */
     public static FunctionDescriptor sterna_linear$descriptor() {
@@ -2445,7 +2445,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y, const sterna_matrix *residual, int64_t row0, int64_t row1, void *scratch)
      * }
      */
     public static MethodHandle sterna_linear$handle() {
@@ -2455,7 +2455,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y, const sterna_matrix *residual, int64_t row0, int64_t row1, void *scratch)
      * }
      */
     public static MemorySegment sterna_linear$address() {
@@ -2464,16 +2464,16 @@ public class sterna_h extends sterna_h$shared {
 
     /**
      * {@snippet lang=c :
-     * int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y, int32_t accumulate, int64_t row0, int64_t row1, void *scratch)
+     * int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y, const sterna_matrix *residual, int64_t row0, int64_t row1, void *scratch)
      * }
      */
-    public static int sterna_linear(int tier, MemorySegment q, MemorySegment w, MemorySegment y, int accumulate, long row0, long row1, MemorySegment scratch) {
+    public static int sterna_linear(int tier, MemorySegment q, MemorySegment w, MemorySegment y, MemorySegment residual, long row0, long row1, MemorySegment scratch) {
         var mh$ = sterna_linear.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("sterna_linear", tier, q, w, y, accumulate, row0, row1, scratch);
+                traceDowncall("sterna_linear", tier, q, w, y, residual, row0, row1, scratch);
             }
-            return (int)mh$.invokeExact(tier, q, w, y, accumulate, row0, row1, scratch);
+            return (int)mh$.invokeExact(tier, q, w, y, residual, row0, row1, scratch);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
