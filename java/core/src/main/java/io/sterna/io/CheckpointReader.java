@@ -19,7 +19,7 @@ import java.util.Map;
  * allocated for it, and every tensor against its checksum. Not thread-safe.
  */
 public final class CheckpointReader implements AutoCloseable {
-    private static final String REMEDY = "the file is damaged: use an earlier checkpoint";
+    private static final String REMEDY = "the file is damaged: restore it, or use another checkpoint or model";
     private final Path file;
     private final FileChannel channel;
     private final Map<String, Object> meta;
@@ -174,7 +174,7 @@ public final class CheckpointReader implements AutoCloseable {
     }
 
     private CheckpointException mismatch(String fault) {
-        return new CheckpointException(file, fault, "resume with the configuration that wrote it");
+        return new CheckpointException(file, fault, "use it with the configuration that wrote it");
     }
 
     @Override

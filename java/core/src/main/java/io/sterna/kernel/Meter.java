@@ -31,6 +31,9 @@ public final class Meter implements AutoCloseable {
         this.probe = probe;
         this.slices = slices;
         this.buffers = new MemorySegment[slices.workers()];
+    }
+
+    private void allocate() {
         for (int i = 0; i < buffers.length; i++) {
             buffers[i] = arena.allocate(probe.isMemory() ? BYTES : 64, 64);
             buffers[i].fill((byte) 1); // pages that were never written share one of zeros
@@ -40,14 +43,22 @@ public final class Meter implements AutoCloseable {
     /** A meter of all workers of {@code slices} at once; empty when the tier has no such instruction. */
     public static Optional<Meter> of(Tier tier, Probe probe, Slices slices) {
         Meter meter = new Meter(tier, probe, slices);
-        if (meter.work(0).isEmpty()) {
-            meter.close();
-            return Optional.empty();
+        boolean ready = false;
+        try {
+            meter.allocate();
+            if (meter.work(0).isEmpty()) {
+                return Optional.empty();
+            }
+            while (meter.seconds() < SAMPLE_SECONDS) {
+                meter.rounds *= 2;
+            }
+            ready = true;
+            return Optional.of(meter);
+        } finally {
+            if (!ready) {
+                meter.close();
+            }
         }
-        while (meter.seconds() < SAMPLE_SECONDS) {
-            meter.rounds *= 2;
-        }
-        return Optional.of(meter);
     }
 
     /** Measures for some hundredths of a second: operations or bytes a second of all workers together. */

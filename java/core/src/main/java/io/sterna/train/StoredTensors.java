@@ -110,7 +110,7 @@ final class StoredTensors {
             reader.read(reader.expect(name, TRITS, shape(w), trits.byteSize()), trits);
             Kernels.unpackTrits(trits, w, 0, w.rows());
         } catch (KernelException e) {
-            throw new CheckpointException(file, "tensor " + name + ": " + e.getMessage(), "use an earlier checkpoint", e);
+            throw new CheckpointException(file, "tensor " + name + ": " + e.getMessage(), "restore the file, or use another checkpoint or model", e);
         }
     }
 
