@@ -2,10 +2,11 @@
  * linear.c: sterna_linear in tiles of 32 tokens by 32 rows: four sums, two tiles of tokens, two of weights.
  *
  * The four products of a step take 64 cycles and read 4 KiB. That is more than L2 gives, so one side comes
- * from L1: the columns are cut into segments of 768 at most, and the 24 KiB that 32 tokens have in a segment meet
- * every pair of panels (24 KiB each, from L2) before the next segment. A group of columns that is longer than a
- * segment takes its sums up again from scratch. Finished sums become results a few tokens at each step of the next
- * pair: else the tiles would wait, for half the time where rows are short.
+ * from L1: the columns are cut into segments of 576 at most, and the 18 KiB that 32 tokens have in a segment meet
+ * every pair of panels (18 KiB each, from L2) before the next segment; with them and the sums of two pairs L1 is
+ * full. A group of columns that is longer than a segment takes its sums up again from scratch. Finished sums become
+ * results a few tokens at each step of the next pair: else the tiles would wait, for half the time where rows are
+ * short.
  *
  * Few tokens are bound by memory and go to AVX-512 VNNI, and so do rows too long for this file's scratch.
  */
@@ -16,7 +17,7 @@
 enum {
     TILE = 16,                         /* tokens, or rows of w, in a tile */
     PAIR = 2 * TILE,                   /* tokens, or rows of w, that meet at a time */
-    SEGMENT_BLOCKS = 12,               /* of 64 columns: 24 KiB of 32 tokens */
+    SEGMENT_BLOCKS = 9,                /* of 64 columns: 18 KiB of 32 tokens */
     MIN_TOKENS = 5,
     MAX_BLOCKS = 256,                  /* 16,384 columns */
     MAX_PAIRS = 16,                    /* 512 rows of w: 1 MiB of panels at 2048 columns */

@@ -89,7 +89,7 @@ public class KernelBenchmark {
 
     @Benchmark
     public void linear() {
-        kernels.linear(q, w, y, false, 0, rows, scratch);
+        kernels.linear(q, w, y, null, 0, rows, scratch);
     }
 
     @Benchmark
