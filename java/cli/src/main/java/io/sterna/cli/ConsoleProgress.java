@@ -19,13 +19,18 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
     private volatile boolean cancelled;
     private boolean waits;
 
-    /** Progress on {@code out}: a bar when it is a terminal. */
+    /** Progress on standard error, {@code out}: a bar when it is a terminal. */
     static ConsoleProgress on(PrintStream out, boolean quiet) {
         if (quiet) {
             return new Quiet();
         }
-        boolean terminal = System.console() != null && System.console().isTerminal();
-        return terminal ? new Bar(out) : new Lines(out);
+        return isTerminal() ? new Bar(out) : new Lines(out);
+    }
+
+    /** The launcher says so; Java itself knows of standard input and output alone. */
+    private static boolean isTerminal() {
+        String told = System.getProperty("sterna.terminal");
+        return told != null ? told.equals("true") : System.console() != null && System.console().isTerminal();
     }
 
     /** A line of its own, which a bar makes room for. */

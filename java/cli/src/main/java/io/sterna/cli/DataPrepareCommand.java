@@ -40,6 +40,9 @@ final class DataPrepareCommand implements Callable<Integer> {
         try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
                 Shutdown.Hook hook = Shutdown.onSignal(progress::cancel)) {
             data = PreparedData.prepare(config.resolved(), Tokenizers::load, progress);
+            if (data.result().reused()) {
+                Shards.open(data.folder(), true).close(); // whole, to the last byte
+            }
             hook.remove();
         }
         print(data);

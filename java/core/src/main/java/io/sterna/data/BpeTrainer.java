@@ -65,14 +65,18 @@ public final class BpeTrainer {
      * @throws TokenizerException if the text supports fewer tokens than asked for; the message says how many
      */
     public static BpeTokenizer train(Corpus corpus, Options options, DataProgress progress) throws DataException {
-        WordCounts words = count(corpus, options, progress);
+        WordCounts words = count(corpus, false, options, progress);
+        if (words.size() == 0) { // a single document is for training, even if its hash holds it out
+            words = count(corpus, true, options, progress);
+        }
         if (words.size() == 0) {
             throw new CorpusException("no text to train a tokenizer on in " + String.join(", ", corpus.specs()));
         }
         return new Merging(words).run(options, progress);
     }
 
-    private static WordCounts count(Corpus corpus, Options options, DataProgress progress) throws DataException {
+    /** @param heldOut whether documents that are held out count too */
+    private static WordCounts count(Corpus corpus, boolean heldOut, Options options, DataProgress progress) throws DataException {
         ConcurrentLinkedQueue<WordCounts> counts = new ConcurrentLinkedQueue<>();
         ArrayDeque<DocumentChunk> idle = new ArrayDeque<>();
         double total = Math.max(1, corpus.sourceBytes());
@@ -82,20 +86,20 @@ public final class BpeTrainer {
             DocumentChunk chunk = new DocumentChunk();
             while (documents.next()) {
                 double read = Math.min(1, documents.consumedBytes() / total);
-                if (sampled > options.sampleBytes * read || documents.heldOut()) {
+                if (sampled > options.sampleBytes * read || !heldOut && documents.heldOut()) {
                     continue;
                 }
                 chunk.add(documents.bytes(), documents.from(), documents.to(), false);
                 sampled += documents.length();
                 if (chunk.isFull()) {
                     DocumentChunk full = chunk;
-                    tasks.submit(() -> count(full, counts));
+                    tasks.submit(full.size(), () -> count(full, counts));
                     chunk = idle.isEmpty() ? new DocumentChunk() : idle.remove();
                     progress.update("count words", read, sampled);
                 }
             }
             DocumentChunk last = chunk;
-            tasks.submit(() -> count(last, counts));
+            tasks.submit(last.size(), () -> count(last, counts));
             tasks.finish();
             progress.update("count words", 1, sampled);
         } catch (DataException e) {

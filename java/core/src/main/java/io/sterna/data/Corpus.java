@@ -1,7 +1,9 @@
 package io.sterna.data;
 
 import java.io.IOException;
+import java.nio.file.FileSystemLoopException;
 import java.nio.file.FileSystems;
+import java.nio.file.FileVisitOption;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -11,6 +13,7 @@ import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -70,7 +73,7 @@ public final class Corpus {
     }
 
     /**
-     * The Java sources of a JDK, streamed from its lib/src.zip.
+     * The Java sources of a JDK, streamed from its lib/src.zip; of them those that {@code options} include, if these say any.
      *
      * @throws CorpusException if the JDK has no src.zip
      */
@@ -80,7 +83,7 @@ public final class Corpus {
             throw new CorpusException(
                     zip + " is missing: this JDK came without its sources; name a corpus, or use a JDK with src.zip");
         }
-        return open(List.of(zip.toString()), options.withInclude("*.java"));
+        return open(List.of(zip.toString()), options.include().isEmpty() ? options.withInclude("*.java") : options);
     }
 
     /** Starts reading from the first document. The reader belongs to one thread; a corpus may have many. */
@@ -159,10 +162,28 @@ public final class Corpus {
 
     private static PathMatcher matcher(String glob) throws CorpusException {
         try {
-            return FileSystems.getDefault().getPathMatcher("glob:" + glob);
+            return FileSystems.getDefault().getPathMatcher("glob:" + withNoFolders(glob));
         } catch (PatternSyntaxException e) {
             throw new CorpusException("glob " + glob + " is malformed: " + e.getDescription(), e);
         }
+    }
+
+    /** The glob where {@code **}{@code /} stands for no folder too, as it does in a shell; within braces it may not. */
+    private static String withNoFolders(String glob) {
+        StringBuilder all = new StringBuilder();
+        boolean braces = false;
+        for (int i = 0; i < glob.length(); i++) {
+            char c = glob.charAt(i);
+            boolean begins = i == 0 || glob.charAt(i - 1) == '/';
+            if (begins && !braces && glob.startsWith("**/", i)) {
+                all.append("{**/,}");
+                i += 2;
+                continue;
+            }
+            braces = c == '{' || braces && c != '}';
+            all.append(c);
+        }
+        return all.toString();
     }
 
     /** Expands specs; the first mention of a file wins. */
@@ -178,10 +199,13 @@ public final class Corpus {
         }
 
         void add(String spec) throws CorpusException {
+            if (spec.isBlank()) {
+                throw new CorpusException("data \"" + spec + "\" is empty: name a file, a folder, a glob or a zip");
+            }
             try {
                 Path path = path(spec);
                 if (path != null && Files.isDirectory(path)) {
-                    addAll(Files.isSymbolicLink(path) ? path.toRealPath() : path, null);
+                    addAll(path, null, Integer.MAX_VALUE);
                 } else if (path != null && Files.exists(path)) {
                     addFile(path, true, Files.readAttributes(path, BasicFileAttributes.class));
                 } else if (isGlob(spec)) {
@@ -217,35 +241,55 @@ public final class Corpus {
             Path folder = Path.of(base.isEmpty() ? "." : base);
             int before = found.size() + skipped;
             if (Files.isDirectory(folder)) {
-                addAll(folder, matcher(spec.substring(base.length())));
+                String pattern = spec.substring(base.length());
+                boolean anyDepth = pattern.contains("**");
+                addAll(folder, matcher(pattern), anyDepth ? Integer.MAX_VALUE : 1 + (int) pattern.chars().filter(c -> c == '/').count());
             }
             if (found.size() + skipped == before) {
                 throw new CorpusException("no file matches " + spec);
             }
         }
 
-        /** All files below a folder, in order of path. */
-        private void addAll(Path folder, PathMatcher only) throws IOException {
+        /**
+         * All files below a folder, in order of path; links are followed.
+         *
+         * @param only  matches the files that are meant, or a folder of which all are; null for all
+         * @param depth folders deep
+         */
+        private void addAll(Path folder, PathMatcher only, int depth) throws IOException {
             record Entry(Path path, Path relative, BasicFileAttributes attributes) {}
             List<Entry> entries = new ArrayList<>();
-            Files.walkFileTree(folder, new SimpleFileVisitor<>() {
+            List<Path> folders = new ArrayList<>();
+            Files.walkFileTree(folder, EnumSet.of(FileVisitOption.FOLLOW_LINKS), depth, new SimpleFileVisitor<>() {
                 @Override
                 public FileVisitResult preVisitDirectory(Path dir, BasicFileAttributes attributes) {
-                    return !dir.equals(folder) && isHidden(dir)
-                            ? FileVisitResult.SKIP_SUBTREE
-                            : FileVisitResult.CONTINUE;
+                    if (dir.equals(folder)) {
+                        return FileVisitResult.CONTINUE;
+                    }
+                    return isHidden(dir) || takes(dir) ? FileVisitResult.SKIP_SUBTREE : FileVisitResult.CONTINUE;
+                }
+
+                private boolean takes(Path dir) {
+                    return only != null && only.matches(folder.relativize(dir)) && folders.add(dir);
                 }
 
                 @Override
-                public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                    BasicFileAttributes target = attributes.isSymbolicLink() && Files.isRegularFile(file)
-                            ? Files.readAttributes(file, BasicFileAttributes.class)
-                            : attributes;
+                public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
                     Path relative = folder.relativize(file);
-                    if (target.isRegularFile() && (only == null || only.matches(relative))) {
-                        entries.add(new Entry(file, relative, target));
+                    if (attributes.isRegularFile() && (only == null || only.matches(relative))) {
+                        entries.add(new Entry(file, relative, attributes));
+                    } else if (attributes.isDirectory() && !isHidden(file)) { // as deep as is asked for
+                        takes(file);
                     }
                     return FileVisitResult.CONTINUE;
+                }
+
+                @Override
+                public FileVisitResult visitFileFailed(Path file, IOException e) throws IOException {
+                    if (e instanceof FileSystemLoopException) {
+                        return FileVisitResult.CONTINUE; // its files are met where they lie
+                    }
+                    throw e;
                 }
             });
             entries.sort(Comparator.comparing(e -> e.relative.toString().replace('\\', '/')));
@@ -260,6 +304,10 @@ public final class Corpus {
                     addFile(entry.path, false, entry.attributes);
                 }
             }
+            folders.sort(Comparator.comparing(dir -> dir.toString().replace('\\', '/')));
+            for (Path dir : folders) {
+                addAll(dir, null, Integer.MAX_VALUE);
+            }
         }
 
         private static boolean isHidden(Path path) {
@@ -269,6 +317,9 @@ public final class Corpus {
         private void addFile(Path path, boolean named, BasicFileAttributes attributes) throws IOException {
             if (!Files.isReadable(path)) {
                 throw new CorpusException("cannot read " + path + ": check its permissions");
+            }
+            if (attributes.isOther()) {
+                throw new CorpusException(path + " is no file but a pipe or a device, and data is read several times: write it to a file");
             }
             Source source = new Source(path, attributes.size(), attributes.lastModifiedTime().toMillis(), named);
             found.putIfAbsent(path.toRealPath(), source);

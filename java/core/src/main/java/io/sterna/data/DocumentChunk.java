@@ -39,7 +39,12 @@ final class DocumentChunk {
     }
 
     boolean isFull() {
-        return start(count) >= FULL / 2;
+        return size() >= FULL / 2;
+    }
+
+    /** Bytes of all documents. */
+    int size() {
+        return start(count);
     }
 
     byte[] bytes() {

@@ -35,7 +35,7 @@ public final class DocumentReader implements AutoCloseable {
     private final CorpusOptions options;
     private final List<Corpus.Source> sources;
     private final byte[] textField;
-    private final JsonReader json = new JsonReader();
+    private final JsonReader json;
     private final HeldOut heldOut = new HeldOut();
     private final long heldOutBelow;
     private int nextSource;
@@ -66,6 +66,7 @@ public final class DocumentReader implements AutoCloseable {
         skipped = corpus.skipped();
         textField = options.textField().getBytes(StandardCharsets.UTF_8);
         heldOutBelow = HeldOut.threshold(options.heldOutShare());
+        json = new JsonReader(options.replaceInvalid());
     }
 
     /**
@@ -302,7 +303,9 @@ public final class DocumentReader implements AutoCloseable {
         try {
             return json.readStringField(bytes, from, to, textField);
         } catch (JsonException e) {
-            throw new CorpusException(origin() + ": " + e.getMessage(), e);
+            boolean replaceable = e.getMessage().startsWith(JsonReader.LONE_SURROGATE);
+            throw new CorpusException(origin() + ": " + e.getMessage()
+                    + (replaceable ? ": mend it, or replace such characters with --replace-invalid" : ""), e);
         }
     }
 
@@ -438,9 +441,10 @@ public final class DocumentReader implements AutoCloseable {
     }
 
     private CorpusException tooLong() {
+        boolean mayBeCut = !jsonLines && options.splitting() != Splitting.BLANK_LINES;
         return new CorpusException((jsonLines ? name + " line " + (line + 1) : name)
                 + " has a document longer than " + options.maxDocumentBytes()
-                + " bytes: cut it into shorter ones, or set split to blank-lines");
+                + " bytes: cut it into shorter ones" + (mayBeCut ? ", or set split to blank-lines" : ""));
     }
 
     private static boolean isBlank(byte[] b, int from, int to) {

@@ -8,6 +8,8 @@ import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * A folder's lock for one piece of work, held by one process of the machine at a time and by one thread of it. It
@@ -16,54 +18,79 @@ import java.util.Optional;
 public final class FolderLock implements AutoCloseable {
     private static final int POLL_MILLIS = 100;
 
+    /** The lock files that this JVM has. Nobody may open one of them again: to close it would end the lock. */
+    private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
+
+    private final Path path;
     private final FileChannel file;
 
-    private FolderLock(FileChannel file) {
+    private FolderLock(Path path, FileChannel file) {
+        this.path = path;
         this.file = file;
     }
 
     /** Waits until nobody else has the lock {@code name} in {@code folder}; what {@code progress} throws ends the wait. */
     public static FolderLock take(Path folder, String name, DataProgress progress) throws IOException {
-        FileChannel file = FileChannel.open(folder.resolve(name), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
         try {
-            while (!tryLock(file)) {
+            while (true) {
+                Optional<FolderLock> lock = tryTake(folder, name);
+                if (lock.isPresent()) {
+                    return lock.get();
+                }
                 progress.waiting(folder);
                 Thread.sleep(POLL_MILLIS);
             }
-            return new FolderLock(file);
         } catch (InterruptedException e) {
-            file.close();
             Thread.currentThread().interrupt();
             throw new InterruptedIOException("interrupted while another run prepared " + folder);
-        } catch (IOException | RuntimeException | Error e) {
-            file.close();
-            throw e;
         }
     }
 
     /** The lock, or empty when somebody has it. */
     public static Optional<FolderLock> tryTake(Path folder, String name) throws IOException {
-        FileChannel file = FileChannel.open(folder.resolve(name), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-        if (tryLock(file)) {
-            return Optional.of(new FolderLock(file));
+        Path path = folder.toRealPath().resolve(name);
+        if (!HELD.add(path)) { // another thread of this JVM has it
+            return Optional.empty();
         }
-        file.close();
-        return Optional.empty();
+        FileChannel file = null;
+        boolean taken = false;
+        try {
+            file = FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            taken = tryLock(file);
+            return taken ? Optional.of(new FolderLock(path, file)) : Optional.empty();
+        } finally {
+            if (!taken) {
+                release(path, file);
+            }
+        }
     }
 
     private static boolean tryLock(FileChannel file) throws IOException {
         try {
             return file.tryLock() != null;
-        } catch (OverlappingFileLockException e) { // another thread of this JVM has it
+        } catch (OverlappingFileLockException e) { // this library, loaded by another class loader, has it
             return false;
+        }
+    }
+
+    private static void release(Path path, FileChannel file) throws IOException {
+        try {
+            if (file != null) {
+                file.close();
+            }
+        } finally {
+            HELD.remove(path);
         }
     }
 
     /** Gives the lock back; more than once is once. */
     @Override
     public void close() {
+        if (!file.isOpen()) {
+            return; // else it might be another's by now
+        }
         try {
-            file.close();
+            release(path, file);
         } catch (IOException e) {
             throw new UncheckedIOException(e); // nothing was written: no disk can be full
         }

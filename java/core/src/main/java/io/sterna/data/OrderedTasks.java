@@ -11,7 +11,7 @@ import java.util.concurrent.FutureTask;
 /**
  * Runs tasks on a fixed number of threads, the caller's included, and hands their results to a sink on the
  * caller's thread in the order of submission: so the result is the same for any number of threads. At most
- * 2 · threads tasks are under way, which bounds memory. Used by one thread.
+ * 2 · threads tasks are under way, and a large one alone, which bounds memory. Used by one thread.
  */
 final class OrderedTasks<T> implements AutoCloseable {
     /** Takes results in order. */
@@ -19,10 +19,18 @@ final class OrderedTasks<T> implements AutoCloseable {
         void accept(T result) throws IOException;
     }
 
+    /** Share of the heap that the text of tasks under way may take: a byte may become three tokens of 4 bytes while it grows. */
+    private static final int HEAP_SHARE = 32;
+
+    /** A task and the bytes of its text. */
+    private record Task<T>(FutureTask<T> future, long bytes) {}
+
     private final int limit;
+    private final long mostBytes = Runtime.getRuntime().maxMemory() / HEAP_SHARE;
     private final Sink<T> sink;
     private final ExecutorService workers; // null when the caller is the only thread
-    private final ArrayDeque<FutureTask<T>> underWay = new ArrayDeque<>();
+    private final ArrayDeque<Task<T>> underWay = new ArrayDeque<>();
+    private long bytesUnderWay;
 
     OrderedTasks(int threads, Sink<T> sink) {
         if (threads < 1) {
@@ -37,12 +45,14 @@ final class OrderedTasks<T> implements AutoCloseable {
         return Thread.ofPlatform().daemon().name("sterna-data").unstarted(work);
     }
 
-    void submit(Callable<T> task) throws IOException {
-        if (underWay.size() == limit) {
+    /** @param bytes of text that the task holds */
+    void submit(long bytes, Callable<T> task) throws IOException {
+        while (!underWay.isEmpty() && (underWay.size() == limit || bytesUnderWay + bytes > mostBytes)) {
             finishOldest();
         }
         FutureTask<T> future = new FutureTask<>(task);
-        underWay.add(future);
+        underWay.add(new Task<>(future, bytes));
+        bytesUnderWay += bytes;
         if (workers != null) {
             workers.execute(future);
         }
@@ -55,15 +65,16 @@ final class OrderedTasks<T> implements AutoCloseable {
     }
 
     private void finishOldest() throws IOException {
-        FutureTask<T> oldest = underWay.remove();
-        oldest.run(); // returns at once if a worker has it
-        for (FutureTask<T> other : underWay) {
-            if (oldest.isDone()) {
+        Task<T> oldest = underWay.remove();
+        oldest.future.run(); // returns at once if a worker has it
+        for (Task<T> other : underWay) {
+            if (oldest.future.isDone()) {
                 break;
             }
-            other.run();
+            other.future.run();
         }
-        sink.accept(get(oldest));
+        bytesUnderWay -= oldest.bytes;
+        sink.accept(get(oldest.future));
     }
 
     private T get(FutureTask<T> task) {
@@ -91,7 +102,7 @@ final class OrderedTasks<T> implements AutoCloseable {
 
     @Override
     public void close() {
-        underWay.forEach(task -> task.cancel(false));
+        underWay.forEach(task -> task.future.cancel(false));
         if (workers != null) {
             workers.close();
         }

@@ -8,6 +8,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.stream.Stream;
@@ -105,22 +106,43 @@ final class ShardPreparation {
     }
 
     private ShardManifest build() throws IOException {
-        double share = corpus.options().heldOutShare();
-        long threshold = HeldOut.threshold(share);
-        long[] lowest = {-1}; // hashes are compared unsigned
-        ShardManifest manifest = build(threshold, lowest);
-        long documents = manifest.train().documents() + manifest.dev().documents();
-        if (share > 0 && documents > 1 && manifest.dev().documents() == 0) {
-            manifest = build(lowest[0] + 1, lowest);
-        }
-        if (share > 0 && documents > 1 && manifest.train().documents() == 0) {
-            throw new ShardException("held-out share " + share + " leaves no document of " + documents
-                    + " to train on: lower it");
-        }
-        return manifest;
+        long threshold = HeldOut.threshold(corpus.options().heldOutShare());
+        Hashes hashes = new Hashes();
+        Optional<ShardManifest> built = build(threshold, hashes);
+        return built.isPresent() ? built.get() : build(hashes.otherThreshold(threshold), hashes).orElseThrow();
     }
 
-    private ShardManifest build(long heldOutBelow, long[] lowest) throws IOException {
+    /** The hashes of all documents. */
+    private final class Hashes {
+        private long lowest = -1; // compared unsigned
+        private long highest;
+
+        void add(long hash) {
+            lowest = Long.compareUnsigned(hash, lowest) < 0 ? hash : lowest;
+            highest = Long.compareUnsigned(hash, highest) > 0 ? hash : highest;
+        }
+
+        /** Whether this is how documents are to be shared out: some to train on, and some held out if that can be. */
+        boolean suit(Count train, Count dev) {
+            boolean several = lowest != highest;
+            return train.documents > 0 && (dev.documents > 0 || !several || corpus.options().heldOutShare() == 0);
+        }
+
+        /** Documents below it are held out, where {@code threshold} did not suit. */
+        long otherThreshold(long threshold) throws ShardException {
+            if (lowest == highest) {
+                return 0; // one document, or the same again and again: all of it is for training
+            }
+            if (Long.compareUnsigned(highest, threshold) < 0) {
+                throw new ShardException("held-out share " + corpus.options().heldOutShare()
+                        + " leaves no document to train on: lower it");
+            }
+            return lowest + 1;
+        }
+    }
+
+    /** The manifest of what was written; empty, and nothing is, when documents are to be shared out otherwise. */
+    private Optional<ShardManifest> build(long heldOutBelow, Hashes hashes) throws IOException {
         String id = fingerprint.substring(0, 8);
         try (ShardWriter train = writer("train-" + id);
                 ShardWriter dev = writer("dev-" + id);
@@ -128,7 +150,7 @@ final class ShardPreparation {
             Count trainCount = new Count();
             Count devCount = new Count();
             Unigram unigram = new Unigram(tokenizer.vocabSize());
-            encodeAll(documents, heldOutBelow, lowest, trainCount, devCount, piece -> {
+            encodeAll(documents, heldOutBelow, hashes, trainCount, devCount, piece -> {
                 unigram.addTrain(piece.train);
                 unigram.addDev(piece.dev);
                 train.write(piece.train.array(), piece.train.size());
@@ -137,6 +159,9 @@ final class ShardPreparation {
             });
             if (trainCount.documents + devCount.documents == 0) {
                 throw new CorpusException("no text in " + String.join(", ", corpus.specs()));
+            }
+            if (!hashes.suit(trainCount, devCount)) {
+                return Optional.empty();
             }
             ShardManifest manifest = new ShardManifest(
                     fingerprint,
@@ -154,7 +179,7 @@ final class ShardPreparation {
             dev.commit();
             DurableFiles.replace(folder.resolve(Shards.MANIFEST), manifest.toJson());
             deleteOthers(manifest);
-            return manifest;
+            return Optional.of(manifest);
         }
     }
 
@@ -165,7 +190,7 @@ final class ShardPreparation {
     private void encodeAll(
             DocumentReader documents,
             long heldOutBelow,
-            long[] lowest,
+            Hashes hashes,
             Count train,
             Count dev,
             OrderedTasks.Sink<Piece> sink)
@@ -176,19 +201,19 @@ final class ShardPreparation {
             while (documents.next()) {
                 long hash = documents.hash();
                 boolean heldOut = Long.compareUnsigned(hash, heldOutBelow) < 0;
-                lowest[0] = Long.compareUnsigned(hash, lowest[0]) < 0 ? hash : lowest[0];
+                hashes.add(hash);
                 piece.documents.add(documents.bytes(), documents.from(), documents.to(), heldOut);
                 (heldOut ? dev : train).add(documents.length());
                 if (piece.documents.isFull()) {
                     Piece full = piece;
-                    tasks.submit(() -> encode(full));
+                    tasks.submit(full.documents.size(), () -> encode(full));
                     piece = idle.isEmpty() ? new Piece() : idle.remove();
                     double read = Math.min(1, documents.consumedBytes() / total);
                     progress.update("tokenize", read, train.bytes + dev.bytes);
                 }
             }
             Piece last = piece;
-            tasks.submit(() -> encode(last));
+            tasks.submit(last.documents.size(), () -> encode(last));
             tasks.finish();
             progress.update("tokenize", 1, train.bytes + dev.bytes);
         }

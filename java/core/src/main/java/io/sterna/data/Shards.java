@@ -105,9 +105,12 @@ public final class Shards implements AutoCloseable {
         return dev;
     }
 
+    /** More than once is once. */
     @Override
     public void close() {
-        arena.close();
+        if (arena.scope().isAlive()) {
+            arena.close();
+        }
     }
 
     static boolean isShardName(String name) {

@@ -50,7 +50,7 @@ public final class CheckpointFolder {
     public CheckpointReader openLast() throws IOException {
         List<Path> all = list();
         if (all.isEmpty()) {
-            throw new CheckpointException(folder, "has no checkpoint", "nothing to resume; start a new run");
+            throw new CheckpointException(folder, "has no checkpoint", "there is nothing to resume: delete the run folder, or start a new run in another one");
         }
         try {
             return new CheckpointReader(all.getLast());
@@ -79,11 +79,16 @@ public final class CheckpointFolder {
                 file, damage.fault(), "no earlier checkpoint is whole; start a new run", damage);
     }
 
-    /** Removes all but the last {@code keep} checkpoints. */
+    /** Removes all but the last {@code keep} checkpoints, and what a killed writer left. */
     public void prune(int keep) throws IOException {
         List<Path> all = list();
         for (Path old : all.subList(0, Math.max(0, all.size() - keep))) {
             Files.delete(old);
+        }
+        try (Stream<Path> files = Files.list(folder)) {
+            for (Path left : files.filter(f -> f.getFileName().toString().endsWith(".sterna.tmp")).toList()) {
+                Files.delete(left);
+            }
         }
     }
 

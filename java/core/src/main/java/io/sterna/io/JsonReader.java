@@ -14,22 +14,42 @@ import java.util.Map;
 public final class JsonReader {
     /** What the values of a text may take in memory beside its own length. */
     private static final long ROOM = 48L << 20;
-    // Bytes that values take, with what refers to them; a string also takes its own.
+    // Bytes that values take, with what refers to them; a string also takes its own, and none when it was met before.
     private static final int SCALAR_BYTES = 32;
-    private static final int STRING_BYTES = 56;
+    private static final int STRING_BYTES = 72;
     private static final int LIST_BYTES = 48;
-    private static final int OBJECT_BYTES = 72;
+    private static final int OBJECT_BYTES = 144;
     private static final int FIELD_BYTES = 56;
+    private static final int REFERENCE_BYTES = 8;
+    private static final int LONGEST_SHARED = 64;
+    private static final int PROBES = 8; // so that strings of one hash cost no more than others
 
+    /** How the fault of an escaped surrogate without its partner begins. */
+    public static final String LONE_SURROGATE = "escaped surrogate without its partner";
+
+    private final boolean replacing;
     private byte[] json = {};
     private long room;
     private int at;
     private int end;
     private int base; // offsets of faults count from here
+    private String[] strings = {}; // those of the text so far, by hash: tokenizers repeat theirs in every merge
+    private int[] hashes = {};
+    private int shared; // how many there are
     private byte[] text = new byte[256]; // the string read last, unescaped
     private int textLength;
     private byte[] field = new byte[256]; // the string kept by readStringField
     private int fieldLength;
+
+    /** Refuses all that is no JSON of Unicode text. */
+    public JsonReader() {
+        this(false);
+    }
+
+    /** @param replacing whether an escaped surrogate without its partner becomes U+FFFD; else it is a fault */
+    public JsonReader(boolean replacing) {
+        this.replacing = replacing;
+    }
 
     /**
      * The one JSON value in {@code [from, to)}: Map (in order), List, String, Long, Double, Boolean or null. A text
@@ -44,8 +64,13 @@ public final class JsonReader {
             throw fault("invalid UTF-8 in JSON", bad);
         }
         room = to - from + ROOM;
+        strings = new String[1 << 8];
+        hashes = new int[strings.length];
+        shared = 0;
         Object value = value(0);
         finish();
+        strings = new String[0];
+        hashes = new int[0];
         return value;
     }
 
@@ -123,8 +148,7 @@ public final class JsonReader {
             case '[' -> array(depth);
             case '"' -> {
                 string();
-                take(STRING_BYTES + textLength);
-                yield new String(text, 0, textLength, StandardCharsets.UTF_8);
+                yield text();
             }
             case 't' -> literal("true", Boolean.TRUE);
             case 'f' -> literal("false", Boolean.FALSE);
@@ -134,6 +158,92 @@ public final class JsonReader {
                 yield number();
             }
         };
+    }
+
+    /** The string read last. */
+    private String text() throws JsonException {
+        take(REFERENCE_BYTES);
+        if (textLength > LONGEST_SHARED) {
+            take(STRING_BYTES + textLength);
+            return newText();
+        }
+        if (2 * shared >= strings.length) {
+            growStrings();
+        }
+        int hash = hash();
+        int slot = slot(hash);
+        if (slot >= 0 && strings[slot] != null) {
+            return strings[slot];
+        }
+        take(STRING_BYTES + textLength);
+        String string = newText();
+        if (slot >= 0) {
+            strings[slot] = string;
+            hashes[slot] = hash;
+            shared++;
+        }
+        return string;
+    }
+
+    private String newText() {
+        return new String(text, 0, textLength, StandardCharsets.UTF_8);
+    }
+
+    private int hash() {
+        int hash = textLength;
+        for (int i = 0; i < textLength; i++) {
+            hash = 31 * hash + text[i];
+        }
+        return hash * 0x9E3779B9;
+    }
+
+    /** Where the string read last is among those met before, or may be put; -1 if there is no place near. */
+    private int slot(int hash) {
+        for (int i = 0; i < PROBES; i++) {
+            int slot = (hash >>> 8) + i & strings.length - 1;
+            if (strings[slot] == null || hashes[slot] == hash && isText(strings[slot])) {
+                return slot;
+            }
+        }
+        return -1;
+    }
+
+    private boolean isText(String string) {
+        for (int i = 0; i < textLength; i++) {
+            if (text[i] < 0) {
+                return string.equals(newText());
+            }
+            if (i >= string.length() || string.charAt(i) != text[i]) {
+                return false;
+            }
+        }
+        return string.length() == textLength;
+    }
+
+    private void growStrings() {
+        String[] before = strings;
+        int[] hashesBefore = hashes;
+        strings = new String[2 * before.length];
+        hashes = new int[strings.length];
+        shared = 0;
+        for (int i = 0; i < before.length; i++) {
+            int slot = before[i] == null ? -1 : free(hashesBefore[i]);
+            if (slot >= 0) {
+                strings[slot] = before[i];
+                hashes[slot] = hashesBefore[i];
+                shared++;
+            }
+        }
+    }
+
+    private int free(int hash) {
+        for (int i = 0; i < PROBES; i++) {
+            int slot = (hash >>> 8) + i & strings.length - 1;
+            if (strings[slot] == null) {
+                return slot;
+            }
+        }
+        return -1;
     }
 
     private void take(int bytes) throws JsonException {
@@ -152,8 +262,8 @@ public final class JsonReader {
             next();
             int keyAt = at;
             string();
-            take(FIELD_BYTES + STRING_BYTES + textLength);
-            String key = new String(text, 0, textLength, StandardCharsets.UTF_8);
+            take(FIELD_BYTES);
+            String key = text();
             expect(':');
             Object value = value(depth + 1);
             if (object.containsKey(key)) {
@@ -168,7 +278,7 @@ public final class JsonReader {
 
     private List<Object> array(int depth) throws JsonException {
         take(LIST_BYTES);
-        List<Object> array = new ArrayList<>();
+        ArrayList<Object> array = new ArrayList<>();
         expect('[');
         boolean more = next() != ']';
         while (more) {
@@ -176,6 +286,7 @@ public final class JsonReader {
             more = comma(']');
         }
         expect(']');
+        array.trimToSize();
         return array;
     }
 
@@ -329,13 +440,18 @@ public final class JsonReader {
         if (!Character.isSurrogate((char) unit)) {
             return unit;
         }
+        int after = at;
         if (Character.isHighSurrogate((char) unit) && at + 1 < end && json[at] == '\\' && json[at + 1] == 'u') {
             int low = hex4();
             if (Character.isLowSurrogate((char) low)) {
                 return Character.toCodePoint((char) unit, (char) low);
             }
         }
-        throw fault("escaped surrogate without its partner", start);
+        if (!replacing) {
+            throw fault(LONE_SURROGATE, start);
+        }
+        at = after;
+        return 0xFFFD;
     }
 
     private int hex4() throws JsonException {

@@ -21,9 +21,15 @@ final class PendingFile implements Closeable {
     private final FileChannel channel;
     private boolean committed;
 
+    /** A file that one writer at a time replaces: its temporary name takes the place of what a killed one left. */
     PendingFile(Path file) throws IOException {
+        this(file, ".tmp");
+    }
+
+    /** @param suffix what the temporary name has after the file's */
+    PendingFile(Path file, String suffix) throws IOException {
         this.file = file;
-        this.temporary = file.resolveSibling(file.getFileName() + ".tmp");
+        this.temporary = file.resolveSibling(file.getFileName() + suffix);
         try {
             this.channel = FileChannel.open(temporary, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
                     StandardOpenOption.WRITE);

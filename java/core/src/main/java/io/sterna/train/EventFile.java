@@ -2,14 +2,13 @@ package io.sterna.train;
 
 import java.io.BufferedOutputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.zip.CRC32C;
 
 /**
@@ -36,8 +35,7 @@ public final class EventFile implements AutoCloseable {
     /** Opens a new event file in {@code folder} for steps from {@code step} on; later ones of older files are void. */
     public EventFile(Path folder, long step, double wallSeconds) throws IOException {
         this.file = folder.resolve("events.out.tfevents.%010d.%d.sterna".formatted((long) wallSeconds, step));
-        this.out = new BufferedOutputStream(
-                Files.newOutputStream(file, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING));
+        this.out = new BufferedOutputStream(new FileOutputStream(file.toFile())); // not by Files: an interrupt would close it
         write(new Message().fixed64(WALL_TIME, wallSeconds).text(FILE_VERSION, "brain.Event:2"));
         Message start = new Message().varint(STATUS, STATUS_START);
         write(event(step, wallSeconds).message(SESSION_LOG, start));

@@ -1,16 +1,20 @@
 package io.sterna.train;
 
+import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import java.io.BufferedWriter;
+import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.OutputStreamWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /** {@code metrics.jsonl}: one JSON object a line, in order of "step". Not thread-safe. */
 final class MetricsFile implements AutoCloseable {
@@ -23,7 +27,8 @@ final class MetricsFile implements AutoCloseable {
             keepUpTo(file, step);
         }
         this.file = file;
-        this.out = Files.newBufferedWriter(file, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+        // Not by Files: an interrupt would close what that opens.
+        this.out = new BufferedWriter(new OutputStreamWriter(new FileOutputStream(file.toFile(), true), StandardCharsets.UTF_8));
     }
 
     /** Appends a record and hands it to the system, so that others can follow the file. */
@@ -46,26 +51,46 @@ final class MetricsFile implements AutoCloseable {
     /** All records of {@code file}. */
     static List<Map<String, Object>> read(Path file) throws IOException {
         List<Map<String, Object>> records = new ArrayList<>();
-        for (String line : Files.readAllLines(file)) {
-            records.add(Json.asObject(Json.parse(line.getBytes(StandardCharsets.UTF_8)), file + ": a line"));
+        String[] lines = lines(file);
+        for (int i = 0; i < lines.length; i++) {
+            records.add(parse(file, lines, i));
         }
         return records;
     }
 
-    /** A line that a crash cut short is always of a later step than the last checkpoint. */
+    /** A last line that a crash cut short is always of a later step than the last checkpoint. */
     private static void keepUpTo(Path file, long step) throws IOException {
-        List<String> kept = new ArrayList<>();
-        for (String line : Files.readAllLines(file)) {
-            try {
-                Object record = Json.parse(line.getBytes(StandardCharsets.UTF_8));
-                if (Json.integer(Json.asObject(record, "a line"), "step") > step) {
-                    break;
-                }
-            } catch (JsonException cutShort) {
-                break;
-            }
-            kept.add(line + "\n");
+        String[] lines = lines(file);
+        int kept = 0;
+        while (kept < lines.length && isUpTo(step, file, lines, kept)) {
+            kept++;
         }
-        io.sterna.io.DurableFiles.replace(file, String.join("", kept));
+        DurableFiles.replace(file, Arrays.stream(lines, 0, kept).map(line -> line + "\n").collect(Collectors.joining()));
+    }
+
+    private static boolean isUpTo(long step, Path file, String[] lines, int i) {
+        try {
+            return (long) parse(file, lines, i).get("step") <= step;
+        } catch (ConfigException e) {
+            if (i == lines.length - 1) {
+                return false;
+            }
+            throw e;
+        }
+    }
+
+    private static String[] lines(Path file) throws IOException {
+        String text = new String(Files.readAllBytes(file), StandardCharsets.UTF_8); // what is not UTF-8 is no JSON we wrote
+        return text.isEmpty() ? new String[0] : text.split("\n");
+    }
+
+    private static Map<String, Object> parse(Path file, String[] lines, int i) {
+        try {
+            Map<String, Object> record = Json.asObject(Json.parse(lines[i].getBytes(StandardCharsets.UTF_8)), "the line");
+            Json.integer(record, "step");
+            return record;
+        } catch (JsonException e) {
+            throw new ConfigException(file + " line " + (i + 1) + ": " + e.getMessage() + "; delete the line", e);
+        }
     }
 }

@@ -13,6 +13,7 @@ import io.sterna.data.SentencePiece;
 import io.sterna.data.ShardOptions;
 import io.sterna.data.Shards;
 import io.sterna.data.Tokenizer;
+import io.sterna.data.TokenizerException;
 import io.sterna.io.DurableFiles;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -105,7 +106,7 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
     private static Path converted(Path sentencePiece, Path cache) throws IOException {
         byte[] json = SentencePiece.tokenizerJson(sentencePiece);
         Path file = Files.createDirectories(cache).resolve(UUID.nameUUIDFromBytes(json) + ".json");
-        DurableFiles.replace(file, new String(json, StandardCharsets.UTF_8));
+        DurableFiles.ensure(file, new String(json, StandardCharsets.UTF_8));
         return file;
     }
 
@@ -134,7 +135,15 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
                 }
             }
         }
-        return shards(config, corpus, folder, marked(BpeTokenizer.load(file), config), progress);
+        return shards(config, corpus, folder, marked(load(file), config), progress);
+    }
+
+    private static Tokenizer load(Path file) throws IOException {
+        try {
+            return BpeTokenizer.load(file);
+        } catch (TokenizerException e) {
+            throw new TokenizerException(e.getMessage() + ": delete it, and it is trained anew", e);
+        }
     }
 
     private static PreparedData given(
@@ -143,7 +152,7 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
         Tokenizer marked = marked(tokenizer, config);
         Path folder = folder(cache, corpus, marked.fingerprint().substring(0, NAME_DIGITS));
         if (file.isPresent()) {
-            DurableFiles.replace(folder.resolve(TOKENIZER), Files.readString(file.get()));
+            DurableFiles.ensure(folder.resolve(TOKENIZER), Files.readString(file.get()));
         }
         return shards(config, corpus, folder, marked, progress);
     }

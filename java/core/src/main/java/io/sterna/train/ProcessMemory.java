@@ -49,8 +49,18 @@ public final class ProcessMemory {
         if (limit.isEmpty() || used.isEmpty()) {
             return machine;
         }
-        long left = Math.max(0, limit.getAsLong() - used.getAsLong());
+        long cached = reclaimable(); // files read a while ago, which the group may drop
+        long left = Math.max(0, limit.getAsLong() - used.getAsLong() + cached);
         return OptionalLong.of(Math.min(left, machine.orElse(left)));
+    }
+
+    private static long reclaimable() throws IOException {
+        Path file = CGROUP.resolve("memory.stat");
+        if (!Files.isReadable(file)) {
+            return 0;
+        }
+        Matcher m = Pattern.compile("(?m)^inactive_file (\\d{1,18})$").matcher(Files.readString(file));
+        return m.find() ? Long.parseLong(m.group(1)) : 0;
     }
 
     /** The number in a file; empty without the file, or for a limit of "max". */

@@ -71,7 +71,7 @@ public final class RunFolder {
     /** Refuses a folder that holds something; null is none. */
     static void checkFree(String out) throws IOException {
         if (out != null && isTaken(Path.of(out))) {
-            String resume = Files.exists(new RunFolder(Path.of(out)).config()) ? ", or go on with " + of(Path.of(out)).resumeOption() : "";
+            String resume = new RunFolder(Path.of(out)).checkpoints().list().isEmpty() ? "" : ", or go on with " + of(Path.of(out)).resumeOption();
             boolean folder = Files.isDirectory(Path.of(out));
             throw new ConfigException("out " + out + (folder ? ": holds files already" : ": is a file") + "; choose another folder" + resume);
         }

@@ -32,6 +32,10 @@ public record TrainSettings(int batch, int accumulation, Clip clip, Rounding rou
         if (accumulation < 1 || accumulation > 1 << 16) {
             throw new IllegalArgumentException("accumulation " + accumulation + ": must lie between 1 and " + (1 << 16));
         }
+        if ((long) batch * accumulation > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException("batch " + batch + " times accumulation " + accumulation
+                    + ": a step must have fewer than 2^31 sequences");
+        }
     }
 
     /** One micro-batch a step, no clipping, stochastic rounding, activations kept in F32, gradients from floats. */

@@ -67,6 +67,7 @@ public final class TrainingRun implements AutoCloseable {
     private long tokens;
     private int nonFinite;
     private volatile boolean stopped;
+    private boolean interrupted;
 
     /** Starts a new run: prepares the data, makes the run folder and the model. */
     public static TrainingRun open(TrainConfig config, TrainListener listener) throws IOException {
@@ -210,8 +211,7 @@ public final class TrainingRun implements AutoCloseable {
         this.dataFolder = dataFolder.toAbsolutePath().normalize().toString();
         this.shards = shards;
         this.kernels = kernels;
-        int sequences = Math.multiplyExact(config.batch, config.accumulate);
-        this.batches = new Batches(new Windows(shards.train(), config.seqLen), sequences, config.seed);
+        this.batches = new Batches(new Windows(shards.train(), config.seqLen), config.batch * config.accumulate, config.seed);
         this.heldOut = shards.dev().size() > config.seqLen
                 ? Optional.of(new HeldOutLoss(
                         new Windows(shards.dev(), config.seqLen), config.evalSequences, config.batch, config.seqLen))
@@ -332,8 +332,21 @@ public final class TrainingRun implements AutoCloseable {
         stopped = true;
     }
 
-    /** Trains until the last step, or until it is stopped; both end with a checkpoint. */
+    /**
+     * Trains until the last step, or until it is stopped; both end with a checkpoint. To interrupt the thread stops it
+     * too, and the thread's mark is set again when the checkpoint is there.
+     */
     public RunResult train() throws IOException {
+        try {
+            return trainToTheEnd();
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    private RunResult trainToTheEnd() throws IOException {
         listener.ready(RunFacts.of(config, trainer.plan(), kernels, shards.manifest(), step));
         long end = config.stopAfter == null ? config.steps : Math.min(config.steps, config.stopAfter);
         try (Recorder recorder = new Recorder(folder, step);
@@ -341,7 +354,7 @@ public final class TrainingRun implements AutoCloseable {
             long ints = (long) batches.batch() * config.seqLen;
             MemorySegment inputs = arena.allocate(ValueLayout.JAVA_INT, ints);
             MemorySegment targets = arena.allocate(ValueLayout.JAVA_INT, ints);
-            while (step < end && !stopped) {
+            while (step < end && !isStopped()) {
                 StepReport report = step(inputs, targets, recorder);
                 OptionalDouble devLoss = evaluate();
                 if (logged(step)) {
@@ -354,6 +367,12 @@ public final class TrainingRun implements AutoCloseable {
             checkpoint();
             return step < config.steps ? stoppedResult() : finish(recorder.wallSeconds());
         }
+    }
+
+    /** An interrupt's mark would close the files that are written next. */
+    private boolean isStopped() {
+        interrupted |= Thread.interrupted();
+        return stopped || interrupted;
     }
 
     private boolean logged(long number) {
@@ -396,12 +415,24 @@ public final class TrainingRun implements AutoCloseable {
     private void checkpoint() throws IOException {
         CheckpointFolder checkpoints = folder.checkpoints();
         Path file = checkpoints.file(step);
+        try {
+            write(checkpoints);
+        } catch (IOException e) {
+            if (!Thread.interrupted()) {
+                throw e;
+            }
+            interrupted = true;
+            write(checkpoints); // the interrupt closed the first one
+        }
+        checkpoints.prune(config.keep);
+        listener.checkpointed(step, file);
+    }
+
+    private void write(CheckpointFolder checkpoints) throws IOException {
         try (CheckpointWriter writer = checkpoints.write(step)) {
             StoredTensors.of(trainer).write(writer);
             writer.commit(state().toMeta());
         }
-        checkpoints.prune(config.keep);
-        listener.checkpointed(step, file);
     }
 
     private RunState state() {

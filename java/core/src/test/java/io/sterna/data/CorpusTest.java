@@ -119,6 +119,41 @@ class CorpusTest {
     }
 
     @Test
+    void globsAreThoseOfAShell() throws IOException {
+        write("p/a.txt", "a");
+        write("p/q/b.txt", "b");
+        Path p = folder.resolve("p");
+        assertEquals(List.of("a", "b"), Texts.read(Texts.corpus(Texts.ALL, p.resolve("**").resolve("*.txt"))), "no folder between too");
+        assertEquals(List.of("b"), Texts.read(Texts.corpus(Texts.ALL, p.resolve("q*"))), "all of a folder that matches");
+        assertEquals(List.of("b"), Texts.read(Texts.corpus(Texts.ALL, p.resolve("*").resolve("*.txt"))));
+        Path closed = Files.createDirectories(p.resolve("closed"));
+        Assumptions.assumeTrue(closed.toFile().setReadable(false) && !Files.isReadable(closed), "everything may be read here");
+        assertEquals(List.of("a"), Texts.read(Texts.corpus(Texts.ALL, p.resolve("*.txt"))), "what cannot match is not looked into");
+    }
+
+    @Test
+    void followsLinks() throws IOException {
+        write("real/a.txt", "a");
+        Path all = Files.createDirectories(folder.resolve("all"));
+        Assumptions.assumeTrue(canLink(all.resolve("link"), folder.resolve("real")), "this file system has no links");
+        assertTrue(canLink(folder.resolve("real").resolve("loop"), folder.resolve("real")));
+        assertEquals(List.of("a"), Texts.read(Texts.corpus(Texts.ALL, all)));
+        assertEquals(List.of("a"), Texts.read(Texts.corpus(Texts.ALL, all.resolve("link").resolve("*.txt"))));
+    }
+
+    @Test
+    void anEmptyNameIsNoFolder() {
+        assertTrue(assertThrows(CorpusException.class, () -> Corpus.open(List.of(""), Texts.ALL)).getMessage().contains("is empty"));
+    }
+
+    @Test
+    void loneSurrogatesAreReplacedWhereThatIsAskedFor() throws IOException {
+        Path file = write("x.jsonl", "{\"text\":\"a\\ud800b\"}");
+        assertTrue(assertThrows(CorpusException.class, () -> Texts.read(Texts.corpus(Texts.ALL, file))).getMessage().contains("--replace-invalid"));
+        assertEquals(List.of("a\uFFFDb"), Texts.read(Texts.corpus(Texts.ALL.withReplaceInvalid(true), file)));
+    }
+
+    @Test
     void readsAFolderThroughALink() throws IOException {
         write("real/a.txt", "a");
         Path link = folder.resolve("link");

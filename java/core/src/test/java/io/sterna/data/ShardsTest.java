@@ -513,4 +513,57 @@ class ShardsTest {
             file.close();
         }
     }
+
+    @Test
+    void oneTextIsTrainedOnWhateverItsHash() throws IOException {
+        CorpusOptions nearlyAll = CorpusOptions.defaults().withHeldOutShare(0.999);
+        for (List<String> texts : List.of(List.of("the only one"), List.of("the same", "the same", "the same"))) {
+            Path file = Texts.jsonLines(folder.resolve("few.jsonl"), texts);
+            Corpus corpus = Corpus.open(List.of(file.toString()), nearlyAll);
+            Path out = folder.resolve("few" + texts.size());
+            ShardManifest manifest = Shards.prepare(corpus, BYTES, out, ShardOptions.of(2), DataProgress.NONE).manifest();
+            assertEquals(texts.size(), manifest.train().documents());
+            assertEquals(0, manifest.dev().documents());
+            assertTrue(BpeTrainer.train(corpus, BpeTrainer.Options.of(257, 1), DataProgress.NONE).vocabSize() > 256);
+        }
+        Path file = Texts.jsonLines(folder.resolve("two.jsonl"), List.of("one", "another"));
+        Path out = folder.resolve("two");
+        for (int i = 0; i < 2; i++) { // the second time as the first
+            assertTrue(assertThrows(ShardException.class, () -> Shards.prepare(Corpus.open(List.of(file.toString()), nearlyAll), BYTES, out,
+                    ShardOptions.of(1), DataProgress.NONE)).getMessage().contains("leaves no document to train on"));
+        }
+    }
+
+    @Test
+    void closingTwiceIsClosingOnce() throws IOException {
+        Shards.prepare(Texts.corpus(Texts.ALL, text), BYTES, shards, ShardOptions.of(1), DataProgress.NONE);
+        Shards opened = Shards.open(shards, true);
+        opened.close();
+        opened.close();
+    }
+
+    /** A file's lock ends when any channel to it closes: so nobody may open it again while it is held. */
+    @Test
+    void aRefusedLockLeavesTheHolderItsOwn() throws Exception {
+        Path locks = Files.createDirectories(folder.resolve("locks"));
+        try (FolderLock held = FolderLock.tryTake(locks, ".lock").orElseThrow()) {
+            assertTrue(FolderLock.tryTake(locks, ".lock").isEmpty());
+            assertEquals("refused", otherProcess(locks.resolve(".lock")));
+            assertTrue(held != null);
+        }
+        assertEquals("taken", otherProcess(locks.resolve(".lock")));
+    }
+
+    private String otherProcess(Path lock) throws Exception {
+        Path source = Files.writeString(folder.resolve("Lock.java"), """
+                void main(String[] args) throws Exception {
+                    try (var file = java.nio.channels.FileChannel.open(java.nio.file.Path.of(args[0]), java.nio.file.StandardOpenOption.WRITE)) {
+                        System.out.print(file.tryLock() == null ? "refused" : "taken");
+                    }
+                }
+                """);
+        Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), source.toString(), lock.toString())
+                .redirectErrorStream(true).start();
+        return new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    }
 }

@@ -127,4 +127,22 @@ class JsonTest {
         byte[] lists = ("[" + "[],".repeat(2_000_000) + "[]]").getBytes(StandardCharsets.UTF_8);
         assertTrue(assertThrows(JsonException.class, () -> Json.parse(lists)).getMessage().contains("too many small values"));
     }
+
+    /** A tokenizer as large as Llama 3's: its merges repeat the strings of its vocabulary. */
+    @Test
+    void stringsThatRepeatAreHeldOnce() throws JsonException {
+        StringBuilder json = new StringBuilder("{\"vocab\":{\"t0\":0");
+        for (int i = 1; i < 128_000; i++) {
+            json.append(",\"t").append(i).append("\":").append(i);
+        }
+        json.append("},\"merges\":[[\"t0\",\"t1\"]");
+        for (int i = 1; i < 280_000; i++) {
+            json.append(",[\"t").append(i % 128_000).append("\",\"t").append(i * 7L % 128_000).append("\"]");
+        }
+        java.util.Map<?, ?> root = (java.util.Map<?, ?>) Json.parse(json.append("]}").toString().getBytes(StandardCharsets.UTF_8));
+        java.util.List<?> merges = (java.util.List<?>) root.get("merges");
+        assertEquals(280_000, merges.size());
+        assertEquals(java.util.List.of("t5", "t35"), merges.get(5));
+        assertTrue(((java.util.List<?>) merges.get(5)).getFirst() == ((java.util.List<?>) merges.get(128_005)).getFirst());
+    }
 }

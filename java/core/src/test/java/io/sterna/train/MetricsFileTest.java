@@ -2,6 +2,8 @@ package io.sterna.train;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,5 +31,14 @@ class MetricsFileTest {
         assertEquals(List.of("{\"step\":10}", "{\"step\":20}", "{\"step\":30}"), Files.readAllLines(file).subList(0, 3));
         assertEquals(4, MetricsFile.read(file).size());
         assertEquals(1.5, MetricsFile.read(file).get(3).get("loss"));
+    }
+
+    @Test
+    void aDamagedLineIsNamedAndNothingIsLost() throws IOException {
+        String lines = "{\"step\":10}\n{\"st\u0000\n{\"step\":30}\n";
+        Path file = Files.writeString(folder.resolve("metrics.jsonl"), lines);
+        String message = assertThrows(ConfigException.class, () -> new MetricsFile(file, 30).close()).getMessage();
+        assertTrue(message.contains("metrics.jsonl line 2"), message);
+        assertEquals(lines, Files.readString(file));
     }
 }

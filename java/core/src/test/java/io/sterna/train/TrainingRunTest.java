@@ -25,6 +25,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.ExecutorService;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -220,6 +221,44 @@ class TrainingRunTest {
         }
         Path path = Files.createDirectories(folder.resolve("Bob's runs"));
         assertEquals("--resume '" + folder + "/Bob'\\''s runs'", RunFolder.of(path).resumeOption());
+    }
+
+    @Test
+    void anInterruptStopsARunWithACheckpoint() throws IOException {
+        TrainListener interrupter = new TrainListener() {
+            @Override
+            public void stepped(Progress p) {
+                if (p.report().step() == 5) {
+                    Thread.currentThread().interrupt();
+                }
+            }
+        };
+        try (TrainingRun run = TrainingRun.open(config("a"), interrupter)) {
+            RunResult result = run.train();
+            assertTrue(Thread.interrupted(), "the mark is there again");
+            assertTrue(!result.finished() && result.step() == 5);
+            run.close(); // and once more at the end of the block
+        }
+        assertTrue(Files.exists(folder.resolve("a/checkpoints/step-00000005.sterna")));
+        try (TrainingRun resumed = TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE)) {
+            assertTrue(resumed.train().finished());
+        }
+    }
+
+    @Test
+    void runsAtOnceShareAGivenTokenizer() throws Exception {
+        run(config("a"), TrainListener.NONE);
+        Path tokenizer = folder.resolve("a/model/tokenizer.json");
+        try (ExecutorService pool = Executors.newFixedThreadPool(4)) {
+            List<Future<RunResult>> results = new ArrayList<>();
+            for (int i = 0; i < 12; i++) {
+                TrainConfig config = config("b" + i).set("vocab", null).set("tokenizer", tokenizer).set("steps", 1);
+                results.add(pool.submit(() -> run(config, TrainListener.NONE)));
+            }
+            for (Future<RunResult> result : results) {
+                assertTrue(result.get().finished());
+            }
+        }
     }
 
     @Test
