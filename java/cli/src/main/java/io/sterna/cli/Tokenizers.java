@@ -10,6 +10,7 @@ import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,6 +24,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -50,7 +52,7 @@ final class Tokenizers {
         private static final Pattern BYTE = Pattern.compile("<0x([0-9A-F]{2})>");
 
         private final HuggingFaceTokenizer library;
-        private final HuggingFaceTokenizer withoutSpecial;
+        private final Supplier<HuggingFaceTokenizer> withoutSpecial; // made when it is needed: each takes tens of bytes a token
         private final List<String> special = new ArrayList<>();
         private final Set<Long> specialIds = new HashSet<>();
         private final Map<Integer, byte[]> bytes = new HashMap<>(); // of tokens that are bytes rather than text
@@ -60,10 +62,11 @@ final class Tokenizers {
 
         HuggingFace(Path file) throws IOException {
             byte[] json = Files.readAllBytes(file);
-            String plainJson;
+            byte[] plainJson;
             fingerprint = HexFormat.of().formatHex(sha256(json));
             try {
                 Map<String, Object> root = Json.asObject(Json.parse(json), "the tokenizer");
+                TokenizerLimits.check(root);
                 Map<String, Object> model = Json.object(root, "model");
                 int size = size(model.get("vocab"));
                 if (Boolean.TRUE.equals(model.get("byte_fallback")) && model.get("vocab") instanceof Map<?, ?> vocab) {
@@ -97,17 +100,36 @@ final class Tokenizers {
                 vocabSize = size;
                 endToken = end;
                 root.put("added_tokens", plain);
-                plainJson = Json.write(root);
+                plainJson = Json.write(root).getBytes(StandardCharsets.UTF_8);
             } catch (JsonException | ArithmeticException e) {
                 throw new TokenizerException("tokenizer " + file + ": " + e.getMessage(), e);
             }
             try {
                 library = HuggingFaceTokenizer.newInstance(file, OPTIONS);
-                withoutSpecial = HuggingFaceTokenizer.newInstance(
-                        new ByteArrayInputStream(plainJson.getBytes(StandardCharsets.UTF_8)), OPTIONS);
             } catch (RuntimeException e) {
                 throw new TokenizerException("tokenizer " + file + ": the tokenizers library refuses it: " + Json.brief(e.getMessage()), e);
             }
+            withoutSpecial = once(() -> read(plainJson));
+        }
+
+        private static HuggingFaceTokenizer read(byte[] json) {
+            try {
+                return HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(json), OPTIONS);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e); // of an array
+            }
+        }
+
+        private static <T> Supplier<T> once(Supplier<T> make) {
+            return new Supplier<>() {
+                private T made;
+
+                @Override
+                public synchronized T get() {
+                    made = made == null ? make.get() : made;
+                    return made;
+                }
+            };
         }
 
         /** One more than the largest id: a vocabulary is tokens with ids, or a list. */
@@ -179,7 +201,7 @@ final class Tokenizers {
 
         /** Some models make special tokens of plain text even when they are not looked for: then it is cut inside them. */
         private long[] plainIds(String text) {
-            long[] ids = ids(withoutSpecial, text);
+            long[] ids = ids(withoutSpecial.get(), text);
             boolean none = Arrays.stream(ids).noneMatch(specialIds::contains);
             return none ? ids : parts(text).stream().flatMapToLong(part -> Arrays.stream(ids(library, part))).toArray();
         }
