@@ -71,7 +71,11 @@ final class ChatCommand implements Callable<Integer> {
 
     private void answer(String line, Session session, Generator generator, GenerationOptions options, PrintWriter out) {
         boolean first = session.length() == 0;
-        String turn = (first ? "" : "\n") + userLabel + " " + line + "\n" + modelLabel;
+        boolean newLine = generator.endsWith("\n");
+        if (!newLine) {
+            generator.dropEnd(); // an end of text, or a stop string and what the model would say next
+        }
+        String turn = (first || newLine ? "" : "\n") + userLabel + " " + line + "\n" + modelLabel;
         GenerateCommand.print(out, modelLabel);
         try {
             Generation result = generator.generate(turn, options, piece -> GenerateCommand.print(out, piece));

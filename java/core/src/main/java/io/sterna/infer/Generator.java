@@ -46,6 +46,16 @@ public final class Generator {
         }
     }
 
+    /** Whether the token that ended the last text, which the session sees before the next prompt, ends with {@code text}. */
+    public boolean endsWith(String text) {
+        return unseen.size() > 0 && new String(tokenizer.bytes(unseen.get(unseen.size() - 1)), StandardCharsets.UTF_8).endsWith(text);
+    }
+
+    /** The session is not to see the token that ended the last text. */
+    public void dropEnd() {
+        unseen.clear();
+    }
+
     private int appendPrompt(String prompt) {
         Tokens tokens = new Tokens();
         if (session.length() == 0) {

@@ -197,8 +197,9 @@ final class GgufTokenizer {
     /** Sets the tokens that texts begin and end with, where they are not the tokenizer's own. */
     static void setMarks(GgufReader reader, Path file, Tokenizer tokenizer, TrainConfig settings) throws IOException {
         boolean sentencePiece = SENTENCE_PIECE.equals(reader.metadata().get(PREFIX + "model"));
+        boolean begins = sentencePiece || GgufWords.named(reader.metadata().get(PREFIX + "pre")).equals(Optional.of(GgufWords.LLAMA3)); // as llama.cpp has it
         long end = integer(reader, "eos_token_id", sentencePiece ? USUAL_END : tokenizer.endToken());
-        long begin = truth(reader, file, "add_bos_token", sentencePiece) ? integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end) : end;
+        long begin = truth(reader, file, "add_bos_token", begins) ? integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end) : end;
         List<Long> ends = new ArrayList<>(List.of(end));
         for (String key : MORE_ENDS) {
             long more = integer(reader, key, end);

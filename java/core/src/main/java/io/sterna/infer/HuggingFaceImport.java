@@ -136,7 +136,9 @@ public final class HuggingFaceImport {
         for (String field : List.of("attention_bias", "mlp_bias")) {
             refuseUnless(config, field, false);
         }
-        refuseUnless(config, "sliding_window", null);
+        if (!(config.get("sliding_window") instanceof Long window && window >= Json.integer(config, "max_position_embeddings"))) {
+            refuseUnless(config, "sliding_window", null); // one that spans the context leaves all of it to be seen
+        }
         boolean bf16 = tensors.tensors().values().stream()
                 .allMatch(t -> t.dtype().equals("BF16") || packed && !FLOATS.contains(t.dtype()) || t.name().endsWith("_scale"));
         long hidden = Json.integer(config, "hidden_size");

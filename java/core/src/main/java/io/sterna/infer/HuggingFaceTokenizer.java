@@ -45,14 +45,18 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
         }
     }
 
-    /** Ends are the configuration's; a text begins with what the tokenizer's template puts before it. */
+    /**
+     * Ends are the configuration's; a text begins with what the tokenizer's template puts before it, or with the
+     * configuration's begin token where there is no template: ours begin with a token always.
+     */
     void setMarks(TrainConfig settings, TokenizerText text) throws IOException {
         Tokenizer tokenizer = text.tokenizer();
         List<Object> ends = ends();
         settings.set("end-token", ends.isEmpty() || ends.equals(List.of((long) tokenizer.endToken())) ? null : ends);
         try {
-            settings.set("begin-token", TokenizerTemplate.beginToken(Json.asObject(
-                    Json.parse(text.json().getBytes(StandardCharsets.UTF_8)), "tokenizer.json")).orElse(null));
+            Optional<Integer> begin = TokenizerTemplate.beginToken(Json.asObject(
+                    Json.parse(text.json().getBytes(StandardCharsets.UTF_8)), "tokenizer.json"));
+            settings.set("begin-token", begin.or(() -> configured(tokenizer)).orElse(null));
         } catch (JsonException e) {
             throw fault("tokenizer.json: " + e.getMessage(), "expected the template of a text", e);
         }
@@ -62,6 +66,11 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
             throw fault("eos_token_id " + Json.brief(ends) + " and the template of tokenizer.json: " + e.getMessage(),
                     "restore both", e);
         }
+    }
+
+    private Optional<Integer> configured(Tokenizer tokenizer) {
+        boolean token = config.get("bos_token_id") instanceof Long id && id >= 0 && id < tokenizer.vocabSize() && id != tokenizer.endToken();
+        return token ? Optional.of(((Long) config.get("bos_token_id")).intValue()) : Optional.empty();
     }
 
     /** None, one or several ids; generation_config.json goes first, as it does in transformers. */

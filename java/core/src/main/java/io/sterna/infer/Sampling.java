@@ -14,7 +14,7 @@ package io.sterna.infer;
 public record Sampling(double repetitionPenalty, double temperature, int topK, double topP, double minP, long seed) {
     /** @throws IllegalArgumentException for a number outside its range */
     public Sampling {
-        require(repetitionPenalty > 0 && repetitionPenalty <= 100, "repetition-penalty", repetitionPenalty, "above 0 and at most 100");
+        require(repetitionPenalty >= 0.01 && repetitionPenalty <= 100, "repetition-penalty", repetitionPenalty, "in 0.01...100");
         require(temperature >= 0 && temperature <= 100, "temperature", temperature, "in 0...100");
         require(topK >= 0, "top-k", topK, "at or above 0");
         require(topP > 0 && topP <= 1, "top-p", topP, "above 0 and at most 1");

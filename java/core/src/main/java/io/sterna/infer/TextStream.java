@@ -34,6 +34,7 @@ final class TextStream {
         emit(stop >= 0 ? stop : held.length() - beginnings());
         if (stop >= 0) {
             held.setLength(0);
+            incomplete = new byte[0];
         }
         return stop >= 0;
     }

@@ -213,7 +213,7 @@ class HuggingFaceImportTest {
         "\"mlp_bias\": false           | \"rope_scaling\": {\"type\": \"linear\", \"rope_type\": \"llama3\", \"factor\": 2} | they must be equal",
         "\"mlp_bias\": false           | \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2, \"beta\": 1} | rope_scaling beta 1",
         "\"mlp_bias\": false           | \"rope_parameters\": {\"rope_type\": \"llama3\"} | field \"factor\" is missing",
-        "\"mlp_bias\": false           | \"sliding_window\": 4096       | sliding_window 4096",
+        "\"mlp_bias\": false           | \"sliding_window\": 4          | sliding_window 4",
         "\"mlp_bias\": false           | \"quantization_config\": {\"quant_method\": \"gptq\"} | quant_method \"gptq\"",
         "\"mlp_bias\": false           | \"quantization_config\": 1      | field \"quantization_config\" is not an object",
         "\"head_dim\": 12              | \"head_dim\": 16                | head_dim 16",

@@ -62,4 +62,13 @@ class TextStreamTest {
     private static boolean append(TextStream stream, String text) {
         return stream.append(text.getBytes(StandardCharsets.UTF_8));
     }
+
+    @Test
+    void nothingFollowsAStopString() {
+        TextStream stream = new TextStream(List.of(" "), pieces::add);
+        append(stream, "word");
+        assertTrue(stream.append(new byte[] {' ', (byte) 0xe2, (byte) 0x80}), "the token goes on with half a character");
+        stream.finish();
+        assertEquals("word", stream.text());
+    }
 }
