@@ -66,7 +66,6 @@ final class Tokenizers {
             fingerprint = HexFormat.of().formatHex(sha256(json));
             try {
                 Map<String, Object> root = Json.asObject(Json.parse(json), "the tokenizer");
-                TokenizerLimits.check(root);
                 Map<String, Object> model = Json.object(root, "model");
                 int size = size(model.get("vocab"));
                 if (Boolean.TRUE.equals(model.get("byte_fallback")) && model.get("vocab") instanceof Map<?, ?> vocab) {
@@ -97,6 +96,7 @@ final class Tokenizers {
                 if (size == 0 || end < 0) {
                     throw new JsonException(size == 0 ? "no vocabulary" : "no special token that ends a document, one of " + END_TOKENS, -1);
                 }
+                TokenizerLimits.check(root);
                 vocabSize = size;
                 endToken = end;
                 root.put("added_tokens", plain);
