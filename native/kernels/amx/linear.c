@@ -101,14 +101,15 @@ INLINE void finish_whole(const linear_call *c, const struct finished *f, int64_t
     const float *token_scales = c->q->scales + f->t0;
     const floats scales[2] = {floats_at(panel_scales(c, 2 * f->pair, 0)), floats_at(panel_scales(c, 2 * f->pair + 1, 0))};
     int32_t bias = c->bias;
-    for (int64_t i = begin; i < end; i++, sum += PAIR)
+    int64_t y_at = (f->t0 + begin) * y.stride + f->n, residual_at = (f->t0 + begin) * residual.stride + f->n;
+    for (int64_t i = begin; i < end; i++, sum += PAIR, y_at += y.stride, residual_at += residual.stride)
         for (int panel = 0; panel < 2; panel++) {
-            int64_t t = f->t0 + i, n = f->n + panel * TILE;
-            __builtin_prefetch((const char *)y.data + (t * y.stride + n + PAIR) * (type == STERNA_F32 ? 4 : 2), 1);
+            int64_t at = panel * TILE;
+            __builtin_prefetch((const char *)y.data + (y_at + at + PAIR) * (type == STERNA_F32 ? 4 : 2), 1);
             ints lanes;
-            memcpy(&lanes, sum + panel * TILE, sizeof lanes);
+            memcpy(&lanes, sum + at, sizeof lanes);
             floats value = __builtin_convertvector(lanes - bias * token_sums[i], floats) * scales[panel] * token_scales[i];
-            store_lanes(&y, adds ? &residual : NULL, t, n, value, LANES);
+            store_lanes(&y, y_at + at, adds ? &residual : NULL, residual_at + at, value, LANES);
         }
 }
 

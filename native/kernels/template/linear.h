@@ -193,16 +193,17 @@ static int64_t tokens_of_tile(const linear_call *c, const tile *tile) {
     return least(TILE_TOKENS, c->q->rows - tile->t);
 }
 
-/* Sums of the only group become y. What is read over and over is copied, since it might be y otherwise. */
-NEVER_INLINE void store_sums(const linear_call *c, const tile *tile) {
+/* Sums of the only group become y; `adds`, whether there is a residual, is a constant where this is inlined. What is read
+ * over and over is copied, since it might be y otherwise. */
+INLINE void store_sums_onto(const linear_call *c, const tile *tile, int adds) {
     const segment *seg = &c->scratch->segment;
-    const sterna_matrix y = *c->y, residual = c->residual ? *c->residual : y, *added = c->residual ? &residual : NULL;
+    const sterna_matrix y = *c->y, residual = adds ? *c->residual : y;
     int64_t tokens = tokens_of_tile(c, tile), row = tile->panel * PANEL, rows = seg->rows - row, panels = tile->panels;
-    int64_t t = tile->t, n = seg->n + row;
+    int64_t y_at = tile->t * y.stride + seg->n + row, residual_at = tile->t * residual.stride + seg->n + row;
     const int32_t *token_sums = tile->block->group_sums[0] + tile->part * TILE_TOKENS, factor = tile->block->bias;
     const float *scales = scales_of_panel(c, tile, 0, 0), *token_scales = c->q->scales + tile->t;
     const tile_sums *sums = &tile->block->sums[tile->part];
-    for (int64_t i = 0; i < tokens; i++)
+    for (int64_t i = 0; i < tokens; i++, y_at += y.stride, residual_at += residual.stride)
         for (int64_t p = 0; p < panels; p++) {
             floats value[PANEL / LANES];
             for (int64_t j = 0; j < PANEL; j += LANES) {
@@ -211,8 +212,14 @@ NEVER_INLINE void store_sums(const linear_call *c, const tile *tile) {
                 floats sum = __builtin_convertvector(s - factor * token_sums[i], floats);
                 value[j / LANES] = sum * floats_at(scales + p * PANEL + j) * token_scales[i];
             }
-            store_panel(&y, added, t + i, n + p * PANEL, value, least(PANEL, rows - p * PANEL));
+            int64_t at = p * PANEL;
+            store_panel(&y, y_at + at, adds ? &residual : NULL, residual_at + at, value, least(PANEL, rows - at));
         }
+}
+
+NEVER_INLINE void store_sums(const linear_call *c, const tile *tile) {
+    if (c->residual) store_sums_onto(c, tile, 1);
+    else store_sums_onto(c, tile, 0);
 }
 
 /* Sums of group g go to the totals; after the last group these become y. */

@@ -67,9 +67,8 @@ INLINE shorts bf16_of_floats(floats x) {
     return __builtin_convertvector(((is_nan & quiet) | (~is_nan & nearest)) >> 16, shorts);
 }
 
-/* The first `count` lanes from row t, column n on; then zeros. */
-INLINE floats load_lanes(const sterna_matrix *x, int64_t t, int64_t n, int64_t count) {
-    int64_t at = t * x->stride + n;
+/* The first `count` lanes from element `at` on; then zeros. */
+INLINE floats load_lanes(const sterna_matrix *x, int64_t at, int64_t count) {
     if (x->type == STERNA_F32) {
         floats value = {0};
         memcpy(&value, (const float *)x->data + at, (size_t)count * sizeof(float));
@@ -80,27 +79,27 @@ INLINE floats load_lanes(const sterna_matrix *x, int64_t t, int64_t n, int64_t c
     return floats_of_bf16(bf16);
 }
 
-/* y = value, or residual + value, in the first `count` lanes from row t, column n on; residual may be y. */
-INLINE void store_lanes(const sterna_matrix *y, const sterna_matrix *residual, int64_t t, int64_t n, floats value,
-                        int64_t count) {
-    int64_t at = t * y->stride + n;
-    if (residual) value = load_lanes(residual, t, n, count) + value;
+/* y = value, or residual + value, in the first `count` lanes from elements y_at and residual_at on; residual may be y. */
+INLINE void store_lanes(const sterna_matrix *y, int64_t y_at, const sterna_matrix *residual, int64_t residual_at,
+                        floats value, int64_t count) {
+    if (residual) value = load_lanes(residual, residual_at, count) + value;
     if (y->type == STERNA_F32) {
-        memcpy((float *)y->data + at, &value, (size_t)count * sizeof(float));
+        memcpy((float *)y->data + y_at, &value, (size_t)count * sizeof(float));
     } else {
         shorts bf16 = bf16_of_floats(value);
-        memcpy((uint16_t *)y->data + at, &bf16, (size_t)count * sizeof(uint16_t));
+        memcpy((uint16_t *)y->data + y_at, &bf16, (size_t)count * sizeof(uint16_t));
     }
 }
 
 /* A panel of values, `count` of them. */
-INLINE void store_panel(const sterna_matrix *y, const sterna_matrix *residual, int64_t t, int64_t n,
+INLINE void store_panel(const sterna_matrix *y, int64_t y_at, const sterna_matrix *residual, int64_t residual_at,
                         const floats value[PANEL / LANES], int64_t count) {
     if (count == PANEL) {
-        for (int64_t i = 0; i < PANEL; i += LANES) store_lanes(y, residual, t, n + i, value[i / LANES], LANES);
+        for (int64_t i = 0; i < PANEL; i += LANES)
+            store_lanes(y, y_at + i, residual, residual_at + i, value[i / LANES], LANES);
     } else {
         for (int64_t i = 0; i < count; i += LANES)
-            store_lanes(y, residual, t, n + i, value[i / LANES], least(LANES, count - i));
+            store_lanes(y, y_at + i, residual, residual_at + i, value[i / LANES], least(LANES, count - i));
     }
 }
 
@@ -108,7 +107,7 @@ INLINE void store_panel(const sterna_matrix *y, const sterna_matrix *residual, i
 static inline void store_values(const linear_call *c, int64_t t, int64_t n, const float *total, int64_t count) {
     floats value[PANEL / LANES];
     for (int64_t i = 0; i < PANEL; i += LANES) value[i / LANES] = floats_at(total + i) * c->q->scales[t];
-    store_panel(c->y, c->residual, t, n, value, count);
+    store_panel(c->y, t * c->y->stride + n, c->residual, c->residual ? t * c->residual->stride + n : 0, value, count);
 }
 
 /* total = or, from the second group on, += (float)(sum - bias) * scale, for the rows of a panel. */

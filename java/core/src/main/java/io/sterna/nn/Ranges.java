@@ -20,11 +20,14 @@ import java.util.stream.LongStream;
 final class Ranges {
     /** Tokens of a chunk where there are many, and of each with int8 gradients, whose scales are those of a chunk. */
     static final long CHUNK = QuantizedGradient.GROUP;
+    /** Shorter ones where these fit in a worker's L2 cache and those do not: with little work between, memory decides. */
+    private static final long SHORT_CHUNK = CHUNK / 2;
+    private static final long CACHE = 5 << 18;
     /** With fewer tokens there are still so many chunks, of at least {@link #MIN_CHUNK}. */
     private static final long MIN_CHUNKS = 8;
     private static final long MIN_CHUNK = 32;
     /** A worker takes whole sequences of at most so many chunks. */
-    private static final long MAX_SEQUENCE_CHUNKS = 4;
+    private static final long MAX_SEQUENCE_CHUNKS = 8;
     /** Share of its time that a worker may be idle for the sake of whole sequences. */
     private static final double IDLE = 0.1;
 
@@ -52,19 +55,30 @@ final class Ranges {
         void run(long unit0, long unit1, Worker worker);
     }
 
-    /** @param units of attention that a sequence has */
-    Ranges(Slices slices, int workers, Batch batch, long units) {
+    /**
+     * The ranges of a pass.
+     *
+     * @param units of attention that a sequence has
+     * @param width of a block's widest tensors
+     */
+    Ranges(Slices slices, int workers, Batch batch, long units, long width) {
         long tokens = batch.tokens();
         long length = batch.length();
         long share = Math.ceilDiv(Math.ceilDiv(tokens, MIN_CHUNKS), MIN_CHUNK) * MIN_CHUNK;
         this.slices = slices;
         this.sequences = batch.sequences();
         this.units = units;
-        this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(CHUNK, share));
+        this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(chunkOf(width), share));
         this.chunks = LongStream.range(0, Math.ceilDiv(tokens, chunk))
                 .mapToObj(i -> new Chunk((int) i, i * chunk, Math.min(tokens, (i + 1) * chunk))).toList();
         long together = chunk % length == 0 ? 1 : length % chunk == 0 ? length / chunk : Long.MAX_VALUE;
         this.chunksOfRange = together <= MAX_SEQUENCE_CHUNKS && even(Math.ceilDiv(chunks.size(), together), workers) ? together : 0;
+    }
+
+    /** Gate, up and their product are what a chunk is about; where even few tokens' do not fit, fewer packings of weights do more. */
+    private static long chunkOf(long width) {
+        long fitting = CACHE / (3 * width * Float.BYTES);
+        return fitting < CHUNK && fitting >= SHORT_CHUNK ? SHORT_CHUNK : CHUNK;
     }
 
     /** Whether so many ranges keep the workers busy. */
