@@ -5,6 +5,7 @@ import io.sterna.io.CheckpointFolder;
 import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -149,6 +150,25 @@ public final class RunFolder {
         settings.remove("stop-after"); // of this process: another run with the file is to go on to its end
         settings.forEach((key, value) -> yaml.append(key).append(": ").append(scalar(value)).append('\n'));
         DurableFiles.replace(config(), yaml.toString());
+    }
+
+    /**
+     * Refuses a {@code config.yaml} that was edited: a resumed run would not follow it.
+     *
+     * @param settings that the run began with
+     */
+    void requireConfig(Map<String, Object> settings) throws IOException {
+        if (!Files.isRegularFile(config())) {
+            return;
+        }
+        for (String line : new String(Files.readAllBytes(config()), StandardCharsets.UTF_8).lines().toList()) {
+            int colon = Math.max(0, line.indexOf(": "));
+            Object began = settings.get(line.substring(0, colon));
+            if (began != null && !line.substring(colon + 2).strip().equals(scalar(began))) {
+                throw new ConfigException(config() + ": " + line.strip() + ": the run began with " + scalar(began)
+                        + ", and a resumed run keeps its settings; restore the line, or start a new run");
+            }
+        }
     }
 
     /** YAML takes some words for truth values, and so does not get them bare. */

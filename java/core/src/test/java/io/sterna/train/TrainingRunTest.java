@@ -287,6 +287,18 @@ class TrainingRunTest {
     }
 
     @Test
+    void anEditedConfigurationIsNotPassedOver() throws IOException {
+        run(config("a").set("stop-after", 2), TrainListener.NONE);
+        Path yaml = folder.resolve("a/config.yaml");
+        String written = Files.readString(yaml);
+        Files.writeString(yaml, written.replace("steps: 12\n", "steps: 20\n"));
+        assertMessage(ConfigException.class, "config.yaml: steps: 20: the run began with 12",
+                () -> TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE).close());
+        Files.writeString(yaml, written + "# a remark\n");
+        TrainingRun.resume(folder.resolve("a"), Map.of("threads", 1), TrainListener.NONE).close();
+    }
+
+    @Test
     void changedDataIsNoticed() throws IOException {
         run(config("a").set("stop-after", 2), TrainListener.NONE);
         try (var files = Files.walk(folder.resolve("cache"))) {
