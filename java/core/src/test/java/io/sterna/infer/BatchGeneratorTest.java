@@ -129,7 +129,7 @@ class BatchGeneratorTest {
             group.append(new int[][] {{}, {' '}, {}});
             group.append(new int[][] {{'t'}, {'t'}, {}});
             group.logits(new int[] {0, 1}, logits);
-            assertArrayEquals(logits[0], logits[1], 1e-4f);
+            assertArrayEquals(logits[0], logits[1], 1e-3f); // tiles round what many tokens attend to to bf16, and not what one does
             assertThrows(IllegalArgumentException.class, () -> group.copy(0, 1, 7));
             assertThrows(IllegalArgumentException.class, () -> group.append(new int[][] {{1}}));
             assertThrows(IllegalArgumentException.class, () -> group.append(new int[3][0]));
