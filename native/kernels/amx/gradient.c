@@ -9,21 +9,16 @@
  * Reductions too long for this file's scratch go to AVX-512 VNNI.
  */
 #include "dispatch/families.h"
-#include "kernels/amx/tile.h"
+#include "kernels/amx/pair.h"
 #include "kernels/template/product.h"
 
 enum {
-    TILE = 16,           /* rows, or columns, of a tile */
-    PAIR = 2 * TILE,
-    TILE_BYTES = TILE * ROW_BLOCK,
     L1_BLOCKS = 16,      /* of 64 columns of left: 32 KiB of 32 rows */
     SEGMENT_BLOCKS = 8,  /* of 64 rows of right in scratch at a time, when a scale ends within */
     SEGMENT_GROUPS = SEGMENT_BLOCKS * ROW_BLOCK / STERNA_GRADIENT_GROUP,
     MAX_BLOCKS = 256,
     MAX_PAIRS = 16
 };
-
-typedef int32_t pair_sums[2][2][TILE][TILE]; /* panel, tile of left, row, column */
 
 struct product_scratch {
     int8_t left[MAX_BLOCKS][2][TILE][ROW_BLOCK]; /* columns past R and rows past M are 0 */
@@ -80,7 +75,7 @@ static void finish_row(const piece *c, const struct finished *f, int panel, int 
     int64_t m = f->m + t * TILE + i, g = c->r0 / c->p->group + f->group;
     if (m < c->p->rows && panel * TILE < f->cols)
         store_sums(c->p, m, c->col0 + f->pair * PAIR + panel * TILE, least(TILE, f->cols - panel * TILE), g,
-                   c->s->sums[f->pair][panel][t][i], c->p->bias * c->s->left_sums[f->group][t * TILE + i]);
+                   &c->s->sums[f->pair][t * TILE + i][panel * TILE], c->p->bias * c->s->left_sums[f->group][t * TILE + i]);
 }
 
 /* Rows begin...end-1 of the pair's 64. */
@@ -90,27 +85,6 @@ static void finish_rows(const piece *c, const struct finished *f, int64_t begin,
 
 /* ---------------------------------------------------------------- tiles */
 
-INLINE void load_pair(const pair_sums *sums, int resume) {
-    if (!resume) {
-        tile_zero(0);
-        tile_zero(1);
-        tile_zero(2);
-        tile_zero(3);
-        return;
-    }
-    tile_load(0, (*sums)[0][0], TILE * 4);
-    tile_load(1, (*sums)[1][0], TILE * 4);
-    tile_load(2, (*sums)[0][1], TILE * 4);
-    tile_load(3, (*sums)[1][1], TILE * 4);
-}
-
-INLINE void store_pair(pair_sums *sums) {
-    tile_store(0, (*sums)[0][0], TILE * 4);
-    tile_store(1, (*sums)[1][0], TILE * 4);
-    tile_store(2, (*sums)[0][1], TILE * 4);
-    tile_store(3, (*sums)[1][1], TILE * 4);
-}
-
 /* Blocks first...first+blocks-1 of 32 rows (16, when `tiles` is 1) times a pair of panels, while `f` is finished. */
 INLINE void multiply_pair(const piece *c, int64_t pair, int64_t first, int64_t blocks, int tiles, int resume,
                           const struct finished *f) {
@@ -119,16 +93,7 @@ INLINE void multiply_pair(const piece *c, int64_t pair, int64_t first, int64_t b
     int64_t rows_a_step = f->cols ? (FINISH_ROWS + blocks - 1) / blocks : 0;
     load_pair(&c->s->sums[pair], resume);
     for (int64_t b = 0; b < blocks; b++) {
-        tile_load(4, left + b * 2 * TILE_BYTES, ROW_BLOCK);
-        tile_load(6, panel0 + b * TILE_BYTES, ROW_BLOCK);
-        tile_dot_s8u8(0, 4, 6);
-        tile_load(7, panel1 + b * TILE_BYTES, ROW_BLOCK);
-        tile_dot_s8u8(1, 4, 7);
-        if (tiles == 2) {
-            tile_load(5, left + b * 2 * TILE_BYTES + TILE_BYTES, ROW_BLOCK);
-            tile_dot_s8u8(2, 5, 6);
-            tile_dot_s8u8(3, 5, 7);
-        }
+        multiply_columns(left + b * 2 * TILE_BYTES, panel0 + b * TILE_BYTES, panel1 + b * TILE_BYTES, tiles);
         finish_rows(c, f, least(b * rows_a_step, FINISH_ROWS), least((b + 1) * rows_a_step, FINISH_ROWS));
     }
     store_pair(&c->s->sums[pair]);

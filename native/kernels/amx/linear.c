@@ -11,20 +11,15 @@
  * Few tokens are bound by memory and go to AVX-512 VNNI, and so do rows too long for this file's scratch.
  */
 #include "dispatch/families.h"
-#include "kernels/amx/tile.h"
+#include "kernels/amx/pair.h"
 #include "kernels/template/linear_call.h"
 
 enum {
-    TILE = 16,                         /* tokens, or rows of w, in a tile */
-    PAIR = 2 * TILE,                   /* tokens, or rows of w, that meet at a time */
     SEGMENT_BLOCKS = 9,                /* of 64 columns: 18 KiB of 32 tokens */
     MIN_TOKENS = 5,
     MAX_BLOCKS = 256,                  /* 16,384 columns */
-    MAX_PAIRS = 16,                    /* 512 rows of w: 1 MiB of panels at 2048 columns */
-    TILE_BYTES = TILE * STERNA_BLOCK
+    MAX_PAIRS = 16                     /* 512 rows of w: 1 MiB of panels at 2048 columns */
 };
-
-typedef int32_t pair_sums[PAIR][PAIR]; /* token, row of w */
 
 struct linear_scratch {
     int8_t tokens[MAX_BLOCKS][2][TILE][STERNA_BLOCK]; /* columns past K and tokens past T are 0 */
@@ -138,27 +133,6 @@ INLINE int64_t tokens_of(const linear_call *c, const struct finished *f) {
 
 /* ---------------------------------------------------------------- the tile loop */
 
-INLINE void load_sums(pair_sums *sums, int resume) {
-    if (!resume) {
-        tile_zero(0);
-        tile_zero(1);
-        tile_zero(2);
-        tile_zero(3);
-        return;
-    }
-    tile_load(0, (*sums)[0], PAIR * 4);
-    tile_load(1, (*sums)[0] + TILE, PAIR * 4);
-    tile_load(2, (*sums)[TILE], PAIR * 4);
-    tile_load(3, (*sums)[TILE] + TILE, PAIR * 4);
-}
-
-INLINE void store_sums(pair_sums *sums) {
-    tile_store(0, (*sums)[0], PAIR * 4);
-    tile_store(1, (*sums)[0] + TILE, PAIR * 4);
-    tile_store(2, (*sums)[TILE], PAIR * 4);
-    tile_store(3, (*sums)[TILE] + TILE, PAIR * 4);
-}
-
 /* Blocks first...first+blocks-1 of 32 tokens and a pair of panels, while `f` is finished; `resume`: they are not the
  * first of their group. With few tokens the second tile of them is left out. */
 INLINE void multiply_pair(const linear_call *c, int64_t pair, int64_t first, int64_t blocks, int token_tiles, int resume,
@@ -167,21 +141,12 @@ INLINE void multiply_pair(const linear_call *c, int64_t pair, int64_t first, int
     const uint8_t *panel0 = c->scratch->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES;
     const uint8_t *panel1 = panel0 + c->panel_bytes;
     int64_t unfinished = tokens_of(c, f), step = (unfinished + blocks - 1) / blocks;
-    load_sums(sums_of(c, pair), resume);
+    load_pair(sums_of(c, pair), resume);
     for (int64_t b = 0; b < blocks; b++) {
-        tile_load(4, x + b * 2 * TILE_BYTES, STERNA_BLOCK);
-        tile_load(6, panel0 + b * TILE_BYTES, STERNA_BLOCK);
-        tile_dot_s8u8(0, 4, 6);
-        tile_load(7, panel1 + b * TILE_BYTES, STERNA_BLOCK);
-        tile_dot_s8u8(1, 4, 7);
-        if (token_tiles == 2) {
-            tile_load(5, x + b * 2 * TILE_BYTES + TILE_BYTES, STERNA_BLOCK);
-            tile_dot_s8u8(2, 5, 6);
-            tile_dot_s8u8(3, 5, 7);
-        }
+        multiply_columns(x + b * 2 * TILE_BYTES, panel0 + b * TILE_BYTES, panel1 + b * TILE_BYTES, token_tiles);
         if (unfinished) finish_tokens(c, f, least(b * step, unfinished), least((b + 1) * step, unfinished));
     }
-    store_sums(sums_of(c, pair));
+    store_pair(sums_of(c, pair));
 }
 
 /* Blocks first...first+blocks-1, all of group g, of tokens t0...t0+31, and the rows n0... whose panels are in scratch.

@@ -1,0 +1,54 @@
+/*
+ * pair.h: products of int8 in 32 x 32 tiles: four sums, in tiles 0...3, two tiles of left operand, two of right.
+ */
+#ifndef STERNA_AMX_PAIR_H
+#define STERNA_AMX_PAIR_H
+
+#include "kernels/amx/tile.h"
+#include "kernels/template/inline.h"
+
+enum {
+    TILE = 16,             /* rows, or columns, of a tile */
+    PAIR = 2 * TILE,       /* that meet at a time */
+    TILE_BYTES = TILE * 64 /* of 64 columns of 16 rows */
+};
+
+typedef int32_t pair_sums[PAIR][PAIR]; /* row of left, row of right */
+
+/* The sums begin with 0, or with `resume` with what they were. */
+INLINE void load_pair(const pair_sums *sums, int resume) {
+    if (!resume) {
+        tile_zero(0);
+        tile_zero(1);
+        tile_zero(2);
+        tile_zero(3);
+        return;
+    }
+    tile_load(0, (*sums)[0], PAIR * 4);
+    tile_load(1, (*sums)[0] + TILE, PAIR * 4);
+    tile_load(2, (*sums)[TILE], PAIR * 4);
+    tile_load(3, (*sums)[TILE] + TILE, PAIR * 4);
+}
+
+INLINE void store_pair(pair_sums *sums) {
+    tile_store(0, (*sums)[0], PAIR * 4);
+    tile_store(1, (*sums)[0] + TILE, PAIR * 4);
+    tile_store(2, (*sums)[TILE], PAIR * 4);
+    tile_store(3, (*sums)[TILE] + TILE, PAIR * 4);
+}
+
+/* Adds the products of 64 columns: left's two tiles, of which the second is left out when `tiles` is 1, and a tile of
+ * each panel. */
+INLINE void multiply_columns(const int8_t *left, const uint8_t *panel0, const uint8_t *panel1, int tiles) {
+    tile_load(4, left, 64);
+    tile_load(6, panel0, 64);
+    tile_dot_s8u8(0, 4, 6);
+    tile_load(7, panel1, 64);
+    tile_dot_s8u8(1, 4, 7);
+    if (tiles == 1) return;
+    tile_load(5, left + TILE_BYTES, 64);
+    tile_dot_s8u8(2, 5, 6);
+    tile_dot_s8u8(3, 5, 7);
+}
+
+#endif
