@@ -21,8 +21,6 @@ public final class JsonReader {
     private static final int OBJECT_BYTES = 144;
     private static final int FIELD_BYTES = 56;
     private static final int REFERENCE_BYTES = 8;
-    private static final int LONGEST_SHARED = 64;
-    private static final int PROBES = 8; // so that strings of one hash cost no more than others
 
     /** How the fault of an escaped surrogate without its partner begins. */
     public static final String LONE_SURROGATE = "escaped surrogate without its partner";
@@ -33,9 +31,7 @@ public final class JsonReader {
     private int at;
     private int end;
     private int base; // offsets of faults count from here
-    private String[] strings = {}; // those of the text so far, by hash: tokenizers repeat theirs in every merge
-    private int[] hashes = {};
-    private int shared; // how many there are
+    private SharedStrings strings; // those of the text so far
     private byte[] text = new byte[256]; // the string read last, unescaped
     private int textLength;
     private byte[] field = new byte[256]; // the string kept by readStringField
@@ -64,13 +60,10 @@ public final class JsonReader {
             throw fault("invalid UTF-8 in JSON", bad);
         }
         room = to - from + ROOM;
-        strings = new String[1 << 8];
-        hashes = new int[strings.length];
-        shared = 0;
+        strings = new SharedStrings();
         Object value = value(0);
         finish();
-        strings = new String[0];
-        hashes = new int[0];
+        strings = null;
         return value;
     }
 
@@ -163,87 +156,12 @@ public final class JsonReader {
     /** The string read last. */
     private String text() throws JsonException {
         take(REFERENCE_BYTES);
-        if (textLength > LONGEST_SHARED) {
-            take(STRING_BYTES + textLength);
-            return newText();
-        }
-        if (2 * shared >= strings.length) {
-            growStrings();
-        }
-        int hash = hash();
-        int slot = slot(hash);
-        if (slot >= 0 && strings[slot] != null) {
-            return strings[slot];
+        String known = strings.find(text, textLength);
+        if (known != null) {
+            return known;
         }
         take(STRING_BYTES + textLength);
-        String string = newText();
-        if (slot >= 0) {
-            strings[slot] = string;
-            hashes[slot] = hash;
-            shared++;
-        }
-        return string;
-    }
-
-    private String newText() {
-        return new String(text, 0, textLength, StandardCharsets.UTF_8);
-    }
-
-    private int hash() {
-        int hash = textLength;
-        for (int i = 0; i < textLength; i++) {
-            hash = 31 * hash + text[i];
-        }
-        return hash * 0x9E3779B9;
-    }
-
-    /** Where the string read last is among those met before, or may be put; -1 if there is no place near. */
-    private int slot(int hash) {
-        for (int i = 0; i < PROBES; i++) {
-            int slot = (hash >>> 8) + i & strings.length - 1;
-            if (strings[slot] == null || hashes[slot] == hash && isText(strings[slot])) {
-                return slot;
-            }
-        }
-        return -1;
-    }
-
-    private boolean isText(String string) {
-        for (int i = 0; i < textLength; i++) {
-            if (text[i] < 0) {
-                return string.equals(newText());
-            }
-            if (i >= string.length() || string.charAt(i) != text[i]) {
-                return false;
-            }
-        }
-        return string.length() == textLength;
-    }
-
-    private void growStrings() {
-        String[] before = strings;
-        int[] hashesBefore = hashes;
-        strings = new String[2 * before.length];
-        hashes = new int[strings.length];
-        shared = 0;
-        for (int i = 0; i < before.length; i++) {
-            int slot = before[i] == null ? -1 : free(hashesBefore[i]);
-            if (slot >= 0) {
-                strings[slot] = before[i];
-                hashes[slot] = hashesBefore[i];
-                shared++;
-            }
-        }
-    }
-
-    private int free(int hash) {
-        for (int i = 0; i < PROBES; i++) {
-            int slot = (hash >>> 8) + i & strings.length - 1;
-            if (strings[slot] == null) {
-                return slot;
-            }
-        }
-        return -1;
+        return strings.add(text, textLength);
     }
 
     private void take(int bytes) throws JsonException {
