@@ -75,12 +75,11 @@ final class ConvertCommand implements Callable<Integer> {
         PrintWriter report = spec.commandLine().getOut();
         converter.convert(model, out);
         report.println("model " + out);
-        if (text == null && !quiet) {
-            spec.commandLine().getErr().println("what that costs in perplexity: sterna convert --data FILE tells, or sterna eval on both models");
-        }
         if (text != null) {
             double after = perplexity(out, text, "after");
             report.println(Units.format("token perplexity  %.4f before, %.4f after (%+.2f %%)", before, after, 100 * (after / before - 1)));
+        } else if (!quiet) {
+            spec.commandLine().getErr().println("what that costs in perplexity: sterna convert --data FILE tells, or sterna eval on both models");
         }
         return 0;
     }

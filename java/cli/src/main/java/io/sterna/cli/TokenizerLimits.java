@@ -179,7 +179,7 @@ final class TokenizerLimits {
         while (!nodes.isEmpty()) {
             int node = nodes.pop();
             for (int c = 1; c < 256; c++) {
-                int unit = map.getInt(4 + 4 * require(node ^ c, units));
+                int unit = map.getInt(4 + 4 * inTrie(node ^ c, units));
                 if ((unit & LABEL) != c) {
                     continue;
                 }
@@ -193,13 +193,13 @@ final class TokenizerLimits {
     }
 
     private static void visit(int node, BitSet met, Deque<Integer> nodes, int units) throws JsonException {
-        if (!met.get(require(node, units))) {
+        if (!met.get(inTrie(node, units))) {
             met.set(node);
             nodes.push(node);
         }
     }
 
-    private static int require(int node, int units) throws JsonException {
+    private static int inTrie(int node, int units) throws JsonException {
         require(node >= 0 && node < units, "precompiled_charsmap: its trie leads to unit " + node + " of " + units);
         return node;
     }

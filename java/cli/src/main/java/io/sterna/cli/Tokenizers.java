@@ -24,7 +24,6 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -52,7 +51,8 @@ final class Tokenizers {
         private static final Pattern BYTE = Pattern.compile("<0x([0-9A-F]{2})>");
 
         private final HuggingFaceTokenizer library;
-        private final Supplier<HuggingFaceTokenizer> withoutSpecial; // made when it is needed: each takes tens of bytes a token
+        private final byte[] plainJson; // the tokenizer without its special tokens
+        private HuggingFaceTokenizer withoutSpecial; // of it, made when it is needed: each takes tens of bytes a token
         private final List<String> special = new ArrayList<>();
         private final Set<Long> specialIds = new HashSet<>();
         private final Map<Integer, byte[]> bytes = new HashMap<>(); // of tokens that are bytes rather than text
@@ -62,7 +62,6 @@ final class Tokenizers {
 
         HuggingFace(Path file) throws IOException {
             byte[] json = Files.readAllBytes(file);
-            byte[] plainJson;
             fingerprint = HexFormat.of().formatHex(sha256(json));
             try {
                 Map<String, Object> root = Json.asObject(Json.parse(json), "the tokenizer");
@@ -109,27 +108,15 @@ final class Tokenizers {
             } catch (RuntimeException e) {
                 throw new TokenizerException("tokenizer " + file + ": the tokenizers library refuses it: " + Json.brief(e.getMessage()), e);
             }
-            withoutSpecial = once(() -> read(plainJson));
         }
 
-        private static HuggingFaceTokenizer read(byte[] json) {
+        private synchronized HuggingFaceTokenizer withoutSpecial() {
             try {
-                return HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(json), OPTIONS);
+                withoutSpecial = withoutSpecial == null ? HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(plainJson), OPTIONS) : withoutSpecial;
+                return withoutSpecial;
             } catch (IOException e) {
                 throw new UncheckedIOException(e); // of an array
             }
-        }
-
-        private static <T> Supplier<T> once(Supplier<T> make) {
-            return new Supplier<>() {
-                private T made;
-
-                @Override
-                public synchronized T get() {
-                    made = made == null ? make.get() : made;
-                    return made;
-                }
-            };
         }
 
         /** One more than the largest id: a vocabulary is tokens with ids, or a list. */
@@ -201,7 +188,7 @@ final class Tokenizers {
 
         /** Some models make special tokens of plain text even when they are not looked for: then it is cut inside them. */
         private long[] plainIds(String text) {
-            long[] ids = ids(withoutSpecial.get(), text);
+            long[] ids = ids(withoutSpecial(), text);
             boolean none = Arrays.stream(ids).noneMatch(specialIds::contains);
             return none ? ids : parts(text).stream().flatMapToLong(part -> Arrays.stream(ids(library, part))).toArray();
         }

@@ -292,7 +292,7 @@ public final class Corpus {
                     throw e;
                 }
             });
-            entries.sort(Comparator.comparing(e -> e.relative.toString().replace('\\', '/')));
+            entries.sort(Comparator.comparing(e -> name(e.relative)));
             for (Entry entry : entries) {
                 boolean archive = extension(entry.path.toString()).equals("zip");
                 if (!archive && !included(include, options.include(), entry.relative)) {
@@ -304,10 +304,15 @@ public final class Corpus {
                     addFile(entry.path, false, entry.attributes);
                 }
             }
-            folders.sort(Comparator.comparing(dir -> dir.toString().replace('\\', '/')));
+            folders.sort(Comparator.comparing(Finder::name));
             for (Path dir : folders) {
                 addAll(dir, null, Integer.MAX_VALUE);
             }
+        }
+
+        /** The same on every system. */
+        private static String name(Path path) {
+            return path.toString().replace('\\', '/');
         }
 
         private static boolean isHidden(Path path) {

@@ -69,8 +69,8 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
     }
 
     private Optional<Integer> configured(Tokenizer tokenizer) {
-        boolean token = config.get("bos_token_id") instanceof Long id && id >= 0 && id < tokenizer.vocabSize() && id != tokenizer.endToken();
-        return token ? Optional.of(((Long) config.get("bos_token_id")).intValue()) : Optional.empty();
+        return config.get("bos_token_id") instanceof Long id && id >= 0 && id < tokenizer.vocabSize() && id != tokenizer.endToken()
+                ? Optional.of(id.intValue()) : Optional.empty();
     }
 
     /** None, one or several ids; generation_config.json goes first, as it does in transformers. */

@@ -49,18 +49,9 @@ public final class ProcessMemory {
         if (limit.isEmpty() || used.isEmpty()) {
             return machine;
         }
-        long cached = reclaimable(); // files read a while ago, which the group may drop
+        long cached = find(CGROUP.resolve("memory.stat"), "inactive_file (\\d{1,18})").orElse(0); // files that the group may drop
         long left = Math.max(0, limit.getAsLong() - used.getAsLong() + cached);
         return OptionalLong.of(Math.min(left, machine.orElse(left)));
-    }
-
-    private static long reclaimable() throws IOException {
-        Path file = CGROUP.resolve("memory.stat");
-        if (!Files.isReadable(file)) {
-            return 0;
-        }
-        Matcher m = Pattern.compile("(?m)^inactive_file (\\d{1,18})$").matcher(Files.readString(file));
-        return m.find() ? Long.parseLong(m.group(1)) : 0;
     }
 
     /** The number in a file; empty without the file, or for a limit of "max". */
@@ -78,10 +69,16 @@ public final class ProcessMemory {
     }
 
     private static OptionalLong kilobytes(Path file, String field) throws IOException {
+        OptionalLong found = find(file, field + ":\\s+(\\d+) kB");
+        return found.isPresent() ? OptionalLong.of(found.getAsLong() * 1024) : found;
+    }
+
+    /** The number in a line of a file; empty without the file or the line. */
+    private static OptionalLong find(Path file, String line) throws IOException {
         if (!Files.isReadable(file)) {
             return OptionalLong.empty();
         }
-        Matcher m = Pattern.compile("(?m)^" + field + ":\\s+(\\d+) kB$").matcher(Files.readString(file));
-        return m.find() ? OptionalLong.of(Long.parseLong(m.group(1)) * 1024) : OptionalLong.empty();
+        Matcher m = Pattern.compile("(?m)^" + line + "$").matcher(Files.readString(file));
+        return m.find() ? OptionalLong.of(Long.parseLong(m.group(1))) : OptionalLong.empty();
     }
 }

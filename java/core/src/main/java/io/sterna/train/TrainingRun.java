@@ -175,8 +175,9 @@ public final class TrainingRun implements AutoCloseable {
             Path file = checkpoints.list().getLast();
             RunState state = RunState.of(reader, file);
             requireUnfinished(run, state);
-            run.requireConfig(RunState.lasting(settings(state, file)));
-            TrainConfig c = settings(state, file).setAll(changes).set("out", run.path())
+            TrainConfig began = settings(state, file);
+            run.requireConfig(RunState.lasting(began));
+            TrainConfig c = began.setAll(changes).set("out", run.path())
                     .set("cache", Path.of(state.data()).getParent()).resolved();
             Shards shards = Shards.open(Path.of(state.data()), true);
             try {
