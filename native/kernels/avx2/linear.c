@@ -4,7 +4,7 @@
 #define TILE_TOKENS 4
 #define TILE_PANELS 1
 #define SEGMENT_BYTES 65536
-#define TOKENS_BYTES 262144
+#define TOKENS_BYTES 1310720
 #define GEMV_MAX_TOKENS(bits) ((bits) <= 3 ? 2 : (bits) < 8 ? 6 : 8)
 
 #include "kernels/template/linear_pairs.h"

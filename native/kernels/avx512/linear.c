@@ -4,7 +4,7 @@
 #define TILE_TOKENS 8
 #define TILE_PANELS 2
 #define SEGMENT_BYTES 262144
-#define TOKENS_BYTES 524288
+#define TOKENS_BYTES 1310720
 #define GEMV_MAX_TOKENS(bits) ((bits) <= 3 ? 4 : 8)
 
 #include "kernels/template/linear_pairs.h"

@@ -3,8 +3,8 @@
 
 #define TILE_TOKENS BYTE_TILE_ROWS
 #define TILE_PANELS BYTE_TILE_PANELS
-#define TOKENS_BYTES 786432
-#define SEGMENT_BYTES 1032192
+#define TOKENS_BYTES 1277952
+#define SEGMENT_BYTES 393216
 #define GEMV_TOKENS 4
 #define GEMV_MAX_TOKENS(bits) 16
 #define TAKES_LINES(bits) ((bits) == 2 || (bits) == 4)

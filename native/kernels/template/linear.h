@@ -3,7 +3,7 @@
  *
  *   TILE_TOKENS, TILE_PANELS   the register tile: tokens (a divisor of 8), panels of 16 rows
  *   SEGMENT_BYTES              of panels at once: a part of L2
- *   TOKENS_BYTES               of interleaved tokens at once: the greater part of L2
+ *   TOKENS_BYTES               of interleaved tokens at once: the more, the less often rows are unpacked
  *   GEMV_TOKENS                tokens that a row of packed codes meets at a time (2 or 4)
  *   GEMV_MAX_TOKENS(bits)      from more tokens on, panels are faster
  *   TAKES_LINES(bits)          whether one token meets codes of so many bits by lines (dot_lines.h)
@@ -17,8 +17,8 @@
  * and after it what is declared below, and gets `linear`, an entry of the table.
  *
  * Products of many tokens (GEMM). All tokens, or as many as fit, are interleaved in blocks of eight. Rows of w are
- * unpacked into a segment of panels, as many as stay in L2 beside the tokens, and every block of tokens, in L1,
- * meets them. Rows too long for that are cut, and their sums wait for the next segment. A step is four columns:
+ * unpacked into a segment of panels that stays in L2, and every block of tokens, which comes from wherever it is and
+ * then is in L1, meets them. Rows too long for that are cut, and their sums wait for the next segment. A step is four columns:
  *
  *   panel   u[step][16 rows][4]
  *   tokens  x[step][8 tokens][4]   columns past K and tokens past T are 0, so that padding never counts
