@@ -74,7 +74,8 @@ public final class LlamaPass {
         this.model = model;
         this.batch = batch;
         this.recompute = recompute;
-        this.ranges = new Ranges(engine.slices(), engine.workers(), batch, config.kvHeads(), config.intermediate());
+        this.ranges = new Ranges(engine.slices(), engine.workers(), batch, config.kvHeads(), config.intermediate(),
+                model.method().quantized());
         for (int i = 0; i <= config.layers(); i++) {
             residual.add(chunked(kept, batch.activations(), config.hidden()));
         }

@@ -20,7 +20,10 @@ import java.util.stream.LongStream;
 final class Ranges {
     /** Tokens of a chunk where there are many, and of each with int8 gradients, whose scales are those of a chunk. */
     static final long CHUNK = QuantizedGradient.GROUP;
-    /** Shorter ones where these fit in a worker's L2 cache and those do not: with little work between, memory decides. */
+    /**
+     * Shorter ones where these fit in a worker's L2 cache and those do not: with little work between, memory decides. Not
+     * with float weights, which each chunk packs anew.
+     */
     private static final long SHORT_CHUNK = CHUNK / 2;
     private static final long CACHE = 5 << 18;
     /** With fewer tokens there are still so many chunks, of at least {@link #MIN_CHUNK}. */
@@ -58,17 +61,18 @@ final class Ranges {
     /**
      * The ranges of a pass.
      *
-     * @param units of attention that a sequence has
-     * @param width of a block's widest tensors
+     * @param units     of attention that a sequence has
+     * @param width     of a block's widest tensors
+     * @param quantized whether the weights are
      */
-    Ranges(Slices slices, int workers, Batch batch, long units, long width) {
+    Ranges(Slices slices, int workers, Batch batch, long units, long width, boolean quantized) {
         long tokens = batch.tokens();
         long length = batch.length();
         long share = Math.ceilDiv(Math.ceilDiv(tokens, MIN_CHUNKS), MIN_CHUNK) * MIN_CHUNK;
         this.slices = slices;
         this.sequences = batch.sequences();
         this.units = units;
-        this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(chunkOf(width), share));
+        this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(quantized ? chunkOf(width) : CHUNK, share));
         this.chunks = LongStream.range(0, Math.ceilDiv(tokens, chunk))
                 .mapToObj(i -> new Chunk((int) i, i * chunk, Math.min(tokens, (i + 1) * chunk))).toList();
         long together = chunk % length == 0 ? 1 : length % chunk == 0 ? length / chunk : Long.MAX_VALUE;
