@@ -41,10 +41,10 @@ public final class FloatMatrix {
     /**
      * A matrix of zeros (rows, cols) without gaps between rows.
      *
-     * @throws IllegalArgumentException when a size is below 1
+     * @throws IllegalArgumentException when a size is below 1, or their product beyond what a machine holds
      */
     public static FloatMatrix allocate(Workspace.Section section, FloatType type, long rows, long cols) {
-        Shapes.positive(rows, cols);
+        Shapes.check(rows, cols);
         FloatMatrix matrix = new FloatMatrix(section, false);
         matrix.memory = section.allocate(rows * cols * type.bytes());
         matrix.describe(matrix.memory, type, rows, cols, cols);
@@ -87,7 +87,7 @@ public final class FloatMatrix {
      * @return this
      */
     public FloatMatrix shaped(FloatMatrix matrix, long newRows, long newCols) {
-        Shapes.positive(newRows, newCols);
+        Shapes.check(newRows, newCols);
         if (matrix.stride != matrix.cols || newRows * newCols > matrix.rows * matrix.cols) {
             throw new IllegalArgumentException("shape (" + newRows + ", " + newCols + "): does not fit " + matrix);
         }
@@ -102,7 +102,7 @@ public final class FloatMatrix {
      * @return this
      */
     public FloatMatrix reshape(long newRows, long newCols) {
-        Shapes.positive(newRows, newCols);
+        Shapes.check(newRows, newCols);
         if (window) {
             throw new IllegalStateException(this + " is a window: it moves, its memory keeps its shape");
         }

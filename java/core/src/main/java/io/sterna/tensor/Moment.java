@@ -8,6 +8,7 @@ import java.lang.foreign.ValueLayout;
 /**
  * Optimizer state of one tensor, (rows, cols) without gaps, zero at first. INT8 is block-wise: 64 columns
  * of a row share a scale; how codes are read depends on the optimizer, as {@code sterna.h} states.
+ * Rows may be used by different threads at a time.
  */
 public final class Moment {
     /** The native {@code sterna_moment}. */
@@ -44,10 +45,10 @@ public final class Moment {
     /**
      * State for a tensor (rows, cols).
      *
-     * @throws IllegalArgumentException when a size is below 1
+     * @throws IllegalArgumentException when a size is below 1, or their product beyond what a machine holds
      */
     public static Moment allocate(Workspace.Section section, StateType type, long rows, long cols) {
-        Shapes.positive(rows, cols);
+        Shapes.check(rows, cols);
         return new Moment(section, type, rows, cols);
     }
 

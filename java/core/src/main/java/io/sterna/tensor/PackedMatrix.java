@@ -50,10 +50,10 @@ public final class PackedMatrix {
     /**
      * A matrix (rows, cols).
      *
-     * @throws IllegalArgumentException when a size is below 1
+     * @throws IllegalArgumentException when a size is below 1, or their product beyond what a machine holds
      */
     public static PackedMatrix allocate(Workspace.Section section, Grid grid, Scaling scaling, long rows, long cols) {
-        Shapes.positive(rows, cols);
+        Shapes.check(rows, cols);
         long bytes = bytes(grid, scaling, rows, cols);
         return new PackedMatrix(section, grid, scaling, rows, cols, section.allocate(bytes));
     }

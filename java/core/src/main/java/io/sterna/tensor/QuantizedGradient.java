@@ -8,7 +8,7 @@ import java.lang.foreign.ValueLayout;
 /**
  * The gradient of a linear layer's output in int8, transposed: rows are output features N, columns tokens T,
  * and {@value #GROUP} tokens share a scale: gradient(n, t) = code(n, t) * scale(n, t / {@value #GROUP}), codes
- * in -127...127. Codes and scales share one off-heap segment.
+ * in -127...127. Codes and scales share one off-heap segment. Rows may be used by different threads at a time.
  */
 public final class QuantizedGradient {
     /** Tokens that share a scale: {@code STERNA_GRADIENT_GROUP} of {@code sterna.h}. */
@@ -45,10 +45,10 @@ public final class QuantizedGradient {
     /**
      * A gradient (rows = output features, cols = tokens), all zero.
      *
-     * @throws IllegalArgumentException when a size is below 1
+     * @throws IllegalArgumentException when a size is below 1, or their product beyond what a machine holds
      */
     public static QuantizedGradient allocate(Workspace.Section section, long rows, long cols) {
-        Shapes.positive(rows, cols);
+        Shapes.check(rows, cols);
         return new QuantizedGradient(section, rows, cols);
     }
 

@@ -8,6 +8,9 @@ import java.lang.foreign.ValueLayout;
 /**
  * Activations quantized to int8, one scale a token: x(r, c) = code(r, c) * scale(r), codes in -127...127.
  * Codes and scales share one off-heap segment.
+ *
+ * <p>A <em>window</em> is a matrix without memory of its own that is laid over rows of another one. A matrix may be
+ * read by many threads; a window belongs to one.
  */
 public final class QuantizedMatrix {
     /** The native {@code sterna_quantized}. */
@@ -25,9 +28,11 @@ public final class QuantizedMatrix {
     private MemorySegment codes = MemorySegment.NULL;
     private MemorySegment scales = MemorySegment.NULL;
     private final MemorySegment descriptor;
+    private final boolean window;
 
-    private QuantizedMatrix(Workspace.Section section) {
+    private QuantizedMatrix(Workspace.Section section, boolean window) {
         this.descriptor = section.descriptor(LAYOUT);
+        this.window = window;
     }
 
     private QuantizedMatrix set(MemorySegment newCodes, MemorySegment newScales, long newRows, long newCols) {
@@ -53,12 +58,12 @@ public final class QuantizedMatrix {
     /**
      * Activations (rows = tokens, cols = features), all zero.
      *
-     * @throws IllegalArgumentException when a size is below 1
+     * @throws IllegalArgumentException when a size is below 1, or their product beyond what a machine holds
      */
     public static QuantizedMatrix allocate(Workspace.Section section, long rows, long cols) {
-        Shapes.positive(rows, cols);
+        Shapes.check(rows, cols);
         MemorySegment memory = section.allocate(rows * (stride(cols) + Float.BYTES));
-        return new QuantizedMatrix(section).set(part(memory, 0, rows * stride(cols)),
+        return new QuantizedMatrix(section, false).set(part(memory, 0, rows * stride(cols)),
                 part(memory, rows * stride(cols), rows * Float.BYTES), rows, cols);
     }
 
@@ -69,7 +74,7 @@ public final class QuantizedMatrix {
 
     /** A window, to be laid over a matrix of the same workspace. */
     public static QuantizedMatrix window(Workspace.Section section) {
-        return new QuantizedMatrix(section);
+        return new QuantizedMatrix(section, true);
     }
 
     /**
@@ -79,6 +84,12 @@ public final class QuantizedMatrix {
      */
     public QuantizedMatrix overRows(QuantizedMatrix matrix, long row0, long row1) {
         Shapes.range("rows", row0, row1, matrix.rows);
+        if (!window) {
+            throw new IllegalStateException(this + " owns its memory: only a window moves");
+        }
+        if (!matrix.descriptor.scope().equals(descriptor.scope())) {
+            throw new IllegalArgumentException(matrix + ": a window sees the memory of its own workspace only");
+        }
         return set(part(matrix.codes, row0 * matrix.stride, (row1 - row0) * matrix.stride),
                 part(matrix.scales, row0 * Float.BYTES, (row1 - row0) * Float.BYTES), row1 - row0, matrix.cols);
     }

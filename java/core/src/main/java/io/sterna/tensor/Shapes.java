@@ -2,12 +2,18 @@ package io.sterna.tensor;
 
 /** Checks that tensors share. */
 final class Shapes {
+    /** More elements than any machine holds, and so few that their bytes, rows padded, fit in a long. */
+    private static final long MOST_ELEMENTS = 1L << 48;
+
     private Shapes() {
     }
 
-    static void positive(long rows, long cols) {
+    static void check(long rows, long cols) {
         if (rows < 1 || cols < 1) {
             throw new IllegalArgumentException("shape (" + rows + ", " + cols + "): both sizes must be at least 1");
+        }
+        if (rows > MOST_ELEMENTS / cols) {
+            throw new IllegalArgumentException("shape (" + rows + ", " + cols + "): more than " + MOST_ELEMENTS + " elements");
         }
     }
 

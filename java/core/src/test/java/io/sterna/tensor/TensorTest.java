@@ -86,6 +86,34 @@ class TensorTest {
     }
 
     @Test
+    void quantizedWindowsSeeTheirMatrix() {
+        QuantizedMatrix m = QuantizedMatrix.allocate(section, 6, 10);
+        m.scales().setAtIndex(ValueLayout.JAVA_FLOAT, 4, 3);
+        QuantizedMatrix window = QuantizedMatrix.window(section);
+        assertEquals(3, window.overRows(m, 3, 5).scale(1));
+        assertThrows(IllegalArgumentException.class, () -> window.overRows(m, 4, 7));
+        assertThrows(IllegalStateException.class, () -> m.overRows(m, 0, 1));
+        try (Workspace other = new Workspace()) {
+            QuantizedMatrix foreign = QuantizedMatrix.allocate(other.section(MemoryKind.SCRATCH), 2, 2);
+            assertThrows(IllegalArgumentException.class, () -> window.overRows(foreign, 0, 1));
+        }
+    }
+
+    @Test
+    void sizesBeyondAnyMachineAreRefused() {
+        long much = 1L << 32;
+        FloatMatrix small = FloatMatrix.allocate(section, FloatType.F32, 4, 4);
+        FloatMatrix window = FloatMatrix.window(section);
+        assertThrows(IllegalArgumentException.class, () -> FloatMatrix.allocate(section, FloatType.F32, much, much));
+        assertThrows(IllegalArgumentException.class, () -> small.reshape(much, much));
+        assertThrows(IllegalArgumentException.class, () -> window.shaped(small, much, much));
+        assertThrows(IllegalArgumentException.class, () -> QuantizedMatrix.allocate(section, 1L << 62, 60));
+        assertThrows(IllegalArgumentException.class, () -> QuantizedGradient.allocate(section, 60, 1L << 62));
+        assertThrows(IllegalArgumentException.class, () -> PackedMatrix.allocate(section, Grid.INT8, Scaling.TENSOR, 1L << 60, 64));
+        assertThrows(IllegalArgumentException.class, () -> Moment.allocate(section, StateType.F32, much, much));
+    }
+
+    @Test
     void packedMatricesShareOneSegment() {
         PackedMatrix w = PackedMatrix.allocate(section, Grid.INT3, Scaling.group(64), 5, 70);
         assertEquals(5 * 48, w.codes().byteSize());
