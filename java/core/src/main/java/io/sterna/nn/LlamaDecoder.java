@@ -192,10 +192,17 @@ public final class LlamaDecoder {
      * The cross-entropies, in nats, of the tokens that follow those of the last pass; 0 where there is none.
      *
      * @param next the token after each of the last pass, or -1 for none
+     * @throws IllegalArgumentException for another number of tokens than those of the last pass, or one that the vocabulary
+     *     has not got
      */
     public double[] losses(int[] next) {
         if (next.length != residual.rows()) {
             throw new IllegalArgumentException(next.length + " targets: the last pass had " + residual.rows() + " tokens");
+        }
+        for (int i = 0; i < next.length; i++) {
+            if (next[i] < -1 || next[i] >= model.config().vocab()) {
+                throw new IllegalArgumentException("target " + next[i] + " at " + i + ": the vocabulary has " + model.config().vocab());
+            }
         }
         MemorySegment.copy(next, 0, targets, ValueLayout.JAVA_INT, 0, next.length);
         normalize(residual);

@@ -80,6 +80,8 @@ class LlamaDecoderTest {
         assertEquals(expected, Arrays.stream(losses).sum(), 1e-3);
         assertEquals(0, losses[1]);
         assertThrows(IllegalArgumentException.class, () -> decoder.losses(new int[] {6}));
+        assertThrows(IllegalArgumentException.class, () -> decoder.losses(new int[] {6, -2, 8}));
+        assertThrows(IllegalArgumentException.class, () -> decoder.losses(new int[] {6, -1, 1 << 20}));
     }
 
     @Test
