@@ -82,7 +82,7 @@ public final class LlamaPass {
         this.dx = chunked(scratch, FloatType.F32, config.hidden());
         this.inputs = chunked(BlockInputs.allocate(config, model.method(), tokens, scratch), scratch);
         // The head never computes while a block's backward pass is under way, so that both use the same memory.
-        int chunks = ranges.chunks().size();
+        long chunks = ranges.count();
         long blockBytes = Workspace.measure(s -> BlockGradients.allocate(config, batch, chunks, inputs.whole(), s));
         Workspace.Region shared = scratch.region(blockBytes);
         this.gradients = chunked(BlockGradients.allocate(config, batch, chunks, inputs.whole(), shared.section()), scratch);

@@ -35,6 +35,7 @@ final class Ranges {
     private static final double IDLE = 0.1;
 
     private final Slices slices;
+    private final long count;
     private final List<Chunk> chunks;
     private final long chunk;
     private final long units;
@@ -73,10 +74,11 @@ final class Ranges {
         this.sequences = batch.sequences();
         this.units = units;
         this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(quantized ? chunkOf(width) : CHUNK, share));
-        this.chunks = LongStream.range(0, Math.ceilDiv(tokens, chunk))
-                .mapToObj(i -> new Chunk((int) i, i * chunk, Math.min(tokens, (i + 1) * chunk))).toList();
+        this.count = Math.ceilDiv(tokens, chunk);
         long together = chunk % length == 0 ? 1 : length % chunk == 0 ? length / chunk : Long.MAX_VALUE;
-        this.chunksOfRange = together <= MAX_SEQUENCE_CHUNKS && even(Math.ceilDiv(chunks.size(), together), workers) ? together : 0;
+        this.chunksOfRange = together <= MAX_SEQUENCE_CHUNKS && even(Math.ceilDiv(count, together), workers) ? together : 0;
+        this.chunks = slices == null ? List.of() : LongStream.range(0, count)
+                .mapToObj(i -> new Chunk((int) i, i * chunk, Math.min(tokens, (i + 1) * chunk))).toList();
     }
 
     /** Gate, up and their product are what a chunk is about; where even few tokens' do not fit, fewer packings of weights do more. */
@@ -96,6 +98,12 @@ final class Ranges {
         return chunk;
     }
 
+    /** How many chunks there are. */
+    long count() {
+        return count;
+    }
+
+    /** The chunks; none for a plan, whose tokens may be beyond number. */
     List<Chunk> chunks() {
         return chunks;
     }
