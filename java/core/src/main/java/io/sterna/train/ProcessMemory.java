@@ -12,7 +12,8 @@ import java.util.regex.Pattern;
 public final class ProcessMemory {
     private static final Path STATUS = Path.of("/proc/self/status");
     private static final Path CLEAR = Path.of("/proc/self/clear_refs");
-    private static final Path CGROUP = Path.of("/sys/fs/cgroup");
+    private static final Path GROUPS = Path.of("/proc/self/cgroup");
+    private static final Path GROUPS_ROOT = Path.of("/sys/fs/cgroup");
     private static final Path MEMORY = Path.of("/proc/meminfo");
 
     private ProcessMemory() {}
@@ -41,26 +42,9 @@ public final class ProcessMemory {
         return kilobytes(STATUS, "VmHWM");
     }
 
-    /** What could be taken without swapping, within the limit of this process's control group. */
+    /** What could be taken without swapping, within the limits of this process's control groups. */
     public static OptionalLong available() throws IOException {
-        OptionalLong machine = kilobytes(MEMORY, "MemAvailable");
-        OptionalLong limit = number(CGROUP.resolve("memory.max"));
-        OptionalLong used = number(CGROUP.resolve("memory.current"));
-        if (limit.isEmpty() || used.isEmpty()) {
-            return machine;
-        }
-        long cached = find(CGROUP.resolve("memory.stat"), "inactive_file (\\d{1,18})").orElse(0); // files that the group may drop
-        long left = Math.max(0, limit.getAsLong() - used.getAsLong() + cached);
-        return OptionalLong.of(Math.min(left, machine.orElse(left)));
-    }
-
-    /** The number in a file; empty without the file, or for a limit of "max". */
-    private static OptionalLong number(Path file) throws IOException {
-        if (!Files.isReadable(file)) {
-            return OptionalLong.empty();
-        }
-        String text = Files.readString(file).strip();
-        return text.matches("\\d{1,18}") ? OptionalLong.of(Long.parseLong(text)) : OptionalLong.empty();
+        return ControlGroup.least(kilobytes(MEMORY, "MemAvailable"), ControlGroup.left(GROUPS, GROUPS_ROOT));
     }
 
     /** The machine's memory. */
@@ -74,7 +58,7 @@ public final class ProcessMemory {
     }
 
     /** The number in a line of a file; empty without the file or the line. */
-    private static OptionalLong find(Path file, String line) throws IOException {
+    static OptionalLong find(Path file, String line) throws IOException {
         if (!Files.isReadable(file)) {
             return OptionalLong.empty();
         }
