@@ -4,12 +4,9 @@ import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Optional;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 
 /**
  * A folder's lock for one piece of work, held by one process of the machine at a time and by one thread of it. It
@@ -18,8 +15,11 @@ import java.util.concurrent.ConcurrentHashMap;
 public final class FolderLock implements AutoCloseable {
     private static final int POLL_MILLIS = 100;
 
-    /** The lock files that this JVM has. Nobody may open one of them again: to close it would end the lock. */
-    private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
+    /**
+     * The lock files that this JVM has are among its system properties, which class loaders share, under this prefix. Nobody
+     * may open one of them again: to close it would end the lock.
+     */
+    private static final String HELD = "sterna.lock:";
 
     private final Path path;
     private final FileChannel file;
@@ -49,27 +49,19 @@ public final class FolderLock implements AutoCloseable {
     /** The lock, or empty when somebody has it. */
     public static Optional<FolderLock> tryTake(Path folder, String name) throws IOException {
         Path path = folder.toRealPath().resolve(name);
-        if (!HELD.add(path)) { // another thread of this JVM has it
+        if (System.getProperties().putIfAbsent(HELD + path, "") != null) { // another thread of this JVM has it
             return Optional.empty();
         }
         FileChannel file = null;
         boolean taken = false;
         try {
             file = FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-            taken = tryLock(file);
+            taken = file.tryLock() != null;
             return taken ? Optional.of(new FolderLock(path, file)) : Optional.empty();
         } finally {
             if (!taken) {
                 release(path, file);
             }
-        }
-    }
-
-    private static boolean tryLock(FileChannel file) throws IOException {
-        try {
-            return file.tryLock() != null;
-        } catch (OverlappingFileLockException e) { // this library, loaded by another class loader, has it
-            return false;
         }
     }
 
@@ -79,7 +71,7 @@ public final class FolderLock implements AutoCloseable {
                 file.close();
             }
         } finally {
-            HELD.remove(path);
+            System.getProperties().remove(HELD + path);
         }
     }
 

@@ -9,6 +9,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.ByteBuffer;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
@@ -24,6 +26,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
@@ -548,10 +551,20 @@ class ShardsTest {
         Path locks = Files.createDirectories(folder.resolve("locks"));
         try (FolderLock held = FolderLock.tryTake(locks, ".lock").orElseThrow()) {
             assertTrue(FolderLock.tryTake(locks, ".lock").isEmpty());
+            assertEquals(Optional.empty(), anotherLibrarys(locks));
             assertEquals("refused", otherProcess(locks.resolve(".lock")));
             assertTrue(held != null);
         }
         assertEquals("taken", otherProcess(locks.resolve(".lock")));
+    }
+
+    /** What the library gives when another class loader of this JVM has loaded it. */
+    private static Object anotherLibrarys(Path locks) throws Exception {
+        URL[] classes = {FolderLock.class.getProtectionDomain().getCodeSource().getLocation()};
+        try (URLClassLoader loader = new URLClassLoader(classes, null)) {
+            Class<?> other = loader.loadClass(FolderLock.class.getName());
+            return other.getMethod("tryTake", Path.class, String.class).invoke(null, locks, ".lock");
+        }
     }
 
     private String otherProcess(Path lock) throws Exception {
