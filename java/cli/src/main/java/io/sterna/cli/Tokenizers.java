@@ -29,9 +29,6 @@ import java.util.regex.Pattern;
 
 /** Reads any {@code tokenizer.json}: byte-level BPE with Sterna's own encoder, others with Hugging Face's. */
 final class Tokenizers {
-    private static final List<String> END_TOKENS = List.of(
-            "<|end|>", "<|endoftext|>", "<|end_of_text|>", "</s>", "<|eot_id|>", "<|im_end|>", "<eos>", "[SEP]");
-
     private Tokenizers() {}
 
     static Tokenizer load(Path file) throws IOException {
@@ -75,7 +72,7 @@ final class Tokenizers {
                     vocab.forEach(this::addStandIns);
                 }
                 List<Object> plain = new ArrayList<>();
-                int end = -1;
+                Map<String, Integer> ends = new HashMap<>();
                 for (Object item : Json.list(root, "added_tokens")) {
                     Map<String, Object> token = Json.asObject(item, "added token");
                     int id = Math.toIntExact(Json.integer(token, "id"));
@@ -84,7 +81,7 @@ final class Tokenizers {
                         special.add(Json.string(token, "content"));
                         specialIds.add((long) id);
                         bytes.remove(id);
-                        end = END_TOKENS.contains(special.getLast()) ? id : end;
+                        ends.put(special.getLast(), id);
                     } else {
                         plain.add(item);
                         if (byteLevel) {
@@ -92,12 +89,13 @@ final class Tokenizers {
                         }
                     }
                 }
-                if (size == 0 || end < 0) {
-                    throw new JsonException(size == 0 ? "no vocabulary" : "no special token that ends a document, one of " + END_TOKENS, -1);
+                if (size == 0) {
+                    throw new JsonException("no vocabulary", -1);
                 }
                 TokenizerLimits.check(root);
                 vocabSize = size;
-                endToken = end;
+                endToken = END_TOKENS.stream().filter(ends::containsKey).map(ends::get).findFirst().orElseThrow(
+                        () -> new JsonException("no special token that ends a document, one of " + END_TOKENS, -1));
                 root.put("added_tokens", plain);
                 plainJson = Json.write(root).getBytes(StandardCharsets.UTF_8);
             } catch (JsonException | ArithmeticException e) {

@@ -51,6 +51,14 @@ class TokenizersTest {
     }
 
     @Test
+    void ofSeveralTokensThatEndTextsTheOneThatEndsDocumentsCounts() throws IOException {
+        String turnEnd = END.replace("\"id\": 1", "\"id\": 9").replace("</s>", "<|im_end|>");
+        assertEquals(1, Tokenizers.load(write(WORDS.formatted(END + ", " + turnEnd))).endToken());
+        assertEquals(1, Tokenizers.load(write(WORDS.formatted(turnEnd + ", " + END))).endToken());
+        assertEquals(9, Tokenizers.load(write(WORDS.formatted(turnEnd))).endToken());
+    }
+
+    @Test
     void specialTokensInACorpusArePlainText() throws IOException {
         Tokenizer tokenizer = Tokenizers.load(write(WORDS.formatted(END)));
         byte[] text = "fly </s> fly".getBytes(StandardCharsets.UTF_8);

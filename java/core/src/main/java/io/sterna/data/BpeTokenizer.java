@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -28,8 +29,6 @@ public final class BpeTokenizer implements Tokenizer {
     // Ids without a token are rare in real vocabularies; each takes memory as one with a token does.
     private static final long MOST_IDS_A_TOKEN = 4;
     private static final long MORE_IDS = 1 << 16;
-    private static final List<String> END_TOKENS = List.of(
-            BpeTrainer.END_TOKEN, "<|endoftext|>", "<|end_of_text|>", "</s>", "<|eot_id|>", "<|im_end|>", "<eos>");
 
     private static final byte[] NOTHING = {};
 
@@ -46,8 +45,7 @@ public final class BpeTokenizer implements Tokenizer {
     private final int endToken;
 
     /**
-     * Reads a {@code tokenizer.json}; the end token is the first of {@code <|end|>}, {@code <|endoftext|>},
-     * {@code <|end_of_text|>}, {@code </s>}, {@code <|eot_id|>}, {@code <|im_end|>}, {@code <eos>} it has.
+     * Reads a {@code tokenizer.json}; the end token is the first of {@link Tokenizer#END_TOKENS} it has.
      *
      * @throws TokenizerException if the file is no tokenizer, or needs an unsupported feature
      */
@@ -275,7 +273,7 @@ public final class BpeTokenizer implements Tokenizer {
         }
         for (int b = 0; b < 256; b++) {
             boolean inUtf8 = b < 0xC0 || b >= 0xC2 && b <= 0xF4;
-            require(byteIds[b] >= 0 || !inUtf8, String.format("a vocabulary without byte 0x%02X", b));
+            require(byteIds[b] >= 0 || !inUtf8, String.format(Locale.ROOT, "a vocabulary without byte 0x%02X", b));
         }
     }
 

@@ -16,6 +16,7 @@ import java.nio.file.PathMatcher;
 import java.util.ArrayDeque;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.Queue;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipEntry;
@@ -50,6 +51,7 @@ public final class DocumentReader implements AutoCloseable {
 
     private String name;
     private CountingStream counter;
+    private InputStream opened; // the counter, or what unpacks it
     private ByteInput input;
     private byte[] spare = new byte[1 << 18];
     private boolean jsonLines;
@@ -223,11 +225,13 @@ public final class DocumentReader implements AutoCloseable {
     private void open(String streamName, InputStream stream, boolean named) throws IOException {
         name = streamName;
         counter = new CountingStream(stream);
-        input = new ByteInput(counter, spare);
+        opened = counter;
+        input = new ByteInput(opened, spare);
         String inner = name;
         if (Corpus.extension(name).equals("gz")) {
             inner = name.substring(0, name.length() - 3);
-            input = new ByteInput(new GZIPInputStream(counter, 1 << 16), spare);
+            opened = new GZIPInputStream(counter, 1 << 16);
+            input = new ByteInput(opened, spare);
         }
         String extension = Corpus.extension(inner);
         jsonLines = extension.equals("jsonl") || extension.equals("ndjson");
@@ -263,7 +267,7 @@ public final class DocumentReader implements AutoCloseable {
 
     private void closeInput() throws IOException {
         if (counter != null) {
-            counter.close();
+            opened.close(); // which closes the counter, and gives back what inflating takes
             counter = null;
             spare = input.buffer;
             input = null;
@@ -431,7 +435,7 @@ public final class DocumentReader implements AutoCloseable {
             return;
         }
         if (!options.replaceInvalid()) {
-            throw new CorpusException(String.format(
+            throw new CorpusException(String.format(Locale.ROOT,
                     "%s is not UTF-8 at byte %d (0x%02X): convert it, or replace such bytes with --replace-invalid",
                     origin(), offset + bad - start, b[bad]));
         }

@@ -6,6 +6,10 @@ import java.util.List;
 
 /** Text to token ids and back. Implementations are immutable and thread-safe. */
 public interface Tokenizer {
+    /** Tokens that end a document where a tokenizer has them: the first of them that it has. */
+    List<String> END_TOKENS = List.of(
+            BpeTrainer.END_TOKEN, "<|endoftext|>", "<|end_of_text|>", "</s>", "<|eot_id|>", "<|im_end|>", "<eos>", "[SEP]");
+
     /** Ids are below this. */
     int vocabSize();
 

@@ -25,13 +25,22 @@ import java.util.function.Supplier;
 record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedule schedule, TrainSettings settings) {
     static Parts of(TrainConfig c) {
         choice("split", c.split, List.of(CorpusOptions.Splitting.values()));
-        return checked(() -> new Parts(model(c), method(c), optimizer(c), schedule(c), settings(c)).checkGradients());
+        return checked(() -> new Parts(model(c), method(c), optimizer(c), schedule(c), settings(c)).checkGradients().checkDecay());
     }
 
     private Parts checkGradients() {
         if (settings.gradients() == GradientType.INT8 && !method.int8Gradients()) {
             throw new ConfigException("gradients int8: need method dqt or bitnet, and scale tensor or row; leave it out for method "
                     + name(method.kind()) + (method.quantized() ? " with scale " + method.scaling() : ""));
+        }
+        return this;
+    }
+
+    private Parts checkDecay() {
+        double most = Math.max(schedule.peak(), schedule.kind() == Schedule.Kind.TWO_STAGE ? schedule.second() : 0) * optimizer.weightDecay();
+        if (most > 1) {
+            throw new ConfigException("lr " + schedule.peak() + " and weight-decay " + optimizer.weightDecay()
+                    + ": a step would decay weights by " + most + ", more than all of them; lower one of the two");
         }
         return this;
     }

@@ -1,6 +1,7 @@
 package io.sterna.train;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,9 +20,19 @@ final class Recorder implements AutoCloseable {
     /** Goes on after the record of {@code step}. */
     Recorder(RunFolder folder, long step) throws IOException {
         this.metrics = new MetricsFile(folder.metrics(), step);
-        List<Map<String, Object>> before = MetricsFile.read(folder.metrics());
-        this.secondsBefore = before.isEmpty() ? 0 : ((Number) before.getLast().get("wall_seconds")).doubleValue();
-        this.events = new EventFile(folder.path(), step, now());
+        try {
+            this.secondsBefore = secondsOf(folder.metrics());
+            this.events = new EventFile(folder.path(), step, now());
+        } catch (IOException | RuntimeException e) {
+            metrics.close();
+            throw e;
+        }
+    }
+
+    /** What the last record has; a line that was edited may have none. */
+    private static double secondsOf(Path metrics) throws IOException {
+        List<Map<String, Object>> records = MetricsFile.read(metrics);
+        return !records.isEmpty() && records.getLast().get("wall_seconds") instanceof Number seconds ? seconds.doubleValue() : 0;
     }
 
     /** Counts a step of so many nanoseconds towards the speed of the next record. */

@@ -19,7 +19,8 @@ import io.sterna.nn.LayerKind;
  * @param flipRatesByLayer the same by name of the tensor, in the model's order
  * @param nonFinite        whether a NaN or an infinity appeared: in the forward pass (then nothing changed, and
  *                         loss is NaN), or in a gradient (then the rows concerned kept their weights and state; with
- *                         a global clip, all of them did)
+ *                         a global clip or accumulation, all of them did). Gradients in int8 cannot hold it and end the
+ *                         step where it appears: layers nearer the loss may have changed, and loss is NaN
  */
 public record StepReport(long step, long tokens, double loss, double rate, double gradNorm, double flipRate,
                          Map<LayerKind, Double> flipRates, Map<String, Double> flipRatesByLayer, boolean nonFinite) {

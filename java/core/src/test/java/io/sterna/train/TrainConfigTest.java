@@ -21,6 +21,14 @@ class TrainConfigTest {
         assertEquals("unknown setting \"" + key + "\"; did you mean \"" + nearest + "\"?", e.getMessage());
     }
 
+    @Test
+    void moreDecayThanAllOfAWeightIsRefused() {
+        TrainConfig config = new TrainConfig().set("lr", "20").set("weight-decay", "0.06");
+        ConfigException e = assertThrows(ConfigException.class, config::resolved);
+        assertTrue(e.getMessage().contains("lr 20.0 and weight-decay 0.06"), e.getMessage());
+        config.set("weight-decay", "0.05").resolved();
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "hidden       | ten       | hidden is \"ten\"; it takes a whole number up to 2147483647",
