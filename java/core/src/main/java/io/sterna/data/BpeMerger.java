@@ -1,6 +1,7 @@
 package io.sterna.data;
 
 import java.util.Arrays;
+import java.util.Locale;
 
 /**
  * Byte-pair merging of one word: the pair of lowest rank is merged first, the leftmost of equals first, until
@@ -37,7 +38,7 @@ final class BpeMerger {
         for (int i = 0; i < n; i++) {
             symbols[i] = byteIds[b[from + i] & 0xFF];
             if (symbols[i] < 0) {
-                throw new IllegalArgumentException(String.format(
+                throw new IllegalArgumentException(String.format(Locale.ROOT,
                         "byte 0x%02X is not in the vocabulary: this tokenizer needs valid UTF-8", b[from + i]));
             }
         }

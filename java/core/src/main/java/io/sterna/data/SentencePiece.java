@@ -14,6 +14,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -259,7 +260,7 @@ public final class SentencePiece {
 
     /** The token that stands for a byte. */
     static String byteToken(int b) {
-        return "<0x%02X>".formatted(b);
+        return String.format(Locale.ROOT, "<0x%02X>", b);
     }
 
     private static void require(boolean supported, String feature) throws TokenizerException {

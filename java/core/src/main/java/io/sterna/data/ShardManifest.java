@@ -5,6 +5,7 @@ import io.sterna.io.JsonException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -94,7 +95,7 @@ public record ShardManifest(
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("file", shard.file);
             fields.put("tokens", shard.tokens);
-            fields.put("crc32c", String.format("%08x", shard.crc32c));
+            fields.put("crc32c", String.format(Locale.ROOT, "%08x", shard.crc32c));
             shards.add(fields);
         }
         json.put("shards", shards);

@@ -11,6 +11,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.zip.CRC32C;
 
 /** Writes the tokens of one part (train or dev) to numbered files, under temporary names until {@link #commit}. */
@@ -79,7 +80,7 @@ final class ShardWriter implements AutoCloseable {
     }
 
     private String name(int index) {
-        return String.format("%s-%05d.tokens", prefix, index);
+        return String.format(Locale.ROOT, "%s-%05d.tokens", prefix, index);
     }
 
     private void drain() throws IOException {

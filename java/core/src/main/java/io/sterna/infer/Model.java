@@ -24,6 +24,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -93,8 +94,8 @@ public final class Model implements AutoCloseable {
             long bytes = plan.bytes().values().stream().mapToLong(Long::longValue).sum();
             OptionalLong available = ProcessMemory.available();
             if (available.isPresent() && bytes > available.getAsLong()) {
-                throw new ModelException("model " + folder + ": needs %,d bytes and %,d are available"
-                        .formatted(bytes, available.getAsLong()));
+                throw new ModelException(String.format(Locale.ROOT,
+                        "model %s: needs %,d bytes and %,d are available", folder, bytes, available.getAsLong()));
             }
         }
     }

@@ -11,6 +11,7 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.Locale;
 import java.util.OptionalLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
@@ -72,8 +73,9 @@ public final class SessionGroup implements AutoCloseable {
             long bytes = plan.bytes().values().stream().mapToLong(Long::longValue).sum();
             OptionalLong available = ProcessMemory.available();
             if (available.isPresent() && bytes > available.getAsLong()) {
-                throw new IllegalArgumentException("context %d of %d sequences: needs %,d bytes and %,d are available; lower one of them"
-                        .formatted(size.context(), size.sequences(), bytes, available.getAsLong()));
+                throw new IllegalArgumentException(String.format(Locale.ROOT,
+                        "context %d of %d sequences: needs %,d bytes and %,d are available; lower one of them",
+                        size.context(), size.sequences(), bytes, available.getAsLong()));
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);

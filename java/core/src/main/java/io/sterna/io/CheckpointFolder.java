@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -26,7 +27,7 @@ public final class CheckpointFolder {
 
     /** Where the checkpoint of {@code step} is. */
     public Path file(long step) {
-        return folder.resolve("step-%08d.sterna".formatted(step));
+        return folder.resolve(String.format(Locale.ROOT, "step-%08d.sterna", step));
     }
 
     /** The checkpoints there are, oldest first. */

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -69,8 +70,9 @@ public final class CheckpointReader implements AutoCloseable {
             throw mismatch("tensor " + name + " is missing");
         }
         if (!tensor.encoding.equals(encoding) || !tensor.shape.equals(shape) || tensor.bytes != bytes) {
-            throw mismatch("tensor %s is %s %s of %d bytes, the model's is %s %s of %d bytes"
-                    .formatted(name, tensor.encoding, tensor.shape, tensor.bytes, encoding, shape, bytes));
+            throw mismatch(String.format(Locale.ROOT,
+                    "tensor %s is %s %s of %d bytes, the model's is %s %s of %d bytes",
+                    name, tensor.encoding, tensor.shape, tensor.bytes, encoding, shape, bytes));
         }
         return tensor;
     }
@@ -88,7 +90,7 @@ public final class CheckpointReader implements AutoCloseable {
         }
         int crc = CheckpointFormat.checksum(target);
         if (crc != tensor.crc32c) {
-            throw fault("tensor %s has checksum %08x, not %08x".formatted(tensor.name, crc, tensor.crc32c), null);
+            throw fault(String.format(Locale.ROOT, "tensor %s has checksum %08x, not %08x", tensor.name, crc, tensor.crc32c), null);
         }
     }
 

@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -195,7 +196,7 @@ public final class GgufReader implements AutoCloseable {
         check(cursor.end >= HEADER_BYTES, "size " + cursor.end + " is less than a header's");
         int magic = cursor.i32("magic");
         if (magic != GgufWriter.MAGIC) {
-            throw new GgufException(file, "magic %08x, expected %08x".formatted(magic, GgufWriter.MAGIC),
+            throw new GgufException(file, String.format(Locale.ROOT, "magic %08x, expected %08x", magic, GgufWriter.MAGIC),
                     "this is no GGUF file; of a model of transformers name the folder", null);
         }
         int version = cursor.i32("version");

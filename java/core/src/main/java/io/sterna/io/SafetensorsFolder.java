@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeSet;
 
@@ -132,7 +133,7 @@ public final class SafetensorsFolder implements AutoCloseable {
 
     /** The file of shard {@code i} of {@code count}. */
     public static String fileName(int i, int count) {
-        return count == 1 ? FILE : "model-%05d-of-%05d.safetensors".formatted(i + 1, count);
+        return count == 1 ? FILE : String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", i + 1, count);
     }
 
     /** Writes the index of files that are there already; a single one needs none. */

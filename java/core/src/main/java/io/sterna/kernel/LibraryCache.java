@@ -76,8 +76,9 @@ final class LibraryCache {
                 failures.add(folder + ": " + describe(e));
             }
         }
-        throw new NativeLibraryException("cannot load %s for %s from %s; %s"
-                .formatted(library.name(), platform(), String.join(", nor from ", failures), remedy), null);
+        throw new NativeLibraryException(String.format(Locale.ROOT,
+                "cannot load %s for %s from %s; %s", library.name(), platform(), String.join(", nor from ",
+                failures), remedy), null);
     }
 
     /**
@@ -93,8 +94,8 @@ final class LibraryCache {
         } catch (IllegalCallerException e) {
             Module module = LibraryCache.class.getModule();
             String caller = module.isNamed() ? module.getName() : "ALL-UNNAMED";
-            throw new NativeLibraryException("cannot load %s: this JVM denies native access; start it with "
-                    .formatted(file) + "--enable-native-access=" + caller, e);
+            throw new NativeLibraryException("cannot load " + file
+                    + ": this JVM denies native access; start it with --enable-native-access=" + caller, e);
         } catch (IllegalArgumentException e) {
             throw new IOException(linkerReason(file), e);
         }
@@ -158,8 +159,8 @@ final class LibraryCache {
             }
             String written = sha256(part.toUri().toURL());
             if (!written.equals(file.sha256())) {
-                throw new IOException("the jar's %s has SHA-256 %s instead of %s"
-                        .formatted(file.name(), written, file.sha256()));
+                throw new IOException(String.format(Locale.ROOT,
+                        "the jar's %s has SHA-256 %s instead of %s", file.name(), written, file.sha256()));
             }
             Files.move(part, target, StandardCopyOption.ATOMIC_MOVE);
         } finally {

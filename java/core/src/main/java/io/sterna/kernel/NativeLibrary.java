@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 
 /**
@@ -76,14 +77,16 @@ public final class NativeLibrary {
         Path path = named.path().toAbsolutePath();
         Path file = Files.isDirectory(path) ? path.resolve(NAME) : path;
         if (!Files.isRegularFile(file)) {
-            throw new NativeLibraryException("cannot load %s for %s: there is no file %s; correct or unset %s"
-                    .formatted(NAME, LibraryCache.platform(), file, named.setting()), null);
+            throw new NativeLibraryException(String.format(Locale.ROOT,
+                    "cannot load %s for %s: there is no file %s; correct or unset %s",
+                    NAME, LibraryCache.platform(), file, named.setting()), null);
         }
         try {
             return new Opened(file, LibraryCache.open(file));
         } catch (IOException e) {
-            throw new NativeLibraryException("cannot load %s for %s: %s; correct or unset %s"
-                    .formatted(NAME, LibraryCache.platform(), e.getMessage(), named.setting()), e);
+            throw new NativeLibraryException(String.format(Locale.ROOT,
+                    "cannot load %s for %s: %s; correct or unset %s",
+                    NAME, LibraryCache.platform(), e.getMessage(), named.setting()), e);
         }
     }
 
@@ -91,14 +94,15 @@ public final class NativeLibrary {
         String resource = "/io/sterna/native/" + LibraryCache.platform() + "/" + NAME;
         URL content = NativeLibrary.class.getResource(resource);
         if (content == null) {
-            throw new NativeLibraryException(("cannot load %s for %s: Sterna's jar has no %s; "
-                    + "build native/ with CMake on this machine and name the result in -D%s or %s")
-                    .formatted(NAME, LibraryCache.platform(), resource, PATH_PROPERTY, PATH_VARIABLE), null);
+            throw new NativeLibraryException(String.format(Locale.ROOT, "cannot load %s for %s: Sterna's jar has no %s; "
+                    + "build native/ with CMake on this machine and name the result in -D%s or %s",
+                    NAME, LibraryCache.platform(), resource, PATH_PROPERTY, PATH_VARIABLE), null);
         }
         Packed packed = new Packed(NAME, content, hash(resource + ".sha256"));
-        return LibraryCache.open(List.of(packed), ("set XDG_CACHE_HOME or -Djava.io.tmpdir to a folder that can be "
-                + "written and is not mounted noexec, or unpack the library yourself and name it in -D%s or %s")
-                .formatted(PATH_PROPERTY, PATH_VARIABLE));
+        return LibraryCache.open(List.of(packed), String.format(Locale.ROOT,
+                "set XDG_CACHE_HOME or -Djava.io.tmpdir to a folder that can be "
+                + "written and is not mounted noexec, or unpack the library yourself and name it in -D%s or %s",
+                PATH_PROPERTY, PATH_VARIABLE));
     }
 
     private static String hash(String resource) {
@@ -108,20 +112,20 @@ public final class NativeLibrary {
             }
             return new String(in.readAllBytes(), StandardCharsets.US_ASCII).strip();
         } catch (IOException e) {
-            throw new NativeLibraryException("cannot read %s from Sterna's jar: %s; take the jar from a complete build"
-                    .formatted(resource, e.getMessage()), e);
+            throw new NativeLibraryException(String.format(Locale.ROOT,
+                    "cannot read %s from Sterna's jar: %s; take the jar from a complete build", resource, e.getMessage()), e);
         }
     }
 
     private static Opened checkAbi(Opened opened) {
         int expected = sterna_h.STERNA_ABI_VERSION();
         MemorySegment version = opened.symbols().find("sterna_abi_version").orElseThrow(() -> new NativeLibraryException(
-                "%s is no Sterna library: it has no sterna_abi_version".formatted(opened.path()), null));
+                String.format(Locale.ROOT, "%s is no Sterna library: it has no sterna_abi_version", opened.path()), null));
         int found = callInt(version);
         if (found != expected) {
-            throw new NativeLibraryException(("%s has ABI version %d and this Sterna needs %d; "
-                    + "use the library of the same release, or unset %s and %s")
-                    .formatted(opened.path(), found, expected, PATH_PROPERTY, PATH_VARIABLE), null);
+            throw new NativeLibraryException(String.format(Locale.ROOT, "%s has ABI version %d and this Sterna needs %d; "
+                    + "use the library of the same release, or unset %s and %s",
+                    opened.path(), found, expected, PATH_PROPERTY, PATH_VARIABLE), null);
         }
         return opened;
     }

@@ -14,6 +14,7 @@ import java.net.URL;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * OpenBLAS, out of the platform jar of {@code org.bytedeco:openblas}: unpacked, verified and loaded on
@@ -87,13 +88,15 @@ public final class OpenBlas {
     private static void check(String name, MemorySegment matrix, int rows, int cols, int stride) {
         if (rows < 1 || cols < 1 || stride < cols) {
             throw new IllegalArgumentException(
-                    "%s is %d x %d with stride %d; rows and columns must be positive and fit the stride"
-                            .formatted(name, rows, cols, stride));
+                    String.format(Locale.ROOT,
+                            "%s is %d x %d with stride %d; rows and columns must be positive and fit the stride",
+                            name, rows, cols, stride));
         }
         long bytes = ((rows - 1L) * stride + cols) * FLOAT;
         if (matrix.byteSize() < bytes) {
-            throw new IllegalArgumentException("%s has %d bytes and a %d x %d matrix with stride %d takes %d"
-                    .formatted(name, matrix.byteSize(), rows, cols, stride, bytes));
+            throw new IllegalArgumentException(String.format(Locale.ROOT,
+                    "%s has %d bytes and a %d x %d matrix with stride %d takes %d",
+                    name, matrix.byteSize(), rows, cols, stride, bytes));
         }
     }
 
@@ -117,10 +120,10 @@ public final class OpenBlas {
             }
         }
         if (packed.isEmpty() || !packed.getLast().name().equals(FILES.getLast())) {
-            throw new NativeLibraryException(("cannot load OpenBLAS for %s: no %s on the class path; "
+            throw new NativeLibraryException(String.format(Locale.ROOT, "cannot load OpenBLAS for %s: no %s on the class path; "
                     + "add the artifact org.bytedeco:openblas with this platform's classifier "
-                    + "(to the class path, also when Sterna is on the module path)")
-                    .formatted(LibraryCache.platform(), folder + FILES.getLast()), null);
+                    + "(to the class path, also when Sterna is on the module path)",
+                    LibraryCache.platform(), folder + FILES.getLast()), null);
         }
         return packed;
     }
@@ -129,7 +132,7 @@ public final class OpenBlas {
         try {
             return LibraryCache.sha256(content);
         } catch (IOException e) {
-            throw new NativeLibraryException("cannot read %s: %s".formatted(content, e.getMessage()), e);
+            throw new NativeLibraryException(String.format(Locale.ROOT, "cannot read %s: %s", content, e.getMessage()), e);
         }
     }
 

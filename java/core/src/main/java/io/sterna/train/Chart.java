@@ -44,7 +44,7 @@ final class Chart {
         double[] y = range(1);
         StringBuilder svg = new StringBuilder();
         svg.append("<figure><figcaption>").append(Html.escape(title)).append("</figcaption>");
-        svg.append("<svg viewBox=\"0 0 %d %d\" role=\"img\">".formatted(WIDTH, HEIGHT));
+        svg.append(String.format(Locale.ROOT, "<svg viewBox=\"0 0 %d %d\" role=\"img\">", WIDTH, HEIGHT));
         for (double tick : ticks(y)) {
             double at = py(tick, y);
             svg.append(format("<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>", LEFT, at, WIDTH - RIGHT, at));

@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.zip.CRC32C;
 
 /**
@@ -34,7 +35,7 @@ public final class EventFile implements AutoCloseable {
 
     /** Opens a new event file in {@code folder} for steps from {@code step} on; later ones of older files are void. */
     public EventFile(Path folder, long step, double wallSeconds) throws IOException {
-        this.file = folder.resolve("events.out.tfevents.%010d.%d.sterna".formatted((long) wallSeconds, step));
+        this.file = folder.resolve(String.format(Locale.ROOT, "events.out.tfevents.%010d.%d.sterna", (long) wallSeconds, step));
         this.out = new BufferedOutputStream(new FileOutputStream(file.toFile())); // not by Files: an interrupt would close it
         write(new Message().fixed64(WALL_TIME, wallSeconds).text(FILE_VERSION, "brain.Event:2"));
         Message start = new Message().varint(STATUS, STATUS_START);

@@ -1,6 +1,7 @@
 package io.sterna.train;
 
 import java.io.IOException;
+import java.util.Locale;
 import java.util.OptionalLong;
 
 /** Whether the machine has the memory that a training needs. */
@@ -20,8 +21,10 @@ public final class MemoryCheck {
         OptionalLong available = ProcessMemory.available();
         if (available.isPresent() && plan.totalBytes() > available.getAsLong()) {
             throw new TrainingException(
-                    "memory: the training needs %,d bytes and %,d are available; lower batch or seq-len, or choose recompute, state int8 or optimizer adafactor"
-                            .formatted(plan.totalBytes(), available.getAsLong()));
+                    String.format(Locale.ROOT,
+                            "memory: the training needs %,d bytes and %,d are available; "
+                            + "lower batch or seq-len, or choose recompute, state int8 or optimizer adafactor",
+                            plan.totalBytes(), available.getAsLong()));
         }
     }
 }

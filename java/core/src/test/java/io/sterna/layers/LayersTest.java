@@ -70,6 +70,14 @@ class LayersTest {
         assertTrue(CORE.size() > 20, "the classes were not read");
     }
 
+    /** In some languages the default locale writes numbers in digits of its own, in file names too. */
+    @Test
+    void textDoesNotDependOnTheDefaultLocale() {
+        noClasses().should().callMethod(String.class, "formatted", Object[].class)
+                .orShould().callMethod(String.class, "format", String.class, Object[].class)
+                .orShould().callMethod(String.class, "toLowerCase").orShould().callMethod(String.class, "toUpperCase").check(CORE);
+    }
+
     private static ArchRule layers(String root) {
         return layeredArchitecture().consideringOnlyDependenciesInAnyPackage(root + "..").withOptionalLayers(true)
                 .layer("uses").definedBy(root + ".train..", root + ".infer..", root + ".eval..")
