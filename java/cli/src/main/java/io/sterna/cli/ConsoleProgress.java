@@ -7,6 +7,7 @@ import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.concurrent.CancellationException;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
@@ -91,7 +92,8 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
     }
 
     static String memory(Progress p) {
-        return p.rssBytes().isPresent() ? ", " + Units.bytes(p.rssBytes().getAsLong()) : "";
+        OptionalLong rss = p.rssBytes();
+        return rss.isPresent() ? ", " + Units.bytes(rss.getAsLong()) : "";
     }
 
     private static final class Quiet extends ConsoleProgress {

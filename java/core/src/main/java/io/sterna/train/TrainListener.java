@@ -1,13 +1,15 @@
 package io.sterna.train;
 
 import io.sterna.data.DataProgress;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.OptionalLong;
 
 /**
- * Hears how a run goes, on the thread that trains; what it throws ends the run. It may call
- * {@link TrainingRun#stop}.
+ * Hears how a run goes, on the thread that prepares the data or trains. What it throws comes out of
+ * {@link TrainingRun#open} or {@link TrainingRun#train}; the run can be trained on, or resumed from its last checkpoint, and
+ * where there is none yet its folder has to be deleted. It may call {@link TrainingRun#stop}.
  */
 public interface TrainListener extends DataProgress {
     /** Hears nothing. */
@@ -19,9 +21,17 @@ public interface TrainListener extends DataProgress {
      * @param report what the trainer says
      * @param steps  steps of the whole run
      * @param tokensPerSecond of this step
-     * @param rssBytes resident memory of the process, where the system tells
      */
-    record Progress(StepReport report, long steps, double tokensPerSecond, OptionalLong rssBytes) {}
+    record Progress(StepReport report, long steps, double tokensPerSecond) {
+        /** Resident memory of the process now, in bytes, where the system tells; to ask takes some kilobytes of heap. */
+        public OptionalLong rssBytes() {
+            try {
+                return ProcessMemory.rss();
+            } catch (IOException e) {
+                return OptionalLong.empty();
+            }
+        }
+    }
 
     /** Data preparation has come so far. */
     @Override

@@ -18,8 +18,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * A training from data to a run folder, the same that the command line runs:
@@ -46,7 +48,7 @@ import java.util.OptionalDouble;
  *
  * <p>Memory outside the heap is allocated when a run is opened, stays as it is, and returns with
  * {@link #close}. Runs in one JVM do not disturb each other. A run belongs to one thread, but for
- * {@link #stop}.
+ * {@link #stop}: to train or close it while it trains is an {@link IllegalStateException}.
  */
 public final class TrainingRun implements AutoCloseable {
     /** Steps in a row without a finite loss after which a run gives up. */
@@ -68,6 +70,9 @@ public final class TrainingRun implements AutoCloseable {
     private int nonFinite;
     private volatile boolean stopped;
     private boolean interrupted;
+    private final AtomicReference<Phase> phase = new AtomicReference<>(Phase.OPEN);
+
+    private enum Phase { OPEN, TRAINING, CLOSED }
 
     /** Starts a new run: prepares the data, makes the run folder and the model. */
     public static TrainingRun open(TrainConfig config, TrainListener listener) throws IOException {
@@ -85,6 +90,7 @@ public final class TrainingRun implements AutoCloseable {
      */
     public static TrainingRun open(TrainConfig config, TrainListener listener, PreparedData.TokenizerLoader loader)
             throws IOException {
+        Objects.requireNonNull(listener, "listener");
         TrainConfig given = config.copy();
         requireBeginTokenKnown(given);
         if (given.init != null) {
@@ -336,12 +342,19 @@ public final class TrainingRun implements AutoCloseable {
 
     /**
      * Trains until the last step, or until it is stopped; both end with a checkpoint. To interrupt the thread stops it
-     * too, and the thread's mark is set again when the checkpoint is there.
+     * too, and the thread's mark is set again when the checkpoint is there. After an exception, the listener's own too, the
+     * run is as it was after its last whole step, and this method goes on from there.
+     *
+     * @throws IllegalStateException when it is closed or training already
      */
     public RunResult train() throws IOException {
+        if (!phase.compareAndSet(Phase.OPEN, Phase.TRAINING)) {
+            throw new IllegalStateException("run " + folder.path() + (phase.get() == Phase.CLOSED ? ": closed already" : ": training already"));
+        }
         try {
             return trainToTheEnd();
         } finally {
+            phase.set(Phase.OPEN);
             if (interrupted) {
                 Thread.currentThread().interrupt();
             }
@@ -394,8 +407,7 @@ public final class TrainingRun implements AutoCloseable {
             throw new TrainingException("step " + step + ": " + nonFinite
                     + " steps in a row met numbers that are not finite; lower lr (now " + report.rate() + ") or clip gradients");
         }
-        listener.stepped(new TrainListener.Progress(
-                report, config.steps, report.tokens() / (nanos * 1e-9), ProcessMemory.rss()));
+        listener.stepped(new TrainListener.Progress(report, config.steps, report.tokens() / (nanos * 1e-9)));
         return report;
     }
 
@@ -413,7 +425,7 @@ public final class TrainingRun implements AutoCloseable {
         return OptionalDouble.of(loss);
     }
 
-    /** Writes the checkpoint of this step, unless it is there, and drops those that are too old. */
+    /** Writes the checkpoint of this step and drops those that are too old. */
     private void checkpoint() throws IOException {
         CheckpointFolder checkpoints = folder.checkpoints();
         Path file = checkpoints.file(step);
@@ -470,12 +482,21 @@ public final class TrainingRun implements AutoCloseable {
         Report.write(folder, summary, config.toMap(), metrics, histograms, samples);
     }
 
-    /** Ends the threads and returns all memory. */
+    /**
+     * Ends the threads and returns all memory; more than once is once.
+     *
+     * @throws IllegalStateException while it trains: {@link #stop} ends that
+     */
     @Override
     public void close() {
-        trainer.close();
-        slices.close();
-        shards.close();
-        lock.close();
+        if (!phase.compareAndSet(Phase.OPEN, Phase.CLOSED)) {
+            if (phase.get() == Phase.TRAINING) {
+                throw new IllegalStateException("run " + folder.path() + ": is training; stop it first");
+            }
+            return;
+        }
+        try (lock; shards; slices; trainer) {
+            return; // all are closed, whatever one of them throws, the last one first
+        }
     }
 }

@@ -1,0 +1,90 @@
+package io.sterna.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TrainingRunLifetimeTest {
+    @TempDir
+    private Path folder;
+
+    @BeforeEach
+    void corpus() throws IOException {
+        for (int file = 0; file < 8; file++) {
+            Files.writeString(folder.resolve(file + ".txt"), ("the tern flies over ice " + file + " ").repeat(100));
+        }
+    }
+
+    @Test
+    void whatIsClosedNeitherTrainsNorClosesAgain() throws IOException {
+        TrainingRun run = TrainingRun.open(config(), TrainListener.NONE);
+        run.close();
+        run.close();
+        assertMessage("closed already", assertThrows(IllegalStateException.class, run::train));
+    }
+
+    @Test
+    void whatTrainsIsNotClosedOrTrainedOnceMore() throws IOException {
+        List<IllegalStateException> refusals = new ArrayList<>();
+        TrainingRun[] run = new TrainingRun[1];
+        TrainListener meddling = new TrainListener() {
+            @Override
+            public void stepped(Progress progress) {
+                refusals.add(assertThrows(IllegalStateException.class, run[0]::close));
+                refusals.add(assertThrows(IllegalStateException.class, run[0]::train));
+            }
+        };
+        run[0] = TrainingRun.open(config(), meddling);
+        try (TrainingRun closed = run[0]) {
+            assertTrue(closed.train().finished());
+        }
+        assertEquals(4, refusals.size());
+        assertMessage("stop it first", refusals.get(0));
+        assertMessage("training already", refusals.get(1));
+    }
+
+    @Test
+    void aRunGoesOnAfterWhatItsListenerThrew() throws IOException {
+        RuntimeException fault = new RuntimeException("listener");
+        TrainListener listener = new TrainListener() {
+            @Override
+            public void stepped(Progress progress) {
+                if (progress.report().step() == 1) {
+                    throw fault;
+                }
+            }
+        };
+        try (TrainingRun run = TrainingRun.open(config(), listener)) {
+            assertSame(fault, assertThrows(RuntimeException.class, run::train));
+            RunResult result = run.train();
+            assertTrue(result.finished());
+            assertEquals(2, result.step());
+        }
+    }
+
+    @Test
+    void aListenerIsAskedForBeforeAnythingIsMade() {
+        assertThrows(NullPointerException.class, () -> TrainingRun.open(config(), null));
+        assertTrue(Files.notExists(folder.resolve("run")) && Files.notExists(folder.resolve("cache")));
+    }
+
+    private TrainConfig config() {
+        return new TrainConfig().set("hidden", 32).set("intermediate", 64).set("layers", 1).set("heads", 2).set("seq-len", 16)
+                .set("batch", 2).set("steps", 2).set("warmup", 0).set("vocab", 280).set("threads", 1).set("holdout", 0.2)
+                .set("data", folder).set("cache", folder.resolve("cache")).set("out", folder.resolve("run"));
+    }
+
+    private static void assertMessage(String part, Exception e) {
+        assertTrue(e.getMessage().contains(part), e.getMessage());
+    }
+}
