@@ -128,7 +128,7 @@ public final class Setting {
     public void set(TrainConfig config, Object value) {
         try {
             field.set(config, value == null ? null : convert(value));
-        } catch (NumberFormatException | ClassCastException e) {
+        } catch (NumberFormatException | ClassCastException e) { // no number, or no text at all
             throw new ConfigException(key() + " is " + Json.brief(String.valueOf(value)) + "; it takes " + kind(), e);
         } catch (IllegalAccessException e) {
             throw new AssertionError("settings are public fields", e);
@@ -153,6 +153,9 @@ public final class Setting {
         }
         if (type == Boolean.class) {
             return flag(text);
+        }
+        if (text.isEmpty()) {
+            throw new NumberFormatException(text);
         }
         return text;
     }

@@ -35,6 +35,7 @@ class TrainConfigTest {
         "hidden       | 1.5       | hidden is \"1.5\"; it takes a whole number up to 2147483647",
         "hidden       | 99999999999 | hidden is \"99999999999\"; it takes a whole number up to 2147483647",
         "lr           | NaN       | lr is \"NaN\"; it takes a finite number",
+        "out          | ''   | out is \"\"; it takes",
         "recompute    | yes       | recompute is \"yes\"; it takes true|false",
         "preset       | 9m        | preset \"9m\": expected one of nano, 8m",
         "hidden       | 193       | hidden 193: must be a multiple of heads 6",
