@@ -20,4 +20,17 @@ public record Worker(int index, MemorySegment scratch) implements Team {
     public long sliceRows(long rows, long multiple, long worth) {
         return rows;
     }
+
+    @Override
+    public void run(Work... works) {
+        for (Work work : works) {
+            run(work.count(), work.body());
+        }
+    }
+
+    /** One slice, without the objects that several take: every chunk of tokens comes here dozens of times. */
+    @Override
+    public void rows(long rows, long multiple, Slices.RowBody body) {
+        body.run(0, rows, this);
+    }
 }

@@ -4,7 +4,6 @@ import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.QuantizedMatrix;
 import io.sterna.tensor.Workspace;
-import java.util.List;
 
 /**
  * What the linear layers of a block multiply. T tokens, H hidden, I intermediate.
@@ -36,7 +35,10 @@ record BlockInputs(Input attention, FloatMatrix attentionRms, Input output, Inpu
 
     /** Makes room for another number of tokens, at most those it was allocated for. */
     void resize(long tokens) {
-        List.of(attention, output, mlp, down).forEach(input -> input.resize(tokens));
+        attention.resize(tokens);
+        output.resize(tokens);
+        mlp.resize(tokens);
+        down.resize(tokens);
         attentionRms.reshape(1, tokens);
     }
 }
