@@ -14,6 +14,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.BiFunction;
 
 /**
  * A quick check, on this machine, that a tier's kernels give the reference's bytes where they must: random
@@ -31,22 +32,27 @@ public final class SelfTest {
 
     /** The checks that {@code tier} failed, by kernel; empty when all is well. */
     public static List<String> failures(Tier tier) {
+        Kernels tested = Kernels.of(tier);
+        return failures((grid, workspace) -> run(tested, grid, workspace));
+    }
+
+    /** The same of anything that makes results, so that a test can hand in wrong ones. */
+    static List<String> failures(BiFunction<Grid, Workspace, List<Result>> tested) {
         List<String> failures = new ArrayList<>();
         Kernels reference = Kernels.of(Tier.REFERENCE);
-        Kernels tested = Kernels.of(tier);
         for (Grid grid : Grid.values()) {
             try (Workspace expected = new Workspace();
                     Workspace actual = new Workspace()) {
-                compare(grid, run(reference, grid, expected), run(tested, grid, actual), failures);
+                compare(grid, run(reference, grid, expected), tested.apply(grid, actual), failures);
             }
         }
         return failures;
     }
 
     /** What a kernel wrote. */
-    private record Result(String kernel, MemorySegment bytes) {}
+    record Result(String kernel, MemorySegment bytes) {}
 
-    private static List<Result> run(Kernels kernels, Grid grid, Workspace workspace) {
+    static List<Result> run(Kernels kernels, Grid grid, Workspace workspace) {
         Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
         MemorySegment scratch = section.allocate(Slices.SCRATCH_BYTES);
         FloatMatrix weights = FloatMatrix.allocate(section, FloatType.F32, ROWS, COLS);
