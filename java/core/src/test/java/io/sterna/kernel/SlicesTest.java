@@ -105,6 +105,25 @@ class SlicesTest {
         }
     }
 
+    /** Both workers are inside their first slice when one of them throws: none begins a second one. */
+    @Test
+    void afterAFailureNoSliceBeginsAndNoExceptionIsLost() {
+        try (Slices slices = new Slices(2)) {
+            CountDownLatch together = new CountDownLatch(2);
+            AtomicInteger begun = new AtomicInteger();
+            RuntimeException[] thrown = {new IllegalStateException("slice 0"), new IllegalStateException("slice 1")};
+            RuntimeException first = assertThrows(IllegalStateException.class, () -> slices.run(50, (i, worker) -> {
+                begun.incrementAndGet();
+                together.countDown();
+                await(together);
+                throw thrown[(int) i];
+            }));
+            RuntimeException other = first == thrown[0] ? thrown[1] : thrown[0];
+            assertArrayEquals(new Throwable[] {other}, first.getSuppressed());
+            assertEquals(2, begun.get());
+        }
+    }
+
     @Test
     void workersMayThrowTheSameObject() {
         try (Slices slices = new Slices(2)) {
