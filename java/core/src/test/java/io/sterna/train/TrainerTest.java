@@ -271,6 +271,18 @@ class TrainerTest {
         }
     }
 
+    /** By hand: 2 layers of width 48, 112 inside, 4 heads of which 2 have keys of their own, sequences of 16, 80 tokens. */
+    @Test
+    void thePlanCountsTheOperationsOfAToken() {
+        int projections = 48 * 48 + 48 * 24 + 48 * 24 + 48 * 48; // q, k, v, o
+        int feedForward = 3 * 48 * 112;
+        int attention = 2 * 8 * 48; // scores and weighted sums, over half of the sequence
+        int multiplyAdds = 2 * (projections + feedForward + attention) + 80 * 48;
+        // Two operations each; the backward pass has two such products, for the inputs and for the weights.
+        assertEquals(2 * 3 * multiplyAdds, Trainings.ternary().plan().flopPerToken());
+        assertEquals(308_736, 2 * 3 * multiplyAdds);
+    }
+
     @Test
     void packedWeightsHaveNoGradientBuffer() {
         assertEquals(0, Trainings.ternary().plan().bytes().get(MemoryKind.GRADIENT_BUFFERS));
