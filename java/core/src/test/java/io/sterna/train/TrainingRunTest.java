@@ -130,6 +130,22 @@ class TrainingRunTest {
     }
 
     @Test
+    void theSecondsOfEarlierProcessesCount() throws IOException {
+        run(config("a").set("stop-after", 4), TrainListener.NONE);
+        Path metrics = folder.resolve("a/metrics.jsonl");
+        Files.writeString(metrics, Files.readString(metrics).replaceAll("\"wall_seconds\":[^,}]*", "\"wall_seconds\":1000"));
+        try (TrainingRun resumed = TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE)) {
+            double seconds = number(resumed.train().summary(), "wall_seconds");
+            assertTrue(seconds > 1000 && seconds < 1900, "" + seconds);
+        }
+        assertTrue(number(MetricsFile.read(metrics).getLast(), "wall_seconds") > 1000);
+    }
+
+    private static double number(Map<String, Object> map, String key) {
+        return ((Number) map.get(key)).doubleValue();
+    }
+
+    @Test
     void stopEndsTheRunAfterTheStepUnderWay() throws IOException {
         TrainingRun[] run = new TrainingRun[1];
         TrainListener listener = new TrainListener() {
