@@ -141,6 +141,14 @@ class TrainingRunTest {
         assertTrue(number(MetricsFile.read(metrics).getLast(), "wall_seconds") > 1000);
     }
 
+    @Test
+    void theFinalLossIsTheMeanOfTheLastTwentieth() throws IOException {
+        RunResult result = run(config("a").set("steps", 40).set("log-every", 1).set("checkpoint-every", 0), TrainListener.NONE);
+        List<Map<String, Object>> metrics = MetricsFile.read(folder.resolve("a/metrics.jsonl"));
+        double mean = (number(metrics.get(38), "loss") + number(metrics.get(39), "loss")) / 2; // of steps 39 and 40
+        assertEquals(mean, number(result.summary(), "final_loss"), 1e-12);
+    }
+
     private static double number(Map<String, Object> map, String key) {
         return ((Number) map.get(key)).doubleValue();
     }
