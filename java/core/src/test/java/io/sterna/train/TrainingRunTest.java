@@ -8,9 +8,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.sterna.data.BpeTokenizer;
 import io.sterna.data.DataException;
+import io.sterna.data.Shards;
+import io.sterna.data.Windows;
 import io.sterna.io.CheckpointException;
 import io.sterna.io.Json;
 import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -147,6 +152,32 @@ class TrainingRunTest {
         List<Map<String, Object>> metrics = MetricsFile.read(folder.resolve("a/metrics.jsonl"));
         double mean = (number(metrics.get(38), "loss") + number(metrics.get(39), "loss")) / 2; // of steps 39 and 40
         assertEquals(mean, number(result.summary(), "final_loss"), 1e-12);
+    }
+
+    @Test
+    void heldOutWindowsAreSpreadOverTheData() throws IOException {
+        TrainConfig config = config("a").set("eval-sequences", 3).set("steps", 1);
+        try (TrainingRun run = TrainingRun.open(config, TrainListener.NONE);
+                Shards shards = Shards.open(PreparedData.prepare(config.resolved(), BpeTokenizer::load, TrainListener.NONE).folder(), true)) {
+            double devLoss = run.train().devLoss().orElseThrow();
+            Windows windows = new Windows(shards.dev(), 16);
+            assertTrue(windows.count() >= 9, "windows " + windows.count());
+            Evaluation sum = new Evaluation(0, 0);
+            for (int third = 0; third < 3; third++) {
+                sum = sum.plus(evaluate(run.trainer(), windows, third * windows.count() / 3));
+            }
+            assertEquals(sum.loss(), devLoss, 1e-6);
+        }
+    }
+
+    /** One window in a batch of four. */
+    private static Evaluation evaluate(Trainer trainer, Windows windows, long window) {
+        try (Arena arena = Arena.ofShared()) { // the slices read it
+            MemorySegment inputs = arena.allocate(ValueLayout.JAVA_INT, 4 * 16);
+            MemorySegment targets = arena.allocate(ValueLayout.JAVA_INT, 4 * 16).fill((byte) -1);
+            windows.read(window, inputs, targets, 0);
+            return trainer.evaluate(inputs, targets);
+        }
     }
 
     private static double number(Map<String, Object> map, String key) {
