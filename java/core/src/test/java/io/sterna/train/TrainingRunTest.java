@@ -12,6 +12,7 @@ import io.sterna.data.Shards;
 import io.sterna.data.Windows;
 import io.sterna.io.CheckpointException;
 import io.sterna.io.Json;
+import io.sterna.nn.Parameter;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -178,6 +179,38 @@ class TrainingRunTest {
             windows.read(window, inputs, targets, 0);
             return trainer.evaluate(inputs, targets);
         }
+    }
+
+    @Test
+    void stepsThatAreNotFiniteEndARunAndAResumedOneGoesOnCounting() throws IOException {
+        try (TrainingRun run = TrainingRun.open(config("a").set("steps", 40).set("stop-after", 8), TrainListener.NONE)) {
+            setGain(run, Float.NaN);
+            assertFalse(run.train().finished());
+        }
+        try (TrainingRun resumed = TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE)) {
+            assertMessage(TrainingException.class, "step 20: 20 steps in a row met numbers that are not finite", resumed::train);
+        }
+    }
+
+    @Test
+    void onlyStepsInARowEndARun() throws IOException {
+        TrainingRun[] run = new TrainingRun[1];
+        TrainListener listener = new TrainListener() {
+            @Override
+            public void stepped(Progress p) {
+                setGain(run[0], p.report().step() == 15 ? 1 : Float.NaN); // step 16 alone is finite
+            }
+        };
+        run[0] = TrainingRun.open(config("a").set("steps", 30), listener);
+        try (TrainingRun r = run[0]) {
+            assertTrue(r.train().finished());
+        }
+    }
+
+    /** With NaN in the last norm's gain no loss is finite. */
+    private static void setGain(TrainingRun run, float value) {
+        run.trainer().model().parameters().stream().filter(p -> p.name().equals("model.norm.weight"))
+                .forEach(p -> ((Parameter.Plain) p).weight().set(0, 0, value));
     }
 
     private static double number(Map<String, Object> map, String key) {
