@@ -4,19 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "dispatch/bf16.h"
+#include "dispatch/element.h"
 #include "dispatch/families.h"
-
-static float load(const sterna_matrix *x, int64_t r, int64_t c) {
-    int64_t at = r * x->stride + c;
-    return x->type == STERNA_F32 ? ((const float *)x->data)[at] : sterna_f32_of_bf16(((const uint16_t *)x->data)[at]);
-}
-
-static void store(const sterna_matrix *x, int64_t r, int64_t c, float value) {
-    int64_t at = r * x->stride + c;
-    if (x->type == STERNA_F32) ((float *)x->data)[at] = value;
-    else ((uint16_t *)x->data)[at] = sterna_bf16_of_f32(value);
-}
 
 /* Lanes i and i + 8, then + 4, + 2, + 1. */
 static double sum_lanes(double lanes[16]) {
@@ -29,7 +18,7 @@ static double sum_lanes(double lanes[16]) {
 static void run_statistics(const sterna_matrix *x, int64_t r, int64_t begin, int64_t end, double stats[4]) {
     double absolute[16] = {0}, sum[16] = {0}, squares[16] = {0}, max = 0;
     for (int64_t c = begin; c < end; c++) {
-        double value = load(x, r, c);
+        double value = sterna_get(x, r, c);
         int64_t lane = (c - begin) % 16;
         absolute[lane] += fabs(value);
         sum[lane] += value;
@@ -63,7 +52,7 @@ static int nearest_code(int32_t grid, float z) {
 static int32_t encode(const sterna_matrix *x, const sterna_packed *w, int64_t row0, int64_t row1) {
     for (int64_t r = row0; r < row1; r++)
         for (int64_t c = 0; c < w->cols; c++)
-            if (!isfinite(load(x, r - row0, c))) return STERNA_STATUS(2, STERNA_NONFINITE);
+            if (!isfinite(sterna_get(x, r - row0, c))) return STERNA_STATUS(2, STERNA_NONFINITE);
     for (int64_t r = row0; r < row1; r++) {
         uint8_t *row = (uint8_t *)sterna_packed_row(w, r);
         const float *scales = sterna_row_scales(w, r);
@@ -71,7 +60,7 @@ static int32_t encode(const sterna_matrix *x, const sterna_packed *w, int64_t ro
         for (int64_t c = 0; c < w->cols; c++) {
             float inverse = 1 / scales[c / sterna_group_cols(w)];
             uint8_t *block = row + c / STERNA_BLOCK * 8 * sterna_bits(w->grid);
-            sterna_set_code(block, w->grid, c % STERNA_BLOCK, nearest_code(w->grid, load(x, r - row0, c) * inverse));
+            sterna_set_code(block, w->grid, c % STERNA_BLOCK, nearest_code(w->grid, sterna_get(x, r - row0, c) * inverse));
         }
     }
     return STERNA_OK;
@@ -84,7 +73,7 @@ static int32_t decode(const sterna_packed *w, const sterna_matrix *x, int64_t ro
         for (int64_t c = 0; c < w->cols; c++) {
             const uint8_t *block = row + c / STERNA_BLOCK * 8 * sterna_bits(w->grid);
             float code = (float)sterna_get_code(block, w->grid, c % STERNA_BLOCK);
-            store(x, r - row0, c, code * scales[c / sterna_group_cols(w)]);
+            sterna_put(x, r - row0, c, code * scales[c / sterna_group_cols(w)]);
         }
     }
     return STERNA_OK;

@@ -9,30 +9,17 @@
  * u * x with u = code + 2^(n-1) in 0...255 and subtract 2^(n-1) * sum x, at most 128 * 127 * K, in the end.
  * Every partial sum on the way is at most 255 * 127 * K <= 255 * 127 * 65536 = 2,122,383,360 < 2^31.
  */
-#include "dispatch/bf16.h"
+#include "dispatch/element.h"
 #include "dispatch/families.h"
 #include "dispatch/grid.h"
-
-/* Code k of a packed row: its planes, highest first, each the next bits of the code. */
-static int32_t code_at(const uint8_t *row, int32_t grid, int64_t k) {
-    int bits = sterna_bits(grid), place = (int)(k % STERNA_BLOCK);
-    const uint8_t *plane = row + k / STERNA_BLOCK * 8 * bits;
-    int32_t code = 0;
-    for (int width = 8; width > 0; width /= 2) {
-        if (!(bits & width)) continue;
-        int field = plane[place % (8 * width)] >> place / (8 * width) * width & ((1 << width) - 1);
-        code = code << width | field;
-        plane += 8 * width;
-    }
-    if (grid == STERNA_BINARY) return 2 * code - 1;
-    int32_t sign = 1 << (bits - 1);
-    return (code ^ sign) - sign;
-}
 
 /* codes (K) of row n of w. */
 static void decode_row(const sterna_packed *w, int64_t n, int8_t *codes) {
     const uint8_t *row = sterna_packed_row(w, n);
-    for (int64_t k = 0; k < w->cols; k++) codes[k] = (int8_t)code_at(row, w->grid, k);
+    for (int64_t k = 0; k < w->cols; k++) {
+        const uint8_t *block = row + k / STERNA_BLOCK * 8 * sterna_bits(w->grid);
+        codes[k] = (int8_t)sterna_get_code(block, w->grid, k % STERNA_BLOCK);
+    }
 }
 
 /* x (K) times codes (K), group by group with the row's scales; the token's scale comes after. */
@@ -47,17 +34,6 @@ static float product(const int8_t *x, const int8_t *codes, const float *scales, 
     return total;
 }
 
-static float value_at(const sterna_matrix *x, int64_t t, int64_t n) {
-    int64_t i = t * x->stride + n;
-    return x->type == STERNA_F32 ? ((const float *)x->data)[i] : sterna_f32_of_bf16(((const uint16_t *)x->data)[i]);
-}
-
-static void store(const sterna_matrix *y, int64_t t, int64_t n, float value) {
-    int64_t i = t * y->stride + n;
-    if (y->type == STERNA_F32) ((float *)y->data)[i] = value;
-    else ((uint16_t *)y->data)[i] = sterna_bf16_of_f32(value);
-}
-
 static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y,
                       const sterna_matrix *residual, int64_t row0, int64_t row1, void *scratch) {
     int8_t *codes = scratch;
@@ -67,7 +43,7 @@ static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const s
         const float *scales = sterna_row_scales(w, n);
         for (int64_t t = 0; t < q->rows; t++) {
             float value = product(q->codes + t * q->stride, codes, scales, w->cols, group) * q->scales[t];
-            store(y, t, n, residual ? value_at(residual, t, n) + value : value);
+            sterna_put(y, t, n, residual ? sterna_get(residual, t, n) + value : value);
         }
     }
     return STERNA_OK;
