@@ -6,6 +6,7 @@
 #include "dispatch/families.h"
 #include "dispatch/grid.h"
 #include "dispatch/philox.h"
+#include "rounding.h"
 
 /* ---------------------------------------------------------------- moments */
 
@@ -35,12 +36,6 @@ static void load_moment(const sterna_moment *m, enum kind kind, struct block b, 
             values[i] = root * root;
         }
     }
-}
-
-/* floor(z) or the integer above, with mean z over the words. */
-static int round_stochastic(float z, uint32_t word) {
-    float low = floorf(z);
-    return (int)low + ((float)(word >> 8) * 0x1p-24f < z - low);
 }
 
 /* Block-wise int8: a signed moment, or the root of a square, over the block's largest. A block below

@@ -5,16 +5,7 @@
 #include "dispatch/families.h"
 #include "dispatch/grid.h"
 #include "dispatch/philox.h"
-
-static float uniform(uint32_t word) {
-    return (float)(word >> 8) * 0x1p-24f;
-}
-
-/* k of {floor(z), floor(z) + 1} with mean z over the words. */
-static float round_stochastic(float z, uint32_t word) {
-    float low = floorf(z);
-    return uniform(word) < z - low ? low + 1 : low;
-}
+#include "rounding.h"
 
 static int new_code(int32_t grid, float z, int32_t rounding, uint32_t word) {
     float low = (float)sterna_qn(grid), high = (float)sterna_qp(grid);
@@ -22,8 +13,8 @@ static int new_code(int32_t grid, float z, int32_t rounding, uint32_t word) {
     z = z < high ? z : high;
     if (grid == STERNA_BINARY && rounding == STERNA_NEAREST) return z >= 0 ? 1 : -1;
     if (rounding == STERNA_NEAREST) return (int)rintf(z);
-    if (grid == STERNA_BINARY) return 2 * (int)round_stochastic((z + 1) * 0.5f, word) - 1;
-    return (int)round_stochastic(z, word);
+    if (grid == STERNA_BINARY) return 2 * round_stochastic((z + 1) * 0.5f, word) - 1;
+    return round_stochastic(z, word);
 }
 
 static int all_finite(const sterna_matrix *delta, int64_t rows) {
