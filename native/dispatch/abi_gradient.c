@@ -23,10 +23,6 @@ static int32_t check_begin(int64_t row, int64_t end) {
     return row % STERNA_GRADIENT_GROUP == 0 || row == end ? 0 : STERNA_BAD_RANGE;
 }
 
-static int32_t check_flag(int32_t flag) {
-    return flag == 0 || flag == 1 ? 0 : STERNA_BAD_RANGE;
-}
-
 int32_t sterna_quantize_gradient(int32_t tier, const sterna_matrix *dy, const float *row_scales,
                                  const float *x_scales, const sterna_quantized *by_token,
                                  const sterna_gradient *by_feature, int64_t first, uint64_t key, int64_t row0,
@@ -64,7 +60,7 @@ int32_t sterna_input_gradient_int8(int32_t tier, const sterna_quantized *q, cons
     STERNA_CHECK(3, w->rows == q->cols ? 0 : STERNA_BAD_SHAPE);
     STERNA_CHECK(4, sterna_check_matrix(dx, STERNA_ANY_FLOAT));
     STERNA_CHECK(4, sterna_check_shape(dx, q->rows, w->cols));
-    STERNA_CHECK(5, check_flag(accumulate));
+    STERNA_CHECK(5, sterna_check_flag(accumulate));
     STERNA_CHECK(6, sterna_check_slice(0, row0, q->rows));
     STERNA_CHECK(7, sterna_check_slice(row0, row1, q->rows));
     STERNA_CHECK(8, sterna_check_scratch(scratch));
@@ -80,7 +76,7 @@ int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradient *g, cons
     STERNA_CHECK(3, x->rows == g->cols ? 0 : STERNA_BAD_SHAPE);
     STERNA_CHECK(4, sterna_check_matrix(dw, STERNA_ONLY_F32));
     STERNA_CHECK(4, dw->cols == x->cols ? 0 : STERNA_BAD_SHAPE);
-    STERNA_CHECK(5, check_flag(accumulate));
+    STERNA_CHECK(5, sterna_check_flag(accumulate));
     STERNA_CHECK(6, sterna_check_slice(0, row0, g->rows));
     STERNA_CHECK(7, sterna_check_slice(row0, row1, g->rows));
     STERNA_CHECK(4, dw->rows >= row1 - row0 ? 0 : STERNA_BAD_SHAPE); /* dw holds the slice alone */

@@ -26,10 +26,6 @@ static int32_t check_epsilon(float epsilon) {
     return epsilon >= FLT_MIN && epsilon <= FLT_MAX ? 0 : STERNA_BAD_RANGE;
 }
 
-static int32_t check_flag(int32_t flag) {
-    return flag == 0 || flag == 1 ? 0 : STERNA_BAD_RANGE;
-}
-
 /* ids[row0...row1-1] lie in low...high - 1. */
 static int32_t check_ids(const int32_t *ids, int64_t low, int64_t high, int64_t row0, int64_t row1) {
     for (int64_t r = row0; r < row1; r++)
@@ -79,7 +75,7 @@ int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const ster
     STERNA_CHECK(4, sterna_check_pointer(inv_rms, 4));
     STERNA_CHECK(5, check_like(dy, x));
     STERNA_CHECK(6, check_like(dx, x));
-    STERNA_CHECK(7, check_flag(accumulate));
+    STERNA_CHECK(7, sterna_check_flag(accumulate));
     STERNA_CHECK(8, sterna_check_slice(row0, row1, x->rows));
     return t->rmsnorm_backward(x, gain, inv_rms, dy, dx, accumulate, row0, row1);
 }

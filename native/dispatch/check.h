@@ -108,6 +108,10 @@ static inline int32_t sterna_check_rounding(int32_t rounding) {
     return rounding == STERNA_STOCHASTIC || rounding == STERNA_NEAREST ? 0 : STERNA_BAD_RANGE;
 }
 
+static inline int32_t sterna_check_flag(int32_t flag) {
+    return flag == 0 || flag == 1 ? 0 : STERNA_BAD_RANGE;
+}
+
 /* low <= x <= high; false for a NaN. */
 static inline int32_t sterna_check_range(float x, float low, float high) {
     return x >= low && x <= high ? 0 : STERNA_BAD_RANGE;
