@@ -1,7 +1,7 @@
 /* abi_attention.c: validates the arguments of the attention kernels, then calls the table. */
+#include "attention.h"
 #include "check.h"
 
-#define MAX_HEAD_DIM 256
 #define MAX_COUNT ((int64_t)1 << 30) /* so that products of two counts fit in int64_t */
 
 static int in_range(int64_t value, int64_t low) {

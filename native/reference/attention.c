@@ -1,11 +1,11 @@
 /* attention.c: the definition of causal attention, one query or key at a time in float64. Nothing is
  * stored between queries: scores are computed again where they are needed. */
+#include "dispatch/attention.h"
+
 #include <math.h>
 
 #include "dispatch/element.h"
 #include "dispatch/families.h"
-
-#define MAX_HEAD_DIM 256
 
 /* A query head and its key head in one sequence. */
 typedef struct head {
