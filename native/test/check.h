@@ -51,6 +51,15 @@ void check_equal(const char *what, const void *got, const void *want, size_t cou
 void check_near(const char *what, const float *got, const double *want, const double *bound,
                 size_t bound_stride, size_t count);
 
+/* Bytes of an element of either float type, and from a matrix's first element to its last. */
+static inline size_t check_element_bytes(int32_t type) {
+    return type == STERNA_F32 ? 4 : 2;
+}
+
+static inline size_t check_matrix_bytes(const sterna_matrix *x) {
+    return (size_t)((x->rows - 1) * x->stride + x->cols) * check_element_bytes(x->type);
+}
+
 /* Deterministic test data. */
 uint64_t check_random(void);                     /* 64 random bits */
 int64_t check_range(int64_t low, int64_t high);  /* uniform in low...high */

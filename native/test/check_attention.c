@@ -19,13 +19,9 @@ struct attention_case {
     sterna_quantized quantized_k, quantized_v; /* for those who use them instead of k and v */
 };
 
-static size_t element_bytes(int32_t type) {
-    return type == STERNA_F32 ? 4 : 2;
-}
-
 static sterna_matrix new_matrix(int64_t rows, int64_t cols, int32_t type, enum check_place place) {
     sterna_matrix x = {NULL, rows, cols, cols + check_range(0, 1) * check_range(0, 9), type, 0};
-    x.data = check_buffer((size_t)((rows - 1) * x.stride + cols) * element_bytes(type), place, (size_t)check_range(0, 1) * 4);
+    x.data = check_buffer(check_matrix_bytes(&x), place, (size_t)check_range(0, 1) * 4);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < cols; c++) sterna_put(&x, r, c, check_normal());
     return x;
@@ -287,7 +283,7 @@ static void run_in_slices(int32_t tier, direction *run, const sterna_attention *
     whole_lse = copy_of(a->lse, lse_bytes);
     for (int i = 0; i < count; i++) {
         const sterna_matrix *x = results[i];
-        bytes[i] = (size_t)((x->rows - 1) * x->stride + x->cols) * element_bytes(x->type);
+        bytes[i] = check_matrix_bytes(x);
         whole[i] = copy_of(x->data, bytes[i]);
         for (int64_t r = 0; r < x->rows; r++)
             for (int64_t c = 0; c < x->cols; c++) sterna_put(x, r, c, -1);
@@ -505,7 +501,7 @@ static void bench_decoding(int32_t tier, const char *name, sterna_attention size
     new_case(&c, sizes, type == STERNA_I8 ? STERNA_F32 : type, AGAINST_END);
     if (type == STERNA_I8) c.a.quantized_k = &c.quantized_k, c.a.quantized_v = &c.quantized_v;
     struct bench forward = {tier, sterna_attention_forward, &c.a, 0, sizes.kv_heads};
-    double row_bytes = type == STERNA_I8 ? (double)sizes.head_dim + 4 : (double)sizes.head_dim * (double)element_bytes(type);
+    double row_bytes = type == STERNA_I8 ? (double)sizes.head_dim + 4 : (double)sizes.head_dim * (double)check_element_bytes(type);
     double bytes = 2.0 * (double)(sizes.kv_heads * (sizes.past + 1)) * row_bytes, seconds = check_time(run_bench, &forward, 0.5);
     check_row("attention_forward", type == STERNA_F32 ? "f32" : type == STERNA_BF16 ? "bf16" : "int8", name, tier, bytes, seconds, "GB/s", check_ceiling(tier, STERNA_PROBE_READ));
     check_release();

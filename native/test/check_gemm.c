@@ -48,7 +48,7 @@ static enum check_place any_place(void) {
 }
 
 static sterna_matrix any_matrix(int64_t rows, int64_t cols, int32_t type) {
-    size_t size = type == STERNA_F32 ? 4 : 2;
+    size_t size = check_element_bytes(type);
     int64_t stride = cols + check_range(0, 3) * check_range(0, 5);
     sterna_matrix x = {0, rows, cols, stride, type, 0};
     x.data = check_buffer((size_t)(rows ? (rows - 1) * stride + cols : 0) * size, any_place(), size * (size_t)check_range(0, 3));
@@ -389,17 +389,13 @@ static void expect(int32_t got, int32_t argument, int32_t reason) {
         check_fail("status %d, want argument %d reason %d", got, argument, reason);
 }
 
-static size_t matrix_bytes(const sterna_matrix *x) {
-    return (size_t)((x->rows - 1) * x->stride + x->cols) * (x->type == STERNA_F32 ? 4 : 2);
-}
-
 static void *copy_of(const sterna_matrix *x) {
-    return memcpy(allocate(matrix_bytes(x)), x->data, matrix_bytes(x));
+    return memcpy(allocate(check_matrix_bytes(x)), x->data, check_matrix_bytes(x));
 }
 
 /* No refused call wrote. */
 static void check_untouched(const sterna_matrix *x, void *copy) {
-    check_equal("a refused output", x->data, copy, matrix_bytes(x), 1);
+    check_equal("a refused output", x->data, copy, check_matrix_bytes(x), 1);
     free(copy);
 }
 
@@ -529,7 +525,7 @@ static void bench_product(int32_t tier, const char *kernel, const char *format, 
 }
 
 static sterna_matrix matrix_of(int64_t rows, int64_t cols, int32_t type) {
-    size_t bytes = (size_t)(rows * cols) * (type == STERNA_F32 ? 4 : 2);
+    size_t bytes = (size_t)(rows * cols) * check_element_bytes(type);
     sterna_matrix x = {check_buffer(bytes, AGAINST_START, 0), rows, cols, cols, type, 0};
     memset(x.data, 0, bytes);
     return x;
@@ -562,7 +558,7 @@ static void bench_decode(int32_t tier, int64_t tokens, int64_t outputs, int64_t 
     struct timed t = {tier, p, tokens};
     char shape[64];
     snprintf(shape, sizeof shape, "%lldx%lldx%lld", (long long)tokens, (long long)outputs, (long long)inputs);
-    double bytes = (double)outputs * (double)inputs * (type == STERNA_F32 ? 4 : 2);
+    double bytes = (double)outputs * (double)inputs * check_element_bytes(type);
     check_row("gemm", type == STERNA_F32 ? "f32" : "bf16", shape, tier, bytes, check_time(run_timed, &t, 0.3), "GB/s",
               check_ceiling(tier, STERNA_PROBE_READ));
     check_release();

@@ -11,10 +11,6 @@ static enum check_place any_place(void) {
     return check_range(0, 1) ? AGAINST_END : AGAINST_START;
 }
 
-static size_t size_of(int32_t type) {
-    return type == STERNA_F32 ? 4 : 2;
-}
-
 static void put(const sterna_matrix *x, size_t i, float value) {
     uint32_t word;
     memcpy(&word, &value, 4);
@@ -33,7 +29,7 @@ static size_t count_of(const sterna_matrix *x) {
 /* Numbers about N(0, 1); rows a few elements apart. */
 static sterna_matrix any_matrix(int32_t type, int64_t rows, int64_t cols) {
     sterna_matrix x = {NULL, rows, cols, cols + check_range(0, 3), type, 0};
-    x.data = check_buffer(count_of(&x) * size_of(type), any_place(), 0);
+    x.data = check_buffer(count_of(&x) * check_element_bytes(type), any_place(), 0);
     for (size_t i = 0; i < count_of(&x); i++) put(&x, i, check_normal());
     return x;
 }
@@ -260,7 +256,7 @@ static void check_bias(int32_t tier) {
 /* What a product wrote on a tier, against the same call on the reference. */
 static void compare_product(const sterna_matrix *out, void *want, int32_t status) {
     CHECK(status == STERNA_OK);
-    check_equal("out", out->data, want, count_of(out), size_of(out->type));
+    check_equal("out", out->data, want, count_of(out), check_element_bytes(out->type));
     free(want);
     check_release();
 }
@@ -273,7 +269,7 @@ static void check_input(int32_t tier, int32_t grid, int64_t tokens, int64_t feat
     int32_t accumulate = (int32_t)check_range(0, 1);
     int64_t row0 = check_range(0, 1) * check_range(0, tokens), row1 = check_range(0, 2) ? tokens : check_range(row0, tokens);
     sterna_matrix want = dx;
-    want.data = copy_of(dx.data, count_of(&dx) * size_of(dx.type));
+    want.data = copy_of(dx.data, count_of(&dx) * check_element_bytes(dx.type));
     check_case("input_gradient_int8 %s scaling %d tokens %lld (%lld...%lld) features %lld cols %lld type %d accumulate %d",
                GRID_NAMES[grid], w.scaling, (long long)tokens, (long long)row0, (long long)row1, (long long)features,
                (long long)cols, dx.type, accumulate);

@@ -1,7 +1,7 @@
 /* check_grid.c: the packed layout against golden bytes, and what is done with it against the reference. */
 #include <stdio.h>
 
-#include "dispatch/bf16.h"
+#include "dispatch/element.h"
 #include "packed.h"
 
 #ifndef STERNA_TEST_DATA
@@ -94,28 +94,19 @@ static float sample(const sterna_packed *w, int64_t r, int64_t c) {
     }
 }
 
-static void store_sample(const sterna_matrix *x, int64_t r, int64_t c, float value) {
-    if (x->type == STERNA_F32) ((float *)x->data)[r * x->stride + c] = value;
-    else ((uint16_t *)x->data)[r * x->stride + c] = sterna_bf16_of_f32(value);
-}
-
 static sterna_matrix random_matrix(int64_t rows, int64_t cols, enum check_place place) {
     int32_t type = (int32_t)check_range(STERNA_F32, STERNA_BF16);
     int64_t stride = cols + check_range(0, 5);
-    size_t element = type == STERNA_F32 ? 4 : 2, count = (size_t)((rows - 1) * stride + cols);
+    size_t element = check_element_bytes(type), count = (size_t)((rows - 1) * stride + cols);
     void *data = check_buffer(count * element, place, element * (size_t)check_range(0, 3));
     return (sterna_matrix){data, rows, cols, stride, type, 0};
 }
 
 static sterna_matrix rows_of(const sterna_matrix *x, int64_t begin, int64_t end) {
     sterna_matrix part = *x;
-    part.data = (char *)x->data + begin * x->stride * (x->type == STERNA_F32 ? 4 : 2);
+    part.data = (char *)x->data + begin * x->stride * check_element_bytes(x->type);
     part.rows = end - begin;
     return part;
-}
-
-static size_t matrix_bytes(const sterna_matrix *x) {
-    return (size_t)((x->rows - 1) * x->stride + x->cols) * (x->type == STERNA_F32 ? 4 : 2);
 }
 
 /* ---------------------------------------------------------------- against the reference */
@@ -125,7 +116,7 @@ static void check_encode(int32_t tier, int32_t grid, int64_t rows, int64_t cols,
     sterna_packed w = random_packed(grid, rows, cols, place), want = copy_of_packed(&w);
     sterna_matrix x = random_matrix(rows, cols, place);
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < cols; c++) store_sample(&x, r, c, sample(&w, r, c));
+        for (int64_t c = 0; c < cols; c++) sterna_put(&x, r, c, sample(&w, r, c));
     int64_t cut = check_range(0, rows);
     sterna_matrix low = rows_of(&x, 0, cut), high = rows_of(&x, cut, rows);
     memset(w.codes, 0xff, packed_bytes(&w)); /* padding becomes zero whatever was there */
@@ -135,7 +126,7 @@ static void check_encode(int32_t tier, int32_t grid, int64_t rows, int64_t cols,
     check_equal("codes", w.codes, want.codes, packed_bytes(&w), 1);
 
     float bad[] = {NAN, INFINITY, -INFINITY};
-    store_sample(&x, check_range(0, rows - 1), check_range(0, cols - 1), bad[check_range(0, 2)]);
+    sterna_put(&x, check_range(0, rows - 1), check_range(0, cols - 1), bad[check_range(0, 2)]);
     CHECK(sterna_encode(tier, &x, &w, 0, rows) == STERNA_STATUS(2, STERNA_NONFINITE));
     check_equal("codes after NONFINITE", w.codes, want.codes, packed_bytes(&w), 1);
     free(want.codes);
@@ -146,16 +137,16 @@ static void check_decode(int32_t tier, int32_t grid, int64_t rows, int64_t cols,
     check_case("decode %s %lldx%lld", GRID_NAMES[grid], (long long)rows, (long long)cols);
     sterna_packed w = random_packed(grid, rows, cols, place);
     sterna_matrix x = random_matrix(rows, cols, place), want = x;
-    want.data = malloc(matrix_bytes(&x));
-    memcpy(want.data, x.data, matrix_bytes(&x)); /* what lies between rows stays */
+    want.data = malloc(check_matrix_bytes(&x));
+    memcpy(want.data, x.data, check_matrix_bytes(&x)); /* what lies between rows stays */
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < cols; c++)
-            store_sample(&want, r, c, (float)code_at(&w, r, c) * sterna_row_scales(&w, r)[c / sterna_group_cols(&w)]);
+            sterna_put(&want, r, c, (float)code_at(&w, r, c) * sterna_row_scales(&w, r)[c / sterna_group_cols(&w)]);
     int64_t cut = check_range(0, rows);
     sterna_matrix low = rows_of(&x, 0, cut), high = rows_of(&x, cut, rows);
     CHECK(sterna_decode(tier, &w, &low, 0, cut) == STERNA_OK);
     CHECK(sterna_decode(tier, &w, &high, cut, rows) == STERNA_OK);
-    check_equal("values", x.data, want.data, matrix_bytes(&x), 1);
+    check_equal("values", x.data, want.data, check_matrix_bytes(&x), 1);
     free(want.data);
     check_release();
 }
@@ -183,7 +174,7 @@ static void check_statistics(int32_t tier, int64_t rows, int64_t cols, enum chec
     check_case("statistics %lldx%lld by %lld", (long long)rows, (long long)cols, (long long)group);
     sterna_matrix x = random_matrix(rows, cols, place);
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < cols; c++) store_sample(&x, r, c, check_normal() * expf(9 * check_normal()));
+        for (int64_t c = 0; c < cols; c++) sterna_put(&x, r, c, check_normal() * expf(9 * check_normal()));
     size_t count = (size_t)(rows * groups * 4);
     double *got = check_buffer(count * 8, place, 0), *want = malloc(count * 8);
     int64_t cut = check_range(0, rows);

@@ -93,15 +93,11 @@ static void make_quantized(struct linear_case *c, size_t offset, int64_t gap) {
     fill_floats(c->q.scales, (size_t)c->tokens);
 }
 
-static size_t size_of(int32_t type) {
-    return type == STERNA_F32 ? 4 : 2;
-}
-
 /* Numbers (tokens, rows). */
 static sterna_matrix make_numbers(const struct linear_case *c, int32_t type, int64_t gap) {
     int64_t stride = c->rows + gap;
     size_t count = (size_t)((c->tokens - 1) * stride + c->rows);
-    sterna_matrix x = {.data = check_buffer(count * size_of(type), c->place, 0),
+    sterna_matrix x = {.data = check_buffer(count * check_element_bytes(type), c->place, 0),
                        .rows = c->tokens, .cols = c->rows, .stride = stride, .type = type};
     for (size_t i = 0; i < count; i++) {
         float value = check_normal();
@@ -127,7 +123,7 @@ static void run_case(int32_t tier, struct linear_case c) {
     make_quantized(&c, offset, check_range(0, 5));
     c.y = make_numbers(&c, c.type, check_range(0, 3));
     sterna_matrix residual = make_numbers(&c, c.residual == BF16 ? STERNA_BF16 : STERNA_F32, check_range(0, 3));
-    size_t count = (size_t)((c.tokens - 1) * c.y.stride + c.rows), element = size_of(c.type);
+    size_t count = (size_t)((c.tokens - 1) * c.y.stride + c.rows), element = check_element_bytes(c.type);
     void *want = malloc(count * element);
     memcpy(want, c.y.data, count * element);
     sterna_matrix expected = c.y;

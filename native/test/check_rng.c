@@ -57,7 +57,7 @@ static void check_keys(void) {
 static void check_normal_bytes(int32_t tier, int64_t rows, int64_t cols, int32_t type, enum check_place place) {
     check_case("normal %lldx%lld type %d", (long long)rows, (long long)cols, type);
     int64_t stride = cols + check_range(0, 3), row0 = check_range(0, 1000), cut = check_range(0, rows);
-    size_t element = type == STERNA_F32 ? 4 : 2, count = (size_t)((rows - 1) * stride + cols);
+    size_t element = check_element_bytes(type), count = (size_t)((rows - 1) * stride + cols);
     uint64_t key = check_random();
     char *got = check_buffer(count * element, place, place == AGAINST_END ? 0 : element), *want = malloc(count * element);
     memcpy(want, got, count * element); /* what lies between rows stays */

@@ -26,18 +26,10 @@ struct rows_case {
     int32_t accumulate, direction;
 };
 
-static size_t element_bytes(int32_t type) {
-    return type == STERNA_F32 ? 4 : 2;
-}
-
-static size_t matrix_bytes(const sterna_matrix *x) {
-    return (size_t)((x->rows - 1) * x->stride + x->cols) * element_bytes(x->type);
-}
-
 /* The shape, stride and type are drawn; two copies of a case draw the same. */
 static sterna_matrix new_matrix(int64_t rows, int64_t cols, int32_t type, enum check_place place) {
     sterna_matrix x = {NULL, rows, cols, cols + check_range(0, 1) * check_range(0, 17), type, 0};
-    x.data = check_buffer(matrix_bytes(&x), place, (size_t)check_range(0, 3) * 4);
+    x.data = check_buffer(check_matrix_bytes(&x), place, (size_t)check_range(0, 3) * 4);
     return x;
 }
 
@@ -116,8 +108,8 @@ static void same_matrix(const char *what, const sterna_matrix *a, const sterna_m
                 return;
             }
     for (int64_t r = 0; r + 1 < a->rows; r++) {
-        size_t gap = (size_t)(r * a->stride + a->cols) * element_bytes(a->type);
-        check_equal("gap between rows", (char *)a->data + gap, (char *)b->data + gap, (size_t)(a->stride - a->cols), element_bytes(a->type));
+        size_t gap = (size_t)(r * a->stride + a->cols) * check_element_bytes(a->type);
+        check_equal("gap between rows", (char *)a->data + gap, (char *)b->data + gap, (size_t)(a->stride - a->cols), check_element_bytes(a->type));
     }
 }
 

@@ -163,7 +163,7 @@ static void check_nearest(int32_t tier, int32_t grid) {
 static void check_float(int32_t tier, int32_t type, int32_t rounding, int64_t rows, int64_t cols,
                         enum check_place place) {
     check_case("update float type %d %s %lldx%lld", type, ROUNDINGS[rounding], (long long)rows, (long long)cols);
-    size_t element = type == STERNA_F32 ? 4 : 2;
+    size_t element = check_element_bytes(type);
     int64_t stride = cols + check_range(0, 5), cut = check_range(0, rows);
     size_t bytes = (size_t)((rows - 1) * stride + cols) * element;
     sterna_matrix w = {check_buffer(bytes, place, element * (size_t)check_range(0, 1)), rows, cols, stride, type, 0}, want = w;
