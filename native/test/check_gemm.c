@@ -15,7 +15,7 @@
 
 #include "check.h"
 #include "dispatch/element.h"
-#include "dispatch/grid.h"
+#include "packed.h"
 
 enum operation { GEMM, INPUT_GRADIENT, WEIGHT_GRADIENT };
 static const char *const NAMES[] = {"gemm", "input_gradient", "weight_gradient"};
@@ -66,17 +66,9 @@ static float *any_scales(int64_t count) {
 static sterna_packed any_packed(int64_t rows, int64_t cols, int32_t grid, int32_t scaling) {
     int64_t group = scaling == STERNA_PER_GROUP ? STERNA_BLOCK * check_range(1, 4) : 0;
     sterna_packed w = {0, 0, rows, cols, grid, scaling, group};
-    size_t bytes = (size_t)(rows * sterna_packed_row_bytes(grid, cols));
-    w.codes = check_buffer(bytes, any_place(), (size_t)check_range(0, 7));
-    memset(w.codes, 0, bytes);
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < cols; c++) {
-            int code = (int)check_range(sterna_qn(grid), sterna_qp(grid));
-            if (grid == STERNA_BINARY) code |= 1;
-            uint8_t *block = w.codes + r * sterna_packed_row_bytes(grid, cols) + c / STERNA_BLOCK * 8 * sterna_bits(grid);
-            sterna_set_code(block, grid, (int)(c % STERNA_BLOCK), code);
-        }
-    w.scales = any_scales(scaling == STERNA_PER_TENSOR ? 1 : rows * sterna_groups(&w));
+    w.codes = check_buffer(packed_bytes(&w), any_place(), (size_t)check_range(0, 7));
+    random_codes(&w);
+    w.scales = any_scales(scale_count(&w));
     return w;
 }
 
@@ -131,9 +123,8 @@ static double element_a(const struct product *p, int64_t i, int64_t r) {
 static double element_b(const struct product *p, int64_t r, int64_t j) {
     if (p->operation == GEMM) return p->flags & STERNA_TRANSPOSE_B ? sterna_get(&p->b, j, r) : sterna_get(&p->b, r, j);
     if (p->operation == WEIGHT_GRADIENT) return (double)p->q.codes[r * p->q.stride + j] * p->q.scales[r];
-    const uint8_t *block = sterna_packed_row(&p->w, r) + j / STERNA_BLOCK * 8 * sterna_bits(p->w.grid);
     double scale = sterna_row_scales(&p->w, r)[j / sterna_group_cols(&p->w)];
-    return scale * sterna_get_code(block, p->w.grid, (int)(j % STERNA_BLOCK));
+    return scale * code_at(&p->w, r, j);
 }
 
 /* The scale in element (r, j) of B, which a meets before it is rounded. */

@@ -326,7 +326,7 @@ static void check_extremes(int32_t tier) {
         sterna_quantized q = any_quantized(3, STERNA_MAX_COLS);
         memset(q.codes, sign ? 127 : -127, elements(q.rows, q.cols, q.stride));
         for (int64_t r = 0; r < w.rows; r++)
-            for (int c = 0; c < 5; c++) sterna_set_code((uint8_t *)sterna_packed_row(&w, r), w.grid, c, c % 2 ? 127 : -128);
+            for (int c = 0; c < 5; c++) set_code_at(&w, r, c, c % 2 ? 127 : -128);
         sterna_matrix dx = any_matrix(STERNA_F32, 3, 5), want = dx;
         want.data = copy_of(dx.data, count_of(&dx) * 4);
         check_case("input_gradient_int8 at the bound of int32, sign %d", sign);

@@ -3,17 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
-
-static int bits_of(int32_t grid) {
-    return grid == STERNA_TERNARY ? 2 : grid;
-}
-
-static const char *grid_name(int32_t grid) {
-    static const char *const NAMES[] = {"",     "binary", "int2", "int3", "int4",
-                                        "int5", "int6",   "int7", "int8", "ternary"};
-    return NAMES[grid];
-}
+#include "packed.h"
 
 /* One product and everything it reads: shapes, then the descriptors filled from guarded buffers. */
 struct linear_case {
@@ -29,52 +19,25 @@ struct linear_case {
     sterna_matrix y;
 };
 
-/* Zeroes the bits that are padding, and turns ternary's unused code -2 into -1. */
-static void clear_padding(uint8_t *row, int32_t grid, int64_t cols) {
-    int bits = bits_of(grid);
-    for (int64_t b = 0; b < (cols + 63) / 64; b++) {
-        uint8_t *plane = row + b * 8 * bits;
-        for (int width = 8; width > 0; width /= 2) {
-            if (!(bits & width)) continue;
-            for (int k = 0; k < 64; k++) {
-                uint8_t mask = (uint8_t)(((1 << width) - 1) << k / (8 * width) * width);
-                uint8_t *byte = plane + k % (8 * width);
-                if (b * 64 + k >= cols) *byte &= (uint8_t)~mask;
-                else if (grid == STERNA_TERNARY && (*byte & mask) == (0xaa & mask)) *byte |= mask;
-            }
-            plane += 8 * width;
-        }
-    }
-}
-
 static void fill_floats(float *x, size_t count) {
     for (size_t i = 0; i < count; i++) x[i] = check_normal();
 }
 
-static void fill_codes(const struct linear_case *c, uint8_t *codes, int64_t row_bytes) {
-    /* the top bit of a code alone is its lowest value, all others are its highest; binary has no sign bit */
-    uint8_t others = c->extremes == 2 ? 0xff : 0;
-    for (int64_t i = 0; i < c->rows * row_bytes; i++) codes[i] = c->extremes ? others : (uint8_t)check_random();
-    for (int64_t r = 0; r < c->rows; r++) {
-        uint8_t *row = codes + r * row_bytes;
-        int bits = bits_of(c->grid), first = bits & 8 ? 8 : bits & 4 ? 4 : bits & 2 ? 2 : 1;
-        static const uint8_t TOP[] = {0, 0, 0xaa, 0, 0x88, 0, 0, 0, 0x80};
-        if (c->extremes && bits > 1)
-            for (int64_t b = 0; b < row_bytes; b += 8 * bits) memset(row + b, TOP[first] ^ others, (size_t)(8 * first));
-        clear_padding(row, c->grid, c->cols);
-    }
+/* Any codes, or everywhere the extreme one that is asked for. */
+static void fill_codes(const struct linear_case *c) {
+    random_codes(&c->w);
+    int code = c->extremes == 1 ? sterna_qn(c->grid) : sterna_qp(c->grid);
+    for (int64_t r = 0; r < c->rows && c->extremes; r++)
+        for (int64_t k = 0; k < c->cols; k++) set_code_at(&c->w, r, k, code);
 }
 
 static void make_packed(struct linear_case *c, size_t offset) {
-    int64_t row_bytes = (c->cols + 63) / 64 * 8 * bits_of(c->grid);
-    int64_t groups = c->group > 0 ? (c->cols + c->group - 1) / c->group : 1;
-    size_t scales = c->group < 0 ? 1 : (size_t)(c->rows * groups);
-    c->w = (sterna_packed){.codes = check_buffer((size_t)(c->rows * row_bytes), c->place, offset),
-                           .scales = check_buffer(4 * scales, c->place, 0), .rows = c->rows, .cols = c->cols,
-                           .grid = c->grid, .group = c->group > 0 ? c->group : 0,
+    c->w = (sterna_packed){.rows = c->rows, .cols = c->cols, .grid = c->grid, .group = c->group > 0 ? c->group : 0,
                            .scaling = c->group > 0 ? STERNA_PER_GROUP : c->group ? STERNA_PER_TENSOR : STERNA_PER_ROW};
-    fill_codes(c, c->w.codes, row_bytes);
-    fill_floats(c->w.scales, scales);
+    c->w.codes = check_buffer(packed_bytes(&c->w), c->place, offset);
+    c->w.scales = check_buffer(4 * (size_t)scale_count(&c->w), c->place, 0);
+    fill_codes(c);
+    fill_floats(c->w.scales, (size_t)scale_count(&c->w));
 }
 
 static int8_t some_activation(const struct linear_case *c, size_t token) {
@@ -117,7 +80,7 @@ static const sterna_matrix *residual_of(const struct linear_case *c, const stern
 static void run_case(int32_t tier, struct linear_case c) {
     size_t offset = (size_t)check_range(0, 1) * (size_t)check_range(1, 15);
     check_case("linear %s tokens %lld rows %lld (%lld...%lld) cols %lld group %lld type %d residual %d place %d",
-               grid_name(c.grid), (long long)c.tokens, (long long)c.rows, (long long)c.row0, (long long)c.row1,
+               GRID_NAMES[c.grid], (long long)c.tokens, (long long)c.rows, (long long)c.row0, (long long)c.row1,
                (long long)c.cols, (long long)c.group, c.type, c.residual, c.place);
     make_packed(&c, offset);
     make_quantized(&c, offset, check_range(0, 5));
@@ -335,7 +298,7 @@ static void run_bench(void *argument) {
 static struct bench_call make_bench(int32_t tier, int32_t grid, int64_t tokens, int64_t rows, int64_t cols,
                                     int64_t copies) {
     struct bench_call b = {.tier = tier, .copies = copies, .scratch = check_scratch()};
-    b.bytes = rows * ((cols + 63) / 64 * 8 * bits_of(grid));
+    b.bytes = rows * sterna_packed_row_bytes(grid, cols);
     b.q = (sterna_quantized){malloc((size_t)(tokens * cols)), malloc(4 * (size_t)tokens), tokens, cols, cols};
     b.w = (sterna_packed){malloc((size_t)(copies * b.bytes)), malloc(4 * (size_t)rows), rows, cols, grid,
                           STERNA_PER_ROW, 0};
@@ -356,7 +319,7 @@ static void bench_gemm(int32_t tier, int32_t grid, int64_t tokens, int64_t rows,
     char shape[32];
     snprintf(shape, sizeof shape, "%lldx%lldx%lld", (long long)tokens, (long long)rows, (long long)cols);
     struct bench_call b = make_bench(tier, grid, tokens, rows, cols, 1);
-    check_row("linear", grid_name(grid), shape, tier, 2.0 * (double)tokens * (double)rows * (double)cols,
+    check_row("linear", GRID_NAMES[grid], shape, tier, 2.0 * (double)tokens * (double)rows * (double)cols,
               check_time(run_bench, &b, 0.3), "GOP/s", check_ceiling(tier, STERNA_PROBE_INT8));
     free_bench(&b);
 }
@@ -365,9 +328,9 @@ static void bench_gemm(int32_t tier, int32_t grid, int64_t tokens, int64_t rows,
 static void bench_gemv(int32_t tier, int32_t grid, int64_t tokens, int64_t rows, int64_t cols) {
     char shape[32];
     snprintf(shape, sizeof shape, "%lldx%lldx%lld", (long long)tokens, (long long)rows, (long long)cols);
-    int64_t bytes = rows * cols / 8 * bits_of(grid);
+    int64_t bytes = rows * cols / 8 * sterna_bits(grid);
     struct bench_call b = make_bench(tier, grid, tokens, rows, cols, ((int64_t)1 << 29) / bytes);
-    check_row("linear", grid_name(grid), shape, tier, (double)bytes, check_time(run_bench, &b, 0.3), "GB/s",
+    check_row("linear", GRID_NAMES[grid], shape, tier, (double)bytes, check_time(run_bench, &b, 0.3), "GB/s",
               check_ceiling(tier, STERNA_PROBE_READ));
     free_bench(&b);
 }

@@ -106,8 +106,7 @@ static void check_unbiased(int32_t tier, int32_t grid, int code, float fraction)
     w.codes = calloc(packed_bytes(&w), 1);
     for (int i = 0; i < ROWS * COLS; i++) {
         delta[i] = -fraction * scale;
-        sterna_set_code((uint8_t *)sterna_packed_row(&w, i / COLS) + i % COLS / 64 * 8 * sterna_bits(grid), grid,
-                        i % 64, code);
+        set_code_at(&w, i / COLS, i % COLS, code);
     }
     sterna_matrix tile = {delta, ROWS, COLS, COLS, STERNA_F32, 0};
     int64_t flips = 0, counts[256] = {0};

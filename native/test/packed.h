@@ -28,12 +28,14 @@ static inline int code_at(const sterna_packed *w, int64_t r, int64_t c) {
     return sterna_get_code(sterna_packed_row(w, r) + c / 64 * 8 * sterna_bits(w->grid), w->grid, (int)(c % 64));
 }
 
+static inline void set_code_at(const sterna_packed *w, int64_t r, int64_t c, int code) {
+    sterna_set_code((uint8_t *)sterna_packed_row(w, r) + c / 64 * 8 * sterna_bits(w->grid), w->grid, (int)(c % 64), code);
+}
+
 static inline void random_codes(const sterna_packed *w) {
     memset(w->codes, 0, packed_bytes(w));
     for (int64_t r = 0; r < w->rows; r++)
-        for (int64_t c = 0; c < w->cols; c++)
-            sterna_set_code((uint8_t *)sterna_packed_row(w, r) + c / 64 * 8 * sterna_bits(w->grid), w->grid,
-                            (int)(c % 64), random_code(w->grid));
+        for (int64_t c = 0; c < w->cols; c++) set_code_at(w, r, c, random_code(w->grid));
 }
 
 /* Codes and scales in buffers of their own; scaling and group at random. */
