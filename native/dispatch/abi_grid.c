@@ -3,7 +3,7 @@
 #include "grid.h"
 
 int64_t sterna_row_bytes(int32_t grid, int64_t cols) {
-    STERNA_CHECK(1, grid >= STERNA_BINARY && grid <= STERNA_TERNARY ? 0 : STERNA_BAD_TYPE);
+    STERNA_CHECK(1, sterna_is_grid(grid) ? 0 : STERNA_BAD_TYPE);
     STERNA_CHECK(2, cols >= 1 && cols <= STERNA_MAX_COLS ? 0 : STERNA_BAD_SHAPE);
     return sterna_packed_row_bytes(grid, cols);
 }

@@ -73,8 +73,7 @@ static inline int32_t sterna_check_quantized(const sterna_quantized *q) {
 static inline int32_t sterna_check_packed(const sterna_packed *w) {
     int32_t reason = sterna_check_pointer(w, 8);
     if (reason) return reason;
-    if (w->grid < STERNA_BINARY || w->grid > STERNA_TERNARY || w->scaling < STERNA_PER_TENSOR
-        || w->scaling > STERNA_PER_GROUP)
+    if (!sterna_is_grid(w->grid) || w->scaling < STERNA_PER_TENSOR || w->scaling > STERNA_PER_GROUP)
         return STERNA_BAD_TYPE;
     if (w->rows < 0 || w->cols < 1 || w->rows > STERNA_MAX_EXTENT || w->cols > STERNA_MAX_COLS)
         return STERNA_BAD_SHAPE;

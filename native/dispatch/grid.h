@@ -4,6 +4,12 @@
 
 #include "sterna.h"
 
+#define STERNA_LAST_GRID STERNA_TERNARY
+
+static inline int sterna_is_grid(int32_t grid) {
+    return grid >= STERNA_BINARY && grid <= STERNA_LAST_GRID;
+}
+
 static inline int sterna_bits(int32_t grid) {
     return grid == STERNA_TERNARY ? 2 : grid;
 }

@@ -273,10 +273,10 @@ static void check_sizes(int32_t tier) {
         int64_t m = any_size(), n = any_size(), k = any_size();
         if (m * n * k > 4000000) m = check_range(1, 20);
         check_product(tier, any_gemm(m, n, k));
-        check_product(tier, any_input_gradient(m, n, k, (int32_t)check_range(STERNA_BINARY, STERNA_TERNARY)));
+        check_product(tier, any_input_gradient(m, n, k, (int32_t)check_range(STERNA_BINARY, STERNA_LAST_GRID)));
         check_product(tier, any_weight_gradient(m, n, k));
     }
-    for (int32_t grid = STERNA_BINARY; grid <= STERNA_TERNARY; grid++)
+    for (int32_t grid = STERNA_BINARY; grid <= STERNA_LAST_GRID; grid++)
         check_product(tier, any_input_gradient(check_range(1, 20), check_range(65, 300), check_range(1, 300), grid));
 }
 
@@ -431,7 +431,7 @@ static void check_input_gradient_refusals(int32_t tier) {
     expect(sterna_input_gradient(tier, &dy, NULL, &dx, 0, 0, 4, s), 3, STERNA_BAD_NULL);
     bad_w = w, bad_w.rows = 5;
     expect(sterna_input_gradient(tier, &dy, &bad_w, &dx, 0, 0, 4, s), 3, STERNA_BAD_SHAPE);
-    bad_w = w, bad_w.grid = 10;
+    bad_w = w, bad_w.grid = STERNA_LAST_GRID + 1;
     expect(sterna_input_gradient(tier, &dy, &bad_w, &dx, 0, 0, 4, s), 3, STERNA_BAD_TYPE);
     bad_w = w, bad_w.scaling = STERNA_PER_GROUP, bad_w.group = 32;
     expect(sterna_input_gradient(tier, &dy, &bad_w, &dx, 0, 0, 4, s), 3, STERNA_BAD_SHAPE);

@@ -294,7 +294,7 @@ static void check_weight(int32_t tier, int64_t tokens, int64_t features, int64_t
 
 /* Every tail of columns, of the reduction and of rows. */
 static void check_product_tails(int32_t tier) {
-    for (int32_t grid = STERNA_BINARY; grid <= STERNA_TERNARY; grid++)
+    for (int32_t grid = STERNA_BINARY; grid <= STERNA_LAST_GRID; grid++)
         for (int64_t size = 1; size <= 200; size = next_cols(size)) {
             check_input(tier, grid, check_range(1, 40), check_range(1, 90), size);
             check_input(tier, grid, check_range(1, 40), size, check_range(1, 90));
@@ -458,7 +458,7 @@ static void check_product_arguments(int32_t tier) {
     expect_products(tier, c, STERNA_STATUS(3, STERNA_BAD_TYPE), STERNA_STATUS(3, STERNA_BAD_SHAPE));
     c = good; c.w.rows = 6; c.x.scales = NULL;
     expect_products(tier, c, STERNA_STATUS(3, STERNA_BAD_SHAPE), STERNA_STATUS(3, STERNA_BAD_NULL));
-    c = good; c.w.grid = 10;
+    c = good; c.w.grid = STERNA_LAST_GRID + 1;
     expect_products(tier, c, STERNA_STATUS(3, STERNA_BAD_TYPE), 0);
     c = good; c.dx.rows = 6; c.dw.rows = 6;
     expect_both(tier, c, 4, STERNA_BAD_SHAPE);

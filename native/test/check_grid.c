@@ -13,7 +13,7 @@
 enum { MAX_WEIGHTS = 256 };
 
 static int32_t grid_named(const char *name) {
-    for (int32_t grid = STERNA_BINARY; grid <= STERNA_TERNARY; grid++)
+    for (int32_t grid = STERNA_BINARY; grid <= STERNA_LAST_GRID; grid++)
         if (!strcmp(name, GRID_NAMES[grid])) return grid;
     return 0;
 }
@@ -256,7 +256,7 @@ static void check_errors(int32_t tier) {
     check_case("grid argument errors");
     CHECK(sterna_row_bytes(STERNA_INT7, 65) == 112);
     CHECK(sterna_row_bytes(0, 64) == STERNA_STATUS(1, STERNA_BAD_TYPE));
-    CHECK(sterna_row_bytes(10, 64) == STERNA_STATUS(1, STERNA_BAD_TYPE));
+    CHECK(sterna_row_bytes(STERNA_LAST_GRID + 1, 64) == STERNA_STATUS(1, STERNA_BAD_TYPE));
     CHECK(sterna_row_bytes(1, 0) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
     CHECK(sterna_row_bytes(1, STERNA_MAX_COLS + 1) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
 
@@ -300,7 +300,7 @@ static void check_errors(int32_t tier) {
 
 static void check(int32_t tier) {
     check_golden(tier);
-    for (int32_t grid = STERNA_BINARY; grid <= STERNA_TERNARY; grid++) {
+    for (int32_t grid = STERNA_BINARY; grid <= STERNA_LAST_GRID; grid++) {
         check_nearest(tier, grid);
         for (int64_t cols = 1; cols <= 330; cols = next_cols(cols))
             for (int place = AGAINST_END; place <= AGAINST_START; place++) {

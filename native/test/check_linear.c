@@ -106,7 +106,7 @@ static struct linear_case whole(int64_t tokens, int64_t rows, int64_t cols, int3
 
 /* Every grid with every tail of cols, few and many tokens, odd rows. */
 static void check_tails(int32_t tier) {
-    for (int32_t grid = STERNA_BINARY; grid <= STERNA_TERNARY; grid++)
+    for (int32_t grid = STERNA_BINARY; grid <= STERNA_LAST_GRID; grid++)
         for (int64_t cols = 1; cols <= 200; cols++)
             for (int many = 0; many < 2; many++) {
                 int64_t tokens = many ? check_range(9, 40) : check_range(1, 8);
@@ -133,7 +133,7 @@ static void check_edges(int32_t tier) {
 static void check_blocks(int32_t tier) {
     for (int i = 0; i < 24; i++) {
         struct linear_case c = whole(check_range(1, 70), check_range(1, 200), check_range(1000, 4000),
-                                     (int32_t)check_range(STERNA_BINARY, STERNA_TERNARY));
+                                     (int32_t)check_range(STERNA_BINARY, STERNA_LAST_GRID));
         c.group = i % 3 == 0 ? 0 : 64 * check_range(1, i % 3 == 1 ? 8 : 40);
         c.row0 = i % 2 * check_range(0, c.rows);
         run_case(tier, c);
@@ -146,7 +146,7 @@ static void check_blocks(int32_t tier) {
  * runs in int16 of every length. */
 static void check_few_large(int32_t tier) {
     for (int i = 0; i < 120; i++) {
-        int32_t grid = i < 60 ? STERNA_INT8 : (int32_t)check_range(STERNA_BINARY, STERNA_TERNARY);
+        int32_t grid = i < 60 ? STERNA_INT8 : (int32_t)check_range(STERNA_BINARY, STERNA_LAST_GRID);
         struct linear_case c = whole(check_range(9, 40), check_range(1, 70), check_range(1, 1500), grid);
         c.large = i % 3 == 0 ? 1000000 : i % 3 == 1 ? 100 : (int)check_range(2, 30);
         c.group = i % 2 * 64 * check_range(1, 3);
@@ -221,7 +221,7 @@ static void check_arguments(int32_t tier) {
     expect(tier, c, STERNA_STATUS(2, STERNA_BAD_SHAPE), scratch);
     c = good; c.q.cols = STERNA_MAX_COLS + 1; c.q.stride = c.q.cols;
     expect(tier, c, STERNA_STATUS(2, STERNA_BAD_SHAPE), scratch);
-    c = good; c.w.grid = 10;
+    c = good; c.w.grid = STERNA_LAST_GRID + 1;
     expect(tier, c, STERNA_STATUS(3, STERNA_BAD_TYPE), scratch);
     c = good; c.w.scaling = 3;
     expect(tier, c, STERNA_STATUS(3, STERNA_BAD_TYPE), scratch);

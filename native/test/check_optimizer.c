@@ -206,7 +206,7 @@ static void check_adamw_packed_errors(int32_t tier) {
     for (int i = 0; i < 2 * COLS; i++) g[i] = 3;
     uint8_t codes[2 * 32] = {0};
     sterna_packed w = {codes, &scale, 2, COLS, STERNA_TERNARY, STERNA_PER_TENSOR, 0}, zero = w, other = w;
-    zero.scales = &no_scale, other.grid = 10;
+    zero.scales = &no_scale, other.grid = STERNA_LAST_GRID + 1;
     sterna_matrix x = {g, 2, COLS, COLS, STERNA_F32, 0}, narrow = x;
     narrow.cols--;
     sterna_moment m = {first, NULL, 2, COLS, STERNA_F32, 0}, v = {second, NULL, 2, COLS, STERNA_F32, 0}, tall = v;
@@ -374,7 +374,7 @@ static void check_width(int32_t tier, int64_t cols, enum check_place place) {
     }
     check_step(tier, SGD_PLAIN, 0, 0, check_range(1, 3), cols, place);
     check_step(tier, ADAFACTOR_PLAIN, 0, 0, check_range(1, 3), cols, place);
-    for (int32_t grid = STERNA_BINARY; grid <= STERNA_TERNARY; grid++) {
+    for (int32_t grid = STERNA_BINARY; grid <= STERNA_LAST_GRID; grid++) {
         check_adamw_packed(tier, grid, STERNA_STOCHASTIC, STERNA_F32, 0, cols, place);
         check_adamw_packed(tier, grid, STERNA_NEAREST, STERNA_F32, 0, cols, place);
         check_adamw_packed(tier, grid, STERNA_STOCHASTIC, (int32_t)cols % 3, 0, cols, place);

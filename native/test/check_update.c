@@ -245,7 +245,7 @@ static void check_errors(int32_t tier) {
 
 static void check(int32_t tier) {
     const float fractions[] = {0.3f, -0.7f, 0.01f, -1.5f};
-    for (int32_t grid = STERNA_BINARY; grid <= STERNA_TERNARY; grid++) {
+    for (int32_t grid = STERNA_BINARY; grid <= STERNA_LAST_GRID; grid++) {
         for (int64_t cols = 1; cols <= 330; cols = next_cols(cols))
             for (int32_t rounding = STERNA_STOCHASTIC; rounding <= STERNA_NEAREST; rounding++)
                 for (int place = AGAINST_END; place <= AGAINST_START; place++)
@@ -283,7 +283,7 @@ static void bench(int32_t tier) {
     struct job job = {tier, {NULL, &scale, ROWS, COLS, 0, STERNA_PER_TENSOR, 0}, {NULL, ROWS, COLS, COLS, STERNA_F32, 0}};
     job.delta.data = check_buffer(4 * ROWS * COLS, AGAINST_END, 0);
     for (int i = 0; i < ROWS * COLS; i++) ((float *)job.delta.data)[i] = 0.001f * check_normal();
-    for (int32_t grid = STERNA_BINARY; grid <= STERNA_TERNARY; grid++) {
+    for (int32_t grid = STERNA_BINARY; grid <= STERNA_LAST_GRID; grid++) {
         job.w.grid = grid;
         job.w.codes = check_buffer(packed_bytes(&job.w), AGAINST_END, 0);
         random_codes(&job.w);

@@ -10,6 +10,7 @@
 #include "dispatch/grid.h"
 
 static const char *const GRID_NAMES[] = {"", "binary", "int2", "int3", "int4", "int5", "int6", "int7", "int8", "ternary"};
+_Static_assert(sizeof GRID_NAMES / sizeof *GRID_NAMES == STERNA_LAST_GRID + 1, "every grid has a name");
 
 static inline size_t packed_bytes(const sterna_packed *w) {
     return (size_t)(w->rows * sterna_packed_row_bytes(w->grid, w->cols));
