@@ -220,7 +220,7 @@ static int32_t tier_of_name(const char *name) {
 
 #define EXIT_SKIPPED 77
 
-static int run_family(const check_family *family, const char *tier_name, int bench, uint64_t seed) {
+static void run_family(const check_family *family, const char *tier_name, int bench, uint64_t seed) {
     for (int32_t tier = 0; tier <= sterna_best_tier(); tier++) {
         if (tier_name && strcmp(tier_name, sterna_tier_name(tier)) != 0) continue;
         long cases_before = cases;
@@ -237,7 +237,6 @@ static int run_family(const check_family *family, const char *tier_name, int ben
                cases - cases_before, family_failures);
         fflush(stdout);
     }
-    return 0;
 }
 
 int main(int count, char **words) {
