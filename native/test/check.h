@@ -18,6 +18,7 @@ typedef struct check_family {
     const char *name;
     void (*check)(int32_t tier); /* called for every granted tier, the reference included */
     void (*bench)(int32_t tier);
+    int by_reference; /* results are held against the reference alone, so its own against themselves */
 } check_family;
 
 /* Names the case that runs now: printed when it fails or faults. Counts one case. */

@@ -520,4 +520,4 @@ static void bench(int32_t tier) {
     }
 }
 
-const check_family check_attention = {"attention", check, bench};
+const check_family check_attention = {"attention", check, bench, 0};

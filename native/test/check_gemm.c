@@ -568,4 +568,4 @@ static void bench(int32_t tier) {
         for (int32_t type = STERNA_F32; type <= STERNA_BF16; type++) bench_decode(tier, tokens, 32000, 2048, type);
 }
 
-const check_family check_gemm = {"gemm", check, bench};
+const check_family check_gemm = {"gemm", check, bench, 0};

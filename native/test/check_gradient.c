@@ -601,4 +601,4 @@ static void bench(int32_t tier) {
     bench_shape(tier, 2048, 768, 2048);
 }
 
-const check_family check_gradient = {"gradient", check, bench};
+const check_family check_gradient = {"gradient", check, bench, 1};

@@ -360,4 +360,4 @@ static void bench(int32_t tier) {
     }
 }
 
-const check_family check_grid = {"grid", check, bench};
+const check_family check_grid = {"grid", check, bench, 0};

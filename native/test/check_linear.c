@@ -361,4 +361,4 @@ static void bench(int32_t tier) {
     for (int g = 0; g < 8; g++) bench_gemv(tier, GRIDS[g], 1, 2048, 2048);
 }
 
-const check_family check_linear = {"linear", check, bench};
+const check_family check_linear = {"linear", check, bench, 1};

@@ -475,4 +475,4 @@ static void bench(int32_t tier) {
         bench_adamw(tier, type, rows_of_state(tier, type, 2048), 2048);
 }
 
-const check_family check_optimizer = {"optimizer", check, bench};
+const check_family check_optimizer = {"optimizer", check, bench, 0};

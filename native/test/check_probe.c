@@ -70,4 +70,4 @@ static void bench(int32_t tier) {
     }
 }
 
-const check_family check_probe = {"probe", check, bench};
+const check_family check_probe = {"probe", check, bench, 0};

@@ -178,4 +178,4 @@ static void bench(int32_t tier) {
     check_row("normal", "", "16 KiB", tier, BYTES, check_time(run_normal, &job, 0.3), "GB/s", 0);
 }
 
-const check_family check_rng = {"rng", check, bench};
+const check_family check_rng = {"rng", check, bench, 0};

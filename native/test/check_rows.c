@@ -715,4 +715,4 @@ static void bench(int32_t tier) {
     }
 }
 
-const check_family check_rows = {"rows", check, bench};
+const check_family check_rows = {"rows", check, bench, 0};

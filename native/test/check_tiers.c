@@ -23,4 +23,4 @@ static void bench(int32_t tier) {
     (void)tier;
 }
 
-const check_family check_tiers = {"tiers", check, bench};
+const check_family check_tiers = {"tiers", check, bench, 0};

@@ -292,4 +292,4 @@ static void bench(int32_t tier) {
     }
 }
 
-const check_family check_update = {"update", check, bench};
+const check_family check_update = {"update", check, bench, 0};

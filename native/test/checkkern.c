@@ -233,8 +233,8 @@ static void run_family(const check_family *family, const char *tier_name, int be
         }
         family->check(tier);
         check_release();
-        printf("%-10s %-11s %7ld cases, %ld failures\n", family->name, sterna_tier_name(tier),
-               cases - cases_before, family_failures);
+        printf("%-10s %-11s %7ld cases, %ld failures%s\n", family->name, sterna_tier_name(tier), cases - cases_before,
+               family_failures, family->by_reference && tier == STERNA_REFERENCE ? " (reference only: compared with itself)" : "");
         fflush(stdout);
     }
 }
