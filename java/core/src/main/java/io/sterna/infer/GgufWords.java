@@ -17,7 +17,7 @@ enum GgufWords {
     LLAMA3(true, List.of(split("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
             + "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"), byteLevel(false)), "llama-bpe", "llama3", "llama-v3"),
     /** SmolLM's: every digit by itself, all else as GPT-2's. */
-    SMOLLM(false, List.of(fields("type", "Digits", "individual_digits", true), byteLevel(true)), "smollm");
+    SMOLLM(false, List.of(Json.ordered("type", "Digits", "individual_digits", true), byteLevel(true)), "smollm");
 
     private static final String BYTE_LEVEL = "ByteLevel";
     private static final String REGEX = "use_regex";
@@ -34,19 +34,11 @@ enum GgufWords {
     }
 
     private static Map<String, Object> byteLevel(boolean regex) {
-        return fields("type", BYTE_LEVEL, "add_prefix_space", false, "trim_offsets", true, REGEX, regex);
+        return Json.ordered("type", BYTE_LEVEL, "add_prefix_space", false, "trim_offsets", true, REGEX, regex);
     }
 
     private static Map<String, Object> split(String regex) {
-        return fields("type", "Split", "pattern", fields("Regex", regex), "behavior", "Isolated", "invert", false);
-    }
-
-    private static Map<String, Object> fields(Object... pairs) {
-        Map<String, Object> fields = new LinkedHashMap<>();
-        for (int i = 0; i < pairs.length; i += 2) {
-            fields.put((String) pairs[i], pairs[i + 1]);
-        }
-        return fields;
+        return Json.ordered("type", "Split", "pattern", Json.ordered("Regex", regex), "behavior", "Isolated", "invert", false);
     }
 
     /** Its usual name in GGUF. */
@@ -96,7 +88,7 @@ enum GgufWords {
 
     /** Cuts words so in a {@code tokenizer.json}. */
     void setOn(Map<String, Object> root) throws JsonException {
-        root.put("pre_tokenizer", steps.size() == 1 ? steps.getFirst() : fields("type", "Sequence", "pretokenizers", steps));
+        root.put("pre_tokenizer", steps.size() == 1 ? steps.getFirst() : Json.ordered("type", "Sequence", "pretokenizers", steps));
         Json.object(root, "model").put(IGNORE_MERGES, ignoresMerges);
     }
 }
