@@ -14,7 +14,6 @@ import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -34,9 +33,6 @@ import picocli.CommandLine.Spec;
                 + " bits, and go on from there with train --init."
         })
 final class ConvertCommand implements Callable<Integer> {
-    /** Widths too narrow for a grid that spans all weights: most would become 0. */
-    private static final Set<Grid> NARROW = Set.of(Grid.BINARY, Grid.TERNARY, Grid.INT2);
-
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "A run folder or its model folder.")
     private Path model;
 
@@ -86,7 +82,7 @@ final class ConvertCommand implements Callable<Integer> {
 
     private ModelConverter converter() {
         Grid grid = Grid.ofWidth(bits);
-        ScaleRule rule = scaleRule != null ? ScaleRule.parse(scaleRule) : NARROW.contains(grid) ? ScaleRule.ABSMEAN : ScaleRule.ABSMAX;
+        ScaleRule rule = scaleRule == null ? ScaleRule.usual(grid) : ScaleRule.parse(scaleRule);
         return new ModelConverter(grid, Scaling.parse(scale), rule, floatType == null ? null : FloatType.parse(floatType));
     }
 

@@ -1,6 +1,7 @@
 package io.sterna.nn;
 
 import io.sterna.kernel.Kernels;
+import io.sterna.tensor.Grid;
 import io.sterna.tensor.PackedMatrix;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -41,6 +42,11 @@ public record ScaleRule(Kind kind, double sigma) {
     /** The grid spans {@code sigma} standard deviations. */
     public static ScaleRule sigma(double sigma) {
         return new ScaleRule(Kind.SIGMA, sigma);
+    }
+
+    /** The rule where none is asked for: a grid of up to 2 bits that spans all weights would make most of them 0. */
+    public static ScaleRule usual(Grid grid) {
+        return grid.qp() > 1 ? ABSMAX : ABSMEAN;
     }
 
     /** The rule written {@code absmean}, {@code absmax} or {@code sigma:K}. */

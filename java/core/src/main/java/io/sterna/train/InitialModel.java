@@ -6,12 +6,13 @@ import io.sterna.nn.Llama;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
 import io.sterna.nn.Requantizer;
+import io.sterna.nn.ScaleRule;
+import io.sterna.tensor.Grid;
 import io.sterna.tensor.Workspace;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Set;
 
 /** The model that a training starts from: its shape and tokenizer become settings, its weights the first ones. */
 record InitialModel(ModelFolder folder) {
@@ -19,8 +20,6 @@ record InitialModel(ModelFolder folder) {
             "rope-theta", "rms-epsilon", "tie-embeddings", "sub-ln");
     /** Settings that older models lack, or that have no value when the tokenizer says it. */
     private static final List<String> MAYBE_UNSET = List.of("rope-scaling", "begin-token", "end-token");
-    /** Widths too narrow for a grid that spans all weights: most would become 0. */
-    private static final Set<String> NARROW = Set.of("1", "1.58", "2");
     /** Imported models allow contexts whose activations few machines could train. */
     private static final int LONGEST_SEQUENCE = 512;
 
@@ -99,8 +98,12 @@ record InitialModel(ModelFolder folder) {
             config.scale = sameGrid ? own.scale : "row";
         }
         if (config.scaleRule == null) {
-            config.scaleRule = sameGrid ? own.scaleRule : NARROW.contains(config.bits) ? "absmean" : "absmax";
+            config.scaleRule = sameGrid ? own.scaleRule : usualScaleRule(config.bits).toString();
         }
+    }
+
+    private static ScaleRule usualScaleRule(String bits) {
+        return Parts.checked(() -> ScaleRule.usual(Grid.ofWidth(bits)));
     }
 
     /**

@@ -46,7 +46,7 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
     }
 
     /** The configuration's own error for a value that a part refuses. */
-    private static <T> T checked(Supplier<T> part) {
+    static <T> T checked(Supplier<T> part) {
         try {
             return part.get();
         } catch (ConfigException e) {
