@@ -3,6 +3,7 @@ package io.sterna.cli;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import io.sterna.data.BpeTokenizer;
 import io.sterna.data.ByteAlphabet;
+import io.sterna.data.Digests;
 import io.sterna.data.Tokenizer;
 import io.sterna.data.TokenizerException;
 import io.sterna.data.Tokens;
@@ -14,8 +15,6 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -59,7 +58,7 @@ final class Tokenizers {
 
         HuggingFace(Path file) throws IOException {
             byte[] json = Files.readAllBytes(file);
-            fingerprint = HexFormat.of().formatHex(sha256(json));
+            fingerprint = Digests.hex(json);
             try {
                 Map<String, Object> root = Json.asObject(Json.parse(json), "the tokenizer");
                 Map<String, Object> model = Json.object(root, "model");
@@ -146,14 +145,6 @@ final class Tokenizers {
         private void addStandIns(Object token, Object id) {
             byte[] read = ByteAlphabet.read((String) token);
             bytes.put(((Long) id).intValue(), read == null ? ((String) token).getBytes(StandardCharsets.UTF_8) : read);
-        }
-
-        private static byte[] sha256(byte[] data) {
-            try {
-                return MessageDigest.getInstance("SHA-256").digest(data);
-            } catch (NoSuchAlgorithmException e) {
-                throw new AssertionError("every JDK has SHA-256", e);
-            }
         }
 
         @Override

@@ -9,7 +9,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 
 /** SHA-256, which every JDK has, and views of bytes as numbers. */
-final class Digests {
+public final class Digests {
     static final VarHandle LONG = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.BIG_ENDIAN);
 
     private Digests() {}
@@ -22,7 +22,8 @@ final class Digests {
         }
     }
 
-    static String hex(byte[] bytes) {
+    /** The SHA-256 of bytes, in 64 hex digits. */
+    public static String hex(byte[] bytes) {
         return HexFormat.of().formatHex(sha256().digest(bytes));
     }
 
