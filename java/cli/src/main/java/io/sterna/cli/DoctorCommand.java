@@ -1,7 +1,5 @@
 package io.sterna.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import io.sterna.kernel.Machine;
 import io.sterna.kernel.NativeLibrary;
 import io.sterna.kernel.NativeLibraryException;
@@ -56,8 +54,7 @@ final class DoctorCommand implements Callable<Integer> {
         boolean well = loaded && tests.values().stream().allMatch(failures -> ((List<?>) failures).isEmpty());
         findings.put("well", well);
         if (json) {
-            ObjectMapper mapper = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
-            spec.commandLine().getOut().println(mapper.writeValueAsString(findings));
+            spec.commandLine().getOut().println(JsonText.pretty(findings));
         } else {
             print(findings, "");
         }

@@ -1,6 +1,5 @@
 package io.sterna.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sterna.eval.Perplexity;
 import io.sterna.eval.TaskResult;
 import io.sterna.infer.Model;
@@ -87,7 +86,7 @@ final class EvalCommand implements Callable<Integer> {
         }
         PrintWriter out = spec.commandLine().getOut();
         if (json) {
-            out.println(new ObjectMapper().writeValueAsString(figures));
+            out.println(JsonText.line(figures));
         } else {
             lines.forEach(out::println);
         }

@@ -1,6 +1,5 @@
 package io.sterna.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sterna.infer.BatchGenerator;
 import io.sterna.infer.ContextException;
 import io.sterna.infer.Generation;
@@ -145,7 +144,7 @@ final class GenerateCommand implements Callable<Integer> {
         result.put("prompt_tokens", g.promptTokens());
         result.put("tokens", g.tokens());
         PrintWriter out = spec.commandLine().getOut();
-        out.println(new ObjectMapper().writeValueAsString(result));
+        out.println(JsonText.line(result));
         Output.flush(out);
     }
 

@@ -1,7 +1,5 @@
 package io.sterna.cli;
 
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.SerializationFeature;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -27,7 +25,7 @@ final class JsonFile {
     /** Writes {@code figures}, unless no file is wanted. */
     void write(Object figures) throws IOException {
         if (file != null) {
-            new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(file.toFile(), figures);
+            Files.writeString(file, JsonText.pretty(figures));
         }
     }
 }
