@@ -26,14 +26,6 @@ public final class ByteAlphabet {
         return CHAR[b & 0xFF];
     }
 
-    static String write(byte[] bytes) {
-        StringBuilder out = new StringBuilder(bytes.length);
-        for (byte b : bytes) {
-            out.append(charOf(b));
-        }
-        return out.toString();
-    }
-
     /** The bytes of {@code text}, or null if a character of it stands for none. */
     public static byte[] read(String text) {
         byte[] bytes = new byte[text.length()];
