@@ -62,21 +62,6 @@ public final class BpeTokenizer implements Tokenizer {
         }
     }
 
-    /** Reads GPT-2's own pair of files: {@code encoder.json} (or vocab.json) and {@code vocab.bpe} (or merges.txt). */
-    public static BpeTokenizer load(Path vocabulary, Path merges, String endToken) throws TokenizerException {
-        try {
-            Map<String, Object> vocab = Json.asObject(Json.parse(read(vocabulary)), vocabulary.toString());
-            List<String> lines = new String(read(merges), StandardCharsets.UTF_8)
-                    .lines()
-                    .filter(line -> !line.isBlank() && !line.startsWith("#version"))
-                    .toList();
-            Map<String, Object> added = addedToken((int) Json.integer(vocab, endToken), endToken);
-            return parse(tokenizerJson(vocab, lines, List.of(added)), endToken);
-        } catch (JsonException e) {
-            throw new TokenizerException(vocabulary + ": " + e.getMessage(), e);
-        }
-    }
-
     /** Reads the bytes of a {@code tokenizer.json}; {@code endToken} may be null as in {@link #load(Path)}. */
     public static BpeTokenizer parse(byte[] tokenizerJson, String endToken) throws TokenizerException {
         try {

@@ -278,17 +278,6 @@ class BpeTest {
         assertArrayEquals(tokenizer.encode(documents.get(0)), loaded.encode(documents.get(0)));
     }
 
-    @Test
-    void loadsAPairOfVocabularyAndMerges() throws IOException {
-        Map<String, Object> model = Json.object(Json.asObject(Json.parse(tokenizer.toJson()), "t"), "model");
-        Path vocab = Files.writeString(folder.resolve("encoder.json"), Json.write(model.get("vocab")));
-        StringBuilder lines = new StringBuilder("#version: 0.2\n");
-        Json.list(model, "merges").forEach(merge -> lines.append(merge).append('\n'));
-        Path merges = Files.writeString(folder.resolve("vocab.bpe"), lines);
-        BpeTokenizer loaded = BpeTokenizer.load(vocab, merges, BpeTrainer.END_TOKEN);
-        assertArrayEquals(tokenizer.encode(documents.get(3)), loaded.encode(documents.get(3)));
-    }
-
     private static Map<String, Object> root() throws IOException {
         return new LinkedHashMap<>(Json.asObject(Json.parse(tokenizer.toJson()), "tokenizer"));
     }
