@@ -37,11 +37,6 @@ public final class Batches {
         return batch;
     }
 
-    /** What the batches are cut from. */
-    public Windows windows() {
-        return windows;
-    }
-
     /**
      * Fills inputs (B, S) and targets (B, S), ints in native order, with the batch of a step.
      *
