@@ -26,7 +26,7 @@ import picocli.CommandLine.Spec;
         sortOptions = false,
         description = {
             "A conversation with a trained model, line by line.",
-            "The model sees a transcript: each line behind the user's label, each answer behind its own.",
+            "The model sees a transcript: each line behind the user's label, each answer behind its own. An answer ends with its line, or where --stop says.",
             "/new forgets the conversation, /quit or the end of input leaves."
         })
 final class ChatCommand implements Callable<Integer> {

@@ -31,10 +31,10 @@ final class SamplingOptions {
     @Option(names = "--stop", paramLabel = "TEXT", description = "A text that ends the answer before it; may be repeated.")
     private List<String> stops = List.of();
 
-    /** The options, with further stop strings. */
-    GenerationOptions read(String... moreStops) {
+    /** The options; {@code usualStops} end the text where the user names no strings, and give way to those that are named. */
+    GenerationOptions read(String... usualStops) {
         GenerationOptions options = Errors.usage(() ->
                 new GenerationOptions(maxTokens, stops, new Sampling(repetitionPenalty, temperature, topK, topP, minP, seed)));
-        return moreStops.length == 0 || !stops.isEmpty() ? options : options.withStops(moreStops);
+        return stops.isEmpty() ? options.withStops(usualStops) : options;
     }
 }

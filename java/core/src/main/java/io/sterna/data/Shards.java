@@ -53,10 +53,10 @@ public final class Shards implements AutoCloseable {
      * that already holds just these shards is left as it is.
      *
      * <p>Files are written under temporary names, synced and renamed, the manifest last: a failed or killed
-     * run loses nothing that was there.
+     * run loses nothing that was there. A run that prepares the same folder is waited for.
      *
      * @throws CorpusException if the corpus has no text or cannot be read
-     * @throws ShardException  if the folder cannot be written, or another run is at it
+     * @throws ShardException  if the folder cannot be written
      */
     public static Prepared prepare(
             Corpus corpus, Tokenizer tokenizer, Path folder, ShardOptions options, DataProgress progress)

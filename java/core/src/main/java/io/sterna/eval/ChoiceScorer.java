@@ -14,7 +14,7 @@ import java.util.List;
  * the end of a context counts to the continuation, whose tokens are those of both texts together behind as many as
  * the context alone has; what is longer than the model's context loses tokens in front. (A continuation that is
  * longer alone, which the harness refuses, is scored piece by piece, each behind as many tokens as fit.) A text
- * begins behind the token that ends documents, as in training. Belongs to one thread at a time.
+ * begins behind the token that begins documents. Belongs to one thread at a time.
  */
 public final class ChoiceScorer {
     private final SessionGroup group;

@@ -50,7 +50,7 @@ public final class GgufImport {
     }
 
     /**
-     * Imports a model with its own tokenizer, which must be byte-level BPE that cuts text as GPT-2 does.
+     * Imports a model with its own tokenizer, which must be byte-level BPE that cuts text as GPT-2, Llama 3 or SmolLM do.
      *
      * @param out a folder that is not there, or empty: the model folder
      * @throws ModelException for what has no place here; {@link io.sterna.io.GgufException} for a damaged file
@@ -60,7 +60,7 @@ public final class GgufImport {
     }
 
     /**
-     * Imports a model with its own tokenizer, byte-level BPE that cuts text as GPT-2 does or BPE of SentencePiece's kind.
+     * Imports a model with its own tokenizer, byte-level BPE that cuts text as GPT-2, Llama 3 or SmolLM do, or BPE of SentencePiece's kind.
      *
      * @param loader reads a tokenizer of SentencePiece's kind
      */

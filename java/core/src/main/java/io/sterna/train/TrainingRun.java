@@ -51,7 +51,7 @@ import java.util.concurrent.atomic.AtomicReference;
  * {@link #stop}: to train or close it while it trains is an {@link IllegalStateException}.
  */
 public final class TrainingRun implements AutoCloseable {
-    /** Steps in a row without a finite loss after which a run gives up. */
+    /** Steps in a row whose loss or gradients are not finite, after which a run gives up. */
     private static final int MAX_NON_FINITE = 20;
 
     private final TrainConfig config;
