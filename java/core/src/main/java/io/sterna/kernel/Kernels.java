@@ -39,11 +39,11 @@ public final class Kernels {
 
     private static final int OK = STERNA_OK();
 
-    private final Tier name;
+    private final Tier of;
     private final int tier;
 
     private Kernels(Tier tier) {
-        this.name = tier;
+        this.of = tier;
         this.tier = tier.code();
     }
 
@@ -67,12 +67,12 @@ public final class Kernels {
 
     /** The same, or those of the highest tier below whose products of floats are all in f32. */
     public Kernels inF32() {
-        return name == Tier.AMX ? new Kernels(Tier.AVX512VNNI) : this;
+        return of == Tier.AMX ? new Kernels(Tier.AVX512VNNI) : this;
     }
 
     /** The tier. */
     public Tier tier() {
-        return name;
+        return of;
     }
 
     /** The key of a tensor's random bits in a step. */
