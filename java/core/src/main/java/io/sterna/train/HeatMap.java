@@ -3,7 +3,7 @@ package io.sterna.train;
 import java.util.List;
 import java.util.Locale;
 
-/** A matrix of numbers from 0 as inline SVG: a row for each name, a column for each step, darker for more. */
+/** A matrix of numbers from 0 as inline SVG: a row for each name, a column for each step, or for every n-th of many, darker for more. */
 final class HeatMap {
     private static final int WIDTH = 1200;
     private static final int LEFT = 130;
@@ -43,7 +43,7 @@ final class HeatMap {
 
     String toSvg() {
         int height = rows.size() * ROW;
-        StringBuilder svg = new StringBuilder("<figure><figcaption>").append(Html.escape(title)).append("</figcaption>");
+        StringBuilder svg = new StringBuilder("<figure><figcaption>").append(Html.escape(title + thinned())).append("</figcaption>");
         svg.append(format("<svg viewBox=\"0 0 %d %d\" role=\"img\">", WIDTH, height + BOTTOM));
         for (int r = 0; r < rows.size(); r++) {
             svg.append(format("<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", LEFT - 6, r * ROW + 10, Html.escape(rows.get(r).name)));
@@ -61,6 +61,11 @@ final class HeatMap {
         svg.append("</svg>");
         legend(svg);
         return svg.append("</figure>\n").toString();
+    }
+
+    /** What the title says of the steps left out. */
+    private String thinned() {
+        return every == 1 ? "" : ", one of " + every + " shown";
     }
 
     /** The cells of a shade as one path, neighbours of a row joined: small files for many cells. */
