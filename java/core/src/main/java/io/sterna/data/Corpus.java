@@ -257,56 +257,27 @@ public final class Corpus {
          * @param depth folders deep
          */
         private void addAll(Path folder, PathMatcher only, int depth) throws IOException {
-            record Entry(Path path, Path relative, BasicFileAttributes attributes) {}
-            List<Entry> entries = new ArrayList<>();
-            List<Path> folders = new ArrayList<>();
-            Files.walkFileTree(folder, EnumSet.of(FileVisitOption.FOLLOW_LINKS), depth, new SimpleFileVisitor<>() {
-                @Override
-                public FileVisitResult preVisitDirectory(Path dir, BasicFileAttributes attributes) {
-                    if (dir.equals(folder)) {
-                        return FileVisitResult.CONTINUE;
-                    }
-                    return isHidden(dir) || takes(dir) ? FileVisitResult.SKIP_SUBTREE : FileVisitResult.CONTINUE;
-                }
-
-                private boolean takes(Path dir) {
-                    return only != null && only.matches(folder.relativize(dir)) && folders.add(dir);
-                }
-
-                @Override
-                public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
-                    Path relative = folder.relativize(file);
-                    if (attributes.isRegularFile() && (only == null || only.matches(relative))) {
-                        entries.add(new Entry(file, relative, attributes));
-                    } else if (attributes.isDirectory() && !isHidden(file)) { // as deep as is asked for
-                        takes(file);
-                    }
-                    return FileVisitResult.CONTINUE;
-                }
-
-                @Override
-                public FileVisitResult visitFileFailed(Path file, IOException e) throws IOException {
-                    if (e instanceof FileSystemLoopException) {
-                        return FileVisitResult.CONTINUE; // its files are met where they lie
-                    }
-                    throw e;
-                }
-            });
-            entries.sort(Comparator.comparing(e -> name(e.relative)));
-            for (Entry entry : entries) {
-                boolean archive = extension(entry.path.toString()).equals("zip");
-                if (!archive && !included(include, options.include(), entry.relative)) {
-                    continue; // what the user filters out is not worth counting
-                }
-                if (isHidden(entry.path) || isBinary(entry.path.toString())) {
-                    skipped++;
-                } else {
-                    addFile(entry.path, false, entry.attributes);
-                }
+            Listing listing = new Listing(folder, only);
+            Files.walkFileTree(folder, EnumSet.of(FileVisitOption.FOLLOW_LINKS), depth, listing);
+            listing.entries.sort(Comparator.comparing(e -> name(e.relative)));
+            for (Entry entry : listing.entries) {
+                addEntry(entry);
             }
-            folders.sort(Comparator.comparing(Finder::name));
-            for (Path dir : folders) {
+            listing.folders.sort(Comparator.comparing(Finder::name));
+            for (Path dir : listing.folders) {
                 addAll(dir, null, Integer.MAX_VALUE);
+            }
+        }
+
+        private void addEntry(Entry entry) throws IOException {
+            boolean archive = extension(entry.path.toString()).equals("zip");
+            if (!archive && !included(include, options.include(), entry.relative)) {
+                return; // what the user filters out is not worth counting
+            }
+            if (isHidden(entry.path) || isBinary(entry.path.toString())) {
+                skipped++;
+            } else {
+                addFile(entry.path, false, entry.attributes);
             }
         }
 
@@ -315,7 +286,7 @@ public final class Corpus {
             return path.toString().replace('\\', '/');
         }
 
-        private static boolean isHidden(Path path) {
+        static boolean isHidden(Path path) {
             return path.getFileName() != null && path.getFileName().toString().startsWith(".");
         }
 
@@ -328,6 +299,53 @@ public final class Corpus {
             }
             Source source = new Source(path, attributes.size(), attributes.lastModifiedTime().toMillis(), named);
             found.putIfAbsent(path.toRealPath(), source);
+        }
+    }
+
+    /** A file below a folder. */
+    private record Entry(Path path, Path relative, BasicFileAttributes attributes) {}
+
+    /** What is meant below a folder: files, and folders of which all files are. */
+    private static final class Listing extends SimpleFileVisitor<Path> {
+        final List<Entry> entries = new ArrayList<>();
+        final List<Path> folders = new ArrayList<>();
+        private final Path folder;
+        private final PathMatcher only; // null for all
+
+        Listing(Path folder, PathMatcher only) {
+            this.folder = folder;
+            this.only = only;
+        }
+
+        @Override
+        public FileVisitResult preVisitDirectory(Path dir, BasicFileAttributes attributes) {
+            if (dir.equals(folder)) {
+                return FileVisitResult.CONTINUE;
+            }
+            return Finder.isHidden(dir) || takes(dir) ? FileVisitResult.SKIP_SUBTREE : FileVisitResult.CONTINUE;
+        }
+
+        private boolean takes(Path dir) {
+            return only != null && only.matches(folder.relativize(dir)) && folders.add(dir);
+        }
+
+        @Override
+        public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
+            Path relative = folder.relativize(file);
+            if (attributes.isRegularFile() && (only == null || only.matches(relative))) {
+                entries.add(new Entry(file, relative, attributes));
+            } else if (attributes.isDirectory() && !Finder.isHidden(file)) { // as deep as is asked for
+                takes(file);
+            }
+            return FileVisitResult.CONTINUE;
+        }
+
+        @Override
+        public FileVisitResult visitFileFailed(Path file, IOException e) throws IOException {
+            if (e instanceof FileSystemLoopException) {
+                return FileVisitResult.CONTINUE; // its files are met where they lie
+            }
+            throw e;
         }
     }
 }
