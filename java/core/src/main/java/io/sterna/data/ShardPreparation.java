@@ -163,24 +163,32 @@ final class ShardPreparation {
             if (!hashes.suit(trainCount, devCount)) {
                 return Optional.empty();
             }
-            ShardManifest manifest = new ShardManifest(
-                    fingerprint,
-                    corpus.specs(),
-                    corpus.fileCount(),
-                    documents.skippedFiles(),
-                    corpus.sourceBytes(),
-                    tokenizer.fingerprint(),
-                    tokenizer.vocabSize(),
-                    tokenizer.endToken(),
-                    new ShardManifest.Part(trainCount.documents, trainCount.bytes, train.total(), train.finish()),
-                    new ShardManifest.Part(devCount.documents, devCount.bytes, dev.total(), dev.finish()),
-                    unigram.devEntropy());
+            ShardManifest manifest = manifest(documents, part(trainCount, train), part(devCount, dev), unigram);
             train.commit();
             dev.commit();
             DurableFiles.replace(folder.resolve(Shards.MANIFEST), manifest.toJson());
             deleteOthers(manifest);
             return Optional.of(manifest);
         }
+    }
+
+    private static ShardManifest.Part part(Count count, ShardWriter writer) throws IOException {
+        return new ShardManifest.Part(count.documents, count.bytes, writer.total(), writer.finish());
+    }
+
+    private ShardManifest manifest(DocumentReader documents, ShardManifest.Part train, ShardManifest.Part dev, Unigram unigram) {
+        return new ShardManifest(
+                fingerprint,
+                corpus.specs(),
+                corpus.fileCount(),
+                documents.skippedFiles(),
+                corpus.sourceBytes(),
+                tokenizer.fingerprint(),
+                tokenizer.vocabSize(),
+                tokenizer.endToken(),
+                train,
+                dev,
+                unigram.devEntropy());
     }
 
     private ShardWriter writer(String prefix) {
