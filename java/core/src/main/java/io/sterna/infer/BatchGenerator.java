@@ -3,6 +3,7 @@ package io.sterna.infer;
 import io.sterna.data.Tokenizer;
 import io.sterna.data.Tokens;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Consumer;
@@ -14,10 +15,13 @@ import java.util.stream.IntStream;
  * one after the other, and each is the same as alone. Belongs to one thread at a time.
  */
 public final class BatchGenerator {
+    private static final int[] NOTHING = {};
+
     private final SessionGroup group;
     private final Tokenizer tokenizer;
     private final Continuation[] places;
     private final float[][] logits;
+    private final int[][] unseen; // the token that each text chose last, until the model has it
 
     /** A generator for a group of the tokenizer's model; the group's sequences are used up. */
     public BatchGenerator(SessionGroup group, Tokenizer tokenizer) {
@@ -25,6 +29,8 @@ public final class BatchGenerator {
         this.tokenizer = tokenizer;
         this.places = new Continuation[group.size()];
         this.logits = new float[group.size()][tokenizer.vocabSize()];
+        this.unseen = new int[group.size()][];
+        Arrays.fill(unseen, NOTHING);
     }
 
     /** Whether all places are taken. */
@@ -49,7 +55,7 @@ public final class BatchGenerator {
      * Begins a text: its prompt goes through the model now.
      *
      * @param prompt an empty one lets the model start a document
-     * @param sink   is given what is added, as it comes, in whole characters
+     * @param sink   is given what is added, as it comes, in whole characters; what it throws ends the text, see {@link #step}
      * @return its place, 0 ... size - 1, until it ends
      * @throws IllegalStateException when all places are taken
      * @throws ContextException      for a prompt that the context does not hold
@@ -90,37 +96,73 @@ public final class BatchGenerator {
     }
 
     /**
-     * Adds a token to every text under way.
+     * Adds a token to every text under way. A sink that throws, whatever it is, ends its own text alone, with {@link
+     * Generation.End#SINK_FAILED}; it may give up any text by {@link #cancel}.
      *
      * @return those that ended, by their places, which are free now
+     * @throws SessionClosedException when the group is closed, perhaps meanwhile by another thread
+     * @throws IllegalArgumentException for a logit that is not finite: the weights are damaged, and the texts under way lost
      */
     public Map<Integer, Generation> step() {
         int[] active = activePlaces();
-        Map<Integer, Generation> ended = new LinkedHashMap<>();
-        if (active.length == 0) {
-            return ended;
+        if (active.length > 0) {
+            appendUnseen();
+            choose(active);
         }
-        int[][] more = new int[places.length][0];
+        return send(active);
+    }
+
+    /** Takes the tokens of the last step through the model; when that fails, the next step finds them again. */
+    private void appendUnseen() {
+        if (Arrays.stream(unseen).anyMatch(token -> token.length > 0)) {
+            group.append(unseen);
+            Arrays.fill(unseen, NOTHING);
+        }
+    }
+
+    private void choose(int[] active) {
         group.logits(active, logits);
         for (int i = 0; i < active.length; i++) {
             int place = active[i];
             int[] history = group.tokens(place);
-            int token = places[place].next(logits[i], history, history.length == group.context());
-            if (places[place].hasEnded()) {
-                ended.put(place, places[place].finish());
-                places[place] = null;
-            } else {
-                more[place] = new int[] {token};
-            }
+            unseen[place] = new int[] {places[place].next(logits[i], history, history.length == group.context())};
         }
-        if (ended.size() < active.length) {
-            group.append(more);
+    }
+
+    /** Gives all sinks their text, ahead of the next pass: none waits for it, and a text whose sink threw takes no part in it. */
+    private Map<Integer, Generation> send(int[] active) {
+        Map<Integer, Generation> ended = new LinkedHashMap<>();
+        for (int place : active) {
+            Continuation text = places[place];
+            if (text != null) { // unless the sink of one before it gave it up
+                send(text);
+            }
+            if (text != null && text.hasEnded() && text == places[place]) {
+                ended.put(place, text.result());
+                cancel(place);
+            }
         }
         return ended;
     }
 
-    /** Gives up a text under way; its place is free then. */
+    private static void send(Continuation text) {
+        try {
+            text.send();
+        } catch (Throwable e) {
+            text.fail(e);
+        }
+    }
+
+    /**
+     * Gives up a text under way; its place is free then. Does nothing for a place that is free.
+     *
+     * @throws IndexOutOfBoundsException when there is no such place
+     */
     public void cancel(int place) {
+        if (place < 0 || place >= places.length) {
+            throw new IndexOutOfBoundsException("place " + place + ": the group has " + places.length + ", from 0 on");
+        }
         places[place] = null;
+        unseen[place] = NOTHING;
     }
 }

@@ -14,11 +14,12 @@ final class Continuation {
     private final long ready;
     private int count;
     private Generation.End end;
+    private Throwable failure;
 
     /**
      * A text whose prompt the model has seen.
      *
-     * @param sink  is given the text as it comes
+     * @param sink  is given the text by {@link #send}
      * @param start {@link System#nanoTime} before the prompt
      */
     Continuation(Tokenizer tokenizer, GenerationOptions options, Consumer<String> sink, int promptTokens, long start) {
@@ -45,17 +46,30 @@ final class Continuation {
         boolean stopped = !ended && text.append(tokenizer.bytes(token));
         end = ended ? Generation.End.END_OF_TEXT : stopped ? Generation.End.STOP_STRING
                 : count == options.maxTokens() ? Generation.End.MAX_TOKENS : full ? Generation.End.CONTEXT_FULL : null;
+        if (end != null) {
+            text.finish();
+        }
         return token;
     }
 
-    /** Whether the token chosen last ended it. */
+    /** Gives the sink what was added since; throws what it throws. */
+    void send() {
+        text.send();
+    }
+
+    /** It ends here, because its sink threw. */
+    void fail(Throwable thrown) {
+        end = Generation.End.SINK_FAILED;
+        failure = thrown;
+    }
+
+    /** Whether the token chosen last, or its sink, ended it. */
     boolean hasEnded() {
         return end != null;
     }
 
     /** What it came to, once it has ended. */
-    Generation finish() {
-        text.finish();
-        return new Generation(text.text(), end, promptTokens, count, (ready - start) * 1e-9, (System.nanoTime() - ready) * 1e-9);
+    Generation result() {
+        return new Generation(text.text(), end, promptTokens, count, (ready - start) * 1e-9, (System.nanoTime() - ready) * 1e-9, failure);
     }
 }

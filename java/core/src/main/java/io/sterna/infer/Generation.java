@@ -9,9 +9,10 @@ package io.sterna.infer;
  * @param tokens            tokens that were added, the one that ended it included
  * @param promptSeconds     time until the first token could be chosen
  * @param generationSeconds time of all that followed
+ * @param failure           what the sink threw; null unless {@link End#SINK_FAILED}
  */
 public record Generation(String text, End end, int promptTokens, int tokens, double promptSeconds,
-                         double generationSeconds) {
+                         double generationSeconds, Throwable failure) {
     /** Why a generation ended. */
     public enum End {
         /** The model ended the document. */
@@ -21,6 +22,8 @@ public record Generation(String text, End end, int promptTokens, int tokens, dou
         /** A stop string came. */
         STOP_STRING,
         /** The session's context holds no more tokens. */
-        CONTEXT_FULL
+        CONTEXT_FULL,
+        /** The text's sink threw; of a {@link BatchGenerator} alone, {@link Generator} throws it on. */
+        SINK_FAILED
     }
 }

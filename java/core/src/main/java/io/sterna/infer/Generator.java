@@ -23,7 +23,8 @@ public final class Generator {
     }
 
     /**
-     * Appends the prompt, and then what the model makes of it.
+     * Appends the prompt, and then what the model makes of it. A sink that throws ends the text as a limit of tokens
+     * would: its exception comes out here, and the next call goes on behind the token whose text it was given.
      *
      * @param prompt an empty one at the beginning of a session lets the model start a document
      * @param sink   is given the text as it comes, in whole characters
@@ -38,20 +39,22 @@ public final class Generator {
             session.logits(logits);
             int[] history = session.tokens();
             int token = text.next(logits, history, history.length == session.context());
+            unseen.add(token); // until the session has it, which is when there is more to say
+            text.send();
             if (text.hasEnded()) {
-                unseen.add(token); // the session sees it when there is more to say
-                return text.finish();
+                return text.result();
             }
             session.append(token);
+            unseen.clear();
         }
     }
 
-    /** Whether the token that ended the last text, which the session sees before the next prompt, ends with {@code text}. */
+    /** Whether the last text's last token, which the session sees before the next prompt, ends with {@code text}. */
     public boolean endsWith(String text) {
         return unseen.size() > 0 && new String(tokenizer.bytes(unseen.get(unseen.size() - 1)), StandardCharsets.UTF_8).endsWith(text);
     }
 
-    /** The session is not to see the token that ended the last text. */
+    /** The session is not to see the last text's last token. */
     public void dropEnd() {
         unseen.clear();
     }

@@ -10,7 +10,7 @@ import java.util.function.Consumer;
 
 /**
  * Bytes of tokens as text: whole characters alone, held back while they may be the beginning of a stop
- * string. Bytes that are no UTF-8 become U+FFFD.
+ * string. Bytes that are no UTF-8 become U+FFFD. Nothing calls the sink but {@link #send}.
  */
 final class TextStream {
     private final CharsetDecoder decoder = StandardCharsets.UTF_8.newDecoder()
@@ -21,6 +21,7 @@ final class TextStream {
     private final StringBuilder all = new StringBuilder();
     private final StringBuilder held = new StringBuilder();
     private byte[] incomplete = new byte[0];
+    private int sent; // characters of all
 
     TextStream(List<String> stops, Consumer<String> sink) {
         this.stops = stops;
@@ -31,7 +32,7 @@ final class TextStream {
     boolean append(byte[] bytes) {
         decode(bytes, false);
         int stop = stops.stream().mapToInt(held::indexOf).filter(i -> i >= 0).min().orElse(-1);
-        emit(stop >= 0 ? stop : held.length() - beginnings());
+        release(stop >= 0 ? stop : held.length() - beginnings());
         if (stop >= 0) {
             held.setLength(0);
             incomplete = new byte[0];
@@ -39,13 +40,22 @@ final class TextStream {
         return stop >= 0;
     }
 
-    /** Gives what was held back. */
+    /** What was held back is text: no more follows. */
     void finish() {
         decode(new byte[0], true);
-        emit(held.length());
+        release(held.length());
     }
 
-    /** All that was given. */
+    /** Gives the sink what it has not been given yet; when it throws, that counts as given. */
+    void send() {
+        String text = all.substring(sent);
+        sent = all.length();
+        if (!text.isEmpty()) {
+            sink.accept(text);
+        }
+    }
+
+    /** All that is held back no more. */
     String text() {
         return all.toString();
     }
@@ -72,12 +82,8 @@ final class TextStream {
         return longest;
     }
 
-    private void emit(int count) {
-        if (count > 0) {
-            String text = held.substring(0, count);
-            held.delete(0, count);
-            all.append(text);
-            sink.accept(text);
-        }
+    private void release(int count) {
+        all.append(held, 0, count);
+        held.delete(0, count);
     }
 }

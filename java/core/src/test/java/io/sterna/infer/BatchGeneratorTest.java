@@ -3,8 +3,10 @@ package io.sterna.infer;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -115,6 +117,72 @@ class BatchGeneratorTest {
                     () -> generator.add("x".repeat(32), GenerationOptions.of(1), piece -> { })).getMessage();
             assertTrue(message.contains("prompt of 33 tokens behind 0: the context holds 32"), message);
             assertEquals(0, generator.active());
+        }
+    }
+
+    /** Of three texts the second one's sink throws once, in the step that the first one ends in. */
+    @Test
+    void aSinkThatThrowsEndsItsTextAlone() throws IOException {
+        try (Model model = Model.load(TinyModel.train(folder, "bits", "1.58")); SessionGroup group = model.group(SessionOptions.of(model), 3)) {
+            List<Generation> undisturbed = new ArrayList<>();
+            for (int tokens : new int[] {4, 9}) {
+                try (Session session = model.session(SessionOptions.of(model))) {
+                    undisturbed.add(new Generator(session, model.tokenizer()).generate("the tern", sampled(tokens), piece -> { }));
+                }
+            }
+            BatchGenerator generator = new BatchGenerator(group, model.tokenizer());
+            Error gone = new Error("reader gone");
+            StringBuilder streamed = new StringBuilder();
+            int first = generator.add("the tern", sampled(4), piece -> { });
+            StringBuilder seen = new StringBuilder();
+            int second = generator.add("the tern", sampled(20), piece -> {
+                seen.append(piece);
+                if (seen.length() == 4) {
+                    throw gone;
+                }
+            });
+            int third = generator.add("the tern", sampled(9), streamed::append);
+            Map<Integer, Generation> ended = new HashMap<>();
+            for (int step = 1; step <= 9; step++) {
+                ended.putAll(generator.step());
+                assertEquals(step < 4 ? 3 : step < 9 ? 1 : 0, generator.active(), "after step " + step);
+            }
+            assertEquals(undisturbed.get(0).text(), ended.get(first).text());
+            assertEquals(Generation.End.SINK_FAILED, ended.get(second).end());
+            assertSame(gone, ended.get(second).failure());
+            assertEquals(seen.toString(), ended.get(second).text());
+            assertEquals(4, ended.get(second).tokens());
+            assertEquals(undisturbed.get(1).text(), ended.get(third).text());
+            assertEquals(undisturbed.get(1).text(), streamed.toString());
+        }
+    }
+
+    private static GenerationOptions sampled(int tokens) {
+        return GenerationOptions.of(tokens).withSampling(Sampling.of(7).withTemperature(0.5));
+    }
+
+    @Test
+    void aSinkMayGiveTextsUpAndBeginOthers() throws IOException {
+        try (Model model = Model.load(TinyModel.train(folder, "bits", "1.58")); SessionGroup group = model.group(SessionOptions.of(model), 3)) {
+            BatchGenerator generator = new BatchGenerator(group, model.tokenizer());
+            List<String> begun = new ArrayList<>();
+            generator.add("the", sampled(30), piece -> {
+                generator.cancel(0);
+                generator.cancel(1);
+                generator.add("tern", sampled(3), begun::add);
+            });
+            generator.add("the", sampled(1), piece -> fail("given up"));
+            int third = generator.add("the", sampled(30), piece -> { });
+            Map<Integer, Generation> ended = generator.step();
+            for (int step = 0; step < 3; step++) {
+                assertTrue(ended.isEmpty());
+                ended = generator.step();
+            }
+            assertEquals(Map.of(0, String.join("", begun)), Map.of(0, ended.get(0).text()));
+            assertEquals(1, generator.active());
+            generator.cancel(third);
+            String message = assertThrows(IndexOutOfBoundsException.class, () -> generator.cancel(7)).getMessage();
+            assertEquals("place 7: the group has 3, from 0 on", message);
         }
     }
 

@@ -2,6 +2,7 @@ package io.sterna.infer;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -79,6 +80,22 @@ class GeneratorTest {
         session.truncate(0);
         String parts = generator.generate("the tern", greedy(5), NOBODY).text() + generator.generate("", greedy(7), NOBODY).text();
         assertEquals(whole, parts);
+    }
+
+    @Test
+    void aSinkThatThrowsEndsTheTextAndAnotherCallGoesOn() {
+        String whole = generator.generate("the tern", greedy(12), NOBODY).text();
+        session.truncate(0);
+        StringBuilder parts = new StringBuilder();
+        RuntimeException gone = new RuntimeException("reader gone");
+        assertSame(gone, assertThrows(RuntimeException.class, () -> generator.generate("the tern", greedy(12), piece -> {
+            parts.append(piece);
+            if (parts.length() == 5) {
+                throw gone;
+            }
+        })));
+        parts.append(generator.generate("", greedy(7), NOBODY).text());
+        assertEquals(whole, parts.toString());
     }
 
     @Test

@@ -17,6 +17,7 @@ class TextStreamTest {
         TextStream stream = new TextStream(List.of(), pieces::add);
         for (byte b : "aé€😀".getBytes(StandardCharsets.UTF_8)) {
             assertFalse(stream.append(new byte[] {b}));
+            stream.send();
         }
         assertEquals(List.of("a", "é", "€", "😀"), pieces);
     }
@@ -57,6 +58,19 @@ class TextStreamTest {
         assertEquals("THE ", stream.text());
         stream.finish();
         assertEquals("THE EN", stream.text());
+    }
+
+    @Test
+    void theSinkIsGivenAllOnce() {
+        TextStream stream = new TextStream(List.of("END"), pieces::add);
+        append(stream, "THE ");
+        append(stream, "EN");
+        assertEquals(List.of(), pieces, "nothing before it is sent");
+        stream.send();
+        stream.send();
+        stream.finish();
+        stream.send();
+        assertEquals(List.of("THE ", "EN"), pieces);
     }
 
     private static boolean append(TextStream stream, String text) {
