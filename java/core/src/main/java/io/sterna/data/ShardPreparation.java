@@ -2,6 +2,8 @@ package io.sterna.data;
 
 import io.sterna.io.DurableFiles;
 import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -89,9 +91,16 @@ final class ShardPreparation {
         } catch (DataException e) {
             throw e;
         } catch (IOException e) {
-            throw new ShardException("cannot write token shards to " + folder + ": " + DataException.reason(e)
-                    + ": free space or choose another folder; shards that were there are unchanged", e);
+            throw new ShardException(fault(e) + "; shards that were there are unchanged", e);
         }
+    }
+
+    private String fault(IOException e) {
+        return switch (e) {
+            case ClosedByInterruptException i -> "interrupted while writing token shards to " + folder;
+            case InterruptedIOException i -> i.getMessage();
+            default -> "cannot write token shards to " + folder + ": " + DataException.reason(e) + ": free space or choose another folder";
+        };
     }
 
     /** The manifest that is there, if it is of the same corpus and tokenizer and its files are whole. */

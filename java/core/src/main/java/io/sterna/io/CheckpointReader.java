@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -29,8 +30,13 @@ public final class CheckpointReader implements AutoCloseable {
     /** Where a tensor lies; {@code bytes} from {@code offset} on. */
     public record Tensor(String name, String encoding, List<Long> shape, long offset, long bytes, int crc32c) {}
 
-    /** Opens {@code file} and checks everything but the tensors' bytes. */
-    public CheckpointReader(Path file) throws CheckpointException {
+    /**
+     * Opens {@code file} and checks everything but the tensors' bytes.
+     *
+     * @throws CheckpointException when there is no such file, or it is damaged
+     * @throws java.io.InterruptedIOException when the thread is interrupted, as by every method that reads
+     */
+    public CheckpointReader(Path file) throws IOException {
         this.file = file;
         try {
             this.channel = FileChannel.open(file, StandardOpenOption.READ);
@@ -49,8 +55,14 @@ public final class CheckpointReader implements AutoCloseable {
             throw e;
         } catch (IOException e) {
             close();
-            throw fault("cannot be read (" + e.getMessage() + ")", e);
+            throw unreadable("", e);
         }
+    }
+
+    /** An interrupt is no damage, and no reason to take another file. */
+    private IOException unreadable(String what, IOException e) {
+        return e instanceof ClosedByInterruptException interrupt ? FileBytes.interrupted("reading", file, interrupt)
+                : fault(what + "cannot be read (" + e.getMessage() + ")", e);
     }
 
     /** What the writer gave to {@link CheckpointWriter#commit}. */
@@ -78,7 +90,7 @@ public final class CheckpointReader implements AutoCloseable {
     }
 
     /** Reads a tensor into {@code target}, which has its size, and checks the sum. */
-    public void read(Tensor tensor, MemorySegment target) throws CheckpointException {
+    public void read(Tensor tensor, MemorySegment target) throws IOException {
         if (target.byteSize() != tensor.bytes) {
             throw new IllegalArgumentException(
                     tensor.name + ": target has " + target.byteSize() + " bytes, not " + tensor.bytes);
@@ -86,7 +98,7 @@ public final class CheckpointReader implements AutoCloseable {
         try {
             FileBytes.read(channel, file, tensor.offset, target);
         } catch (IOException e) {
-            throw fault("tensor " + tensor.name + " cannot be read (" + e.getMessage() + ")", e);
+            throw unreadable("tensor " + tensor.name + " ", e);
         }
         int crc = CheckpointFormat.checksum(target);
         if (crc != tensor.crc32c) {
@@ -95,7 +107,7 @@ public final class CheckpointReader implements AutoCloseable {
     }
 
     /** Checks every tensor's bytes against its checksum. */
-    public void verify() throws CheckpointException {
+    public void verify() throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             long largest = tensors.values().stream().mapToLong(Tensor::bytes).max().orElse(0);
             MemorySegment buffer = arena.allocate(largest);

@@ -1,6 +1,7 @@
 package io.sterna.io;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -13,7 +14,8 @@ import java.util.Map;
 /**
  * Writes a checkpoint under a temporary name beside its place; {@link #commit} syncs it and renames it,
  * so that its place holds either what was there before or the whole new file. {@link #close} without
- * commit removes what was written. Not thread-safe.
+ * commit removes what was written. What cannot be written is a {@link CheckpointException}, and an interrupt of the thread
+ * an {@link InterruptedIOException}. Not thread-safe.
  */
 public final class CheckpointWriter implements AutoCloseable {
     private static final String REMEDY = "free some space or choose another folder; earlier checkpoints are untouched";
@@ -23,7 +25,7 @@ public final class CheckpointWriter implements AutoCloseable {
     private long position = CheckpointFormat.PREAMBLE_BYTES;
 
     /** Starts a checkpoint that will be {@code file}, whose folder must exist. */
-    public CheckpointWriter(Path file) throws CheckpointException {
+    public CheckpointWriter(Path file) throws IOException {
         this.file = file;
         try {
             this.pending = new PendingFile(file);
@@ -38,7 +40,7 @@ public final class CheckpointWriter implements AutoCloseable {
      * @param encoding how the bytes hold it ("f32", "trits"), for the reader to compare
      * @param shape its dimensions
      */
-    public void add(String name, String encoding, List<Long> shape, MemorySegment bytes) throws CheckpointException {
+    public void add(String name, String encoding, List<Long> shape, MemorySegment bytes) throws IOException {
         position = CheckpointFormat.aligned(position);
         Map<String, Object> entry = new LinkedHashMap<>();
         entry.put("name", name);
@@ -57,7 +59,7 @@ public final class CheckpointWriter implements AutoCloseable {
     }
 
     /** Writes the header with {@code meta}, syncs the file and gives it its name. */
-    public void commit(Map<String, Object> meta) throws CheckpointException {
+    public void commit(Map<String, Object> meta) throws IOException {
         Map<String, Object> root = new LinkedHashMap<>();
         root.put("meta", meta);
         root.put("tensors", tensors);
@@ -73,13 +75,16 @@ public final class CheckpointWriter implements AutoCloseable {
         }
     }
 
-    private CheckpointException failed(IOException e) {
+    private IOException failed(IOException e) {
+        if (e instanceof InterruptedIOException) {
+            return e;
+        }
         IOException reason = e.getCause() instanceof IOException system ? system : e;
         return new CheckpointException(file, "cannot be written (" + reason.getMessage() + ")", REMEDY, reason);
     }
 
     @Override
-    public void close() throws CheckpointException {
+    public void close() throws IOException {
         try {
             pending.close();
         } catch (IOException e) {

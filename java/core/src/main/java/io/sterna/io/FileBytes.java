@@ -2,8 +2,10 @@ package io.sterna.io;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 
@@ -12,6 +14,13 @@ final class FileBytes {
     private static final int CHUNK = 1 << 26; // well below the 2^31 - 1 bytes that a buffer may have
 
     private FileBytes() {}
+
+    /** An interrupt of the thread closes the channel that it is in; the thread's mark stays set. */
+    static InterruptedIOException interrupted(String doing, Path file, ClosedByInterruptException e) {
+        InterruptedIOException interrupted = new InterruptedIOException("interrupted while " + doing + " " + file);
+        interrupted.initCause(e);
+        return interrupted;
+    }
 
     /** Bytes from {@code at} on, as many as one buffer takes. */
     static ByteBuffer chunk(MemorySegment bytes, long at) {

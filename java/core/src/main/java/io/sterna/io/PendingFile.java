@@ -4,6 +4,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,7 +14,8 @@ import java.nio.file.StandardOpenOption;
 /**
  * A file that is written under a temporary name beside its place: {@link #commit} syncs it and renames it, so that its
  * place holds either what was there before or the whole new file, also after a crash. {@link #close} without commit
- * removes what was written. An exception names the file; its cause is the system's. Not thread-safe.
+ * removes what was written. An exception names the file; its cause is the system's,
+ * and an interrupt of the thread an {@link java.io.InterruptedIOException}. Not thread-safe.
  */
 final class PendingFile implements Closeable {
     private final Path file;
@@ -74,6 +76,9 @@ final class PendingFile implements Closeable {
     }
 
     private IOException failed(IOException e) {
+        if (e instanceof ClosedByInterruptException interrupt) {
+            return FileBytes.interrupted("writing", file, interrupt);
+        }
         return new IOException(file + ": cannot be written (" + e.getMessage() + "); free some space, or choose another folder", e);
     }
 

@@ -319,6 +319,19 @@ class ShardsTest {
     }
 
     @Test
+    void anInterruptIsNoFullDisk() {
+        ShardWriter.Opener interrupting = file -> {
+            Thread.currentThread().interrupt();
+            return ShardWriter.FILES.open(file);
+        };
+        String message = assertThrows(ShardException.class,
+                () -> new ShardPreparation(corpus(), BYTES, shards, ShardOptions.of(2), DataProgress.NONE, interrupting).run())
+                .getMessage();
+        assertTrue(Thread.interrupted(), "the mark is still set");
+        assertEquals("interrupted while writing token shards to " + shards + "; shards that were there are unchanged", message);
+    }
+
+    @Test
     void cancellingAndFailingTokenizersLeaveWhatWasThere() throws IOException {
         prepare();
         Map<String, byte[]> before = files(shards);

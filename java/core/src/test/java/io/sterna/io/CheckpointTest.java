@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -20,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -45,6 +47,30 @@ class CheckpointTest {
             assertArrayEquals(B, b.toArray(ValueLayout.JAVA_BYTE));
         }
         assertEquals(List.of(file), list(folder));
+    }
+
+    @Test
+    void anInterruptIsNoDamageAndNoFullDisk() throws IOException {
+        Path file = write(1);
+        Thread.currentThread().interrupt();
+        try {
+            assertInterrupted("reading " + file, () -> new CheckpointReader(file).close());
+            assertInterrupted("reading " + file, () -> new CheckpointFolder(folder).openLast().close());
+            assertInterrupted("writing " + file, () -> write(1));
+        } finally {
+            assertTrue(Thread.interrupted(), "the mark is still set");
+        }
+        try (CheckpointReader reader = new CheckpointReader(file)) {
+            Thread.currentThread().interrupt();
+            assertInterrupted("reading " + file, reader::verify);
+        } finally {
+            assertTrue(Thread.interrupted());
+        }
+        assertEquals(List.of(file), list(folder));
+    }
+
+    private static void assertInterrupted(String doing, Executable work) {
+        assertEquals("interrupted while " + doing, assertThrows(InterruptedIOException.class, work).getMessage());
     }
 
     @Test
@@ -225,7 +251,7 @@ class CheckpointTest {
         return changed;
     }
 
-    private static void assertMessage(String part, org.junit.jupiter.api.function.Executable action) {
+    private static void assertMessage(String part, Executable action) {
         String message = assertThrows(CheckpointException.class, action).getMessage();
         assertTrue(message.contains(part), message);
     }
