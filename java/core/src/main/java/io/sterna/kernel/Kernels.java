@@ -24,6 +24,10 @@ import java.lang.foreign.ValueLayout;
  * memory. Thread-safe: slices that write different rows may run at the same time.
  */
 public final class Kernels {
+    static {
+        LibraryCache.requireAccess();
+    }
+
     /** {@link #gemm}: add to c. */
     public static final int ACCUMULATE = STERNA_ACCUMULATE();
     /** {@link #gemm}: a is stored (K, M). */

@@ -3,8 +3,10 @@ package io.sterna.kernel;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.lang.foreign.AddressLayout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
 import java.net.URL;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -92,13 +94,29 @@ final class LibraryCache {
             // An automatic arena lets the library go with the class loader that asked for it.
             return SymbolLookup.libraryLookup(file, Arena.ofAuto());
         } catch (IllegalCallerException e) {
-            Module module = LibraryCache.class.getModule();
-            String caller = module.isNamed() ? module.getName() : "ALL-UNNAMED";
-            throw new NativeLibraryException("cannot load " + file
-                    + ": this JVM denies native access; start it with --enable-native-access=" + caller, e);
+            throw denied(file.toString(), e);
         } catch (IllegalArgumentException e) {
             throw new IOException(linkerReason(file), e);
         }
+    }
+
+    /**
+     * For initializers of classes that use the bindings' constants: what these throw would hide the option that is missing.
+     *
+     * @throws NativeLibraryException when the JVM was told to deny native access to Sterna
+     */
+    static void requireAccess() {
+        try {
+            AddressLayout unused = ValueLayout.ADDRESS.withTargetLayout(ValueLayout.JAVA_BYTE); // restricted, as the bindings' own
+        } catch (IllegalCallerException e) {
+            throw denied("Sterna's kernels", e);
+        }
+    }
+
+    private static NativeLibraryException denied(String what, IllegalCallerException e) {
+        Module module = LibraryCache.class.getModule();
+        String caller = module.isNamed() ? module.getName() : "ALL-UNNAMED";
+        return new NativeLibraryException("cannot load " + what + ": this JVM denies native access; start it with --enable-native-access=" + caller, e);
     }
 
     /** libraryLookup keeps the dynamic linker's words to itself; System.load fails alike and tells them. */
@@ -107,7 +125,7 @@ final class LibraryCache {
             System.load(file.toAbsolutePath().toString());
             return "the dynamic linker refused it once and then took it";
         } catch (UnsatisfiedLinkError e) {
-            return e.getMessage();
+            return e.getMessage().replaceFirst("^(.+): \\1: ", "$1: "); // the JVM and the linker both name the file
         }
     }
 

@@ -58,11 +58,17 @@ public final class NativeLibrary {
     }
 
     private static Opened open() {
-        return checkAbi(named().map(NativeLibrary::openNamed).orElseGet(NativeLibrary::openPacked));
+        Optional<Named> named = named();
+        return checkAbi(named.map(NativeLibrary::openNamed).orElseGet(NativeLibrary::openPacked),
+                named.map(Named::remedy).orElse("take the jar from a complete build"));
     }
 
     /** The setting that names a library, and its value. */
-    private record Named(String setting, Path path) {}
+    private record Named(String setting, Path path) {
+        String remedy() {
+            return "correct or unset " + setting;
+        }
+    }
 
     private static Optional<Named> named() {
         String property = System.getProperty(PATH_PROPERTY, "");
@@ -78,15 +84,13 @@ public final class NativeLibrary {
         Path file = Files.isDirectory(path) ? path.resolve(NAME) : path;
         if (!Files.isRegularFile(file)) {
             throw new NativeLibraryException(String.format(Locale.ROOT,
-                    "cannot load %s for %s: there is no file %s; correct or unset %s",
-                    NAME, LibraryCache.platform(), file, named.setting()), null);
+                    "cannot load %s for %s: there is no file %s; %s", NAME, LibraryCache.platform(), file, named.remedy()), null);
         }
         try {
             return new Opened(file, LibraryCache.open(file));
         } catch (IOException e) {
             throw new NativeLibraryException(String.format(Locale.ROOT,
-                    "cannot load %s for %s: %s; correct or unset %s",
-                    NAME, LibraryCache.platform(), e.getMessage(), named.setting()), e);
+                    "cannot load %s for %s: %s; %s", NAME, LibraryCache.platform(), e.getMessage(), named.remedy()), e);
         }
     }
 
@@ -117,10 +121,12 @@ public final class NativeLibrary {
         }
     }
 
-    private static Opened checkAbi(Opened opened) {
+    private static Opened checkAbi(Opened opened, String remedy) {
         int expected = sterna_h.STERNA_ABI_VERSION();
         MemorySegment version = opened.symbols().find("sterna_abi_version").orElseThrow(() -> new NativeLibraryException(
-                String.format(Locale.ROOT, "%s is no Sterna library: it has no sterna_abi_version", opened.path()), null));
+                String.format(Locale.ROOT,
+                        "cannot load %s for %s: %s is no Sterna library, it has no sterna_abi_version; %s",
+                        NAME, LibraryCache.platform(), opened.path(), remedy), null));
         int found = callInt(version);
         if (found != expected) {
             throw new NativeLibraryException(String.format(Locale.ROOT, "%s has ABI version %d and this Sterna needs %d; "

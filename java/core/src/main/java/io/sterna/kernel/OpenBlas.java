@@ -92,11 +92,11 @@ public final class OpenBlas {
                             "%s is %d x %d with stride %d; rows and columns must be positive and fit the stride",
                             name, rows, cols, stride));
         }
-        long bytes = ((rows - 1L) * stride + cols) * FLOAT;
-        if (matrix.byteSize() < bytes) {
+        long floats = (rows - 1L) * stride + cols; // their bytes may be more than a long holds
+        if (matrix.byteSize() / FLOAT < floats) {
             throw new IllegalArgumentException(String.format(Locale.ROOT,
-                    "%s has %d bytes and a %d x %d matrix with stride %d takes %d",
-                    name, matrix.byteSize(), rows, cols, stride, bytes));
+                    "%s has %d floats and a %d x %d matrix with stride %d takes %d",
+                    name, matrix.byteSize() / FLOAT, rows, cols, stride, floats));
         }
     }
 

@@ -15,6 +15,10 @@ import java.util.concurrent.locks.LockSupport;
  * Several instances may exist in a JVM; one instance serves one calling thread at a time.
  */
 public final class Slices implements Team, AutoCloseable {
+    static {
+        LibraryCache.requireAccess();
+    }
+
     /** Bytes of a worker's scratch. */
     public static final long SCRATCH_BYTES = sterna_h.STERNA_SCRATCH_BYTES();
 

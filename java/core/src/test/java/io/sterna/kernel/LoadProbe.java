@@ -24,6 +24,8 @@ final class LoadProbe {
             case "sterna" -> NativeLibrary.load();
             case "openblas" -> OpenBlas.load();
             case "tier" -> "tier " + Tier.best();
+            case "slices" -> Slices.SCRATCH_BYTES;
+            case "kernels" -> Kernels.ACCUMULATE;
             case "blas" -> OpenBlas.coreName();
             default -> throw new IllegalArgumentException(use);
         };

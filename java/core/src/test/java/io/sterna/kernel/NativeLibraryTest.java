@@ -2,6 +2,7 @@ package io.sterna.kernel;
 
 import static org.junit.jupiter.api.Assertions.assertAll;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -159,13 +160,15 @@ class NativeLibraryTest {
     @Test
     void aNamedFileMustBeALibrary() throws Exception {
         Path text = Files.writeString(temp.resolve("text.so"), "not a library");
-        withProperty(text).expect(REFUSED, text.toString(), "unset sterna.library.path");
+        Ended ended = withProperty(text);
+        ended.expect(REFUSED, text.toString(), "unset sterna.library.path");
+        assertFalse(ended.output.contains(text + ": " + text), ended.output);
     }
 
     @Test
     void aNamedLibraryMustBeSternas() throws Exception {
         Path other = compile("int something_else(void) { return 1; }");
-        withProperty(other).expect(REFUSED, other.toString(), "no Sterna library");
+        withProperty(other).expect(REFUSED, LibraryCache.platform(), other.toString(), "no Sterna library", "correct or unset sterna.library.path");
     }
 
     @Test
@@ -215,7 +218,9 @@ class NativeLibraryTest {
     @Test
     void saysWhichOptionIsMissingWhenNativeAccessIsDenied() throws Exception {
         options.add("--illegal-native-access=deny");
-        run().expect(REFUSED, "--enable-native-access=ALL-UNNAMED");
+        Ended ended = end(start(Map.of(), "-cp", CLASS_PATH, LoadProbe.class.getName(), "slices", "kernels", "sterna"));
+        ended.expect(REFUSED);
+        assertEquals(3, ended.output.lines().filter(line -> line.endsWith("start it with --enable-native-access=ALL-UNNAMED")).count(), ended.output);
     }
 
     @Test

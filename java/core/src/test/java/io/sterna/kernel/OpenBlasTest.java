@@ -63,13 +63,16 @@ class OpenBlasTest {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment small = arena.allocate(3 * Float.BYTES, 64);
             MemorySegment full = arena.allocate(4 * Float.BYTES, 64);
-            assertEquals("b has 12 bytes and a 2 x 2 matrix with stride 2 takes 16",
+            assertEquals("b has 3 floats and a 2 x 2 matrix with stride 2 takes 4",
                     assertThrows(IllegalArgumentException.class,
                             () -> OpenBlas.sgemm(false, false, 2, 2, 2, 1, full, 2, small, 2, 0, full, 2)).getMessage());
             assertThrows(IllegalArgumentException.class,
                     () -> OpenBlas.sgemm(false, false, 2, 2, 2, 1, full, 1, full, 2, 0, full, 2));
             assertThrows(IllegalArgumentException.class,
                     () -> OpenBlas.sgemm(false, false, 0, 2, 2, 1, full, 2, full, 2, 0, full, 2));
+            int most = Integer.MAX_VALUE; // the bytes are beyond a long
+            assertThrows(IllegalArgumentException.class,
+                    () -> OpenBlas.sgemm(false, false, most, 1, most, 1, full, most, full, 1, 0, full, 1));
         }
     }
 
