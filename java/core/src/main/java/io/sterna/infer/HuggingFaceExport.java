@@ -28,6 +28,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -85,6 +86,10 @@ public final class HuggingFaceExport {
      * @throws ConfigException for a folder that holds something
      */
     public static void write(Path folder, Model model, Form form, long shardBytes, Path out) throws IOException {
+        Objects.requireNonNull(folder, "folder");
+        Objects.requireNonNull(model, "model");
+        Objects.requireNonNull(form, "form");
+        Objects.requireNonNull(out, "out");
         if (shardBytes < 1) {
             throw new ModelException("shard size " + shardBytes + ": must be at least 1 byte");
         }

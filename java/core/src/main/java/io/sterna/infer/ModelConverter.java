@@ -19,6 +19,7 @@ import io.sterna.train.TrainConfig;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * Writes a model with its linear layers on another grid: the codes nearest to its weights, with scales that
@@ -40,9 +41,9 @@ public final class ModelConverter {
      * @param floatType type of embeddings, norms and head, or null for the model's
      */
     public ModelConverter(Grid grid, Scaling scaling, ScaleRule rule, FloatType floatType) {
-        this.grid = grid;
-        this.scaling = scaling;
-        this.rule = rule;
+        this.grid = Objects.requireNonNull(grid, "grid");
+        this.scaling = Objects.requireNonNull(scaling, "scaling");
+        this.rule = Objects.requireNonNull(rule, "rule");
         this.floatType = floatType;
     }
 

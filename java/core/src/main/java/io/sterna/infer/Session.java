@@ -44,6 +44,9 @@ public final class Session implements AutoCloseable {
      * Appends tokens and sums the cross-entropies, in nats, of those that follow them.
      *
      * @param next the token after each, or -1 for none
+     * @throws ContextException         when the context does not hold them; nothing is appended then
+     * @throws IllegalArgumentException for no tokens, one outside the vocabulary, or a next one outside -1 ... vocab - 1;
+     *     nothing is appended then
      */
     public double score(int[] more, int[] next) {
         return group.score(new int[][] {more}, new int[][] {next})[0];

@@ -119,10 +119,13 @@ public final class SessionGroup implements AutoCloseable {
 
     /**
      * Appends tokens to the sequences and sums the cross-entropies, in nats, of those that follow them.
+     * After an exception the sequences are as they were before.
      *
      * @param more (size, any number): those of each sequence, perhaps none
      * @param next shaped as {@code more}: the token after each, or -1 for none
      * @return (size)
+     * @throws ContextException         when a context does not hold them
+     * @throws IllegalArgumentException for no tokens at all, one outside the vocabulary, or a next one outside -1 ... vocab - 1
      */
     public double[] score(int[][] more, int[][] next) {
         for (int i = 0; i < more.length; i++) {

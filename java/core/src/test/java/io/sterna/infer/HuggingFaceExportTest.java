@@ -93,6 +93,8 @@ class HuggingFaceExportTest {
             message = assertThrows(ModelException.class,
                     () -> HuggingFaceExport.write(run, other, HuggingFaceExport.Form.PACKED, folder.resolve("none"))).getMessage();
             assertTrue(message.contains("of 4 bits with scale tensor"), message);
+            assertEquals("form", assertThrows(NullPointerException.class,
+                    () -> HuggingFaceExport.write(run, other, null, folder.resolve("none"))).getMessage());
             assertFalse(Files.exists(folder.resolve("none")));
         }
     }
