@@ -89,7 +89,7 @@ final class ConvertCommand implements Callable<Integer> {
     /** In windows of the context, half of it apart. */
     private double perplexity(Path folder, byte[] text, String phase) throws IOException {
         try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
-                Model loaded = Model.load(folder, Tokenizers::load);
+                Model loaded = Model.load(folder, Tokenizers::load, null, threads.count());
                 Session session = loaded.session(SessionOptions.of(loaded).withCacheType(FloatType.F32).withThreads(threads.count()))) {
             Tokenizer tokenizer = loaded.tokenizer();
             return Perplexity.of(session, tokenizer, text, Math.max(1, session.context() / 2), share -> progress.update("predicting, " + phase, share, 0)).tokenPerplexity();

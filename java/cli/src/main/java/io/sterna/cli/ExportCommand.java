@@ -49,7 +49,7 @@ final class ExportCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         Export export = export();
-        try (Model loaded = Model.load(model, Tokenizers::load)) {
+        try (Model loaded = Model.load(model, Tokenizers::load, null, ThreadsOption.all())) {
             export.write(loaded);
         }
         spec.commandLine().getOut().println("model " + out);

@@ -29,7 +29,8 @@ final class ModelOptions {
     private String floatType;
 
     Model load() throws IOException {
-        return Model.load(folder, Tokenizers::load, floatType == null ? null : Errors.usage(() -> FloatType.parse(floatType)));
+        FloatType type = floatType == null ? null : Errors.usage(() -> FloatType.parse(floatType));
+        return Model.load(folder, Tokenizers::load, type, threads.count());
     }
 
     /** What a session may use, as the options say; the cache's type is {@code cacheType} where they say none. */

@@ -149,7 +149,7 @@ final class TrainCommand implements Callable<Integer> {
 
     private static List<String> samples(TrainingRun run) throws IOException {
         String prompt = run.config().data.isEmpty() && run.config().seqLen >= SAMPLE_TOKENS ? SAMPLE_PROMPT : "";
-        try (Model model = Model.load(run.folder().path(), Tokenizers::load);
+        try (Model model = Model.load(run.folder().path(), Tokenizers::load, null, run.config().threads);
                 Session session = model.session(SessionOptions.of(model).withThreads(run.config().threads))) {
             Generator generator = new Generator(session, model.tokenizer());
             return IntStream.range(0, SAMPLES)

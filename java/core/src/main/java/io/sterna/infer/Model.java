@@ -34,6 +34,8 @@ import java.util.Set;
  * ternary forward pass are ternarised once), and shared by all sessions. Thread-safe.
  */
 public final class Model implements AutoCloseable {
+    private static final int MOST_THREADS = 1024; // of Slices
+
     private final Path tokenizerFile;
     private final Tokenizer tokenizer;
     private final Kernels kernels;
@@ -42,13 +44,18 @@ public final class Model implements AutoCloseable {
     private final Set<SessionGroup> groups = new HashSet<>();
     private boolean closed;
 
-    /** Loads the model of a run folder or model folder, whose tokenizer is byte-level BPE or bytes. */
+    /** Loads the model of a run folder or model folder, whose tokenizer is byte-level BPE or bytes, on the calling thread. */
     public static Model load(Path folder) throws IOException {
-        return load(folder, PreparedData.TokenizerLoader.BPE);
+        return load(folder, 1);
+    }
+
+    /** The same on so many threads, the calling one included; see {@link #load(Path, PreparedData.TokenizerLoader, FloatType, int)}. */
+    public static Model load(Path folder, int threads) throws IOException {
+        return load(folder, PreparedData.TokenizerLoader.BPE, null, threads);
     }
 
     /**
-     * Loads the model of a run folder or model folder.
+     * Loads the model of a run folder or model folder on the calling thread.
      *
      * @param loader reads its tokenizer.json
      * @throws io.sterna.train.ConfigException     when there is no model, or its configuration cannot be
@@ -57,7 +64,7 @@ public final class Model implements AutoCloseable {
      * @throws ModelException when its parts do not fit each other, or the machine has not got the memory
      */
     public static Model load(Path folder, PreparedData.TokenizerLoader loader) throws IOException {
-        return load(folder, loader, null);
+        return load(folder, loader, null, 1);
     }
 
     /**
@@ -65,9 +72,15 @@ public final class Model implements AutoCloseable {
      *
      * @param floatType of embeddings, norms and head; null for the stored one. BF16 halves what a token reads of the
      *                  head, and rounds each of those numbers by up to 2^-9 of it
+     * @param threads   1 ... 1024, the calling one included: those that ternarise weights where the forward pass is ternary,
+     *                  until the model is loaded; nothing else takes more than one
+     * @throws IllegalArgumentException for a number of threads that cannot be
      * @throws io.sterna.train.ConfigException also for a float model that is to have another type
      */
-    public static Model load(Path folder, PreparedData.TokenizerLoader loader, FloatType floatType) throws IOException {
+    public static Model load(Path folder, PreparedData.TokenizerLoader loader, FloatType floatType, int threads) throws IOException {
+        if (threads < 1 || threads > MOST_THREADS) {
+            throw new IllegalArgumentException("threads " + threads + ": must lie between 1 and " + MOST_THREADS);
+        }
         ModelFolder files = ModelFolder.open(folder);
         Tokenizer tokenizer = files.tokenizer(loader);
         if (tokenizer.vocabSize() > files.model().vocab()) {
@@ -76,7 +89,7 @@ public final class Model implements AutoCloseable {
         }
         Method method = method(files, floatType);
         requireMemory(folder, files, method);
-        return new Model(files, tokenizer, method);
+        return new Model(files, tokenizer, method, threads);
     }
 
     private static Method method(ModelFolder files, FloatType floatType) {
@@ -100,26 +113,27 @@ public final class Model implements AutoCloseable {
         }
     }
 
-    private Model(ModelFolder files, Tokenizer tokenizer, Method method) throws IOException {
+    private Model(ModelFolder files, Tokenizer tokenizer, Method method, int threads) throws IOException {
         this.tokenizerFile = files.tokenizerFile();
         this.tokenizer = tokenizer;
         this.kernels = files.method().kernels(Kernels.best());
         this.workspace = new Workspace();
-        try (Slices slices = new Slices(Math.min(Runtime.getRuntime().availableProcessors(), 1024))) {
-            Engine engine = engine(kernels, slices, slices.workers(), files.model(), workspace);
-            this.llama = new Llama(files.model(), method, engine, workspace);
-            read(files, slices);
+        try {
+            // Sessions compute, each with an engine of its own.
+            this.llama = new Llama(files.model(), method, engine(kernels, null, 0, files.model(), workspace), workspace);
+            read(files, threads);
         } catch (IOException | RuntimeException | Error e) {
             workspace.close();
             throw e;
         }
     }
 
-    private void read(ModelFolder files, Slices slices) throws IOException {
+    private void read(ModelFolder files, int threads) throws IOException {
         List<Parameter> asStored = new ArrayList<>();
+        List<Parameter.Packed> ternarised = new ArrayList<>();
         for (Parameter parameter : llama.parameters()) {
             if (files.method().ternarised() && parameter instanceof Parameter.Packed packed) {
-                readTernarised(files, packed, slices);
+                ternarised.add(packed);
             } else if (parameter instanceof Parameter.Plain plain && plain.weight().type() != files.method().floatType()) {
                 readConverted(files, plain);
             } else {
@@ -127,6 +141,13 @@ public final class Model implements AutoCloseable {
             }
         }
         files.read(asStored);
+        if (!ternarised.isEmpty()) {
+            try (Slices slices = new Slices(threads)) {
+                for (Parameter.Packed parameter : ternarised) {
+                    readTernarised(files, parameter, slices);
+                }
+            }
+        }
     }
 
     private void readConverted(ModelFolder files, Parameter.Plain parameter) throws IOException {

@@ -116,7 +116,7 @@ class ModelConverterTest {
         float[] rounded = logits(run, FloatType.BF16);
         assertArrayEquals(exact, rounded, (float) (0.05 * amplitude(exact)));
         assertArrayEquals(exact, logits(run, FloatType.F32));
-        try (Model half = Model.load(run, PreparedData.TokenizerLoader.BPE, FloatType.BF16); Model whole = Model.load(run)) {
+        try (Model half = Model.load(run, PreparedData.TokenizerLoader.BPE, FloatType.BF16, 1); Model whole = Model.load(run)) {
             FloatMatrix head = ((Parameter.Plain) half.llama().parameters().getLast()).weight();
             FloatMatrix stored = ((Parameter.Plain) whole.llama().parameters().getLast()).weight();
             assertEquals(stored.get(5, 7), head.get(5, 7), Math.abs(stored.get(5, 7)) * 0x1p-8);
@@ -127,8 +127,14 @@ class ModelConverterTest {
         assertTrue(message.contains("method fp32 needs f32"), message);
     }
 
+    @Test
+    void whatIsMissingIsNamedAtOnce() {
+        assertEquals("grid", assertThrows(NullPointerException.class,
+                () -> new ModelConverter(null, Scaling.ROW, ScaleRule.ABSMAX, null)).getMessage());
+    }
+
     private static float[] logits(Path model, FloatType floatType) throws IOException {
-        try (Model loaded = Model.load(model, PreparedData.TokenizerLoader.BPE, floatType);
+        try (Model loaded = Model.load(model, PreparedData.TokenizerLoader.BPE, floatType, 1);
                 Session session = loaded.session(SessionOptions.of(loaded).withCacheType(FloatType.F32))) {
             session.append(TOKENS);
             float[] logits = new float[loaded.config().vocab()];

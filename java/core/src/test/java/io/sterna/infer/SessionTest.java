@@ -15,6 +15,7 @@ import io.sterna.nn.Parameter;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.PackedMatrix;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -97,7 +98,25 @@ class SessionTest {
             assertEquals(Grid.TERNARY, model.method().grid());
             assertTrue(model.bytes().get(MemoryKind.PACKED_WEIGHTS) * 3 < stored.bytes().get(MemoryKind.PACKED_WEIGHTS));
             assertEquals(14, model.llama().parameters().stream().filter(p -> p instanceof Parameter.Packed).count());
+            assertTrue(model.bytes().get(MemoryKind.SCRATCH) < 1 << 20, "tiles of threads are the sessions'");
         }
+    }
+
+    @Test
+    void threadsThatLoadAreTheCallersChoice() throws IOException {
+        Path run = TinyModel.train(folder, "bits", "8", "forward", "ternary");
+        try (Model one = Model.load(run); Model three = Model.load(run, 3)) {
+            for (int i = 0; i < one.llama().parameters().size(); i++) {
+                if (one.llama().parameters().get(i) instanceof Parameter.Packed(_, String name, _, PackedMatrix w)) {
+                    PackedMatrix other = ((Parameter.Packed) three.llama().parameters().get(i)).weight();
+                    assertEquals(-1, w.codes().mismatch(other.codes()), name);
+                    assertEquals(-1, w.scales().mismatch(other.scales()), name);
+                }
+            }
+        }
+        Path asStored = TinyModel.train(folder, "bits", "8");
+        assertThrows(IllegalArgumentException.class, () -> Model.load(asStored, 0));
+        assertThrows(IllegalArgumentException.class, () -> Model.load(asStored, 1025));
     }
 
     /** Of numbers within 2^-9 or within 1/254 of a head's largest. */
