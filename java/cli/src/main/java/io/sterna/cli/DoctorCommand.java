@@ -30,6 +30,8 @@ import picocli.CommandLine.Spec;
 final class DoctorCommand implements Callable<Integer> {
     /** Key of the reason why a library cannot be loaded. */
     private static final String MISSING = "missing";
+    /** Key of what is wrong with a setting. */
+    private static final String REFUSED = "refused";
     private static final Path CPU_INFO = Path.of("/proc/cpuinfo");
     private static final Path HUGE_PAGES = Path.of("/sys/kernel/mm/transparent_hugepage/enabled");
 
@@ -51,7 +53,7 @@ final class DoctorCommand implements Callable<Integer> {
         findings.put("openblas", openBlas());
         Map<String, Object> tests = loaded ? selfTests() : Map.of();
         findings.put("self_test", tests);
-        boolean well = loaded && tests.values().stream().allMatch(failures -> ((List<?>) failures).isEmpty());
+        boolean well = loaded && !sterna.containsKey(REFUSED) && tests.values().stream().allMatch(failures -> ((List<?>) failures).isEmpty());
         findings.put("well", well);
         if (json) {
             spec.commandLine().getOut().println(JsonText.pretty(findings));
@@ -114,6 +116,8 @@ final class DoctorCommand implements Callable<Integer> {
             m.put("reason", reason());
         } catch (NativeLibraryException e) {
             m.put(MISSING, e.getMessage());
+        } catch (IllegalArgumentException e) { // the variable names no tier
+            m.put(REFUSED, e.getMessage());
         }
         return m;
     }
@@ -177,7 +181,7 @@ final class DoctorCommand implements Callable<Integer> {
             case Long bytes when sizes.contains(key) -> Units.bytes(bytes);
             case List<?> list when list.isEmpty() -> key.equals("granted") ? "nothing that a tier needs" : "passed";
             case List<?> list -> String.join(" ", new ArrayList<>(list).stream().map(String::valueOf).toList());
-            case Boolean well when key.equals("well") -> well ? "yes" : "no: the library is missing, or some tiers failed, whose results are not to be trusted";
+            case Boolean well when key.equals("well") -> well ? "yes" : "no: the library is missing, a setting is refused, or some tiers failed, whose results are not to be trusted";
             default -> String.valueOf(value);
         };
     }

@@ -25,6 +25,19 @@ class DoctorCommandTest {
     }
 
     @Test
+    void aTierThatIsNoneIsAFindingToo() throws Exception {
+        ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--enable-native-access=ALL-UNNAMED",
+                "-cp", System.getProperty("java.class.path"), Main.class.getName(), "doctor", "--json");
+        builder.environment().put(Tier.VARIABLE, "bogus");
+        Process doctor = builder.start();
+        JsonNode findings = new ObjectMapper().readTree(doctor.getInputStream());
+        assertEquals(1, doctor.waitFor());
+        assertTrue(findings.get("sterna").get("refused").asText().startsWith("STERNA_TIER: tier \"bogus\": expected one of"), findings.toString());
+        assertTrue(findings.get("sterna").has("library") && findings.get("system").get("granted").isArray(), findings.toString());
+        assertFalse(findings.get("well").asBoolean());
+    }
+
+    @Test
     void whatTheSystemWithholdsHasItsRemedy() {
         assertEquals("amx needs amx-tile, os-amx, which CPU or OS does not grant",
                 DoctorCommand.refusal(Tier.AMX, List.of("amx-tile", "os-amx")));
