@@ -48,7 +48,8 @@ import picocli.CommandLine.Spec;
         description = {
             "Times generation with random weights: a prompt, one sequence, several side by side, in turns; the median of each.",
             "Shares are those of what the machine does by turns with it: of the read bandwidth for the bytes that a token"
-                + " touches (weights, head, cached keys and values), of the int8 product of the feed-forward layer for a prompt."
+                + " touches (weights, head, cached keys and values), of the int8 product of the feed-forward layer for a prompt.",
+            "With --init the weights are random too: the model gives its shape alone."
         })
 final class BenchGenerateCommand implements Callable<Integer> {
     private static final Set<String> RUN_SETTINGS = Set.of("seed", "threads", "vocab");
@@ -75,7 +76,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
 
     /** The settings of model and method as options. */
     static void addOptions(CommandSpec spec) {
-        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD).contains(setting.group())
+        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD).contains(setting.group()) && !SettingOptions.OF_TEXT.contains(setting.key())
                 || RUN_SETTINGS.contains(setting.key()));
     }
 
@@ -211,7 +212,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
     private Map<String, Object> report(TrainConfig config, Llama llama, Runner one, Runner many, Product product, double share, String tier) {
         long linear = llama.parameters().stream().filter(p -> p.kind().linear()).mapToLong(p -> p.rows() * p.cols()).sum();
         Map<String, Object> f = new LinkedHashMap<>();
-        f.put("preset", config.preset);
+        f.put(config.init == null ? "preset" : "init", SettingOptions.model(config));
         f.put("method", config.method);
         f.put("bits", config.bits);
         f.put("float_type", llama.method().floatType().toString());
@@ -274,7 +275,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
 
     private void print(Map<String, Object> f) {
         PrintWriter out = spec.commandLine().getOut();
-        out.println(Units.format("%s %s%s, floats %s, cache %s, tier %s, %d threads, %d tokens before", f.get("preset"), f.get("method"),
+        out.println(Units.format("%s %s%s, floats %s, cache %s, tier %s, %d threads, %d tokens before", f.getOrDefault("preset", f.get("init")), f.get("method"),
                 f.get("bits") == null ? "" : " " + f.get("bits"), f.get("float_type"), f.get("cache"), f.get("tier"), f.get("threads"),
                 f.get("prompt_tokens")));
         out.println(Units.format("a token reads  %s of weights, %s of head, %s of cache", megabytes(f, "bytes_weights"),

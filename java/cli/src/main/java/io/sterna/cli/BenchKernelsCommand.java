@@ -5,6 +5,7 @@ import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Machine.Probe;
 import io.sterna.kernel.Slices;
 import io.sterna.kernel.Tier;
+import io.sterna.nn.LlamaConfig;
 import io.sterna.tensor.Grid;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
@@ -28,6 +29,9 @@ import picocli.CommandLine.Spec;
         sortOptions = false,
         description = "Times kernels by grid, shape and tier beside the ceilings measured in the same run.")
 final class BenchKernelsCommand implements Callable<Integer> {
+    /** For products alone; the gradients of many tokens have OUT columns, as many as IN at most. */
+    private static final long MOST_OUT = 1 << 20;
+
     @Mixin
     private JsonFile json;
 
@@ -96,18 +100,26 @@ final class BenchKernelsCommand implements Callable<Integer> {
                 throw new ConfigException("tokens " + t + ": must be at least 1");
             }
             for (String shape : shapes) {
-                if (!shape.matches("\\d{1,5}x\\d{1,5}")) {
-                    throw new ConfigException("shape \"" + shape + "\": expected OUTxIN, such as 2048x768");
-                }
                 int x = shape.indexOf('x');
-                long out = Long.parseLong(shape.substring(0, x));
-                long in = Long.parseLong(shape.substring(x + 1));
+                long out = features(shape, "OUT", shape.substring(0, Math.max(x, 0)), t <= KernelBench.FEW_TOKENS ? MOST_OUT : LlamaConfig.MAX_WIDTH);
+                long in = features(shape, "IN", shape.substring(x + 1), LlamaConfig.MAX_WIDTH);
                 for (String width : bits) {
                     cases.add(new KernelBench.Case(Errors.usage(() -> Grid.ofWidth(width)), t, out, in));
                 }
             }
         }
         return cases;
+    }
+
+    private static long features(String shape, String name, String side, long most) {
+        if (!side.matches("\\d{1,9}")) {
+            throw new ConfigException("shape \"" + shape + "\": expected OUTxIN, such as 2048x768");
+        }
+        long features = Long.parseLong(side);
+        if (features < 1 || features > most) {
+            throw new ConfigException(Units.format("shape \"%s\": %s must lie between 1 and %,d", shape, name, most));
+        }
+        return features;
     }
 
     private List<Tier> chosenTiers() {

@@ -34,7 +34,10 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         sortOptions = false,
         customSynopsis = "sterna bench train [OPTION...]",
-        description = "Times training steps on random tokens: speed, time by kernel, memory beside its prediction.")
+        description = {
+            "Times training steps on random tokens: speed, time by kernel, memory beside its prediction.",
+            "Weights are random; with --init too, which gives the shape alone."
+        })
 final class BenchTrainCommand implements Callable<Integer> {
     /** As MemoryCheck.PROCESS_BYTES, without what data, checkpoints and reports take. */
     private static final long PROCESS_BYTES = 96_000_000;
@@ -57,7 +60,7 @@ final class BenchTrainCommand implements Callable<Integer> {
 
     /** The settings of model, method and optimizer as options. */
     static void addOptions(CommandSpec spec) {
-        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD, Group.OPTIMIZER).contains(setting.group())
+        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD, Group.OPTIMIZER).contains(setting.group()) && !SettingOptions.OF_TEXT.contains(setting.key())
                 || RUN_SETTINGS.contains(setting.key()));
     }
 
@@ -127,7 +130,7 @@ final class BenchTrainCommand implements Callable<Integer> {
         Probe probe = ceilings.floats();
         double stepMillis = times.mean() * 1e3;
         Map<String, Object> f = new LinkedHashMap<>();
-        f.put("preset", config.preset);
+        f.put(config.init == null ? "preset" : "init", SettingOptions.model(config));
         f.put("method", config.method);
         f.put("bits", config.bits);
         f.put("optimizer", config.optimizer);
@@ -160,7 +163,7 @@ final class BenchTrainCommand implements Callable<Integer> {
 
     private void print(Map<String, Object> f) {
         PrintWriter out = spec.commandLine().getOut();
-        out.println(Units.format("%s %s%s, %s with %s state: %d steps of %d tokens, tier %s, %d threads", f.get("preset"), f.get("method"),
+        out.println(Units.format("%s %s%s, %s with %s state: %d steps of %d tokens, tier %s, %d threads", f.getOrDefault("preset", f.get("init")), f.get("method"),
                 f.get("bits") == null ? "" : " " + f.get("bits"), f.get("optimizer"), f.get("state"), f.get("steps"),
                 f.get("tokens_per_step"), f.get("tier"), f.get("threads")));
         out.println(Units.format("speed    %,.0f tokens/s (best %,.0f); %.1f GFLOP/s, %.1f %% of the %s ceiling of %.0f GFLOP/s",

@@ -24,8 +24,13 @@ final class JsonFile {
 
     /** Writes {@code figures}, unless no file is wanted. */
     void write(Object figures) throws IOException {
-        if (file != null) {
+        if (file == null) {
+            return;
+        }
+        try {
             Files.writeString(file, JsonText.pretty(figures));
+        } catch (IOException e) {
+            throw new IOException("json " + file + ": cannot be written (" + e.getMessage() + "); free some space, or choose another file", e);
         }
     }
 }

@@ -29,10 +29,12 @@ import java.util.Map;
 /** Times the kernels of a tier on one weight matrix at a time. */
 final class KernelBench {
     /** Up to so many tokens a product runs at the speed of memory, not of arithmetic. */
-    private static final int FEW_TOKENS = 8;
+    static final int FEW_TOKENS = 8;
     /** Rows of a slice come in multiples of this, as in training. */
     private static final int ROWS = 64;
     private static final int UPDATE_ROWS = 16;
+    /** A copy counts as so many bytes at least: more copies of a small matrix would take more time to call than to read. */
+    private static final long COPY_BYTES = 4096;
     /** A counter a worker, a cache line apart. */
     private static final long FLIPS_BYTES = 64;
     private static final int LEAST_RUNS = 3;
@@ -115,10 +117,10 @@ final class KernelBench {
         }
     }
 
-    /** Goes round over copies of the weights that no cache holds together. */
+    /** Goes round over copies of the weights that no cache holds together, unless they are too small for that. */
     private Row few(Case c, Operands o, Workspace.Section section) {
         long bytes = c.out * c.grid().rowBytes(c.in);
-        PackedMatrix[] copies = new PackedMatrix[(int) Math.ceilDiv(Meter.BYTES, bytes)];
+        PackedMatrix[] copies = new PackedMatrix[copies(bytes)];
         for (int i = 0; i < copies.length; i++) {
             copies[i] = PackedMatrix.allocate(section, c.grid, Scaling.TENSOR, c.out, c.in);
             copies[i].codes().copyFrom(o.w.codes());
@@ -129,6 +131,10 @@ final class KernelBench {
                 forward(o, w);
             }
         });
+    }
+
+    static int copies(long bytes) {
+        return (int) Math.ceilDiv(Meter.BYTES, Math.max(bytes, COPY_BYTES));
     }
 
     private List<Row> many(Case c, Operands o, Workspace.Section section) {

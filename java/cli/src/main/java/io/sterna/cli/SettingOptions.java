@@ -5,6 +5,7 @@ import io.sterna.train.TrainConfig;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Predicate;
 import picocli.CommandLine.Model.ArgGroupSpec;
@@ -15,6 +16,8 @@ import picocli.CommandLine.ParseResult;
 /** The settings of {@link TrainConfig} as options of a command, by group. */
 final class SettingOptions {
     private static final String SETTING = "setting.";
+    /** Settings of the model that matter to texts alone, which random tokens are not. */
+    static final Set<String> OF_TEXT = Set.of("begin-token", "end-token");
 
     /** Only the help needs them, and they take a tenth of the time that a command starts in. */
     private static final class Defaults {
@@ -23,6 +26,11 @@ final class SettingOptions {
     }
 
     private SettingOptions() {}
+
+    /** The name of the model that a configuration takes its shape from: a preset, or a folder. */
+    static String model(TrainConfig config) {
+        return config.init == null ? config.preset : config.init;
+    }
 
     /** Adds an option for each setting that is wanted. */
     static void addTo(CommandSpec spec, Predicate<Setting> wanted) {

@@ -2,7 +2,9 @@ package io.sterna.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -381,6 +383,35 @@ class CommandsTest {
                         : row.get("ceiling_gbs").asDouble() * 1e9), 1, row.toString()));
     }
 
+    /** A matrix of one weight has no more copies than can be gone through. */
+    @Test
+    void tinyMatricesHaveNoMoreCopiesThanCanBeTimed() {
+        assertEquals(1 << 16, KernelBench.copies(1));
+        assertEquals(256, KernelBench.copies(1 << 20));
+        assertEquals(1, KernelBench.copies(1L << 40));
+    }
+
+    @Test
+    void aJsonFileThatCannotBeWrittenIsNamed() {
+        assumeTrue(Files.isWritable(Path.of("/dev/full")), "no /dev/full here");
+        JsonFile full = CommandLine.populateCommand(new JsonFile(), "--json", "/dev/full");
+        String message = assertThrows(IOException.class, () -> full.write(List.of())).getMessage();
+        assertTrue(message.startsWith("json /dev/full: cannot be written (No space left on device"), message);
+    }
+
+    @Test
+    void aBenchNamesTheModelWhoseShapeItTakes() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "2")).code);
+        String model = folder.resolve("run").toString();
+        Path json = folder.resolve("figures.json");
+        Outcome timed = run(List.of("bench", "generate", "--init", model, "--threads", "1", "--seconds", "0.01", "--json", json.toString()));
+        assertEquals(0, timed.code, timed.err);
+        assertTrue(timed.out.startsWith(model + " dqt 1.58"), timed.out);
+        JsonNode figures = new ObjectMapper().readTree(json.toFile());
+        assertEquals(model, figures.get("init").asText());
+        assertFalse(figures.has("preset"), figures.toString());
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "train --hiden 3                    | 2 | Unknown options: '--hiden', '3'",
@@ -421,6 +452,12 @@ class CommandsTest {
         "bench kernels --tier avx2,avx1024  | 2 | sterna: tier \"avx1024\": expected one of reference, avx2",
         "bench kernels --json nowhere/k.json| 2 | sterna: json nowhere/k.json: cannot be written",
         "bench kernels --shape 3            | 2 | sterna: shape \"3\"",
+        "bench kernels --shape 64x70000     | 2 | sterna: shape \"64x70000\": IN must lie between 1 and 65,536",
+        "bench kernels --shape 0x64         | 2 | sterna: shape \"0x64\": OUT must lie between 1 and 1,048,576",
+        "bench kernels --tokens 16 --shape 70000x64 | 2 | sterna: shape \"70000x64\": OUT must lie between 1 and 65,536",
+        "bench kernels --threads 1025       | 2 | sterna: threads 1025: must lie between 1 and 1024",
+        "bench train --begin-token 1        | 2 | Unknown option",
+        "bench generate --end-token 1       | 2 | Unknown option",
         "trian                              | 2 | Unmatched argument at index 0: 'trian'",
     })
     void errorsAreOneLine(String command, int code, String message) {
