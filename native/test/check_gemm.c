@@ -317,6 +317,20 @@ static void check_large(int32_t tier) {
     }
 }
 
+static void check_with_int16(int32_t tier, struct product p, int32_t int16) {
+    p.flags = (p.flags & ~STERNA_ALLOW_INT16) | int16;
+    check_product(tier, p);
+}
+
+/* Many blocks deep; few rows and columns, for time. */
+static void check_deep(int32_t tier) {
+    for (int32_t int16 = 0; int16 <= STERNA_ALLOW_INT16; int16 += STERNA_ALLOW_INT16) {
+        check_with_int16(tier, any_gemm(11, 19, 2304), int16);
+        check_with_int16(tier, any_input_gradient(11, 19, 2304, STERNA_INT8), int16);
+        check_with_int16(tier, any_weight_gradient(11, 19, 2304), int16);
+    }
+}
+
 /* No terms at all: C becomes zero, or stays. */
 static void check_empty(int32_t tier) {
     for (int i = 0; i < 8; i++) {
@@ -485,6 +499,7 @@ static void check(int32_t tier) {
     check_sizes(tier);
     check_few_rows(tier);
     check_large(tier);
+    check_deep(tier);
     check_nonfinite(tier);
 }
 

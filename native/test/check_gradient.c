@@ -196,6 +196,14 @@ static void check_rounding_extremes(int32_t tier) {
     }
 }
 
+/* Rows 0x5555500 and on of 3 blocks each: block 1 of token 85 is the one whose counters begin with 2^32, block 1 of
+ * token 84 has them below. By token alone a tensor may be as long without as much memory. */
+static void check_rounding_counter(int32_t tier) {
+    struct rounding c = any_rounding(STERNA_F32, 0x5555500, 90, 150, BY_TOKEN);
+    check_rounding(tier, &c);
+    check_release();
+}
+
 /* Every position of a NaN or an infinity is found before anything is written. */
 static void check_nonfinite(int32_t tier) {
     static const float BAD[] = {NAN, INFINITY, -INFINITY};
@@ -491,6 +499,7 @@ static void check(int32_t tier) {
     check_rounding_tails(tier);
     check_rounding_slices(tier);
     check_rounding_extremes(tier);
+    check_rounding_counter(tier);
     check_nonfinite(tier);
     check_bias(tier);
     check_accumulation(tier);
