@@ -69,7 +69,7 @@ int32_t sterna_attention_forward(int32_t tier, const sterna_attention *a, int64_
                                  void *scratch) {
     STERNA_TABLE(tier);
     STERNA_CHECK(2, check_forward(a));
-    STERNA_CHECK(3, sterna_check_slice(unit0, unit1, a->sequences * a->kv_heads));
+    STERNA_CHECK_SLICE(3, unit0, unit1, a->sequences * a->kv_heads);
     STERNA_CHECK(5, sterna_check_scratch(scratch));
     return t->attention_forward(a, unit0, unit1, scratch);
 }
@@ -78,7 +78,7 @@ int32_t sterna_attention_backward(int32_t tier, const sterna_attention *a, int64
                                   void *scratch) {
     STERNA_TABLE(tier);
     STERNA_CHECK(2, check_backward(a));
-    STERNA_CHECK(3, sterna_check_slice(unit0, unit1, a->sequences * a->kv_heads));
+    STERNA_CHECK_SLICE(3, unit0, unit1, a->sequences * a->kv_heads);
     STERNA_CHECK(5, sterna_check_scratch(scratch));
     return t->attention_backward(a, unit0, unit1, scratch);
 }

@@ -1,11 +1,6 @@
 /* abi_gemm.c: validates the arguments of the float products. */
 #include "check.h"
 
-/* row0 and row1 are the arguments `argument` and `argument` + 1 of the kernel. */
-#define CHECK_SLICE(argument, row0, row1, limit)                                                           \
-    STERNA_CHECK(argument, sterna_check_slice(0, row0, limit));                                            \
-    STERNA_CHECK((argument) + 1, sterna_check_slice(row0, row1, limit))
-
 static int32_t check_flags(int32_t flags, int32_t known) {
     return (flags & ~known) == 0 ? 0 : STERNA_BAD_RANGE;
 }
@@ -22,7 +17,7 @@ int32_t sterna_input_gradient(int32_t tier, const sterna_matrix *dy, const stern
     STERNA_CHECK(4, sterna_check_matrix(dx, STERNA_ANY_FLOAT));
     STERNA_CHECK(4, sterna_check_shape(dx, dy->rows, w->cols));
     STERNA_CHECK(5, check_flags(flags, GRADIENT_FLAGS));
-    CHECK_SLICE(6, row0, row1, dx->rows);
+    STERNA_CHECK_SLICE(6, row0, row1, dx->rows);
     STERNA_CHECK(8, sterna_check_scratch(scratch));
     int32_t accumulate = flags & STERNA_ACCUMULATE;
     return flags & STERNA_ALLOW_INT16 ? t->input_gradient_int16(dy, w, dx, accumulate, row0, row1, scratch)
@@ -39,7 +34,7 @@ int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy, const ster
     STERNA_CHECK(4, sterna_check_matrix(dw, STERNA_ONLY_F32));
     STERNA_CHECK(4, dw->cols == q->cols ? 0 : STERNA_BAD_SHAPE);
     STERNA_CHECK(5, check_flags(flags, GRADIENT_FLAGS));
-    CHECK_SLICE(6, row0, row1, dy->cols);
+    STERNA_CHECK_SLICE(6, row0, row1, dy->cols);
     STERNA_CHECK(4, dw->rows >= row1 - row0 ? 0 : STERNA_BAD_SHAPE); /* dw holds the slice alone */
     STERNA_CHECK(8, sterna_check_scratch(scratch));
     int32_t accumulate = flags & STERNA_ACCUMULATE;
@@ -60,7 +55,7 @@ int32_t sterna_gemm(int32_t tier, const sterna_matrix *a, const sterna_matrix *b
     int64_t k = flags & STERNA_TRANSPOSE_A ? a->rows : a->cols;
     STERNA_CHECK(3, (flags & STERNA_TRANSPOSE_B ? b->cols : b->rows) == k ? 0 : STERNA_BAD_SHAPE);
     STERNA_CHECK(4, sterna_check_shape(c, m, flags & STERNA_TRANSPOSE_B ? b->rows : b->cols));
-    CHECK_SLICE(6, row0, row1, c->rows);
+    STERNA_CHECK_SLICE(6, row0, row1, c->rows);
     STERNA_CHECK(8, sterna_check_scratch(scratch));
     return flags & STERNA_ALLOW_INT16 ? t->gemm_int16(a, b, c, flags, row0, row1, scratch)
                                       : t->gemm(a, b, c, flags, row0, row1, scratch);

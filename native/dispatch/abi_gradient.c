@@ -43,9 +43,8 @@ int32_t sterna_quantize_gradient(int32_t tier, const sterna_matrix *dy, const fl
     STERNA_CHECK(7, sterna_check_slice(0, first, STERNA_MAX_EXTENT));
     STERNA_CHECK(7, check_begin(first, -1));
     if (by_feature) STERNA_CHECK(6, check_tokens(by_feature, first, dy->rows));
-    STERNA_CHECK(9, sterna_check_slice(0, row0, dy->rows));
+    STERNA_CHECK_SLICE(9, row0, row1, dy->rows);
     STERNA_CHECK(9, check_begin(row0, dy->rows));
-    STERNA_CHECK(10, sterna_check_slice(row0, row1, dy->rows));
     STERNA_CHECK(10, check_begin(row1, dy->rows));
     return t->quantize_gradient(dy, row_scales, x_scales, by_token, by_feature, first, key, row0, row1);
 }
@@ -61,8 +60,7 @@ int32_t sterna_input_gradient_int8(int32_t tier, const sterna_quantized *q, cons
     STERNA_CHECK(4, sterna_check_matrix(dx, STERNA_ANY_FLOAT));
     STERNA_CHECK(4, sterna_check_shape(dx, q->rows, w->cols));
     STERNA_CHECK(5, sterna_check_flag(accumulate));
-    STERNA_CHECK(6, sterna_check_slice(0, row0, q->rows));
-    STERNA_CHECK(7, sterna_check_slice(row0, row1, q->rows));
+    STERNA_CHECK_SLICE(6, row0, row1, q->rows);
     STERNA_CHECK(8, sterna_check_scratch(scratch));
     return t->input_gradient_int8(q, w, dx, accumulate, row0, row1, scratch);
 }
@@ -77,8 +75,7 @@ int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradient *g, cons
     STERNA_CHECK(4, sterna_check_matrix(dw, STERNA_ONLY_F32));
     STERNA_CHECK(4, dw->cols == x->cols ? 0 : STERNA_BAD_SHAPE);
     STERNA_CHECK(5, sterna_check_flag(accumulate));
-    STERNA_CHECK(6, sterna_check_slice(0, row0, g->rows));
-    STERNA_CHECK(7, sterna_check_slice(row0, row1, g->rows));
+    STERNA_CHECK_SLICE(6, row0, row1, g->rows);
     STERNA_CHECK(4, dw->rows >= row1 - row0 ? 0 : STERNA_BAD_SHAPE); /* dw holds the slice alone */
     STERNA_CHECK(8, sterna_check_scratch(scratch));
     return t->weight_gradient_int8(g, x, dw, accumulate, row0, row1, scratch);

@@ -11,8 +11,7 @@ int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const sterna_pack
     STERNA_CHECK(4, sterna_check_shape(y, q->rows, w->rows));
     if (residual) STERNA_CHECK(5, sterna_check_matrix(residual, STERNA_ANY_FLOAT));
     if (residual) STERNA_CHECK(5, sterna_check_shape(residual, q->rows, w->rows));
-    STERNA_CHECK(6, sterna_check_slice(row0, w->rows, w->rows));
-    STERNA_CHECK(7, sterna_check_slice(row0, row1, w->rows));
+    STERNA_CHECK_SLICE(6, row0, row1, w->rows);
     STERNA_CHECK(8, sterna_check_scratch(scratch));
     return t->linear(q, w, y, residual, row0, row1, scratch);
 }

@@ -43,8 +43,7 @@ int32_t sterna_adamw(int32_t tier, const sterna_adamw_step *step, const sterna_m
     STERNA_CHECK(5, sterna_check_moment(v));
     STERNA_CHECK(5, check_same_shape(v, m->rows, m->cols));
     STERNA_CHECK(6, check_squares(squares));
-    STERNA_CHECK(7, row0 >= 0 ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(8, sterna_check_slice(row0, row1, m->rows));
+    STERNA_CHECK_SLICE(7, row0, row1, m->rows);
     STERNA_CHECK(3, sterna_check_tile(g, row1 - row0, m->cols));
     return t->adamw(step, g, m, v, squares, row0, row1);
 }
@@ -69,8 +68,7 @@ int32_t sterna_adamw_packed(int32_t tier, const sterna_adamw_step *step, const s
     STERNA_CHECK(8, sterna_check_range(keep, 0, 1));
     STERNA_CHECK(9, sterna_check_rounding(rounding));
     STERNA_CHECK(10, sterna_check_pointer(flips, 8));
-    STERNA_CHECK(11, row0 >= 0 ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(12, sterna_check_slice(row0, row1, w->rows));
+    STERNA_CHECK_SLICE(11, row0, row1, w->rows);
     STERNA_CHECK(3, sterna_check_tile(g, row1 - row0, w->cols));
     STERNA_CHECK(7, sterna_check_divisors(w, row0, row1));
     if (one_pass(t, m, v, w)) return t->adamw_packed(step, g, m, v, squares, w, keep, rounding, flips, row0, row1);
@@ -85,8 +83,7 @@ int32_t sterna_sgd(int32_t tier, const sterna_sgd_step *step, const sterna_matri
     STERNA_CHECK(3, sterna_check_matrix(g, STERNA_ONLY_F32));
     STERNA_CHECK(4, m ? sterna_check_moment(m) : 0);
     STERNA_CHECK(5, check_squares(squares));
-    STERNA_CHECK(6, row0 >= 0 ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(7, sterna_check_slice(row0, row1, m ? m->rows : STERNA_MAX_EXTENT));
+    STERNA_CHECK_SLICE(6, row0, row1, m ? m->rows : STERNA_MAX_EXTENT);
     STERNA_CHECK(3, sterna_check_tile(g, row1 - row0, m ? m->cols : g->cols));
     return t->sgd(step, g, m, squares, row0, row1);
 }
@@ -95,8 +92,7 @@ int32_t sterna_row_squares(int32_t tier, const sterna_matrix *g, double *squares
     STERNA_TABLE(tier);
     STERNA_CHECK(2, sterna_check_matrix(g, STERNA_ONLY_F32));
     STERNA_CHECK(3, sterna_check_pointer(squares, 8));
-    STERNA_CHECK(4, row0 >= 0 ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(5, sterna_check_slice(row0, row1, g->rows));
+    STERNA_CHECK_SLICE(4, row0, row1, g->rows);
     return t->row_squares(g, squares, row0, row1);
 }
 
@@ -104,8 +100,7 @@ int32_t sterna_column_squares(int32_t tier, const sterna_matrix *g, double *sums
     STERNA_TABLE(tier);
     STERNA_CHECK(2, sterna_check_matrix(g, STERNA_ONLY_F32));
     STERNA_CHECK(3, sterna_check_pointer(sums, 8));
-    STERNA_CHECK(4, col0 >= 0 ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(5, sterna_check_slice(col0, col1, g->cols));
+    STERNA_CHECK_SLICE(4, col0, col1, g->cols);
     return t->column_squares(g, sums, col0, col1);
 }
 
@@ -118,8 +113,7 @@ int32_t sterna_adafactor_squares(int32_t tier, const sterna_adafactor_step *step
     STERNA_CHECK(4, sterna_check_pointer(row_factor, 4));
     STERNA_CHECK(5, sterna_check_pointer(col_factor, 4));
     STERNA_CHECK(6, sterna_check_pointer(squares, 8));
-    STERNA_CHECK(7, row0 >= 0 ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(8, sterna_check_slice(row0, row1, STERNA_MAX_EXTENT));
+    STERNA_CHECK_SLICE(7, row0, row1, STERNA_MAX_EXTENT);
     STERNA_CHECK(3, sterna_check_tile(g, row1 - row0, g->cols));
     return t->adafactor_squares(step, g, row_factor, col_factor, squares, row0, row1);
 }
@@ -133,8 +127,7 @@ int32_t sterna_adafactor(int32_t tier, const sterna_adafactor_step *step, const 
     STERNA_CHECK(4, sterna_check_pointer(row_factor, 4));
     STERNA_CHECK(5, sterna_check_pointer(col_factor, 4));
     STERNA_CHECK(6, m ? sterna_check_moment(m) : 0);
-    STERNA_CHECK(7, row0 >= 0 ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(8, sterna_check_slice(row0, row1, m ? m->rows : STERNA_MAX_EXTENT));
+    STERNA_CHECK_SLICE(7, row0, row1, m ? m->rows : STERNA_MAX_EXTENT);
     STERNA_CHECK(3, sterna_check_tile(g, row1 - row0, m ? m->cols : g->cols));
     return t->adafactor(step, g, row_factor, col_factor, m, row0, row1);
 }

@@ -38,7 +38,7 @@ int32_t sterna_quantize(int32_t tier, const sterna_matrix *x, const sterna_quant
     STERNA_TABLE(tier);
     STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
     STERNA_CHECK(3, check_quantized_like(q, x));
-    STERNA_CHECK(4, sterna_check_slice(row0, row1, x->rows));
+    STERNA_CHECK_SLICE(4, row0, row1, x->rows);
     return t->quantize(x, q, row0, row1);
 }
 
@@ -50,7 +50,7 @@ int32_t sterna_rmsnorm(int32_t tier, const sterna_matrix *x, const sterna_matrix
     STERNA_CHECK(4, check_epsilon(epsilon));
     STERNA_CHECK(5, check_like(y, x));
     STERNA_CHECK(6, sterna_check_pointer(inv_rms, 4));
-    STERNA_CHECK(7, sterna_check_slice(row0, row1, x->rows));
+    STERNA_CHECK_SLICE(7, row0, row1, x->rows);
     return t->rmsnorm(x, gain, epsilon, y, inv_rms, row0, row1);
 }
 
@@ -62,7 +62,7 @@ int32_t sterna_rmsnorm_quantize(int32_t tier, const sterna_matrix *x, const ster
     STERNA_CHECK(4, check_epsilon(epsilon));
     STERNA_CHECK(5, check_quantized_like(q, x));
     STERNA_CHECK(6, sterna_check_pointer(inv_rms, 4));
-    STERNA_CHECK(7, sterna_check_slice(row0, row1, x->rows));
+    STERNA_CHECK_SLICE(7, row0, row1, x->rows);
     return t->rmsnorm_quantize(x, gain, epsilon, q, inv_rms, row0, row1);
 }
 
@@ -76,7 +76,7 @@ int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const ster
     STERNA_CHECK(5, check_like(dy, x));
     STERNA_CHECK(6, check_like(dx, x));
     STERNA_CHECK(7, sterna_check_flag(accumulate));
-    STERNA_CHECK(8, sterna_check_slice(row0, row1, x->rows));
+    STERNA_CHECK_SLICE(8, row0, row1, x->rows);
     return t->rmsnorm_backward(x, gain, inv_rms, dy, dx, accumulate, row0, row1);
 }
 
@@ -87,7 +87,7 @@ int32_t sterna_rmsnorm_gain_gradient(int32_t tier, const sterna_matrix *x, const
     STERNA_CHECK(3, sterna_check_pointer(inv_rms, 4));
     STERNA_CHECK(4, check_like(dy, x));
     STERNA_CHECK(5, sterna_check_pointer(dgain, 4));
-    STERNA_CHECK(6, sterna_check_slice(col0, col1, x->cols));
+    STERNA_CHECK_SLICE(6, col0, col1, x->cols);
     return t->rmsnorm_gain_gradient(x, inv_rms, dy, dgain, col0, col1);
 }
 
@@ -107,7 +107,7 @@ int32_t sterna_rope(int32_t tier, const sterna_matrix *x, int64_t head_dim, cons
     STERNA_CHECK(5, length >= 1 ? 0 : STERNA_BAD_RANGE);
     STERNA_CHECK(6, check_positions(x, table, length, first));
     STERNA_CHECK(7, direction == 1 || direction == -1 ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(8, sterna_check_slice(row0, row1, x->rows));
+    STERNA_CHECK_SLICE(8, row0, row1, x->rows);
     return t->rope(x, head_dim, table, length, first, direction, row0, row1);
 }
 
@@ -117,7 +117,7 @@ int32_t sterna_swiglu(int32_t tier, const sterna_matrix *gate, const sterna_matr
     STERNA_CHECK(2, sterna_check_matrix(gate, STERNA_ANY_FLOAT));
     STERNA_CHECK(3, check_like(up, gate));
     STERNA_CHECK(4, check_like(y, gate));
-    STERNA_CHECK(5, sterna_check_slice(row0, row1, gate->rows));
+    STERNA_CHECK_SLICE(5, row0, row1, gate->rows);
     return t->swiglu(gate, up, y, row0, row1);
 }
 
@@ -130,7 +130,7 @@ int32_t sterna_swiglu_backward(int32_t tier, const sterna_matrix *gate, const st
     STERNA_CHECK(4, check_like(dy, gate));
     STERNA_CHECK(5, check_like(dgate, gate));
     STERNA_CHECK(6, check_like(dup, gate));
-    STERNA_CHECK(7, sterna_check_slice(row0, row1, gate->rows));
+    STERNA_CHECK_SLICE(7, row0, row1, gate->rows);
     return t->swiglu_backward(gate, up, dy, dgate, dup, row0, row1);
 }
 
@@ -138,7 +138,7 @@ int32_t sterna_add(int32_t tier, const sterna_matrix *x, const sterna_matrix *y,
     STERNA_TABLE(tier);
     STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
     STERNA_CHECK(3, check_like(y, x));
-    STERNA_CHECK(4, sterna_check_slice(row0, row1, x->rows));
+    STERNA_CHECK_SLICE(4, row0, row1, x->rows);
     return t->add(x, y, row0, row1);
 }
 
@@ -146,7 +146,7 @@ int32_t sterna_copy(int32_t tier, const sterna_matrix *x, const sterna_matrix *y
     STERNA_TABLE(tier);
     STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
     STERNA_CHECK(3, check_like(y, x));
-    STERNA_CHECK(4, sterna_check_slice(row0, row1, x->rows));
+    STERNA_CHECK_SLICE(4, row0, row1, x->rows);
     return t->copy(x, y, row0, row1);
 }
 
@@ -157,7 +157,7 @@ int32_t sterna_gather(int32_t tier, const sterna_matrix *table, const int32_t *i
     STERNA_CHECK(3, sterna_check_pointer(ids, 4));
     STERNA_CHECK(4, sterna_check_matrix(y, STERNA_ANY_FLOAT));
     STERNA_CHECK(4, y->cols == table->cols ? 0 : STERNA_BAD_SHAPE);
-    STERNA_CHECK(5, sterna_check_slice(row0, row1, y->rows));
+    STERNA_CHECK_SLICE(5, row0, row1, y->rows);
     STERNA_CHECK(3, check_ids(ids, 0, table->rows, row0, row1));
     return t->gather(table, ids, y, row0, row1);
 }
@@ -182,7 +182,7 @@ int32_t sterna_cross_entropy(int32_t tier, const sterna_matrix *logits, int64_t 
     STERNA_CHECK(5, sterna_check_pointer(max, 4));
     STERNA_CHECK(6, sterna_check_pointer(sum, 4));
     STERNA_CHECK(7, sterna_check_pointer(target, 4));
-    STERNA_CHECK(8, sterna_check_slice(row0, row1, logits->rows));
+    STERNA_CHECK_SLICE(8, row0, row1, logits->rows);
     STERNA_CHECK(4, check_ids(targets, -1, INT64_MAX, row0, row1));
     return t->cross_entropy(logits, vocab0, targets, max, sum, target, row0, row1);
 }
@@ -197,7 +197,7 @@ int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits,
     STERNA_CHECK(5, sterna_check_pointer(max, 4));
     STERNA_CHECK(6, sterna_check_pointer(sum, 4));
     STERNA_CHECK(7, isfinite(factor) ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(8, sterna_check_slice(row0, row1, logits->rows));
+    STERNA_CHECK_SLICE(8, row0, row1, logits->rows);
     STERNA_CHECK(4, check_ids(targets, -1, INT64_MAX, row0, row1));
     return t->cross_entropy_gradient(logits, vocab0, targets, max, sum, factor, row0, row1);
 }

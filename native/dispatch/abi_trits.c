@@ -49,8 +49,7 @@ static int32_t check_trits(const uint8_t *trits, int64_t cols, int64_t row0, int
 int32_t sterna_trits_pack(const sterna_packed *w, uint8_t *trits, int64_t row0, int64_t row1) {
     STERNA_CHECK(1, check_ternary(w));
     STERNA_CHECK(2, sterna_check_pointer(trits, 1));
-    STERNA_CHECK(3, row0 >= 0 ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(4, sterna_check_slice(row0, row1, w->rows));
+    STERNA_CHECK_SLICE(3, row0, row1, w->rows);
     STERNA_CHECK(1, check_codes(w, row0, row1));
     for (int64_t r = row0; r < row1; r++) {
         uint8_t *row = trits + r * trit_bytes(w->cols);
@@ -63,8 +62,7 @@ int32_t sterna_trits_pack(const sterna_packed *w, uint8_t *trits, int64_t row0, 
 int32_t sterna_trits_unpack(const uint8_t *trits, const sterna_packed *w, int64_t row0, int64_t row1) {
     STERNA_CHECK(1, sterna_check_pointer(trits, 1));
     STERNA_CHECK(2, check_ternary(w));
-    STERNA_CHECK(3, row0 >= 0 ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(4, sterna_check_slice(row0, row1, w->rows));
+    STERNA_CHECK_SLICE(3, row0, row1, w->rows);
     STERNA_CHECK(1, check_trits(trits, w->cols, row0, row1));
     for (int64_t r = row0; r < row1; r++) {
         uint8_t *row = (uint8_t *)sterna_packed_row(w, r);

@@ -14,6 +14,14 @@
         if (reason_) return STERNA_STATUS(argument, reason_);                                              \
     } while (0)
 
+/* Leaves with the status of begin or end, arguments `argument` and `argument` + 1 of the kernel, unless
+ * 0 <= begin <= end <= limit. An end below begin is the end's fault. */
+#define STERNA_CHECK_SLICE(argument, begin, end, limit)                                                    \
+    do {                                                                                                   \
+        STERNA_CHECK(argument, sterna_check_slice(0, begin, limit));                                       \
+        STERNA_CHECK((argument) + 1, sterna_check_slice(begin, end, limit));                               \
+    } while (0)
+
 /* Declares `t`, the table of the tier in argument 1, or leaves with BAD_TIER. */
 #define STERNA_TABLE(tier)                                                                                 \
     const sterna_table *t = sterna_table_of(tier);                                                         \

@@ -382,8 +382,9 @@ static void check_errors(int32_t tier) {
         CHECK(runs[i](STERNA_TIERS, &a, 0, 1, check_scratch()) == STERNA_STATUS(1, STERNA_BAD_TIER));
         CHECK(runs[i](tier, NULL, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_NULL));
         CHECK(runs[i](tier, &a, -1, 1, check_scratch()) == STERNA_STATUS(3, STERNA_BAD_RANGE));
-        CHECK(runs[i](tier, &a, 2, 1, check_scratch()) == STERNA_STATUS(3, STERNA_BAD_RANGE));
-        CHECK(runs[i](tier, &a, 0, 5, check_scratch()) == STERNA_STATUS(3, STERNA_BAD_RANGE));
+        CHECK(runs[i](tier, &a, 5, 5, check_scratch()) == STERNA_STATUS(3, STERNA_BAD_RANGE));
+        CHECK(runs[i](tier, &a, 2, 1, check_scratch()) == STERNA_STATUS(4, STERNA_BAD_RANGE));
+        CHECK(runs[i](tier, &a, 0, 5, check_scratch()) == STERNA_STATUS(4, STERNA_BAD_RANGE));
         CHECK(runs[i](tier, &a, 0, 1, NULL) == STERNA_STATUS(5, STERNA_BAD_NULL));
         CHECK(runs[i](tier, &a, 0, 1, (char *)check_scratch() + 32) == STERNA_STATUS(5, STERNA_BAD_ALIGNMENT));
         a.lse = NULL;

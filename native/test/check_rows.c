@@ -289,11 +289,14 @@ static void check_array_errors(int32_t tier, const struct kernel *k, struct rows
 
 static void check_slice_errors(int32_t tier, const struct kernel *k, const struct rows_case *c) {
     if (!k->slice_argument) return;
-    int32_t bad = STERNA_STATUS(k->slice_argument, STERNA_BAD_RANGE);
+    int32_t bad_begin = STERNA_STATUS(k->slice_argument, STERNA_BAD_RANGE);
+    int32_t bad_end = STERNA_STATUS(k->slice_argument + 1, STERNA_BAD_RANGE);
     int64_t limit = slice_limit(k, c);
-    CHECK(k->run(tier, c, -1, 1) == bad);
-    CHECK(k->run(tier, c, 2, 1) == bad);
-    CHECK(k->run(tier, c, 0, limit + 1) == bad);
+    CHECK(k->run(tier, c, -1, 1) == bad_begin);
+    CHECK(k->run(tier, c, limit + 1, limit + 1) == bad_begin);
+    CHECK(k->run(tier, c, 0, -1) == bad_end);
+    CHECK(k->run(tier, c, 2, 1) == bad_end);
+    CHECK(k->run(tier, c, 0, limit + 1) == bad_end);
     CHECK(k->run(STERNA_TIERS, c, 0, limit) == STERNA_STATUS(1, STERNA_BAD_TIER));
     CHECK(k->run(tier, c, limit, limit) == STERNA_OK);
 }

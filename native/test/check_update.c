@@ -231,12 +231,14 @@ static void check_errors(int32_t tier) {
     CHECK(sterna_update_packed(tier, &w, &d, 1, 1, 2, &flips, 0, 2) == STERNA_STATUS(6, STERNA_BAD_RANGE));
     CHECK(sterna_update_packed(tier, &w, &d, 1, 1, 0, NULL, 0, 2) == STERNA_STATUS(7, STERNA_BAD_NULL));
     CHECK(sterna_update_packed(tier, &w, &d, 1, 1, 0, &flips, -1, 1) == STERNA_STATUS(8, STERNA_BAD_RANGE));
+    CHECK(sterna_update_packed(tier, &w, &d, 1, 1, 0, &flips, 3, 3) == STERNA_STATUS(8, STERNA_BAD_RANGE));
     CHECK(sterna_update_packed(tier, &w, &d, 1, 1, 0, &flips, 0, 3) == STERNA_STATUS(9, STERNA_BAD_RANGE));
     scales[0] = NAN;
     CHECK(sterna_update_packed(tier, &w, &d, 1, 1, 0, &flips, 0, 2) == STERNA_STATUS(2, STERNA_BAD_VALUE));
     CHECK(sterna_update_float(tier, &x, &narrow, 1, 1, 0, 0, 2) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
     CHECK(sterna_update_float(tier, &x, &d, -1, 1, 0, 0, 2) == STERNA_STATUS(4, STERNA_BAD_RANGE));
     CHECK(sterna_update_float(tier, &x, &d, 1, 1, -1, 0, 2) == STERNA_STATUS(6, STERNA_BAD_RANGE));
+    CHECK(sterna_update_float(tier, &x, &d, 1, 1, 0, 3, 3) == STERNA_STATUS(7, STERNA_BAD_RANGE));
     CHECK(sterna_update_float(tier, &x, &d, 1, 1, 0, 2, 1) == STERNA_STATUS(8, STERNA_BAD_RANGE));
     check_equal("codes", codes, zeros, sizeof codes, 1);
     for (int i = 0; i < 2 * COLS; i++) CHECK(weights[i] == 0);
