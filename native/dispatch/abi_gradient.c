@@ -5,10 +5,8 @@
 static int32_t check_gradient(const sterna_gradient *g) {
     int32_t reason = sterna_check_pointer(g, 8);
     if (reason) return reason;
-    if (g->rows < 0 || g->cols < 1 || g->rows > STERNA_MAX_EXTENT || g->cols > STERNA_MAX_EXTENT
-        || g->stride < g->cols || g->stride > STERNA_MAX_EXTENT)
-        return STERNA_BAD_SHAPE;
-    reason = sterna_check_pointer(g->codes, 1);
+    reason = sterna_check_extents(g->rows, g->cols, g->stride);
+    if (!reason) reason = sterna_check_pointer(g->codes, 1);
     return reason ? reason : sterna_check_pointer(g->scales, 4);
 }
 

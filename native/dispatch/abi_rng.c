@@ -27,8 +27,7 @@ int32_t sterna_normal(int32_t tier, uint64_t key, float deviation, const sterna_
     STERNA_TABLE(tier);
     STERNA_CHECK(3, deviation >= 0 && isfinite(deviation) ? 0 : STERNA_BAD_RANGE);
     STERNA_CHECK(4, sterna_check_matrix(x, STERNA_ANY_FLOAT));
-    STERNA_CHECK(5, row0 >= 0 ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK(6, sterna_check_slice(row0, row1, STERNA_MAX_EXTENT));
+    STERNA_CHECK_SLICE(5, row0, row1, STERNA_MAX_ELEMENTS / x->cols);
     STERNA_CHECK(4, sterna_check_tile(x, row1 - row0, x->cols));
     return t->normal(key, deviation, x, row0, row1);
 }

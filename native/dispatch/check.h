@@ -31,8 +31,10 @@
 #define STERNA_ANY_FLOAT (STERNA_TYPE_BIT(STERNA_F32) | STERNA_TYPE_BIT(STERNA_BF16))
 #define STERNA_ONLY_F32 STERNA_TYPE_BIT(STERNA_F32)
 
-/* No tensor is larger than this many rows or columns, so that products of sizes fit in int64_t. */
+/* No tensor has more rows, columns or elements from one row to the next than EXTENT, nor more elements in all than
+ * ELEMENTS, the gaps between rows included: the offset of each, in bytes too, fits in int64_t. */
 #define STERNA_MAX_EXTENT ((int64_t)1 << 40)
+#define STERNA_MAX_ELEMENTS ((int64_t)1 << 56)
 
 static inline int32_t sterna_check_pointer(const void *p, size_t alignment) {
     if (!p) return STERNA_BAD_NULL;
@@ -43,15 +45,20 @@ static inline int32_t sterna_check_scratch(const void *scratch) {
     return sterna_check_pointer(scratch, 64);
 }
 
+/* Rows of cols elements, stride elements apart. */
+static inline int32_t sterna_check_extents(int64_t rows, int64_t cols, int64_t stride) {
+    if (rows < 0 || rows > STERNA_MAX_EXTENT || cols < 1 || stride < cols || stride > STERNA_MAX_EXTENT)
+        return STERNA_BAD_SHAPE;
+    return rows > STERNA_MAX_ELEMENTS / stride ? STERNA_BAD_SHAPE : 0;
+}
+
 /* A descriptor itself is aligned to 8 bytes; its type is one of the bits in `types`. */
 static inline int32_t sterna_check_matrix(const sterna_matrix *x, int types) {
     int32_t reason = sterna_check_pointer(x, 8);
     if (reason) return reason;
     if (x->type < 0 || x->type > 7 || !(types >> x->type & 1)) return STERNA_BAD_TYPE;
-    if (x->rows < 0 || x->cols < 1 || x->rows > STERNA_MAX_EXTENT || x->cols > STERNA_MAX_EXTENT
-        || x->stride < x->cols || x->stride > STERNA_MAX_EXTENT)
-        return STERNA_BAD_SHAPE;
-    return sterna_check_pointer(x->data, x->type == STERNA_F32 ? 4 : 2);
+    reason = sterna_check_extents(x->rows, x->cols, x->stride);
+    return reason ? reason : sterna_check_pointer(x->data, x->type == STERNA_F32 ? 4 : 2);
 }
 
 static inline int32_t sterna_check_shape(const sterna_matrix *x, int64_t rows, int64_t cols) {
@@ -71,13 +78,13 @@ static inline int32_t sterna_check_slice(int64_t begin, int64_t end, int64_t lim
 static inline int32_t sterna_check_quantized(const sterna_quantized *q) {
     int32_t reason = sterna_check_pointer(q, 8);
     if (reason) return reason;
-    if (q->rows < 0 || q->cols < 1 || q->cols > STERNA_MAX_COLS || q->rows > STERNA_MAX_EXTENT
-        || q->stride < q->cols || q->stride > STERNA_MAX_EXTENT)
-        return STERNA_BAD_SHAPE;
-    reason = sterna_check_pointer(q->codes, 1);
+    if (q->cols > STERNA_MAX_COLS) return STERNA_BAD_SHAPE;
+    reason = sterna_check_extents(q->rows, q->cols, q->stride);
+    if (!reason) reason = sterna_check_pointer(q->codes, 1);
     return reason ? reason : sterna_check_pointer(q->scales, 4);
 }
 
+/* With MAX_COLS columns at most, MAX_EXTENT rows hold no more than MAX_ELEMENTS weights. */
 static inline int32_t sterna_check_packed(const sterna_packed *w) {
     int32_t reason = sterna_check_pointer(w, 8);
     if (reason) return reason;
@@ -85,7 +92,8 @@ static inline int32_t sterna_check_packed(const sterna_packed *w) {
         return STERNA_BAD_TYPE;
     if (w->rows < 0 || w->cols < 1 || w->rows > STERNA_MAX_EXTENT || w->cols > STERNA_MAX_COLS)
         return STERNA_BAD_SHAPE;
-    if (w->scaling == STERNA_PER_GROUP ? w->group < STERNA_BLOCK || w->group % STERNA_BLOCK : w->group != 0)
+    if (w->scaling != STERNA_PER_GROUP ? w->group != 0
+        : w->group < STERNA_BLOCK || w->group % STERNA_BLOCK || w->group > STERNA_MAX_EXTENT)
         return STERNA_BAD_SHAPE;
     reason = sterna_check_pointer(w->codes, 1);
     return reason ? reason : sterna_check_pointer(w->scales, 4);
@@ -104,9 +112,8 @@ static inline int32_t sterna_check_moment(const sterna_moment *m) {
     int32_t reason = sterna_check_pointer(m, 8);
     if (reason) return reason;
     if (m->type != STERNA_F32 && m->type != STERNA_BF16 && m->type != STERNA_I8) return STERNA_BAD_TYPE;
-    if (m->rows < 0 || m->cols < 1 || m->rows > STERNA_MAX_EXTENT || m->cols > STERNA_MAX_EXTENT)
-        return STERNA_BAD_SHAPE;
-    reason = sterna_check_pointer(m->data, m->type == STERNA_F32 ? 4 : m->type == STERNA_BF16 ? 2 : 1);
+    reason = sterna_check_extents(m->rows, m->cols, m->cols);
+    if (!reason) reason = sterna_check_pointer(m->data, m->type == STERNA_F32 ? 4 : m->type == STERNA_BF16 ? 2 : 1);
     if (reason || m->type != STERNA_I8) return reason;
     return sterna_check_pointer(m->scales, 4);
 }

@@ -17,7 +17,8 @@
  * Memory. Sizes are in elements unless they end in _bytes. Floats and scales are aligned to 4 bytes,
  * bf16 to 2, moments and matrices to their element, codes to 1 byte; scratch to 64 bytes. Inputs and
  * outputs must not overlap unless a function says "in place". No kernel reads or writes a byte
- * outside the rows, columns and lengths that its arguments describe.
+ * outside the rows, columns and lengths that its arguments describe. Rows, columns and strides are at
+ * most 2^40, and rows times stride (columns where there is none) at most 2^56.
  */
 #ifndef STERNA_H
 #define STERNA_H

@@ -462,6 +462,8 @@ static void check_product_arguments(int32_t tier) {
     expect_both(tier, c, 2, STERNA_BAD_SHAPE);
     c = good; c.g.cols = 0;
     expect_products(tier, c, 0, STERNA_STATUS(2, STERNA_BAD_SHAPE));
+    c = good; c.g.rows = (int64_t)1 << 17; c.g.stride = (int64_t)1 << 40; c.row1 = 0; /* 2^57 elements */
+    expect_products(tier, c, 0, STERNA_STATUS(2, STERNA_BAD_SHAPE));
     c = good; c.w.scaling = STERNA_PER_GROUP, c.w.group = 64; c.x.rows = 6;
     expect_products(tier, c, STERNA_STATUS(3, STERNA_BAD_TYPE), STERNA_STATUS(3, STERNA_BAD_SHAPE));
     c = good; c.w.rows = 6; c.x.scales = NULL;

@@ -295,6 +295,10 @@ static void check_errors(int32_t tier) {
     CHECK(sterna_trits_unpack(trits, &w, 0, 3) == STERNA_STATUS(4, STERNA_BAD_RANGE));
     bad.scaling = STERNA_PER_GROUP, bad.group = 96;
     CHECK(sterna_decode(tier, &bad, &x, 0, 2) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
+    bad.group = INT64_MAX - 63; /* cols + group would overflow */
+    CHECK(sterna_decode(tier, &bad, &x, 0, 2) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
+    bad = w, bad.rows = ((int64_t)1 << 40) + 1;
+    CHECK(sterna_decode(tier, &bad, &x, 0, 2) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
     bad = w, bad.scales = (float *)((char *)scales + 2);
     CHECK(sterna_decode(tier, &bad, &x, 0, 2) == STERNA_STATUS(2, STERNA_BAD_ALIGNMENT));
     float wrong[] = {0, -1, NAN, INFINITY, 1e-45f};

@@ -372,6 +372,8 @@ static void check_errors(int32_t tier) {
     CHECK(sterna_adamw(tier, &a, &x, &m, &v, NULL, -1, 2) == STERNA_STATUS(7, STERNA_BAD_RANGE));
     CHECK(sterna_adamw(tier, &a, &x, &m, &v, NULL, 3, 3) == STERNA_STATUS(7, STERNA_BAD_RANGE));
     CHECK(sterna_adamw(tier, &a, &x, &m, &v, NULL, 0, 3) == STERNA_STATUS(8, STERNA_BAD_RANGE));
+    bad.rows = (int64_t)1 << 17, bad.cols = (int64_t)1 << 40; /* 2^57 elements */
+    CHECK(sterna_adamw(tier, &a, &x, &bad, &bad, NULL, 0, 0) == STERNA_STATUS(4, STERNA_BAD_SHAPE));
     const sterna_sgd_step s = {1, 2, 1, 0, 1};
     CHECK(sterna_sgd(tier, &s, &x, &m, NULL, 0, 2) == STERNA_STATUS(2, STERNA_BAD_RANGE));
     const sterna_sgd_step plain = {1, 0.9f, 1, 0, 1};

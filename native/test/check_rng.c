@@ -133,7 +133,9 @@ static void check_errors(int32_t tier) {
     CHECK(sterna_normal(tier, 1, 1, &x, 0, 3) == STERNA_STATUS(4, STERNA_BAD_SHAPE));
     CHECK(sterna_normal(tier, 1, 1, &x, -1, 1) == STERNA_STATUS(5, STERNA_BAD_RANGE));
     CHECK(sterna_normal(tier, 1, 1, &x, 1, 0) == STERNA_STATUS(6, STERNA_BAD_RANGE));
-    bad.type = STERNA_I8;
+    bad.cols = bad.stride = (int64_t)1 << 40; /* of a tensor of 2^57 elements */
+    CHECK(sterna_normal(tier, 1, 1, &bad, 1 << 17, 1 << 17) == STERNA_STATUS(5, STERNA_BAD_RANGE));
+    bad = x, bad.type = STERNA_I8;
     CHECK(sterna_normal(tier, 1, 1, &bad, 0, 2) == STERNA_STATUS(4, STERNA_BAD_TYPE));
     for (int i = 0; i < 8; i++) CHECK(words[i] == 0);
 }

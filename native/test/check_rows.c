@@ -270,6 +270,9 @@ static void check_matrix_errors(int32_t tier, const struct kernel *k, struct row
     x->stride = x->cols - 1;
     CHECK(k->run(tier, c, 0, end) == STERNA_STATUS(argument, STERNA_BAD_SHAPE));
     *x = good;
+    x->rows = (int64_t)1 << 17, x->stride = (int64_t)1 << 40; /* 2^57 elements */
+    CHECK(k->run(tier, c, 0, 0) == STERNA_STATUS(argument, STERNA_BAD_SHAPE));
+    *x = good;
     if (i > 0) {
         x->cols++;
         x->stride++;
@@ -362,6 +365,10 @@ static void check_quantized_errors(int32_t tier, const struct rows_case *good) {
         c.q = good->q;
         c.q.rows++;
         CHECK(run[i](tier, &c, 0, 1) == STERNA_STATUS(argument[i], STERNA_BAD_SHAPE));
+        c.x.rows = c.q.rows = (int64_t)1 << 17;
+        CHECK(run[i](tier, &c, 0, 0) == STERNA_OK);
+        c.q.stride = (int64_t)1 << 40; /* 2^57 elements */
+        CHECK(run[i](tier, &c, 0, 0) == STERNA_STATUS(argument[i], STERNA_BAD_SHAPE));
     }
 }
 
