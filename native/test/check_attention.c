@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "dispatch/element.h"
+#include "tier_traits.h"
 
 /* ---------------------------------------------------------------- cases */
 
@@ -212,7 +213,7 @@ static void check_f64_gradients(void) {
 /* What is stated: sums within this of the sum of |terms|, and one rounding of a bf16 result. A tier with a
  * bf16 matrix unit rounds the operands of its products, by 2^-9 each, scores too. */
 static double tolerance_of(int32_t tier) {
-    return tier == STERNA_AMX ? 0x1p-6 : 4e-6;
+    return TIER_TRAITS[tier].bf16_products ? 0x1p-6 : 4e-6;
 }
 
 static void compare(const char *what, const sterna_matrix *got, int64_t row0, int64_t rows, int64_t col, int64_t cols,
@@ -228,7 +229,7 @@ static void compare(const char *what, const sterna_matrix *got, int64_t row0, in
 }
 
 static void compare_forward(int32_t tier, const sterna_attention *a) {
-    double tolerance = tolerance_of(tier), lse_tolerance = tier == STERNA_AMX ? 0x1p-7 : 2e-6;
+    double tolerance = tolerance_of(tier), lse_tolerance = TIER_TRAITS[tier].bf16_products ? 0x1p-7 : 2e-6;
     for (int64_t s = 0; s < a->sequences; s++)
         for (int64_t h = 0; h < a->heads; h++) {
             struct head x = head_of(a, s, h);

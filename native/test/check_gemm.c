@@ -16,6 +16,7 @@
 #include "check.h"
 #include "dispatch/element.h"
 #include "packed.h"
+#include "tier_traits.h"
 
 enum operation { GEMM, INPUT_GRADIENT, WEIGHT_GRADIENT };
 static const char *const NAMES[] = {"gemm", "input_gradient", "weight_gradient"};
@@ -152,11 +153,15 @@ static int takes_gemv(const struct product *p) {
 }
 
 static int rounds_to_int16(int32_t tier, const struct product *p) {
-    return (tier == STERNA_AVX2 || tier == STERNA_AVX512VNNI) && !takes_gemv(p) && p->flags & STERNA_ALLOW_INT16;
+    return TIER_TRAITS[tier].int16_products && !takes_gemv(p) && p->flags & STERNA_ALLOW_INT16;
+}
+
+static int rounds_to_bf16(int32_t tier, const struct product *p) {
+    return TIER_TRAITS[tier].bf16_products && (p->operation != GEMM || p->flags & STERNA_ALLOW_BF16);
 }
 
 static struct rounding rounding_of(int32_t tier, const struct product *p) {
-    int bf16 = tier == STERNA_AMX && (p->operation != GEMM || p->flags & STERNA_ALLOW_BF16);
+    int bf16 = rounds_to_bf16(tier, p);
     int int16 = rounds_to_int16(tier, p), both = int16 && p->operation == GEMM;
     return (struct rounding){(double)(p->k + 8) * 0x1p-24 + (bf16 ? 0x1p-7 + 0x1p-16 : 0),
                              (both ? 0x1p-14 : int16 ? 0x1p-16 : 0) * (1 + 0x1p-6), (both ? 0x1p-12 : 0) * (1 + 0x1p-6)};
@@ -521,7 +526,7 @@ static void bench_product(int32_t tier, const char *kernel, const char *format, 
     struct timed t = {tier, p, rows};
     char shape[64];
     int32_t probe = STERNA_PROBE_F32;
-    if (tier == STERNA_AMX && (p.operation != GEMM || p.flags & STERNA_ALLOW_BF16)) probe = STERNA_PROBE_BF16;
+    if (rounds_to_bf16(tier, &p)) probe = STERNA_PROBE_BF16;
     else if (rounds_to_int16(tier, &p)) probe = STERNA_PROBE_INT16;
     snprintf(shape, sizeof shape, "%lldx%lldx%lld", (long long)p.m, (long long)p.n, (long long)p.k);
     double work = 2.0 * (double)p.m * (double)p.n * (double)p.k, seconds = check_time(run_timed, &t, 0.3);

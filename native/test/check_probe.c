@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "tier_traits.h"
 
 static void check_errors(int32_t tier) {
     check_case("probe, tier %d: errors", tier);
@@ -26,7 +27,7 @@ static void check_work(int32_t tier, int32_t kind, int64_t bytes) {
     char *buffer = check_buffer((size_t)bytes, AGAINST_END, 0), *before = check_buffer((size_t)bytes, AGAINST_END, 0);
     double once = 0, thrice = 0;
     int32_t status = sterna_probe(tier, kind, buffer, bytes, 1, &once);
-    int none = (kind == STERNA_PROBE_BF16 && tier < STERNA_AMX) || (kind == STERNA_PROBE_INT16 && tier == STERNA_REFERENCE);
+    int none = kind <= STERNA_PROBE_BF16 && TIER_TRAITS[tier].operations[kind] == 0;
     CHECK(status == (none ? STERNA_STATUS(2, STERNA_BAD_TYPE) : STERNA_OK));
     if (!none) {
         CHECK(sterna_probe(tier, kind, buffer, bytes, 3, &thrice) == STERNA_OK);
@@ -41,13 +42,10 @@ static void check_work(int32_t tier, int32_t kind, int64_t bytes) {
 
 /* A round of products does the operations of some whole number of the tier's instructions, at least four. */
 static void check_products(int32_t tier) {
-    static const double OPERATIONS[][STERNA_TIERS] = {{2, 64, 128, 128, 2 * 16 * 16 * 64}, /* int8 */
-                                                      {0, 32, 64, 64, 64},                 /* int16 */
-                                                      {0, 0, 0, 0, 2 * 16 * 16 * 32}};    /* bf16 */
     check_case("probe, tier %d: products", tier);
     void *buffer = check_buffer(64, AGAINST_END, 0);
     for (int32_t kind = STERNA_PROBE_INT8; kind <= STERNA_PROBE_BF16; kind++) {
-        double work = 0, instruction = OPERATIONS[kind][tier];
+        double work = 0, instruction = TIER_TRAITS[tier].operations[kind];
         if (instruction == 0) continue;
         CHECK(sterna_probe(tier, kind, buffer, 64, 1, &work) == STERNA_OK);
         CHECK(work >= 4 * instruction && fmod(work, instruction) == 0);

@@ -3,11 +3,12 @@
 #include <string.h>
 
 #include "check.h"
+#include "tier_traits.h"
 
 static void check(int32_t tier) {
     check_case("tier %d", tier);
     CHECK(sterna_abi_version() == STERNA_ABI_VERSION);
-    CHECK(sterna_tier_name(tier) && strlen(sterna_tier_name(tier)) > 0);
+    CHECK(sterna_tier_name(tier) && strcmp(sterna_tier_name(tier), TIER_TRAITS[tier].name) == 0);
     CHECK((sterna_tier_features(tier) & ~sterna_features()) == 0);
     CHECK(tier == 0 || (sterna_tier_features(tier - 1) & ~sterna_tier_features(tier)) == 0);
 
