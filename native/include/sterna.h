@@ -9,7 +9,8 @@
  * Tiers. The first argument of a kernel names the instruction-set tier to run on. The reference tier
  * defines the result. Kernels marked EXACT give the same bytes on every tier and for every way of
  * cutting slices; kernels marked FLOAT give the same bytes for every way of cutting slices on one
- * tier, and stay within a stated bound of float64 across tiers.
+ * tier, and stay within a stated bound of float64 across tiers. A NaN is any NaN: where a result is one,
+ * its sign and payload may differ.
  *
  * Status. A kernel returns STERNA_OK, or a negative status made by STERNA_STATUS(argument, reason):
  * the 1-based position of the argument at fault and why. On a negative status nothing was written.

@@ -42,7 +42,7 @@ static void load_moment(const sterna_moment *m, enum kind kind, struct block b, 
  * 2^-100 counts as zero, so that the inverse of its scale stays finite. */
 static void store_int8(const sterna_moment *m, enum kind kind, struct block b, const float values[64],
                        const uint32_t words[64]) {
-    float scaled[64], top = kind == SIGNED ? 127.0f : 255.0f, max = 0;
+    float scaled[64], top = kind == SIGNED ? 127.0f : 255.0f, bottom = kind == SIGNED ? -127.0f : 0, max = 0;
     for (int i = 0; i < b.count; i++) {
         scaled[i] = kind == SIGNED ? values[i] : sqrtf(values[i]);
         if (fabsf(scaled[i]) > max) max = fabsf(scaled[i]);
@@ -52,7 +52,7 @@ static void store_int8(const sterna_moment *m, enum kind kind, struct block b, c
     m->scales[b.scale] = max / top;
     for (int i = 0; i < b.count; i++) {
         float z = scaled[i] * inverse;
-        z = z > -top ? z : -top;
+        z = z > bottom ? z : bottom; /* a NaN becomes the bottom */
         z = z < top ? z : top;
         int code = round_stochastic(z, words[i]);
         if (kind == SQUARE && max > 0 && code < 1) code = 1;

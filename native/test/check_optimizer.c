@@ -312,7 +312,7 @@ static void check_state_unbiased(int32_t tier, int32_t type) {
     check_release();
 }
 
-/* Block-wise int8 squares: a code is at least 1 beside a larger one, and 0 only in a block of zeros. */
+/* Block-wise int8 squares: a code is at least 1 beside a larger one, and 0 only in a block of zeros or of NaN. */
 static void check_int8_floor(int32_t tier) {
     check_case("int8 squares");
     enum { COLS = 192 };
@@ -325,6 +325,10 @@ static void check_int8_floor(int32_t tier) {
     const uint8_t *codes = v.data;
     for (int c = 0; c < COLS; c++) CHECK(codes[c] == (c == 3 || c == 64 ? 255 : c < 128));
     CHECK(v.scales[0] > 0 && v.scales[1] > 0 && v.scales[2] == 0);
+    v.scales[0] = NAN;
+    CHECK(sterna_adamw(tier, &step, &tile, &m, &v, NULL, 0, 1) == STERNA_OK);
+    for (int c = 0; c < STERNA_BLOCK; c++) CHECK(codes[c] == 0);
+    CHECK(v.scales[0] == 0);
     check_release();
 }
 

@@ -56,11 +56,10 @@ INLINE float block_max(enum moment_kind kind, const vfloat x[VECTORS]) {
     return largest < 0x1p-100f ? 0 : largest;
 }
 
-/* The lowest code's z: a square that is not zero stays above zero. With no square above zero, every z is 0 or, from
- * a NaN, the lowest. */
+/* The lowest code's z, and a NaN's: beside a square above zero none is zero. */
 INLINE float lowest_code(enum moment_kind kind, float max) {
     if (kind == SIGNED) return -127;
-    return max > 0 ? 1 : -255;
+    return max > 0 ? 1 : 0;
 }
 
 INLINE void store_int8(moment_block b, enum moment_kind kind, vfloat x[VECTORS], const vuint words[VECTORS]) {
