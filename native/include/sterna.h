@@ -285,7 +285,9 @@ STERNA_API int32_t sterna_scatter_add(int32_t tier, const sterna_matrix *dy, con
 /* Softmax cross-entropy over the vocabulary in chunks. logits (T, chunk) holds columns
  * vocab0...vocab0 + chunk - 1. The first pass folds a chunk into max, sum (of exp(logit - max)) and target
  * (the target's logit); start with max = -infinity, sum = 0. A target of -1 is ignored: the row keeps its
- * max, sum and target. A target below -1 is BAD_VALUE. The loss of token t is max + log(sum) - target. */
+ * max, sum and target. A target below -1 is BAD_VALUE. The loss of token t is max + log(sum) - target.
+ * A chunk cannot tell a target beyond the vocabulary from one of another chunk: the caller checks for it, or the
+ * row's target stays what it was, and where that is 0 its loss is the log of the sum alone. */
 STERNA_API int32_t sterna_cross_entropy(int32_t tier, const sterna_matrix *logits, int64_t vocab0,
                                         const int32_t *targets, float *max, float *sum, float *target,
                                         int64_t row0, int64_t row1);

@@ -574,6 +574,7 @@ static void cross_entropy_in_f64(int32_t tier, struct rows_case *c) {
         c->targets[r] = (int32_t)check_range(0, 2 * cols - 1);
     }
     c->targets[0] = -1;
+    c->targets[1] = (int32_t)(2 * cols), c->target[1] = 0; /* beyond the vocabulary: nothing tells, target stays */
     float *const max = c->max, *const sum = c->sum, *const target = c->target;
     CHECK(sterna_cross_entropy(tier, &c->x, 0, c->targets, max, sum, target, 0, c->x.rows) == STERNA_OK);
     CHECK(sterna_cross_entropy(tier, &c->up, cols, c->targets, max, sum, target, 0, c->x.rows) == STERNA_OK);
@@ -585,7 +586,7 @@ static void cross_entropy_in_f64(int32_t tier, struct rows_case *c) {
         int64_t t = c->targets[r];
         if (t >= 0) {
             near("log-sum-exp", max[r] + log(sum[r]), log(denominator), 1e-6, 1);
-            near("target", target[r], t < cols ? sterna_get(&c->x, r, t) : sterna_get(&c->up, r, t - cols), 0, 0);
+            near("target", target[r], t < cols ? sterna_get(&c->x, r, t) : t < 2 * cols ? sterna_get(&c->up, r, t - cols) : 0, 0, 0);
         }
         for (int64_t i = 0; i < cols; i++) {
             double p = exp(sterna_get(&c->up, r, i)) / denominator;
