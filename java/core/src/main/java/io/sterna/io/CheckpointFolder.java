@@ -43,10 +43,10 @@ public final class CheckpointFolder {
     }
 
     /**
-     * Opens the last checkpoint.
+     * Opens the last checkpoint; its tensors are not read yet.
      *
-     * @throws CheckpointException if there is none, or if it is damaged; then the message names the one
-     *     before it, if that one's header is whole
+     * @throws CheckpointException if there is none, or if its header is damaged; then the message names the latest
+     *     earlier one whose header and tensors are whole, if there is one
      */
     public CheckpointReader openLast() throws IOException {
         List<Path> all = list();

@@ -41,7 +41,7 @@ final class Recorder implements AutoCloseable {
         stepNanos += nanos;
     }
 
-    /** Wall-clock seconds of the run, those of earlier processes included. */
+    /** Wall-clock seconds of the run: of this process so far, and of earlier ones up to the last record kept of them. */
     double wallSeconds() {
         return secondsBefore + (System.nanoTime() - startNanos) * 1e-9;
     }
