@@ -20,7 +20,12 @@ public final class Batches {
     private final long seed;
     private final int halfBits;
 
-    /** @param batch sequences a step, B */
+    /**
+     * Batches of these windows, in the order that the seed gives.
+     *
+     * @param batch sequences a step, B
+     * @throws IllegalArgumentException for a batch below 1
+     */
     public Batches(Windows windows, int batch, long seed) {
         if (batch < 1) {
             throw new IllegalArgumentException("batch is " + batch + ", must be at least 1");

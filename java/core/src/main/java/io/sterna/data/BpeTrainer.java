@@ -30,13 +30,16 @@ public final class BpeTrainer {
     private static final int LONGEST_WORD = 4096;
 
     /**
-     * @param vocabSize    tokens, at least 257
+     * What a tokenizer is trained to, and from how much text.
+     *
+     * @param vocabSize    tokens, 257 to 2^20
      * @param threads      threads used, the caller's included
      * @param sampleBytes  text counted, at most this (1 to 2^30) and a document: taken evenly from the whole corpus by
      *                     keeping the share of text taken beside the share of files read
-     * @param minFrequency pairs seen less often are not merged
+     * @param minFrequency pairs seen less often are not merged; at least 1
      */
     public record Options(int vocabSize, int threads, long sampleBytes, int minFrequency) {
+        /** @throws IllegalArgumentException for a number outside its range; the message names it */
         public Options {
             if (vocabSize < FIRST_MERGE || vocabSize > 1 << 20) {
                 throw new IllegalArgumentException("vocabulary of " + vocabSize + " tokens, must be 257 to 1,048,576");

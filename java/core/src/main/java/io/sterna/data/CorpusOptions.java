@@ -37,6 +37,7 @@ public record CorpusOptions(
         BLANK_LINES
     }
 
+    /** @throws IllegalArgumentException for a longest document or a share outside its range; the message names it */
     public CorpusOptions {
         Objects.requireNonNull(textField, "textField");
         Objects.requireNonNull(splitting, "splitting");

@@ -12,6 +12,8 @@ public interface DataProgress {
     DataProgress NONE = (phase, fraction, bytes) -> {};
 
     /**
+     * How far the operation has come.
+     *
      * @param phase    what is being done, in a word or two
      * @param fraction how much of it is done, in [0, 1]
      * @param bytes    bytes of text seen so far in this phase, or 0 where bytes mean nothing

@@ -8,6 +8,7 @@ package io.sterna.data;
  * @param rebuild     write anew even if the folder already holds just these shards
  */
 public record ShardOptions(int threads, long shardTokens, boolean rebuild) {
+    /** @throws IllegalArgumentException for fewer than one thread, or one token a file */
     public ShardOptions {
         if (threads < 1 || shardTokens < 1) {
             throw new IllegalArgumentException(

@@ -14,7 +14,12 @@ public final class Windows {
     private final int seqLen;
     private final long count;
 
-    /** @throws ShardException if there is not even one window */
+    /**
+     * Cuts a stream.
+     *
+     * @throws ShardException if there is not even one window
+     * @throws IllegalArgumentException for a {@code seqLen} that is not 1 to 2^24
+     */
     public Windows(TokenStream tokens, int seqLen) throws ShardException {
         if (seqLen < 1 || seqLen > 1 << 24) {
             throw new IllegalArgumentException("sequence length is " + seqLen + ", must be 1 to 2^24");

@@ -44,7 +44,9 @@ import java.util.Optional;
 public final class HuggingFaceExport {
     /** What weights are written as. */
     public enum Form {
+        /** All weights as single-precision floats. */
         F32,
+        /** All weights rounded to the nearest bf16. */
         BF16,
         /** Linear layers as BitNet's uint8 of four ternary codes and a {@code weight_scale}, the rest as it is. */
         PACKED

@@ -10,6 +10,8 @@ public final class CheckpointException extends IOException {
     private final String fault;
 
     /**
+     * A fault of {@code file}.
+     *
      * @param fault the field and its value, or what failed
      * @param remedy what the user can do
      */

@@ -11,12 +11,15 @@ import java.util.stream.Collectors;
  * Blocks never cross rows. The arithmetic of the integers is that of ggml's reference quantizers.
  */
 public enum GgufType {
+    /** Single precision. */
     F32(0, 1, 4),
+    /** Half precision: magnitudes up to 65504. */
     F16(1, 1, 2),
     /** 32 weights d * (q - 8), q in 4 bits; -8 d is the weight of largest magnitude. */
     Q4_0(2, 32, 18),
     /** 32 weights d * q, q in 8 bits; 127 d is the largest magnitude. */
     Q8_0(8, 32, 34),
+    /** The upper half of a single, rounded to nearest. */
     BF16(30, 1, 2),
     /** 256 weights d * {-1, 0, 1}, five trits a byte: 1.69 bits a weight. */
     TQ1_0(34, 256, 54),

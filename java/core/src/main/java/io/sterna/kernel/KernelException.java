@@ -8,13 +8,21 @@ public final class KernelException extends RuntimeException {
 
     /** Why a kernel refused; the order is that of the native constants, from 1. */
     public enum Reason {
+        /** A pointer is null: the argument has no memory. */
         BAD_NULL("no memory"),
+        /** A pointer or stride breaks the alignment that {@code sterna.h} states. */
         BAD_ALIGNMENT("not aligned"),
+        /** Rows, columns, stride or group do not fit the other arguments. */
         BAD_SHAPE("does not fit the other arguments"),
+        /** A number is outside its stated range. */
         BAD_RANGE("outside its range"),
+        /** An element type, grid or scaling that the kernel does not take. */
         BAD_TYPE("not a type this kernel takes"),
+        /** There is no such tier, or the CPU or the OS does not grant it. */
         BAD_TIER("a tier this machine does not grant"),
+        /** Data with no meaning: a token outside the vocabulary, a byte that is no five trits. */
         BAD_VALUE("holds a value with no meaning"),
+        /** A NaN or an infinity where only finite numbers make sense. */
         NONFINITE("holds a NaN or an infinity");
 
         private final String text;

@@ -6,10 +6,21 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
-/** Instruction-set tiers of the kernels, lowest first; the order is that of the native constants. */
+/**
+ * Instruction-set tiers of the kernels, lowest first; each needs all that the one before it does. The order is that of
+ * the native constants.
+ */
 public enum Tier {
     /** Plain C: defines every result, runs everywhere. */
-    REFERENCE, AVX2, AVX512, AVX512VNNI, AMX;
+    REFERENCE,
+    /** x86 with vectors of 256 bits: AVX2, FMA, F16C, BMI and BMI2. */
+    AVX2,
+    /** All of AVX2, and vectors of 512 bits: AVX-512 F, BW, DQ, VL and CD. */
+    AVX512,
+    /** All of AVX512, and dot products of int8: AVX-512 VNNI and VBMI. */
+    AVX512VNNI,
+    /** All of AVX512VNNI, and a matrix unit for int8 and bf16: AMX, with AVX-512 BF16. */
+    AMX;
 
     /** Environment variable that lowers the tier {@link #best} chooses. */
     public static final String VARIABLE = "STERNA_TIER";

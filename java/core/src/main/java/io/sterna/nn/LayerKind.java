@@ -4,7 +4,26 @@ import java.util.Locale;
 
 /** What a parameter is for; reports are broken down by it. */
 public enum LayerKind {
-    EMBEDDING, Q, K, V, O, GATE, UP, DOWN, NORM, HEAD;
+    /** The vector of each token (vocab, hidden); also the head, where that is tied. */
+    EMBEDDING,
+    /** Attention: queries from the residual stream (hidden, hidden). */
+    Q,
+    /** Attention: keys (kvHeads * headDim, hidden). */
+    K,
+    /** Attention: values (kvHeads * headDim, hidden). */
+    V,
+    /** Attention: from the heads back to the residual stream (hidden, hidden). */
+    O,
+    /** Feed-forward: what SiLU is taken of (intermediate, hidden). */
+    GATE,
+    /** Feed-forward: what the gate multiplies (intermediate, hidden). */
+    UP,
+    /** Feed-forward: back to the residual stream (hidden, intermediate). */
+    DOWN,
+    /** The gain of an RMSNorm (1, width). */
+    NORM,
+    /** The logits of each token (vocab, hidden); no parameter of its own where it is tied to the embedding. */
+    HEAD;
 
     /** Whether the parameter is a linear layer of a block, quantized in the quantized methods. */
     public boolean linear() {

@@ -20,7 +20,17 @@ import io.sterna.tensor.StateType;
 public record OptimizerConfig(Kind kind, double beta1, double beta2, double epsilon, double weightDecay,
                               double momentum, double clip, StateType state) {
     /** Algorithms. */
-    public enum Kind { ADAMW, ADAFACTOR, SGD }
+    public enum Kind {
+        /** AdamW (Loshchilov and Hutter 2019): two moments of the tensor's size. */
+        ADAMW,
+        /**
+         * Adafactor (Shazeer and Stern 2018) with a given learning rate: a number for each row and each column of a
+         * tensor; with {@code beta1} above 0 a first moment of its size too.
+         */
+        ADAFACTOR,
+        /** Stochastic gradient descent: one moment of the tensor's size, none without momentum. */
+        SGD
+    }
 
     /** @throws IllegalArgumentException for a constant outside its range; the message names it */
     public OptimizerConfig {

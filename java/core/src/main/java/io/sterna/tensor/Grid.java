@@ -7,12 +7,19 @@ package io.sterna.tensor;
 public enum Grid {
     /** {-1, 1} in 1 bit. */
     BINARY(1, 1, -1, 1),
+    /** {-2, -1, 0, 1} in 2 bits. */
     INT2(2, 2, -2, 1),
+    /** -4 ... 3 in 3 bits. */
     INT3(3, 3, -4, 3),
+    /** -8 ... 7 in 4 bits. */
     INT4(4, 4, -8, 7),
+    /** -16 ... 15 in 5 bits. */
     INT5(5, 5, -16, 15),
+    /** -32 ... 31 in 6 bits. */
     INT6(6, 6, -32, 31),
+    /** -64 ... 63 in 7 bits. */
     INT7(7, 7, -64, 63),
+    /** -128 ... 127 in 8 bits. */
     INT8(8, 8, -128, 127),
     /** {-1, 0, 1}: log2(3) = 1.58 bits of information, 2 bits in memory. */
     TERNARY(9, 2, -1, 1);

@@ -8,7 +8,14 @@ package io.sterna.tensor;
  */
 public record Scaling(Kind kind, int group) {
     /** What shares a scale; the order is that of the native constants. */
-    public enum Kind { TENSOR, ROW, GROUP }
+    public enum Kind {
+        /** All weights of the matrix. */
+        TENSOR,
+        /** Those of a row. */
+        ROW,
+        /** Those of as many neighbouring columns of a row as the group says; the last group may have fewer. */
+        GROUP
+    }
 
     /** One scale for the whole matrix. */
     public static final Scaling TENSOR = new Scaling(Kind.TENSOR, 0);

@@ -4,7 +4,9 @@ import java.util.Locale;
 
 /** Element type of an optimizer moment. */
 public enum StateType {
+    /** IEEE 754 single precision. */
     F32(0, 4),
+    /** The upper half of a single, written by stochastic rounding. */
     BF16(1, 2),
     /** Blocks of 64 columns share a scale; see the moment. */
     INT8(2, 1);

@@ -4,10 +4,12 @@ package io.sterna.train;
 public final class ConfigException extends IllegalArgumentException {
     private static final long serialVersionUID = 1;
 
+    /** {@code message} names setting, value and remedy. */
     public ConfigException(String message) {
         super(message);
     }
 
+    /** As above, with the failure underneath. */
     public ConfigException(String message, Throwable cause) {
         super(message, cause);
     }

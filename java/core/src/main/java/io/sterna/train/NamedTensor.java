@@ -22,7 +22,16 @@ import java.util.List;
  */
 public record NamedTensor(String name, Role role, String dtype, List<Long> shape, MemorySegment data) {
     /** What a tensor is. */
-    public enum Role { PACKED_WEIGHT, SCALE, FLOAT_WEIGHT, OPTIMIZER_STATE }
+    public enum Role {
+        /** The codes of a packed weight. */
+        PACKED_WEIGHT,
+        /** The scales of a packed weight. */
+        SCALE,
+        /** Embedding, norm, head, master weight, or weight of a float method. */
+        FLOAT_WEIGHT,
+        /** A moment of the optimizer, or the scales of an int8 one. */
+        OPTIMIZER_STATE
+    }
 
     /** Adds a parameter's codes and scales, or its floats. */
     static void ofWeight(Parameter parameter, List<NamedTensor> to) {

@@ -23,7 +23,11 @@ public final class RunFolder {
         this.path = path;
     }
 
-    /** The folder {@code path} of a run that exists. */
+    /**
+     * The folder {@code path} of a run that exists; what it holds is not checked.
+     *
+     * @throws ConfigException when there is no such folder
+     */
     public static RunFolder of(Path path) {
         if (!Files.isDirectory(path)) {
             throw new ConfigException("run folder " + path + ": no such folder");
@@ -98,6 +102,7 @@ public final class RunFolder {
         }
     }
 
+    /** The folder, as it was given or chosen. */
     public Path path() {
         return path;
     }
@@ -139,6 +144,7 @@ public final class RunFolder {
         return path.resolve("model");
     }
 
+    /** Its checkpoints; their folder is made with the first one. */
     public CheckpointFolder checkpoints() {
         return new CheckpointFolder(path.resolve("checkpoints"));
     }

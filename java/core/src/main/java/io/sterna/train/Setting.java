@@ -21,11 +21,17 @@ import java.util.stream.Collectors;
 public final class Setting {
     /** What a setting is about; the help lists them so. */
     public enum Group {
+        /** The shape of the model, and what it starts from. */
         MODEL("Model"),
+        /** How weights are represented, and how an update is rounded to that. */
         METHOD("Method"),
+        /** What turns gradients into updates: algorithm, learning rate, clipping. */
         OPTIMIZER("Optimizer"),
+        /** Corpus and tokenizer, and where they are kept prepared. */
         DATA("Data"),
+        /** Length, batch, seed, threads, and what saves memory or time. */
         RUN("Run"),
+        /** Run folder, records, evaluations, checkpoints. */
         OUTPUT("Output");
 
         private final String title;
@@ -34,6 +40,7 @@ public final class Setting {
             this.title = title;
         }
 
+        /** The heading above its settings in the help. */
         public String title() {
             return title;
         }
@@ -71,7 +78,11 @@ public final class Setting {
         return List.copyOf(ALL.values());
     }
 
-    /** The setting {@code key}; an unknown one is an error that names the nearest. */
+    /**
+     * The setting {@code key}.
+     *
+     * @throws ConfigException for an unknown key; the message names the nearest
+     */
     public static Setting of(String key) {
         Setting setting = ALL.get(key);
         if (setting == null) {
@@ -87,10 +98,12 @@ public final class Setting {
         return field.getName().replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT);
     }
 
+    /** What it is about. */
     public Group group() {
         return description.group();
     }
 
+    /** What it does, in a sentence for the help. */
     public String text() {
         return description.text();
     }
@@ -107,10 +120,12 @@ public final class Setting {
                 : type == Long.class ? "a whole number" : form();
     }
 
+    /** Whether its values are true and false. */
     public boolean isFlag() {
         return field.getType() == Boolean.class || field.getType() == boolean.class;
     }
 
+    /** Whether it takes several values, a list of texts. */
     public boolean isList() {
         return field.getType() == List.class;
     }
@@ -124,7 +139,12 @@ public final class Setting {
         }
     }
 
-    /** Sets the value in {@code config} from a value of the field's type, of a file (number, string, list) or from text. */
+    /**
+     * Sets the value in {@code config} from a value of the field's type, of a file (number, string, list) or from text.
+     *
+     * @throws ConfigException for a value that is not of the field's type; {@link TrainConfig#resolved} checks
+     *     ranges
+     */
     public void set(TrainConfig config, Object value) {
         try {
             field.set(config, value == null ? null : convert(value));

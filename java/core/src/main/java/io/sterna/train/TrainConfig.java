@@ -16,8 +16,11 @@ import java.util.Map;
 
 /**
  * Everything a run is told. Each field is a key of config.yaml and an option of the command line
- * ({@code seqLen}: {@code seq-len}, {@code --seq-len}) and carries its own description; null means the default
- * that {@link #resolved} fills in, which may depend on other settings. Not thread-safe: a run takes a copy.
+ * ({@code seqLen}: {@code seq-len}, {@code --seq-len}); null means the default that {@link #resolved} fills in,
+ * which may depend on other settings. Not thread-safe: a run takes a copy.
+ *
+ * <p>What a field does and takes is said once, in the annotation above it in the source: {@link Setting#text} and
+ * {@link Setting#form} give it, {@code sterna train --help} prints it.
  */
 public final class TrainConfig {
     private static final int MAX_THREADS = 1024;
@@ -202,13 +205,21 @@ public final class TrainConfig {
     @Describe(group = OUTPUT, value = "N", text = "Checkpoints kept.")
     public Integer keep;
 
-    /** Sets what {@code values} holds; its keys are those of config.yaml. */
+    /**
+     * Sets what {@code values} holds; its keys are those of config.yaml.
+     *
+     * @throws ConfigException for a key that is unknown, or a value that is not of its type
+     */
     public TrainConfig setAll(Map<String, ?> values) {
         values.forEach((key, value) -> Setting.of(key).set(this, value));
         return this;
     }
 
-    /** Sets one value by its key. */
+    /**
+     * Sets one value by its key.
+     *
+     * @throws ConfigException for a key that is unknown, or a value that is not of its type
+     */
     public TrainConfig set(String key, Object value) {
         Setting.of(key).set(this, value);
         return this;

@@ -4,6 +4,7 @@ package io.sterna.train;
 public final class TrainingException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
+    /** {@code message} names what happened and the remedy. */
     public TrainingException(String message) {
         super(message);
     }
