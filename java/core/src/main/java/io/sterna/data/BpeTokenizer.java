@@ -53,7 +53,11 @@ public final class BpeTokenizer implements Tokenizer {
         return load(tokenizerJson, null);
     }
 
-    /** As {@link #load(Path)}, with the end token named. */
+    /**
+     * As {@link #load(Path)}, with the end token named.
+     *
+     * @throws TokenizerException as {@link #load(Path)}, and if the tokenizer has no such token
+     */
     public static BpeTokenizer load(Path tokenizerJson, String endToken) throws TokenizerException {
         try {
             return parse(read(tokenizerJson), endToken);
@@ -62,7 +66,11 @@ public final class BpeTokenizer implements Tokenizer {
         }
     }
 
-    /** Reads the bytes of a {@code tokenizer.json}; {@code endToken} may be null as in {@link #load(Path)}. */
+    /**
+     * Reads the bytes of a {@code tokenizer.json}; {@code endToken} may be null as in {@link #load(Path)}.
+     *
+     * @throws TokenizerException as {@link #load(Path, String)}
+     */
     public static BpeTokenizer parse(byte[] tokenizerJson, String endToken) throws TokenizerException {
         try {
             return new BpeTokenizer(tokenizerJson, endToken);

@@ -29,7 +29,12 @@ public final class FolderLock implements AutoCloseable {
         this.file = file;
     }
 
-    /** Waits until nobody else has the lock {@code name} in {@code folder}; what {@code progress} throws ends the wait. */
+    /**
+     * Waits until nobody else has the lock {@code name} in {@code folder}; what {@code progress} throws ends the wait.
+     *
+     * @throws InterruptedIOException when the thread is interrupted, whose mark stays set
+     * @throws IOException when the folder is not there, or the lock's file cannot be opened
+     */
     public static FolderLock take(Path folder, String name, DataProgress progress) throws IOException {
         try {
             while (true) {
@@ -46,7 +51,11 @@ public final class FolderLock implements AutoCloseable {
         }
     }
 
-    /** The lock, or empty when somebody has it. */
+    /**
+     * The lock, or empty when somebody has it.
+     *
+     * @throws IOException when the folder is not there, or the lock's file cannot be opened
+     */
     public static Optional<FolderLock> tryTake(Path folder, String name) throws IOException {
         Path path = folder.toRealPath().resolve(name);
         if (System.getProperties().putIfAbsent(HELD + path, "") != null) { // another thread of this JVM has it

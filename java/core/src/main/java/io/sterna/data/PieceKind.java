@@ -20,7 +20,11 @@ public enum PieceKind {
         return ordinal() + 1;
     }
 
-    /** The kind of a number in a file. */
+    /**
+     * The kind of a number in a file.
+     *
+     * @throws TokenizerException for a number that stands for none
+     */
     public static PieceKind of(long number) throws TokenizerException {
         if (number < 1 || number > values().length) {
             throw new TokenizerException("piece of type " + number + ", which does not exist");

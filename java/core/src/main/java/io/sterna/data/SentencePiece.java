@@ -69,7 +69,11 @@ public final class SentencePiece {
         }
     }
 
-    /** Tokens of a {@code tokenizer.model}; throws as {@link #tokenizerJson(Path)} does. */
+    /**
+     * Tokens of a {@code tokenizer.model}.
+     *
+     * @throws TokenizerException if the file cannot be read, is no such model, or needs an unsupported feature
+     */
     public static int vocabSize(Path file) throws TokenizerException {
         return read(file).pieces.size();
     }

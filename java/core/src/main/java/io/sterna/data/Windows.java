@@ -15,10 +15,10 @@ public final class Windows {
     private final long count;
 
     /**
-     * Cuts a stream.
+     * Windows of {@code seqLen} inputs, 1 to 2^24.
      *
      * @throws ShardException if there is not even one window
-     * @throws IllegalArgumentException for a {@code seqLen} that is not 1 to 2^24
+     * @throws IllegalArgumentException for a {@code seqLen} outside its range
      */
     public Windows(TokenStream tokens, int seqLen) throws ShardException {
         if (seqLen < 1 || seqLen > 1 << 24) {

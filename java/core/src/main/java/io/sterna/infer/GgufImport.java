@@ -63,6 +63,7 @@ public final class GgufImport {
      * Imports a model with its own tokenizer, byte-level BPE that cuts text as GPT-2, Llama 3 or SmolLM do, or BPE of SentencePiece's kind.
      *
      * @param loader reads a tokenizer of SentencePiece's kind
+     * @throws IOException as {@link #read(Path, Path)}, and of the loader
      */
     public static void read(Path file, PreparedData.TokenizerLoader loader, Path out) throws IOException {
         try (GgufReader reader = new GgufReader(file)) {
@@ -75,6 +76,7 @@ public final class GgufImport {
      *
      * @param tokenizer a tokenizer.json, or Llama's tokenizer.model, with the same tokens
      * @param loader    reads it
+     * @throws IOException as {@link #read(Path, Path)}, and of the loader
      */
     public static void read(Path file, Path tokenizer, PreparedData.TokenizerLoader loader, Path out) throws IOException {
         try (GgufReader reader = new GgufReader(file)) {

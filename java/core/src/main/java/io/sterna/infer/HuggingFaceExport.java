@@ -72,7 +72,11 @@ public final class HuggingFaceExport {
         };
     }
 
-    /** Exports a model in files of up to {@link #SHARD_BYTES}. */
+    /**
+     * Exports a model in files of up to {@link #SHARD_BYTES}.
+     *
+     * @throws IOException as {@link #write(Path, Model, Form, long, Path)}, which says what else is thrown
+     */
     public static void write(Path folder, Model model, Form form, Path out) throws IOException {
         write(folder, model, form, SHARD_BYTES, out);
     }
@@ -86,6 +90,7 @@ public final class HuggingFaceExport {
      * @throws ModelException for a model whose tokens are bytes, which the format has no tokenizer for; for a
      *     packed form of a model that is not ternary with one scale a tensor
      * @throws ConfigException for a folder that holds something
+     * @throws IOException when a file cannot be read or written
      */
     public static void write(Path folder, Model model, Form form, long shardBytes, Path out) throws IOException {
         Objects.requireNonNull(folder, "folder");

@@ -44,12 +44,20 @@ public final class Model implements AutoCloseable {
     private final Set<SessionGroup> groups = new HashSet<>();
     private boolean closed;
 
-    /** Loads the model of a run folder or model folder, whose tokenizer is byte-level BPE or bytes, on the calling thread. */
+    /**
+     * Loads the model of a run folder or model folder, whose tokenizer is byte-level BPE or bytes, on the calling thread.
+     *
+     * @throws IOException as {@link #load(Path, PreparedData.TokenizerLoader)}, which says what else is thrown
+     */
     public static Model load(Path folder) throws IOException {
         return load(folder, 1);
     }
 
-    /** The same on so many threads, the calling one included; see {@link #load(Path, PreparedData.TokenizerLoader, FloatType, int)}. */
+    /**
+     * The same on so many threads, the calling one included; see {@link #load(Path, PreparedData.TokenizerLoader, FloatType, int)}.
+     *
+     * @throws IOException as there
+     */
     public static Model load(Path folder, int threads) throws IOException {
         return load(folder, PreparedData.TokenizerLoader.BPE, null, threads);
     }
@@ -76,6 +84,7 @@ public final class Model implements AutoCloseable {
      *                  until the model is loaded; nothing else takes more than one
      * @throws IllegalArgumentException for a number of threads that cannot be
      * @throws io.sterna.train.ConfigException also for a float model that is to have another type
+     * @throws IOException as {@link #load(Path, PreparedData.TokenizerLoader)}, which says what else is thrown
      */
     public static Model load(Path folder, PreparedData.TokenizerLoader loader, FloatType floatType, int threads) throws IOException {
         if (threads < 1 || threads > MOST_THREADS) {

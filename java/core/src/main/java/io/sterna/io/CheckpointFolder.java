@@ -19,7 +19,11 @@ public final class CheckpointFolder {
         this.folder = folder;
     }
 
-    /** Starts the checkpoint of {@code step}. */
+    /**
+     * Starts the checkpoint of {@code step}.
+     *
+     * @throws IOException when folder or file cannot be made
+     */
     public CheckpointWriter write(long step) throws IOException {
         Files.createDirectories(folder);
         return new CheckpointWriter(file(step));
@@ -30,7 +34,11 @@ public final class CheckpointFolder {
         return folder.resolve(String.format(Locale.ROOT, "step-%08d.sterna", step));
     }
 
-    /** The checkpoints there are, oldest first. */
+    /**
+     * The checkpoints there are, oldest first; none without the folder.
+     *
+     * @throws IOException when the folder cannot be listed
+     */
     public List<Path> list() throws IOException {
         if (!Files.isDirectory(folder)) {
             return List.of();
@@ -60,7 +68,11 @@ public final class CheckpointFolder {
         }
     }
 
-    /** {@code damage} of {@code file}, with the checkpoint to go on from in its place. */
+    /**
+     * {@code damage} of {@code file}, with the checkpoint to go on from in its place.
+     *
+     * @throws IOException when the folder cannot be listed, or the thread is interrupted
+     */
     public CheckpointException offerEarlier(Path file, CheckpointException damage) throws IOException {
         List<Path> earlier =
                 list().stream().filter(f -> step(f) < step(file)).toList();
@@ -80,7 +92,11 @@ public final class CheckpointFolder {
                 file, damage.fault(), "no earlier checkpoint is whole; start a new run", damage);
     }
 
-    /** Removes all but the last {@code keep} checkpoints, and what a killed writer left. */
+    /**
+     * Removes all but the last {@code keep} checkpoints, and what a killed writer left.
+     *
+     * @throws IOException when there is no folder, or a file cannot be deleted
+     */
     public void prune(int keep) throws IOException {
         List<Path> all = list();
         for (Path old : all.subList(0, Math.max(0, all.size() - keep))) {

@@ -75,7 +75,11 @@ public final class CheckpointReader implements AutoCloseable {
         return tensors.values();
     }
 
-    /** The tensor {@code name}, which must have this encoding, shape and size. */
+    /**
+     * The tensor {@code name}, which must have this encoding, shape and size.
+     *
+     * @throws CheckpointException when it is missing or differs; the message says how
+     */
     public Tensor expect(String name, String encoding, List<Long> shape, long bytes) throws CheckpointException {
         Tensor tensor = tensors.get(name);
         if (tensor == null) {
@@ -89,7 +93,12 @@ public final class CheckpointReader implements AutoCloseable {
         return tensor;
     }
 
-    /** Reads a tensor into {@code target}, which has its size, and checks the sum. */
+    /**
+     * Reads a tensor into {@code target}, which has its size, and checks the sum.
+     *
+     * @throws IllegalArgumentException for a target of another size
+     * @throws CheckpointException when its bytes cannot be read, or do not fit their checksum
+     */
     public void read(Tensor tensor, MemorySegment target) throws IOException {
         if (target.byteSize() != tensor.bytes) {
             throw new IllegalArgumentException(
@@ -106,7 +115,11 @@ public final class CheckpointReader implements AutoCloseable {
         }
     }
 
-    /** Checks every tensor's bytes against its checksum. */
+    /**
+     * Checks every tensor's bytes against its checksum.
+     *
+     * @throws CheckpointException for the first tensor whose bytes cannot be read, or do not fit their checksum
+     */
     public void verify() throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             long largest = tensors.values().stream().mapToLong(Tensor::bytes).max().orElse(0);

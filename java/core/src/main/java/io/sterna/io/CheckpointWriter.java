@@ -24,7 +24,11 @@ public final class CheckpointWriter implements AutoCloseable {
     private final List<Object> tensors = new ArrayList<>();
     private long position = CheckpointFormat.PREAMBLE_BYTES;
 
-    /** Starts a checkpoint that will be {@code file}, whose folder must exist. */
+    /**
+     * Starts a checkpoint that will be {@code file}, whose folder must exist.
+     *
+     * @throws IOException when it cannot be made, as the class says
+     */
     public CheckpointWriter(Path file) throws IOException {
         this.file = file;
         try {
@@ -39,6 +43,7 @@ public final class CheckpointWriter implements AutoCloseable {
      *
      * @param encoding how the bytes hold it ("f32", "trits"), for the reader to compare
      * @param shape its dimensions
+     * @throws IOException when the file cannot be written, as the class says
      */
     public void add(String name, String encoding, List<Long> shape, MemorySegment bytes) throws IOException {
         position = CheckpointFormat.aligned(position);
@@ -58,7 +63,11 @@ public final class CheckpointWriter implements AutoCloseable {
         position += bytes.byteSize();
     }
 
-    /** Writes the header with {@code meta}, syncs the file and gives it its name. */
+    /**
+     * Writes the header with {@code meta}, syncs the file and gives it its name.
+     *
+     * @throws IOException when the file cannot be written, as the class says
+     */
     public void commit(Map<String, Object> meta) throws IOException {
         Map<String, Object> root = new LinkedHashMap<>();
         root.put("meta", meta);

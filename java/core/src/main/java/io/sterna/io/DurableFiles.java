@@ -21,7 +21,11 @@ public final class DurableFiles {
         replace(file, text.getBytes(StandardCharsets.UTF_8));
     }
 
-    /** The same, unless the file holds just this already: so a folder that is all there may be read-only. */
+    /**
+     * The same, unless the file holds just this already: so a folder that is all there may be read-only.
+     *
+     * @throws IOException as {@link #replace}, and when the file cannot be read
+     */
     public static void ensure(Path file, String text) throws IOException {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
         if (!Files.isRegularFile(file) || Files.size(file) != bytes.length || !Arrays.equals(Files.readAllBytes(file), bytes)) {

@@ -93,23 +93,41 @@ public final class GgufReader implements AutoCloseable {
         return Collections.unmodifiableMap(metadata);
     }
 
-    /** A text. */
+    /**
+     * A text.
+     *
+     * @throws GgufException when the key is missing, or its value is no text
+     */
     public String string(String key) throws GgufException {
         return value(key, String.class, "a text");
     }
 
-    /** An integer of any width. */
+    /**
+     * An integer of any width.
+     *
+     * @throws GgufException when the key is missing, or its value is no integer below 2^63
+     */
     public long integer(String key) throws GgufException {
         return value(key, Long.class, "an integer");
     }
 
-    /** A number of floating point; single precision becomes the shortest decimal that stands for it. */
+    /**
+     * A number of floating point; single precision becomes the shortest decimal that stands for it.
+     *
+     * @throws GgufException when the key is missing, or its value is no number
+     */
     public double number(String key) throws GgufException {
         Object value = value(key, Number.class, "a number");
         return Double.parseDouble(value.toString());
     }
 
-    /** An array of texts. */
+    /**
+     * An array of texts.
+     *
+     * @throws GgufException when the key is missing, its value is something else, or the texts would take too much
+     *     memory
+     * @throws IOException when the file cannot be read
+     */
     public List<String> strings(String key) throws IOException {
         Array array = array(key, GgufMetadata.STRING, "texts");
         Cursor cursor = new Cursor(array.offset);
@@ -121,12 +139,22 @@ public final class GgufReader implements AutoCloseable {
         return list;
     }
 
-    /** An array of signed integers of 32 bits. */
+    /**
+     * An array of signed integers of 32 bits.
+     *
+     * @throws GgufException when the key is missing, or its value is something else
+     * @throws IOException when the file cannot be read
+     */
     public int[] i32s(String key) throws IOException {
         return words(key, GgufMetadata.I32, "32-bit integers");
     }
 
-    /** An array of single-precision numbers. */
+    /**
+     * An array of single-precision numbers.
+     *
+     * @throws GgufException when the key is missing, or its value is something else
+     * @throws IOException when the file cannot be read
+     */
     public float[] f32s(String key) throws IOException {
         int[] words = words(key, GgufMetadata.F32, "single-precision numbers");
         float[] values = new float[words.length];

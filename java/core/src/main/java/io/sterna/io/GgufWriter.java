@@ -50,7 +50,12 @@ public final class GgufWriter implements AutoCloseable {
         }
     }
 
-    /** Starts a file of these tensors, which are to be written in this order. */
+    /**
+     * Starts a file of these tensors, which are to be written in this order.
+     *
+     * @throws IllegalArgumentException for two tensors of one name
+     * @throws IOException when the file cannot be made; the message names it
+     */
     public GgufWriter(Path file, GgufMetadata metadata, List<Entry> entries) throws IOException {
         byte[] header = header(metadata, entries);
         this.file = file;
@@ -86,7 +91,12 @@ public final class GgufWriter implements AutoCloseable {
         return Math.ceilDiv(offset, ALIGNMENT) * ALIGNMENT;
     }
 
-    /** Appends bytes of the next tensor that lacks some; all of them may come in any number of parts. */
+    /**
+     * Appends bytes of the next tensor that lacks some; all of them may come in any number of parts.
+     *
+     * @throws IllegalStateException for more bytes than the tensor lacks
+     * @throws IOException when the file cannot be written; the message names it
+     */
     public void write(ByteBuffer bytes) throws IOException {
         if (next == entries.size() || bytes.remaining() > entries.get(next).bytes() - written) {
             throw new IllegalStateException(file + ": " + bytes.remaining() + " bytes are more than the tensor lacks");
@@ -106,7 +116,12 @@ public final class GgufWriter implements AutoCloseable {
         position += size;
     }
 
-    /** Ends the file; it is there from now on. */
+    /**
+     * Ends the file; it is there from now on.
+     *
+     * @throws IllegalStateException while a tensor lacks bytes
+     * @throws IOException when the file cannot be written; the message names it
+     */
     public void commit() throws IOException {
         if (next != entries.size()) {
             throw new IllegalStateException(file + ": tensor " + entries.get(next).name + " lacks "

@@ -21,7 +21,11 @@ public final class Json {
 
     private Json() {}
 
-    /** The value of a JSON text. */
+    /**
+     * The value of a JSON text.
+     *
+     * @throws JsonException for anything else; it says where
+     */
     public static Object parse(byte[] utf8) throws JsonException {
         return new JsonReader().read(utf8, 0, utf8.length);
     }
@@ -30,6 +34,8 @@ public final class Json {
      * The object in a JSON file.
      *
      * @param maxBytes larger files are refused before they are read
+     * @throws JsonException for a folder, a larger file, and text that is no JSON object; its message names the file
+     * @throws IOException when the file cannot be read
      */
     public static Map<String, Object> readObject(Path file, long maxBytes) throws IOException {
         if (Files.isDirectory(file)) {
@@ -46,39 +52,67 @@ public final class Json {
         }
     }
 
-    /** Field {@code name}, which must be an object. */
+    /**
+     * Field {@code name}, which must be an object.
+     *
+     * @throws JsonException when it is missing or something else
+     */
     @SuppressWarnings("unchecked") // the reader makes Map<String, Object> only
     public static Map<String, Object> object(Map<String, Object> parent, String name) throws JsonException {
         return (Map<String, Object>) typed(parent, name, Map.class, "an object");
     }
 
-    /** Field {@code name}, which must be a list. */
+    /**
+     * Field {@code name}, which must be a list.
+     *
+     * @throws JsonException when it is missing or something else
+     */
     @SuppressWarnings("unchecked") // the reader makes List<Object> only
     public static List<Object> list(Map<String, Object> parent, String name) throws JsonException {
         return (List<Object>) typed(parent, name, List.class, "a list");
     }
 
-    /** Field {@code name}, which must be a string. */
+    /**
+     * Field {@code name}, which must be a string.
+     *
+     * @throws JsonException when it is missing or something else
+     */
     public static String string(Map<String, Object> parent, String name) throws JsonException {
         return typed(parent, name, String.class, "a string");
     }
 
-    /** Field {@code name}, which must be an integer of 64 bits. */
+    /**
+     * Field {@code name}, which must be an integer of 64 bits.
+     *
+     * @throws JsonException when it is missing or something else
+     */
     public static long integer(Map<String, Object> parent, String name) throws JsonException {
         return typed(parent, name, Long.class, "an integer");
     }
 
-    /** Field {@code name}, which must be a number. */
+    /**
+     * Field {@code name}, which must be a number.
+     *
+     * @throws JsonException when it is missing or something else
+     */
     public static double number(Map<String, Object> parent, String name) throws JsonException {
         return typed(parent, name, Number.class, "a number").doubleValue();
     }
 
-    /** Field {@code name}, which must be true or false. */
+    /**
+     * Field {@code name}, which must be true or false.
+     *
+     * @throws JsonException when it is missing or something else
+     */
     public static boolean bool(Map<String, Object> parent, String name) throws JsonException {
         return typed(parent, name, Boolean.class, "true or false");
     }
 
-    /** {@code value} as an object; {@code what} names it in the error. */
+    /**
+     * {@code value} as an object; {@code what} names it in the error.
+     *
+     * @throws JsonException when it is something else
+     */
     @SuppressWarnings("unchecked") // the reader makes Map<String, Object> only
     public static Map<String, Object> asObject(Object value, String what) throws JsonException {
         if (value instanceof Map<?, ?> map) {

@@ -104,7 +104,11 @@ public final class SafetensorsFolder implements AutoCloseable {
         return Collections.unmodifiableMap(tensors);
     }
 
-    /** As {@link SafetensorsReader#read}, from the tensor's file. */
+    /**
+     * As {@link SafetensorsReader#read}, from the tensor's file.
+     *
+     * @throws IOException when the file cannot be read
+     */
     public void read(SafetensorsReader.Tensor tensor, long from, MemorySegment target) throws IOException {
         readerOf.get(tensor.name()).read(tensor, from, target);
     }
@@ -136,7 +140,11 @@ public final class SafetensorsFolder implements AutoCloseable {
         return count == 1 ? FILE : String.format(Locale.ROOT, "model-%05d-of-%05d.safetensors", i + 1, count);
     }
 
-    /** Writes the index of files that are there already; a single one needs none. */
+    /**
+     * Writes the index of files that are there already; a single one needs none.
+     *
+     * @throws IOException when it cannot be written; the message names it
+     */
     public static void writeIndex(Path folder, List<List<SafetensorsWriter.Entry>> shards) throws IOException {
         if (shards.size() == 1) {
             return;

@@ -63,6 +63,8 @@ public final class SafetensorsReader implements AutoCloseable {
      *
      * @param from   first byte, within the tensor
      * @param target receives as many bytes as it has, which the tensor must hold
+     * @throws IllegalArgumentException for bytes that are not the tensor's
+     * @throws IOException when the file cannot be read
      */
     public void read(Tensor tensor, long from, MemorySegment target) throws IOException {
         if (from < 0 || target.byteSize() > tensor.bytes - from) {

@@ -29,7 +29,12 @@ public final class SafetensorsWriter implements AutoCloseable {
      */
     public record Entry(String name, String dtype, List<Long> shape, long bytes) {}
 
-    /** Starts a file of these tensors, whose bytes are to be written in this order. */
+    /**
+     * Starts a file of these tensors, whose bytes are to be written in this order.
+     *
+     * @throws IllegalArgumentException for two tensors of one name
+     * @throws IOException when the file cannot be made; the message names it
+     */
     public SafetensorsWriter(Path file, List<Entry> entries) throws IOException {
         Map<String, Object> header = new LinkedHashMap<>();
         header.put("__metadata__", Map.of("format", "pt"));
@@ -58,13 +63,22 @@ public final class SafetensorsWriter implements AutoCloseable {
         this.position = start.limit();
     }
 
-    /** Appends bytes of the tensors, any number at a time. */
+    /**
+     * Appends bytes of the tensors, any number at a time.
+     *
+     * @throws IOException when the file cannot be written; the message names it
+     */
     public void write(MemorySegment bytes) throws IOException {
         pending.write(position, bytes);
         position += bytes.byteSize();
     }
 
-    /** Ends the file; it is there from now on. */
+    /**
+     * Ends the file; it is there from now on.
+     *
+     * @throws IllegalStateException while bytes are missing, or when there were too many
+     * @throws IOException when the file cannot be written; the message names it
+     */
     public void commit() throws IOException {
         if (position != end) {
             throw new IllegalStateException(file + ": " + position + " bytes written of " + end);

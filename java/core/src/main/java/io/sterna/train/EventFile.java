@@ -33,7 +33,12 @@ public final class EventFile implements AutoCloseable {
     private final Path file;
     private final OutputStream out;
 
-    /** Opens a new event file in {@code folder} for steps from {@code step} on; later ones of older files are void. */
+    /**
+     * Opens a new event file in {@code folder} for steps from {@code step} on; later ones of older files are void. All
+     * times are seconds since 1970.
+     *
+     * @throws IOException when it cannot be made
+     */
     public EventFile(Path folder, long step, double wallSeconds) throws IOException {
         this.file = folder.resolve(String.format(Locale.ROOT, "events.out.tfevents.%010d.%d.sterna", (long) wallSeconds, step));
         this.out = new BufferedOutputStream(new FileOutputStream(file.toFile())); // not by Files: an interrupt would close it
@@ -42,13 +47,21 @@ public final class EventFile implements AutoCloseable {
         write(event(step, wallSeconds).message(SESSION_LOG, start));
     }
 
-    /** Appends one point of the curve {@code tag}. */
+    /**
+     * Appends one point of the curve {@code tag}.
+     *
+     * @throws IOException when the file cannot be written
+     */
     public void scalar(String tag, long step, double wallSeconds, double value) throws IOException {
         Message point = new Message().text(VALUE_TAG, tag).fixed32(VALUE_SIMPLE, (float) value);
         write(event(step, wallSeconds).message(SUMMARY, new Message().message(SUMMARY_VALUE, point)));
     }
 
-    /** Hands what was written to the system. */
+    /**
+     * Hands what was written to the system.
+     *
+     * @throws IOException when the file cannot be written; the message names it and the remedy
+     */
     public void flush() throws IOException {
         try {
             out.flush();

@@ -16,7 +16,12 @@ public final class MemoryCheck {
         return plan.totalBytes() + PROCESS_BYTES;
     }
 
-    /** @throws TrainingException when less than the plan's bytes are free */
+    /**
+     * Refuses a training that needs more memory than is available. Where the system does not say how much is, none is.
+     *
+     * @throws TrainingException when less than the plan's bytes are free
+     * @throws IOException when what the system says of its memory cannot be read
+     */
     public static void require(MemoryPlan plan) throws IOException {
         OptionalLong available = ProcessMemory.available();
         if (available.isPresent() && plan.totalBytes() > available.getAsLong()) {

@@ -60,7 +60,12 @@ public record ModelFolder(Path path, TrainConfig config) {
         return new ModelFolder(path, config.resolved());
     }
 
-    /** @throws ConfigException when the folder holds something: to be asked before the work for its weights begins */
+    /**
+     * Refuses a folder that holds something: to be asked before the work for its weights begins.
+     *
+     * @throws ConfigException when the folder holds something
+     * @throws IOException when the folder cannot be listed
+     */
     public void requireFree() throws IOException {
         RunFolder.checkFree(path.toString());
     }
@@ -69,6 +74,7 @@ public record ModelFolder(Path path, TrainConfig config) {
      * Writes a model of weights that come from elsewhere, with the tokenizer of another folder if that has one.
      *
      * @throws ConfigException when the folder holds something
+     * @throws IOException when a file cannot be written, or the tokenizer not read
      */
     public void write(List<Parameter> parameters, Path tokenizerFolder) throws IOException {
         requireFree();
@@ -78,6 +84,11 @@ public record ModelFolder(Path path, TrainConfig config) {
     /** Gives a parameter its weights. */
     @FunctionalInterface
     public interface WeightSource {
+        /**
+         * Fills a parameter, which is all zero and whose memory is returned once it is written.
+         *
+         * @throws IOException when the weights cannot be read; then no model is written
+         */
         void fill(Parameter parameter) throws IOException;
     }
 
@@ -87,6 +98,7 @@ public record ModelFolder(Path path, TrainConfig config) {
      * @param source    fills parameters that are all zero
      * @param tokenizer the text of its tokenizer.json
      * @throws ConfigException when the folder holds something
+     * @throws IOException of the source, or when a file cannot be written; what was written is removed
      */
     public void write(WeightSource source, String tokenizer) throws IOException {
         requireFree();
@@ -228,7 +240,12 @@ public record ModelFolder(Path path, TrainConfig config) {
         return path.resolve(TOKENIZER);
     }
 
-    /** Its tokenizer. */
+    /**
+     * Its tokenizer.
+     *
+     * @throws ConfigException when the settings name tokens that it has not got
+     * @throws IOException of the loader, when it cannot be read
+     */
     public Tokenizer tokenizer(PreparedData.TokenizerLoader loader) throws IOException {
         Path file = tokenizerFile();
         try {
@@ -238,7 +255,12 @@ public record ModelFolder(Path path, TrainConfig config) {
         }
     }
 
-    /** Fills parameters of this model, in the form its method stores them, with their weights. */
+    /**
+     * Fills parameters of this model, in the form its method stores them, with their weights.
+     *
+     * @throws CheckpointException when they are missing, damaged or of another shape
+     * @throws java.io.InterruptedIOException when the thread is interrupted
+     */
     public void read(List<Parameter> parameters) throws IOException {
         Path file = path.resolve(WEIGHTS);
         try (CheckpointReader reader = new CheckpointReader(file)) {

@@ -42,6 +42,11 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
         /** Byte-level BPE alone. */
         TokenizerLoader BPE = BpeTokenizer::load;
 
+        /**
+         * The tokenizer of a file.
+         *
+         * @throws IOException when the file cannot be read, or the tokenizer not followed exactly
+         */
         Tokenizer load(Path tokenizerJson) throws IOException;
     }
 

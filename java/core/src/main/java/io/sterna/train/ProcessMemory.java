@@ -8,7 +8,7 @@ import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Memory of this process and of the machine, in bytes, where the system says it (Linux). Thread-safe. */
+/** Memory of this process and of the machine, in bytes, where the system says it (Linux); empty elsewhere. Thread-safe. */
 public final class ProcessMemory {
     private static final Path STATUS = Path.of("/proc/self/status");
     private static final Path CLEAR = Path.of("/proc/self/clear_refs");
@@ -18,7 +18,11 @@ public final class ProcessMemory {
 
     private ProcessMemory() {}
 
-    /** Resident set now. */
+    /**
+     * Resident set now.
+     *
+     * @throws IOException when what the system says cannot be read
+     */
     public static OptionalLong rss() throws IOException {
         return kilobytes(STATUS, "VmRSS");
     }
@@ -37,17 +41,29 @@ public final class ProcessMemory {
         }
     }
 
-    /** Largest resident set since the process started, or since {@link #startAfresh}. */
+    /**
+     * Largest resident set since the process started, or since {@link #startAfresh}.
+     *
+     * @throws IOException when what the system says cannot be read
+     */
     public static OptionalLong peakRss() throws IOException {
         return kilobytes(STATUS, "VmHWM");
     }
 
-    /** What could be taken without swapping, within the limits of this process's control groups. */
+    /**
+     * What could be taken without swapping, within the limits of this process's control groups.
+     *
+     * @throws IOException when what the system says cannot be read
+     */
     public static OptionalLong available() throws IOException {
         return ControlGroup.least(kilobytes(MEMORY, "MemAvailable"), ControlGroup.left(GROUPS, GROUPS_ROOT));
     }
 
-    /** The machine's memory. */
+    /**
+     * The machine's memory.
+     *
+     * @throws IOException when what the system says cannot be read
+     */
     public static OptionalLong total() throws IOException {
         return kilobytes(MEMORY, "MemTotal");
     }

@@ -74,7 +74,12 @@ public final class TrainingRun implements AutoCloseable {
 
     private enum Phase { OPEN, TRAINING, CLOSED }
 
-    /** Starts a new run: prepares the data, makes the run folder and the model. */
+    /**
+     * Starts a new run: prepares the data, makes the run folder and the model.
+     *
+     * @throws IOException as {@link #open(TrainConfig, TrainListener, PreparedData.TokenizerLoader)}, which says what
+     *     else is thrown
+     */
     public static TrainingRun open(TrainConfig config, TrainListener listener) throws IOException {
         return open(config, listener, PreparedData.TokenizerLoader.BPE);
     }
@@ -293,7 +298,9 @@ public final class TrainingRun implements AutoCloseable {
     /**
      * The resolved settings of a run, with the vocabulary of its tokenizer; looks for data and tokenizer and prepares nothing.
      *
-     * @throws ConfigException for a setting that cannot be, {@link io.sterna.data.DataException} for data that is not there
+     * @throws ConfigException for a setting that cannot be
+     * @throws io.sterna.data.DataException for data that is not there
+     * @throws IOException of the loader
      */
     public static TrainConfig planned(TrainConfig config, PreparedData.TokenizerLoader loader) throws IOException {
         requireBeginTokenKnown(config);
@@ -346,6 +353,8 @@ public final class TrainingRun implements AutoCloseable {
      * run is as it was after its last whole step, and this method goes on from there.
      *
      * @throws IllegalStateException when it is closed or training already
+     * @throws TrainingException when 20 steps in a row met numbers that are not finite
+     * @throws IOException when the run folder cannot be written
      */
     public RunResult train() throws IOException {
         if (!phase.compareAndSet(Phase.OPEN, Phase.TRAINING)) {
@@ -471,7 +480,11 @@ public final class TrainingRun implements AutoCloseable {
         return new RunResult(true, step, devLoss, shards.manifest().devUnigramEntropy(), summary);
     }
 
-    /** Writes {@code report.html} of a finished run once more, with texts that the model generated. */
+    /**
+     * Writes {@code report.html} of a finished run once more, with texts that the model generated.
+     *
+     * @throws IOException when its metrics cannot be read, or the report not written
+     */
     public void writeReport(RunResult result, List<String> samples) throws IOException {
         writeReport(result.summary(), MetricsFile.read(folder.metrics()), samples);
     }
