@@ -62,7 +62,8 @@ final class BenchGenerateCommand implements Callable<Integer> {
     @Option(names = "--batch", paramLabel = "N", defaultValue = "8", description = "Sequences side by side. Default: ${DEFAULT-VALUE}")
     private int batch;
 
-    @Option(names = "--cache", paramLabel = "f32|bf16|int8", defaultValue = "bf16", description = "Type of cached keys and values. Default: ${DEFAULT-VALUE}")
+    @Option(names = "--cache", paramLabel = "f32|bf16|int8", defaultValue = "bf16",
+            description = "Type of cached keys and values. Default: ${DEFAULT-VALUE}")
     private String cache;
 
     @Option(names = "--seconds", paramLabel = "X", defaultValue = "20", description = "Time to measure. Default: ${DEFAULT-VALUE}")
@@ -76,7 +77,8 @@ final class BenchGenerateCommand implements Callable<Integer> {
 
     /** The settings of model and method as options. */
     static void addOptions(CommandSpec spec) {
-        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD).contains(setting.group()) && !SettingOptions.OF_TEXT.contains(setting.key())
+        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD).contains(setting.group())
+                && !SettingOptions.OF_TEXT.contains(setting.key())
                 || RUN_SETTINGS.contains(setting.key()));
     }
 
@@ -275,13 +277,15 @@ final class BenchGenerateCommand implements Callable<Integer> {
 
     private void print(Map<String, Object> f) {
         PrintWriter out = spec.commandLine().getOut();
-        out.println(Units.format("%s %s%s, floats %s, cache %s, tier %s, %d threads, %d tokens before", f.getOrDefault("preset", f.get("init")), f.get("method"),
+        out.println(Units.format("%s %s%s, floats %s, cache %s, tier %s, %d threads, %d tokens before",
+                f.getOrDefault("preset", f.get("init")), f.get("method"),
                 f.get("bits") == null ? "" : " " + f.get("bits"), f.get("float_type"), f.get("cache"), f.get("tier"), f.get("threads"),
                 f.get("prompt_tokens")));
         out.println(Units.format("a token reads  %s of weights, %s of head, %s of cache", megabytes(f, "bytes_weights"),
                 megabytes(f, "bytes_head"), megabytes(f, "bytes_cache")));
         out.println(Units.format("one sequence   %.1f tokens/s (best %.1f), %.0f %% of the read bandwidth of %.1f GB/s",
-                f.get("one_tokens_per_second"), f.get("one_tokens_per_second_best"), 100 * (double) f.get("one_share_of_bandwidth"), (double) f.get("read_bytes_per_second") / 1e9));
+                f.get("one_tokens_per_second"), f.get("one_tokens_per_second_best"),
+                        100 * (double) f.get("one_share_of_bandwidth"), (double) f.get("read_bytes_per_second") / 1e9));
         out.println(Units.format("%-14s %.1f tokens/s (best %.1f), %.2f times one", f.get("batch") + " sequences",
                 f.get("batch_tokens_per_second"), f.get("batch_tokens_per_second_best"), f.get("batch_over_one")));
         String share = f.containsKey("int8_product_ops_per_second") ? Units.format(", %.0f %% of the int8 product's %.0f GOP/s",

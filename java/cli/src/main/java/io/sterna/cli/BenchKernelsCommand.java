@@ -35,7 +35,8 @@ final class BenchKernelsCommand implements Callable<Integer> {
     @Mixin
     private JsonFile json;
 
-    @Option(names = "--tier", split = ",", paramLabel = "NAME", description = "Tiers; default all that are granted, the reference only where it is alone.")
+    @Option(names = "--tier", split = ",", paramLabel = "NAME",
+            description = "Tiers; default all that are granted, the reference only where it is alone.")
     private List<String> tiers;
 
     @Option(names = "--bits", split = ",", paramLabel = "N", defaultValue = "1.58,8", description = "Grids. Default: ${DEFAULT-VALUE}")
@@ -45,7 +46,8 @@ final class BenchKernelsCommand implements Callable<Integer> {
             description = "Weight matrices. Default: ${DEFAULT-VALUE}")
     private List<String> shapes;
 
-    @Option(names = "--tokens", split = ",", paramLabel = "T", defaultValue = "1,512,2048", description = "Tokens; up to 8 measure memory speed. Default: ${DEFAULT-VALUE}")
+    @Option(names = "--tokens", split = ",", paramLabel = "T", defaultValue = "1,512,2048",
+            description = "Tokens; up to 8 measure memory speed. Default: ${DEFAULT-VALUE}")
     private List<Integer> tokens;
 
     @Mixin

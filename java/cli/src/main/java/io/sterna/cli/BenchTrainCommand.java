@@ -41,7 +41,8 @@ import picocli.CommandLine.Spec;
 final class BenchTrainCommand implements Callable<Integer> {
     /** As MemoryCheck.PROCESS_BYTES, without what data, checkpoints and reports take. */
     private static final long PROCESS_BYTES = 96_000_000;
-    private static final Set<String> RUN_SETTINGS = Set.of("batch", "accumulate", "recompute", "activations", "gradients", "seed", "threads", "vocab");
+    private static final Set<String> RUN_SETTINGS = Set.of("batch", "accumulate", "recompute", "activations", "gradients", "seed",
+            "threads", "vocab");
     /** Sequences a step where nothing is said: those of the measurements that others publish. */
     private static final Map<String, Integer> BATCHES = Map.of("nano", 16, "8m", 16);
     private static final int OTHER_BATCH = 4;
@@ -60,7 +61,8 @@ final class BenchTrainCommand implements Callable<Integer> {
 
     /** The settings of model, method and optimizer as options. */
     static void addOptions(CommandSpec spec) {
-        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD, Group.OPTIMIZER).contains(setting.group()) && !SettingOptions.OF_TEXT.contains(setting.key())
+        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD, Group.OPTIMIZER).contains(setting.group())
+                && !SettingOptions.OF_TEXT.contains(setting.key())
                 || RUN_SETTINGS.contains(setting.key()));
     }
 
@@ -163,7 +165,8 @@ final class BenchTrainCommand implements Callable<Integer> {
 
     private void print(Map<String, Object> f) {
         PrintWriter out = spec.commandLine().getOut();
-        out.println(Units.format("%s %s%s, %s with %s state: %d steps of %d tokens, tier %s, %d threads", f.getOrDefault("preset", f.get("init")), f.get("method"),
+        out.println(Units.format("%s %s%s, %s with %s state: %d steps of %d tokens, tier %s, %d threads",
+                f.getOrDefault("preset", f.get("init")), f.get("method"),
                 f.get("bits") == null ? "" : " " + f.get("bits"), f.get("optimizer"), f.get("state"), f.get("steps"),
                 f.get("tokens_per_step"), f.get("tier"), f.get("threads")));
         out.println(Units.format("speed    %,.0f tokens/s (best %,.0f); %.1f GFLOP/s, %.1f %% of the %s ceiling of %.0f GFLOP/s",

@@ -39,10 +39,12 @@ final class ConvertCommand implements Callable<Integer> {
     @Option(names = "--bits", paramLabel = "1|1.58|2...8", defaultValue = "1.58", description = "Bits of a weight. Default: ${DEFAULT-VALUE}")
     private String bits;
 
-    @Option(names = "--scale", paramLabel = "tensor|row|group:N", defaultValue = "tensor", description = "How many weights share a scale. Default: ${DEFAULT-VALUE}")
+    @Option(names = "--scale", paramLabel = "tensor|row|group:N", defaultValue = "tensor",
+            description = "How many weights share a scale. Default: ${DEFAULT-VALUE}")
     private String scale;
 
-    @Option(names = "--scale-rule", paramLabel = "absmean|absmax|sigma:K", description = "How a scale is chosen; default absmean up to 2 bits, absmax above.")
+    @Option(names = "--scale-rule", paramLabel = "absmean|absmax|sigma:K",
+            description = "How a scale is chosen; default absmean up to 2 bits, absmax above.")
     private String scaleRule;
 
     @Option(names = "--float-type", paramLabel = "f32|bf16", description = "Type of embeddings, norms and head; default the model's.")
@@ -92,7 +94,8 @@ final class ConvertCommand implements Callable<Integer> {
                 Model loaded = Model.load(folder, Tokenizers::load, null, threads.count());
                 Session session = loaded.session(SessionOptions.of(loaded).withCacheType(FloatType.F32).withThreads(threads.count()))) {
             Tokenizer tokenizer = loaded.tokenizer();
-            return Perplexity.of(session, tokenizer, text, Math.max(1, session.context() / 2), share -> progress.update("predicting, " + phase, share, 0)).tokenPerplexity();
+            return Perplexity.of(session, tokenizer, text, Math.max(1, session.context() / 2),
+                    share -> progress.update("predicting, " + phase, share, 0)).tokenPerplexity();
         } catch (IllegalArgumentException e) {
             throw new ConfigException(data + ": " + e.getMessage(), e);
         }

@@ -181,7 +181,8 @@ final class DoctorCommand implements Callable<Integer> {
             case Long bytes when sizes.contains(key) -> Units.bytes(bytes);
             case List<?> list when list.isEmpty() -> key.equals("granted") ? "nothing that a tier needs" : "passed";
             case List<?> list -> String.join(" ", new ArrayList<>(list).stream().map(String::valueOf).toList());
-            case Boolean well when key.equals("well") -> well ? "yes" : "no: the library is missing, a setting is refused, or some tiers failed, whose results are not to be trusted";
+            case Boolean well when key.equals("well") -> well ? "yes"
+                    : "no: the library is missing, a setting is refused, or some tiers failed, whose results are not to be trusted";
             default -> String.valueOf(value);
         };
     }

@@ -49,7 +49,8 @@ final class EvalCommand implements Callable<Integer> {
     @Option(names = "--data", paramLabel = "FILE", description = "A text file in UTF-8.")
     private Path data;
 
-    @Option(names = "--stride", paramLabel = "N", description = "Tokens from one window to the next; default half the context. Fewer see more before them and take longer.")
+    @Option(names = "--stride", paramLabel = "N",
+            description = "Tokens from one window to the next; default half the context. Fewer see more before them and take longer.")
     private Integer stride;
 
     @Option(names = "--tasks", paramLabel = "NAME", split = ",", description = "Tasks, such as arc_easy,arc_challenge,piqa,sciq,winogrande.")

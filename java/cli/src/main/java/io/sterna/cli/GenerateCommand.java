@@ -39,7 +39,8 @@ final class GenerateCommand implements Callable<Integer> {
     @Mixin
     private ModelOptions model;
 
-    @Option(names = "--prompt", paramLabel = "TEXT", description = "The text to continue; default standard input, without the end of its last line. \"\" starts a document.")
+    @Option(names = "--prompt", paramLabel = "TEXT",
+            description = "The text to continue; default standard input, without the end of its last line. \"\" starts a document.")
     private String prompt;
 
     @Option(names = "--prompts", paramLabel = "FILE", description = "A text to continue on every line.")

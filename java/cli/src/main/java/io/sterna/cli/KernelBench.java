@@ -155,7 +155,8 @@ final class KernelBench {
     }
 
     /** The two products that take y's gradient as floats. */
-    private List<Row> gradients(String suffix, int flags, Probe ceiling, Case c, Operands o, double blas, FloatMatrix[] tiles, FloatMatrix[] windows) {
+    private List<Row> gradients(String suffix, int flags, Probe ceiling, Case c, Operands o, double blas, FloatMatrix[] tiles,
+            FloatMatrix[] windows) {
         double input = best(() -> slices.rows(c.tokens, ROWS, (row0, row1, worker) ->
                 kernels.inputGradient(o.y, o.w, o.x, flags, row0, row1, worker.scratch())));
         double weight = best(() -> slices.tiles(c.out, ROWS, (row0, row1, worker) ->

@@ -25,7 +25,8 @@ final class ModelOptions {
     @Option(names = "--cache", paramLabel = "f32|bf16|int8", description = "Type of cached keys and values; default bf16, and f32 for eval.")
     private String cache;
 
-    @Option(names = "--float-type", paramLabel = "f32|bf16", description = "Type of embeddings, norms and head in memory; default as stored. bf16 is faster and rounds them.")
+    @Option(names = "--float-type", paramLabel = "f32|bf16",
+            description = "Type of embeddings, norms and head in memory; default as stored. bf16 is faster and rounds them.")
     private String floatType;
 
     Model load() throws IOException {

@@ -13,16 +13,20 @@ final class SamplingOptions {
     @Option(names = "--temperature", paramLabel = "X", defaultValue = "0.8", description = "0 takes the most likely token. Default: ${DEFAULT-VALUE}")
     private double temperature;
 
-    @Option(names = "--top-k", paramLabel = "N", defaultValue = "40", description = "Only the N most likely tokens; 0 for all. Default: ${DEFAULT-VALUE}")
+    @Option(names = "--top-k", paramLabel = "N", defaultValue = "40",
+            description = "Only the N most likely tokens; 0 for all. Default: ${DEFAULT-VALUE}")
     private int topK;
 
-    @Option(names = "--top-p", paramLabel = "X", defaultValue = "1", description = "Only the most likely tokens that reach this probability. Default: ${DEFAULT-VALUE}")
+    @Option(names = "--top-p", paramLabel = "X", defaultValue = "1",
+            description = "Only the most likely tokens that reach this probability. Default: ${DEFAULT-VALUE}")
     private double topP;
 
-    @Option(names = "--min-p", paramLabel = "X", defaultValue = "0", description = "Only tokens of this share of the best one's probability. Default: ${DEFAULT-VALUE}")
+    @Option(names = "--min-p", paramLabel = "X", defaultValue = "0",
+            description = "Only tokens of this share of the best one's probability. Default: ${DEFAULT-VALUE}")
     private double minP;
 
-    @Option(names = "--repetition-penalty", paramLabel = "X", defaultValue = "1", description = "Above 1 makes tokens that occurred less likely. Default: ${DEFAULT-VALUE}")
+    @Option(names = "--repetition-penalty", paramLabel = "X", defaultValue = "1",
+            description = "Above 1 makes tokens that occurred less likely. Default: ${DEFAULT-VALUE}")
     private double repetitionPenalty;
 
     @Option(names = "--seed", paramLabel = "N", defaultValue = "42", description = "The same seed gives the same text. Default: ${DEFAULT-VALUE}")

@@ -109,7 +109,9 @@ final class Tokenizers {
 
         private synchronized HuggingFaceTokenizer withoutSpecial() {
             try {
-                withoutSpecial = withoutSpecial == null ? HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(plainJson), OPTIONS) : withoutSpecial;
+                if (withoutSpecial == null) {
+                    withoutSpecial = HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(plainJson), OPTIONS);
+                }
                 return withoutSpecial;
             } catch (IOException e) {
                 throw new UncheckedIOException(e); // of an array

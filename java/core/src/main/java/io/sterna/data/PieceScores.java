@@ -79,7 +79,8 @@ public final class PieceScores {
         boolean metaspace = root.get("pre_tokenizer") instanceof Map<?, ?> map && "Metaspace".equals(map.get("type"));
         require(!metaspace, "it puts a space only before a text that begins with none (Metaspace), where llama.cpp always does or never");
         require(root.get("pre_tokenizer") == null, "it cuts text before it is merged");
-        require(steps.equals(List.of(ESCAPE)) || steps.equals(List.of(PREFIX, ESCAPE)), "it normalizes text otherwise than by " + SPACE + " for spaces");
+        require(steps.equals(List.of(ESCAPE)) || steps.equals(List.of(PREFIX, ESCAPE)),
+                "it normalizes text otherwise than by " + SPACE + " for spaces");
         return steps.size() == 2;
     }
 
@@ -132,7 +133,8 @@ public final class PieceScores {
 
     private void readMerges() throws JsonException, TokenizerException {
         for (Object merge : Json.list(model, "merges")) {
-            String[] pair = merge instanceof List<?> list ? list.stream().map(String::valueOf).toArray(String[]::new) : String.valueOf(merge).split(" ", -1);
+            String[] pair = merge instanceof List<?> list ? list.stream().map(String::valueOf).toArray(String[]::new)
+                    : String.valueOf(merge).split(" ", -1);
             if (pair.length != 2 || (pair[0] + pair[1]).contains(" ")) {
                 throw fault("merge " + Json.brief(String.valueOf(merge)) + " is not of two tokens");
             }

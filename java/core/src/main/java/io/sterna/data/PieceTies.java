@@ -27,7 +27,8 @@ final class PieceTies {
         String character = piece.substring(0, 1);
         for (String run : List.of(piece, other)) {
             if (run.length() > LONGEST_RUN || !run.equals(character.repeat(run.length()))) {
-                throw new TokenizerException("the order of merges that make " + Json.brief(piece) + " and " + Json.brief(other) + " cannot be said by scores");
+                throw new TokenizerException("the order of merges that make " + Json.brief(piece) + " and " + Json.brief(other)
+                        + " cannot be said by scores");
             }
         }
         if (runs.add(character) && runs.size() > MOST_CHARACTERS) {

@@ -203,7 +203,8 @@ public final class GgufImport {
     /** Norms are F32 in every file; those of a model in BF16 hold no more than that. */
     private boolean normsAreBf16() throws IOException {
         for (GgufReader.Tensor tensor : reader.tensors().values()) {
-            if (tensor.shape().size() == 1 && !tensor.name().equals(GgufRope.DIVISORS) && !all(tensor, x -> (Float.floatToRawIntBits(x) & 0xffff) == 0)) {
+            if (tensor.shape().size() == 1 && !tensor.name().equals(GgufRope.DIVISORS)
+                    && !all(tensor, x -> (Float.floatToRawIntBits(x) & 0xffff) == 0)) {
                 return false;
             }
         }

@@ -113,7 +113,8 @@ final class GgufRope {
 
     private RopeScaling linear() throws IOException {
         Object type = reader.metadata().get(architecture + ".rope.scaling.type");
-        String key = architecture + (reader.metadata().containsKey(architecture + ".rope.scaling.factor") ? ".rope.scaling.factor" : ".rope.scale_linear");
+        String key = architecture
+                + (reader.metadata().containsKey(architecture + ".rope.scaling.factor") ? ".rope.scaling.factor" : ".rope.scale_linear");
         double factor = reader.metadata().containsKey(key) ? reader.number(key) : 1;
         if ("none".equals(type) || factor == 0 || factor == 1) { // 0 is llama.cpp's for none
             return RopeScaling.NONE;

@@ -197,7 +197,8 @@ final class GgufTokenizer {
     /** Sets the tokens that texts begin and end with, where they are not the tokenizer's own. */
     static void setMarks(GgufReader reader, Path file, Tokenizer tokenizer, TrainConfig settings) throws IOException {
         boolean sentencePiece = SENTENCE_PIECE.equals(reader.metadata().get(PREFIX + "model"));
-        boolean begins = sentencePiece || GgufWords.named(reader.metadata().get(PREFIX + "pre")).equals(Optional.of(GgufWords.LLAMA3)); // as llama.cpp has it
+        boolean begins = sentencePiece // as llama.cpp has it
+                || GgufWords.named(reader.metadata().get(PREFIX + "pre")).equals(Optional.of(GgufWords.LLAMA3));
         long end = integer(reader, "eos_token_id", sentencePiece ? USUAL_END : tokenizer.endToken());
         long begin = truth(reader, file, "add_bos_token", begins) ? integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end) : end;
         List<Long> ends = new ArrayList<>(List.of(end));
@@ -208,7 +209,8 @@ final class GgufTokenizer {
             }
         }
         try {
-            settings.set("end-token", ends.equals(List.of((long) tokenizer.endToken())) ? null : ends).set("begin-token", begin == end ? null : begin);
+            settings.set("end-token", ends.equals(List.of((long) tokenizer.endToken())) ? null : ends)
+                    .set("begin-token", begin == end ? null : begin);
             PreparedData.marked(tokenizer, settings);
         } catch (ConfigException e) {
             throw fault(file, "keys " + PREFIX + "bos_token_id and eos_token_id: " + e.getMessage());

@@ -27,7 +27,8 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
         }
         Map<String, Object> root = Json.asObject(Json.parse(SentencePiece.tokenizerJson(sentencePiece)), "tokenizer.model");
         Path beside = folder.resolve("tokenizer_config.json");
-        boolean begins = !Files.exists(beside) || !Boolean.FALSE.equals(Json.readObject(beside, HuggingFaceImport.LARGEST_CONFIG).get("add_bos_token"));
+        boolean begins = !Files.exists(beside)
+                || !Boolean.FALSE.equals(Json.readObject(beside, HuggingFaceImport.LARGEST_CONFIG).get("add_bos_token"));
         if (begins) {
             setBeginToken(root);
         }

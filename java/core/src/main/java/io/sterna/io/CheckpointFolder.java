@@ -59,7 +59,8 @@ public final class CheckpointFolder {
     public CheckpointReader openLast() throws IOException {
         List<Path> all = list();
         if (all.isEmpty()) {
-            throw new CheckpointException(folder, "has no checkpoint", "there is nothing to resume: delete the run folder, or start a new run in another one");
+            throw new CheckpointException(folder, "has no checkpoint",
+                    "there is nothing to resume: delete the run folder, or start a new run in another one");
         }
         try {
             return new CheckpointReader(all.getLast());

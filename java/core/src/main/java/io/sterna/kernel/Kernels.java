@@ -208,13 +208,16 @@ public final class Kernels {
     }
 
     /** dx from dy (T, K); dx may be dy when it is not added to. */
-    public void rmsnormBackward(FloatMatrix x, FloatMatrix gain, FloatMatrix invRms, FloatMatrix dy, FloatMatrix dx, boolean accumulate, long row0, long row1) {
+    public void rmsnormBackward(FloatMatrix x, FloatMatrix gain, FloatMatrix invRms, FloatMatrix dy, FloatMatrix dx,
+            boolean accumulate, long row0, long row1) {
         checkNorm(x, gain, invRms, row0, row1);
         Checks.matrix("dy", dy, x.rows(), x.cols());
         Checks.matrix("dx", dx, x.rows(), x.cols());
-        int status = sterna_rmsnorm_backward(tier, x.descriptor(), gain.descriptor(), invRms.data(), dy.descriptor(), dx.descriptor(), flag(accumulate), row0, row1);
+        int status = sterna_rmsnorm_backward(tier, x.descriptor(), gain.descriptor(), invRms.data(), dy.descriptor(),
+                dx.descriptor(), flag(accumulate), row0, row1);
         if (status != OK) {
-            throw new KernelException("rmsnorm_backward", status, "x gain inv_rms dy dx accumulate row0 row1", x, gain, invRms, dy, dx, accumulate, row0, row1);
+            throw new KernelException("rmsnorm_backward", status, "x gain inv_rms dy dx accumulate row0 row1", x, gain, invRms, dy,
+                    dx, accumulate, row0, row1);
         }
     }
 
@@ -250,7 +253,8 @@ public final class Kernels {
         Checks.slice(row0, row1, x.rows());
         int status = sterna_rope(tier, x.descriptor(), headDim, table.descriptor(), length, first, forward ? 1 : -1, row0, row1);
         if (status != OK) {
-            throw new KernelException("rope", status, "x head_dim table length first direction row0 row1", x, headDim, table, length, first, forward, row0, row1);
+            throw new KernelException("rope", status, "x head_dim table length first direction row0 row1", x, headDim, table,
+                    length, first, forward, row0, row1);
         }
     }
 
@@ -274,7 +278,8 @@ public final class Kernels {
         Checks.matrix("dgate", dgate, gate.rows(), gate.cols());
         Checks.matrix("dup", dup, gate.rows(), gate.cols());
         Checks.slice(row0, row1, gate.rows());
-        int status = sterna_swiglu_backward(tier, gate.descriptor(), up.descriptor(), dy.descriptor(), dgate.descriptor(), dup.descriptor(), row0, row1);
+        int status = sterna_swiglu_backward(tier, gate.descriptor(), up.descriptor(), dy.descriptor(), dgate.descriptor(),
+                dup.descriptor(), row0, row1);
         if (status != OK) {
             throw new KernelException("swiglu_backward", status, "gate up dy dgate dup row0 row1", gate, up, dy, dgate, dup, row0, row1);
         }
@@ -330,21 +335,25 @@ public final class Kernels {
      *
      * @param targets int32 (T); -1 is ignored
      */
-    public void crossEntropy(FloatMatrix logits, long vocab0, MemorySegment targets, FloatMatrix max, FloatMatrix sum, FloatMatrix target, long row0, long row1) {
+    public void crossEntropy(FloatMatrix logits, long vocab0, MemorySegment targets, FloatMatrix max, FloatMatrix sum,
+            FloatMatrix target, long row0, long row1) {
         checkTargets(logits, targets, max, sum, row0, row1);
         Checks.vector("target", target, 1, logits.rows());
         int status = sterna_cross_entropy(tier, logits.descriptor(), vocab0, targets, max.data(), sum.data(), target.data(), row0, row1);
         if (status != OK) {
-            throw new KernelException("cross_entropy", status, "logits vocab0 targets max sum target row0 row1", logits, vocab0, outside(targets, -1, Long.MAX_VALUE, row0, row1), max, sum, target, row0, row1);
+            throw new KernelException("cross_entropy", status, "logits vocab0 targets max sum target row0 row1", logits, vocab0,
+                    outside(targets, -1, Long.MAX_VALUE, row0, row1), max, sum, target, row0, row1);
         }
     }
 
     /** Logits (T, chunk) become (softmax - onehot) * factor in place; 0 where the target is -1. */
-    public void crossEntropyGradient(FloatMatrix logits, long vocab0, MemorySegment targets, FloatMatrix max, FloatMatrix sum, float factor, long row0, long row1) {
+    public void crossEntropyGradient(FloatMatrix logits, long vocab0, MemorySegment targets, FloatMatrix max, FloatMatrix sum,
+            float factor, long row0, long row1) {
         checkTargets(logits, targets, max, sum, row0, row1);
         int status = sterna_cross_entropy_gradient(tier, logits.descriptor(), vocab0, targets, max.data(), sum.data(), factor, row0, row1);
         if (status != OK) {
-            throw new KernelException("cross_entropy_gradient", status, "logits vocab0 targets max sum factor row0 row1", logits, vocab0, outside(targets, -1, Long.MAX_VALUE, row0, row1), max, sum, factor, row0, row1);
+            throw new KernelException("cross_entropy_gradient", status, "logits vocab0 targets max sum factor row0 row1", logits,
+                    vocab0, outside(targets, -1, Long.MAX_VALUE, row0, row1), max, sum, factor, row0, row1);
         }
     }
 
@@ -480,12 +489,14 @@ public final class Kernels {
         Checks.scratch(scratch);
         int status = sterna_input_gradient_int8(tier, dy.descriptor(), w.descriptor(), dx.descriptor(), flag(accumulate), row0, row1, scratch);
         if (status != OK) {
-            throw new KernelException("input_gradient_int8", status, "dy w dx accumulate row0 row1 scratch", dy, w, dx, accumulate, row0, row1, scratch);
+            throw new KernelException("input_gradient_int8", status, "dy w dx accumulate row0 row1 scratch", dy, w, dx, accumulate,
+                    row0, row1, scratch);
         }
     }
 
     /** dw = dy in int8 (N, T), by feature, times q (T, K), for output features row0 ... row1 - 1; dw's first row is row0. */
-    public void weightGradient(QuantizedGradient dy, QuantizedMatrix q, FloatMatrix dw, boolean accumulate, long row0, long row1, MemorySegment scratch) {
+    public void weightGradient(QuantizedGradient dy, QuantizedMatrix q, FloatMatrix dw, boolean accumulate, long row0, long row1,
+            MemorySegment scratch) {
         Checks.gradient("dy", dy, dy.rows(), q.rows());
         Checks.quantized("q", q, q.rows(), q.cols());
         Checks.slice(row0, row1, dy.rows());
@@ -493,7 +504,8 @@ public final class Kernels {
         Checks.scratch(scratch);
         int status = sterna_weight_gradient_int8(tier, dy.descriptor(), q.descriptor(), dw.descriptor(), flag(accumulate), row0, row1, scratch);
         if (status != OK) {
-            throw new KernelException("weight_gradient_int8", status, "dy q dw accumulate row0 row1 scratch", dy, q, dw, accumulate, row0, row1, scratch);
+            throw new KernelException("weight_gradient_int8", status, "dy q dw accumulate row0 row1 scratch", dy, q, dw,
+                    accumulate, row0, row1, scratch);
         }
     }
 
@@ -551,13 +563,15 @@ public final class Kernels {
      * @param delta its first row is row0
      * @return false when delta is not finite; nothing changed then
      */
-    public boolean updatePacked(PackedMatrix w, FloatMatrix delta, float keep, long key, Rounding rounding, MemorySegment flips, long row0, long row1) {
+    public boolean updatePacked(PackedMatrix w, FloatMatrix delta, float keep, long key, Rounding rounding, MemorySegment flips,
+            long row0, long row1) {
         Checks.packed("w", w, w.rows(), w.cols());
         Checks.slice(row0, row1, w.rows());
         Checks.tile("delta", delta, row1 - row0, w.cols());
         Checks.bytes("flips", flips, Long.BYTES);
         int status = sterna_update_packed(tier, w.descriptor(), delta.descriptor(), keep, key, rounding.code(), flips, row0, row1);
-        return status == OK || nonFinite(new KernelException("update_packed", status, "w delta keep key rounding flips row0 row1", w, delta, keep, key, rounding, flips, row0, row1));
+        return status == OK || nonFinite(new KernelException("update_packed", status, "w delta keep key rounding flips row0 row1",
+                w, delta, keep, key, rounding, flips, row0, row1));
     }
 
     /**
@@ -571,7 +585,8 @@ public final class Kernels {
         Checks.slice(row0, row1, w.rows());
         Checks.tile("delta", delta, row1 - row0, w.cols());
         int status = sterna_update_float(tier, w.descriptor(), delta.descriptor(), keep, key, rounding.code(), row0, row1);
-        return status == OK || nonFinite(new KernelException("update_float", status, "w delta keep key rounding row0 row1", w, delta, keep, key, rounding, row0, row1));
+        return status == OK || nonFinite(new KernelException("update_float", status, "w delta keep key rounding row0 row1", w,
+                delta, keep, key, rounding, row0, row1));
     }
 
     /**
@@ -596,7 +611,8 @@ public final class Kernels {
      * @param squares double (row1 - row0): receives the sum of g squared of each row
      * @return false when g, or a delta, is not finite; codes and flips are unchanged then
      */
-    public boolean adamwPacked(AdamWStep step, FloatMatrix g, Moment m, Moment v, MemorySegment squares, PackedMatrix w, float keep, Rounding rounding, MemorySegment flips, long row0, long row1) {
+    public boolean adamwPacked(AdamWStep step, FloatMatrix g, Moment m, Moment v, MemorySegment squares, PackedMatrix w,
+            float keep, Rounding rounding, MemorySegment flips, long row0, long row1) {
         Checks.step(step, step.struct());
         checkTile(g, squares, row0, row1);
         Checks.moment("m", m, row1, g.cols());
@@ -604,8 +620,11 @@ public final class Kernels {
         Checks.packed("w", w, w.rows(), g.cols());
         Checks.slice(row0, row1, w.rows());
         Checks.bytes("flips", flips, Long.BYTES);
-        int status = sterna_adamw_packed(tier, step.struct(), g.descriptor(), m.descriptor(), v.descriptor(), squares, w.descriptor(), keep, rounding.code(), flips, row0, row1);
-        return status == OK || nonFinite(new KernelException("adamw_packed", status, "step g m v squares w keep rounding flips row0 row1", step, g, m, v, squares, w, keep, rounding, flips, row0, row1));
+        int status = sterna_adamw_packed(tier, step.struct(), g.descriptor(), m.descriptor(), v.descriptor(), squares,
+                w.descriptor(), keep, rounding.code(), flips, row0, row1);
+        return status == OK || nonFinite(new KernelException("adamw_packed", status,
+                "step g m v squares w keep rounding flips row0 row1", step, g, m, v, squares, w, keep, rounding, flips, row0,
+                row1));
     }
 
     /** As {@link #adamw}, for SGD with momentum; {@code m} is null without. */
@@ -648,13 +667,15 @@ public final class Kernels {
     }
 
     /** squares[r - row0] = sum of u(r) squared, u = g * factor * rowFactor (1, N) * colFactor (1, K); g's first row is row0. */
-    public void adafactorSquares(AdafactorStep step, FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, MemorySegment squares, long row0, long row1) {
+    public void adafactorSquares(AdafactorStep step, FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor,
+            MemorySegment squares, long row0, long row1) {
         Checks.step(step, step.struct());
         checkFactors(g, rowFactor, colFactor, row0, row1);
         Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
         int status = sterna_adafactor_squares(tier, step.struct(), g.descriptor(), rowFactor.data(), colFactor.data(), squares, row0, row1);
         if (status != OK) {
-            throw new KernelException("adafactor_squares", status, "step g row_factor col_factor squares row0 row1", step, g, rowFactor, colFactor, squares, row0, row1);
+            throw new KernelException("adafactor_squares", status, "step g row_factor col_factor squares row0 row1", step, g,
+                    rowFactor, colFactor, squares, row0, row1);
         }
     }
 
@@ -671,7 +692,8 @@ public final class Kernels {
             Checks.moment("m", m, row1, g.cols());
         }
         int status = sterna_adafactor(tier, step.struct(), g.descriptor(), rowFactor.data(), colFactor.data(), pointer(m), row0, row1);
-        return status == OK || nonFinite(new KernelException("adafactor", status, "step g row_factor col_factor m row0 row1", step, g, rowFactor, colFactor, m, row0, row1));
+        return status == OK || nonFinite(new KernelException("adafactor", status, "step g row_factor col_factor m row0 row1", step,
+                g, rowFactor, colFactor, m, row0, row1));
     }
 
     private static void checkFactors(FloatMatrix g, FloatMatrix rowFactor, FloatMatrix colFactor, long row0, long row1) {

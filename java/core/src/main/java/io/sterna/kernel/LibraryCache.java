@@ -116,7 +116,8 @@ final class LibraryCache {
     private static NativeLibraryException denied(String what, IllegalCallerException e) {
         Module module = LibraryCache.class.getModule();
         String caller = module.isNamed() ? module.getName() : "ALL-UNNAMED";
-        return new NativeLibraryException("cannot load " + what + ": this JVM denies native access; start it with --enable-native-access=" + caller, e);
+        return new NativeLibraryException("cannot load " + what
+                + ": this JVM denies native access; start it with --enable-native-access=" + caller, e);
     }
 
     /** libraryLookup keeps the dynamic linker's words to itself; System.load fails alike and tells them. */

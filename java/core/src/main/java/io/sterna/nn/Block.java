@@ -104,7 +104,8 @@ final class Block {
     }
 
     /** Turns dx, the gradient of y, into that of m, and gives the gradient of the attention's result. */
-    void mixBackward(FloatMatrix x, FloatMatrix dx, BlockInputs inputs, BlockTape tape, BlockScratch scratch, BlockGradients d, Keys keys, Worker worker) {
+    void mixBackward(FloatMatrix x, FloatMatrix dx, BlockInputs inputs, BlockTape tape, BlockScratch scratch, BlockGradients d,
+            Keys keys, Worker worker) {
         activate(x, inputs, tape, scratch, worker);
         inputGradient(layers.down, dx, d.results().down(), scratch.wide, false, scratch, keys, worker);
         if (layers.downNorm != null) {

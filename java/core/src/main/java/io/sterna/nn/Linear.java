@@ -40,7 +40,8 @@ abstract sealed class Linear {
      * @param codes room for dy in int8 (T, N); null where it is kept as floats
      * @param key   of the random bits that round dy to int8
      */
-    final void inputGradient(FloatMatrix dy, OutputGradient kept, QuantizedMatrix codes, long key, FloatMatrix dx, boolean accumulate, Worker worker) {
+    final void inputGradient(FloatMatrix dy, OutputGradient kept, QuantizedMatrix codes, long key, FloatMatrix dx,
+            boolean accumulate, Worker worker) {
         switch (kept) {
             case OutputGradient.Int8 int8 -> inputGradient(dy, int8, codes, key, dx, accumulate, worker);
             case OutputGradient.Floats floats -> {
@@ -54,7 +55,8 @@ abstract sealed class Linear {
 
     abstract void inputGradient(FloatMatrix dy, OutputGradient.Floats kept, FloatMatrix dx, boolean accumulate, Worker worker);
 
-    abstract void inputGradient(FloatMatrix dy, OutputGradient.Int8 kept, QuantizedMatrix codes, long key, FloatMatrix dx, boolean accumulate, Worker worker);
+    abstract void inputGradient(FloatMatrix dy, OutputGradient.Int8 kept, QuantizedMatrix codes, long key, FloatMatrix dx,
+            boolean accumulate, Worker worker);
 
     /** dw (N, K) = dy^T x. Taking it may update w, so all dx come first. */
     abstract Part weightGradient(OutputGradient dy, Input x);
@@ -85,7 +87,8 @@ abstract sealed class Linear {
         }
 
         @Override
-        void inputGradient(FloatMatrix dy, OutputGradient.Int8 kept, QuantizedMatrix codes, long key, FloatMatrix dx, boolean accumulate, Worker worker) {
+        void inputGradient(FloatMatrix dy, OutputGradient.Int8 kept, QuantizedMatrix codes, long key, FloatMatrix dx,
+                boolean accumulate, Worker worker) {
             PackedMatrix w = weight();
             engine.kernels().quantizeGradient(dy, w, kept.input(), codes, kept.matrix(), kept.first(), key, 0, dy.rows());
             engine.kernels().inputGradient(codes, w, dx, accumulate, 0, dy.rows(), worker.scratch());
@@ -184,7 +187,8 @@ abstract sealed class Linear {
         }
 
         @Override
-        void inputGradient(FloatMatrix dy, OutputGradient.Int8 kept, QuantizedMatrix codes, long key, FloatMatrix dx, boolean accumulate, Worker worker) {
+        void inputGradient(FloatMatrix dy, OutputGradient.Int8 kept, QuantizedMatrix codes, long key, FloatMatrix dx,
+                boolean accumulate, Worker worker) {
             throw new IllegalStateException(parameter.name() + ": float weights have no int8 gradients");
         }
 

@@ -28,7 +28,8 @@ public final class TrainConfig {
     @Describe(group = MODEL, value = "nano|8m|30m|130m|320m|1b", text = "Shape of the model; settings below override it.")
     public String preset;
 
-    @Describe(group = MODEL, value = "DIR", text = "Start from this model: its weights, shape and tokenizer; floats become 8 bits unless told otherwise.")
+    @Describe(group = MODEL, value = "DIR",
+            text = "Start from this model: its weights, shape and tokenizer; floats become 8 bits unless told otherwise.")
     public String init;
 
     @Describe(group = MODEL, value = "N", text = "Width of the residual stream.")
@@ -52,7 +53,8 @@ public final class TrainConfig {
     @Describe(group = MODEL, value = "X", text = "Base of the rotary positions.")
     public Double ropeTheta;
 
-    @Describe(group = MODEL, value = "none|linear:F|llama3:F:LOW:HIGH:N", text = "Stretches rotary positions to texts longer than the N tokens trained on first.")
+    @Describe(group = MODEL, value = "none|linear:F|llama3:F:LOW:HIGH:N",
+            text = "Stretches rotary positions to texts longer than the N tokens trained on first.")
     public String ropeScaling;
 
     @Describe(group = MODEL, value = "X", text = "Epsilon of the norms.")
@@ -73,7 +75,8 @@ public final class TrainConfig {
     @Describe(group = METHOD, value = "dqt|bitnet|fp32|bf16", text = "dqt trains packed integers alone; bitnet keeps float master weights.")
     public String method;
 
-    @Describe(group = METHOD, value = "1|1.58|2...8", text = "Bits a stored weight takes (dqt); default 1.58, 8 with forward ternary or an init of floats.")
+    @Describe(group = METHOD, value = "1|1.58|2...8",
+            text = "Bits a stored weight takes (dqt); default 1.58, 8 with forward ternary or an init of floats.")
     public String bits;
 
     @Describe(group = METHOD, value = "stored|ternary", text = "What the forward pass sees (dqt): the stored codes, or their ternary.")
@@ -85,7 +88,8 @@ public final class TrainConfig {
     @Describe(group = METHOD, value = "absmean|absmax|sigma:K", text = "How a scale is chosen; absmean is the paper's.")
     public String scaleRule;
 
-    @Describe(group = METHOD, value = "f32|bf16", text = "Type of embeddings, norms and head, by default f32 but for method bf16; bf16 is updated by stochastic rounding.")
+    @Describe(group = METHOD, value = "f32|bf16",
+            text = "Type of embeddings, norms and head, by default f32 but for method bf16; bf16 is updated by stochastic rounding.")
     public String floatType;
 
     @Describe(group = METHOD, value = "stochastic|nearest", text = "How an update is rounded to the grid; nearest is for ablations.")
@@ -100,7 +104,8 @@ public final class TrainConfig {
     @Describe(group = OPTIMIZER, value = "X", text = "Peak learning rate; default by method and width.")
     public Double lr;
 
-    @Describe(group = OPTIMIZER, value = "cosine|linear|constant|two-stage", text = "How the learning rate falls after the warm-up; default cosine, two-stage for bitnet.")
+    @Describe(group = OPTIMIZER, value = "cosine|linear|constant|two-stage",
+            text = "How the learning rate falls after the warm-up; default cosine, two-stage for bitnet.")
     public String schedule;
 
     @Describe(group = OPTIMIZER, value = "X", text = "Share of the peak that cosine and linear end at.")
@@ -115,7 +120,8 @@ public final class TrainConfig {
     @Describe(group = OPTIMIZER, value = "X", text = "Decoupled weight decay; default 0.01, 0 for sgd.")
     public Double weightDecay;
 
-    @Describe(group = OPTIMIZER, value = "X", text = "Decay of the first moment; default 0.9; 0 for adafactor, which keeps one when it is above that.")
+    @Describe(group = OPTIMIZER, value = "X",
+            text = "Decay of the first moment; default 0.9; 0 for adafactor, which keeps one when it is above that.")
     public Double beta1;
 
     @Describe(group = OPTIMIZER, value = "X", text = "Decay of adamw's second moment; default 0.999.")
@@ -151,7 +157,8 @@ public final class TrainConfig {
     @Describe(group = DATA, value = "X", text = "Share of documents held out for evaluation.")
     public Double holdout;
 
-    @Describe(group = DATA, value = "FILE|bytes|train", text = "A tokenizer.json or Llama's tokenizer.model, plain bytes, or one trained from the data.")
+    @Describe(group = DATA, value = "FILE|bytes|train",
+            text = "A tokenizer.json or Llama's tokenizer.model, plain bytes, or one trained from the data.")
     public String tokenizer;
 
     @Describe(group = DATA, value = "N", text = "Size of the trained tokenizer's vocabulary.")
@@ -175,7 +182,8 @@ public final class TrainConfig {
     @Describe(group = RUN, value = "f32|bf16", text = "Type of activations kept for the backward pass; default bf16 with int8 products.")
     public String activations;
 
-    @Describe(group = RUN, value = "float|int16|int8", text = "What gradients of int8 products come from: int16 where that is faster than floats, in the head too; int8 rounds stochastically. By default int16 with int8 products.")
+    @Describe(group = RUN, value = "float|int16|int8",
+            text = "What gradients of int8 products come from: int16 where that is faster than floats, in the head too; int8 rounds stochastically. By default int16 with int8 products.")
     public String gradients;
 
     @Describe(group = RUN, value = "N", text = "Seeds weights, order of data and rounding.")
