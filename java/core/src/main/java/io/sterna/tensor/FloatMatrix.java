@@ -116,12 +116,7 @@ public final class FloatMatrix {
     }
 
     private void move(FloatMatrix matrix, long offset, long newRows, long newCols, long newStride) {
-        if (!window) {
-            throw new IllegalStateException(this + " owns its memory: only a window moves");
-        }
-        if (!matrix.descriptor.scope().equals(descriptor.scope())) {
-            throw new IllegalArgumentException(matrix + ": a window sees the memory of its own workspace only");
-        }
+        Shapes.window(window, descriptor, this, matrix.descriptor, matrix);
         long bytes = ((newRows - 1) * newStride + newCols) * matrix.type.bytes();
         boolean planned = matrix.data.address() == 0; // in a planning workspace there is nothing to slice
         describe(planned ? matrix.data : matrix.data.asSlice(offset, bytes), matrix.type, newRows, newCols, newStride);

@@ -84,12 +84,7 @@ public final class QuantizedMatrix {
      */
     public QuantizedMatrix overRows(QuantizedMatrix matrix, long row0, long row1) {
         Shapes.range("rows", row0, row1, matrix.rows);
-        if (!window) {
-            throw new IllegalStateException(this + " owns its memory: only a window moves");
-        }
-        if (!matrix.descriptor.scope().equals(descriptor.scope())) {
-            throw new IllegalArgumentException(matrix + ": a window sees the memory of its own workspace only");
-        }
+        Shapes.window(window, descriptor, this, matrix.descriptor, matrix);
         return set(part(matrix.codes, row0 * matrix.stride, (row1 - row0) * matrix.stride),
                 part(matrix.scales, row0 * Float.BYTES, (row1 - row0) * Float.BYTES), row1 - row0, matrix.cols);
     }

@@ -1,5 +1,7 @@
 package io.sterna.tensor;
 
+import java.lang.foreign.MemorySegment;
+
 /** Checks that tensors share. */
 final class Shapes {
     /** More elements than any machine holds, and so few that their bytes, rows padded, fit in a long. */
@@ -14,6 +16,16 @@ final class Shapes {
         }
         if (rows > MOST_ELEMENTS / cols) {
             throw new IllegalArgumentException("shape (" + rows + ", " + cols + "): more than " + MOST_ELEMENTS + " elements");
+        }
+    }
+
+    /** A window may move, and over the memory of its own workspace. */
+    static void window(boolean window, MemorySegment descriptor, Object self, MemorySegment matrixDescriptor, Object matrix) {
+        if (!window) {
+            throw new IllegalStateException(self + " owns its memory: only a window moves");
+        }
+        if (!matrixDescriptor.scope().equals(descriptor.scope())) {
+            throw new IllegalArgumentException(matrix + ": a window sees the memory of its own workspace only");
         }
     }
 
