@@ -102,10 +102,7 @@ INLINE void multiply_tiles(const uint16_t *a, int64_t a_step, const uint32_t *b,
     int64_t a_bytes = a_step * 2, b_bytes = b_step * 4, c_bytes = c_step * 4;
     float *below = c + 16 * c_step;
     int tall = rows > 16, wide = cols > 16;
-    tile_zero(0);
-    tile_zero(1);
-    tile_zero(2);
-    tile_zero(3);
+    tile_zero_sums();
     if (accumulate) {
         tile_load(0, c, c_bytes);
         if (wide) tile_load(1, c + 16, c_bytes);

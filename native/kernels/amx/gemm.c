@@ -19,10 +19,7 @@
 /* Four tiles of c, the right two only when there is a second panel. */
 INLINE void load_sums(float *c, int64_t stride, int panels, int add) {
     if (!add) {
-        tile_zero(0);
-        tile_zero(1);
-        tile_zero(2);
-        tile_zero(3);
+        tile_zero_sums();
         return;
     }
     tile_load(0, c, stride * 4);

@@ -18,10 +18,7 @@ typedef int32_t pair_sums[PAIR][PAIR]; /* row of left, row of right */
 /* The sums begin with 0, or with `resume` with what they were. */
 INLINE void load_pair(const pair_sums *sums, int resume) {
     if (!resume) {
-        tile_zero(0);
-        tile_zero(1);
-        tile_zero(2);
-        tile_zero(3);
+        tile_zero_sums();
         return;
     }
     tile_load(0, (*sums)[0], PAIR * 4);

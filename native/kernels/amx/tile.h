@@ -2,7 +2,7 @@
  * tile.h: the AMX tile registers as the kernels use them: eight tiles of 16 rows of 64 bytes each.
  *
  *   tile_begin()                  configures all eight for the calling thread and zeroes them
- *   tile_zero(t)                  t = 0
+ *   tile_zero(t)                  t = 0; tile_zero_sums(): tiles 0...3 = 0
  *   tile_load(t, base, stride)    row r of t is the 64 bytes at base + r * stride (stride in bytes)
  *   tile_store(t, base, stride)
  *   tile_dot_s8u8(c, a, b)        c[m][n] += sum over k < 64 of a[m][k] * b[k / 4][4 n + k % 4], a int8, b uint8
@@ -203,5 +203,13 @@ static inline void tile_dot_bf16(int c, int a, int b) {
 }
 
 #endif
+
+/* Tiles 0...3, which are for sums wherever two tiles meet two. */
+static inline void tile_zero_sums(void) {
+    tile_zero(0);
+    tile_zero(1);
+    tile_zero(2);
+    tile_zero(3);
+}
 
 #endif

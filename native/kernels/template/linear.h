@@ -18,7 +18,8 @@
  *
  * Products of many tokens (GEMM). All tokens, or as many as fit, are interleaved in blocks of eight. Rows of w are
  * unpacked into a segment of panels that stays in L2, and every block of tokens, which comes from wherever it is and
- * then is in L1, meets them. Rows too long for that are cut, and their sums wait for the next segment. A step is four columns:
+ * then is in L1, meets them. Rows too long for that are cut, and their sums wait for the next segment. A step is
+ * four columns:
  *
  *   panel   u[step][16 rows][4]
  *   tokens  x[step][8 tokens][4]   columns past K and tokens past T are 0, so that padding never counts
