@@ -77,9 +77,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
 
     /** The settings of model and method as options. */
     static void addOptions(CommandSpec spec) {
-        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD).contains(setting.group())
-                && !SettingOptions.OF_TEXT.contains(setting.key())
-                || RUN_SETTINGS.contains(setting.key()));
+        SettingOptions.addShape(spec, Set.of(Group.MODEL, Group.METHOD), RUN_SETTINGS);
     }
 
     @Override
@@ -214,7 +212,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
     private Map<String, Object> report(TrainConfig config, Llama llama, Runner one, Runner many, Product product, double share, String tier) {
         long linear = llama.parameters().stream().filter(p -> p.kind().linear()).mapToLong(p -> p.rows() * p.cols()).sum();
         Map<String, Object> f = new LinkedHashMap<>();
-        f.put(config.init == null ? "preset" : "init", SettingOptions.model(config));
+        SettingOptions.putModel(f, config);
         f.put("method", config.method);
         f.put("bits", config.bits);
         f.put("float_type", llama.method().floatType().toString());
@@ -278,14 +276,14 @@ final class BenchGenerateCommand implements Callable<Integer> {
     private void print(Map<String, Object> f) {
         PrintWriter out = spec.commandLine().getOut();
         out.println(Units.format("%s %s%s, floats %s, cache %s, tier %s, %d threads, %d tokens before",
-                f.getOrDefault("preset", f.get("init")), f.get("method"),
+                SettingOptions.model(f), f.get("method"),
                 f.get("bits") == null ? "" : " " + f.get("bits"), f.get("float_type"), f.get("cache"), f.get("tier"), f.get("threads"),
                 f.get("prompt_tokens")));
         out.println(Units.format("a token reads  %s of weights, %s of head, %s of cache", megabytes(f, "bytes_weights"),
                 megabytes(f, "bytes_head"), megabytes(f, "bytes_cache")));
         out.println(Units.format("one sequence   %.1f tokens/s (best %.1f), %.0f %% of the read bandwidth of %.1f GB/s",
                 f.get("one_tokens_per_second"), f.get("one_tokens_per_second_best"),
-                        100 * (double) f.get("one_share_of_bandwidth"), (double) f.get("read_bytes_per_second") / 1e9));
+                100 * (double) f.get("one_share_of_bandwidth"), (double) f.get("read_bytes_per_second") / 1e9));
         out.println(Units.format("%-14s %.1f tokens/s (best %.1f), %.2f times one", f.get("batch") + " sequences",
                 f.get("batch_tokens_per_second"), f.get("batch_tokens_per_second_best"), f.get("batch_over_one")));
         String share = f.containsKey("int8_product_ops_per_second") ? Units.format(", %.0f %% of the int8 product's %.0f GOP/s",

@@ -61,9 +61,7 @@ final class BenchTrainCommand implements Callable<Integer> {
 
     /** The settings of model, method and optimizer as options. */
     static void addOptions(CommandSpec spec) {
-        SettingOptions.addTo(spec, setting -> Set.of(Group.MODEL, Group.METHOD, Group.OPTIMIZER).contains(setting.group())
-                && !SettingOptions.OF_TEXT.contains(setting.key())
-                || RUN_SETTINGS.contains(setting.key()));
+        SettingOptions.addShape(spec, Set.of(Group.MODEL, Group.METHOD, Group.OPTIMIZER), RUN_SETTINGS);
     }
 
     @Override
@@ -132,7 +130,7 @@ final class BenchTrainCommand implements Callable<Integer> {
         Probe probe = ceilings.floats();
         double stepMillis = times.mean() * 1e3;
         Map<String, Object> f = new LinkedHashMap<>();
-        f.put(config.init == null ? "preset" : "init", SettingOptions.model(config));
+        SettingOptions.putModel(f, config);
         f.put("method", config.method);
         f.put("bits", config.bits);
         f.put("optimizer", config.optimizer);
@@ -166,7 +164,7 @@ final class BenchTrainCommand implements Callable<Integer> {
     private void print(Map<String, Object> f) {
         PrintWriter out = spec.commandLine().getOut();
         out.println(Units.format("%s %s%s, %s with %s state: %d steps of %d tokens, tier %s, %d threads",
-                f.getOrDefault("preset", f.get("init")), f.get("method"),
+                SettingOptions.model(f), f.get("method"),
                 f.get("bits") == null ? "" : " " + f.get("bits"), f.get("optimizer"), f.get("state"), f.get("steps"),
                 f.get("tokens_per_step"), f.get("tier"), f.get("threads")));
         out.println(Units.format("speed    %,.0f tokens/s (best %,.0f); %.1f GFLOP/s, %.1f %% of the %s ceiling of %.0f GFLOP/s",

@@ -17,7 +17,7 @@ import picocli.CommandLine.ParseResult;
 final class SettingOptions {
     private static final String SETTING = "setting.";
     /** Settings of the model that matter to texts alone, which random tokens are not. */
-    static final Set<String> OF_TEXT = Set.of("begin-token", "end-token");
+    private static final Set<String> OF_TEXT = Set.of("begin-token", "end-token");
 
     /** Only the help needs them, and they take a tenth of the time that a command starts in. */
     private static final class Defaults {
@@ -27,9 +27,19 @@ final class SettingOptions {
 
     private SettingOptions() {}
 
-    /** The name of the model that a configuration takes its shape from: a preset, or a folder. */
-    static String model(TrainConfig config) {
-        return config.init == null ? config.preset : config.init;
+    /** Adds what a bench takes: the settings of some groups but those that matter to texts alone, and some more. */
+    static void addShape(CommandSpec spec, Set<Setting.Group> groups, Set<String> more) {
+        addTo(spec, setting -> groups.contains(setting.group()) && !OF_TEXT.contains(setting.key()) || more.contains(setting.key()));
+    }
+
+    /** Puts what a model has its shape from among a bench's figures: "preset", or "init" and its folder. */
+    static void putModel(Map<String, Object> figures, TrainConfig config) {
+        figures.put(config.init == null ? "preset" : "init", config.init == null ? config.preset : config.init);
+    }
+
+    /** What {@link #putModel} put. */
+    static Object model(Map<String, Object> figures) {
+        return figures.getOrDefault("preset", figures.get("init"));
     }
 
     /** Adds an option for each setting that is wanted. */

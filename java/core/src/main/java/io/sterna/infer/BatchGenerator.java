@@ -134,10 +134,11 @@ public final class BatchGenerator {
         Map<Integer, Generation> ended = new LinkedHashMap<>();
         for (int place : active) {
             Continuation text = places[place];
-            if (text != null) { // unless the sink of one before it gave it up
-                send(text);
+            if (text == null) {
+                continue; // the sink of one before it gave it up
             }
-            if (text != null && text.hasEnded() && text == places[place]) {
+            send(text);
+            if (text.hasEnded() && text == places[place]) {
                 ended.put(place, text.result());
                 cancel(place);
             }

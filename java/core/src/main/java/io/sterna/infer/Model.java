@@ -24,9 +24,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.OptionalLong;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -34,8 +33,6 @@ import java.util.Set;
  * ternary forward pass are ternarised once), and shared by all sessions. Thread-safe.
  */
 public final class Model implements AutoCloseable {
-    private static final int MOST_THREADS = 1024; // of Slices
-
     private final Path tokenizerFile;
     private final Tokenizer tokenizer;
     private final Kernels kernels;
@@ -87,9 +84,7 @@ public final class Model implements AutoCloseable {
      * @throws IOException as {@link #load(Path, PreparedData.TokenizerLoader)}, which says what else is thrown
      */
     public static Model load(Path folder, PreparedData.TokenizerLoader loader, FloatType floatType, int threads) throws IOException {
-        if (threads < 1 || threads > MOST_THREADS) {
-            throw new IllegalArgumentException("threads " + threads + ": must lie between 1 and " + MOST_THREADS);
-        }
+        Slices.requireWorkers(threads);
         ModelFolder files = ModelFolder.open(folder);
         Tokenizer tokenizer = files.tokenizer(loader);
         if (tokenizer.vocabSize() > files.model().vocab()) {
@@ -114,10 +109,9 @@ public final class Model implements AutoCloseable {
         try (Workspace plan = Workspace.planning()) {
             new Llama(files.model(), method, engine(null, null, 0, files.model(), plan), plan);
             long bytes = plan.bytes().values().stream().mapToLong(Long::longValue).sum();
-            OptionalLong available = ProcessMemory.available();
-            if (available.isPresent() && bytes > available.getAsLong()) {
-                throw new ModelException(String.format(Locale.ROOT,
-                        "model %s: needs %,d bytes and %,d are available", folder, bytes, available.getAsLong()));
+            Optional<String> shortage = ProcessMemory.shortage(bytes);
+            if (shortage.isPresent()) {
+                throw new ModelException("model " + folder + ": " + shortage.get());
             }
         }
     }

@@ -11,8 +11,7 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
-import java.util.Locale;
-import java.util.OptionalLong;
+import java.util.Optional;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
 
@@ -71,11 +70,10 @@ public final class SessionGroup implements AutoCloseable {
         try (Workspace plan = Workspace.planning()) {
             decoder(size, plan);
             long bytes = plan.bytes().values().stream().mapToLong(Long::longValue).sum();
-            OptionalLong available = ProcessMemory.available();
-            if (available.isPresent() && bytes > available.getAsLong()) {
-                throw new IllegalArgumentException(String.format(Locale.ROOT,
-                        "context %d of %d sequences: needs %,d bytes and %,d are available; lower one of them",
-                        size.context(), size.sequences(), bytes, available.getAsLong()));
+            Optional<String> shortage = ProcessMemory.shortage(bytes);
+            if (shortage.isPresent()) {
+                throw new IllegalArgumentException("context " + size.context() + " of " + size.sequences() + " sequences: "
+                        + shortage.get() + "; lower one of them");
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);

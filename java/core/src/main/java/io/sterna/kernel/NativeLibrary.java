@@ -83,14 +83,12 @@ public final class NativeLibrary {
         Path path = named.path().toAbsolutePath();
         Path file = Files.isDirectory(path) ? path.resolve(NAME) : path;
         if (!Files.isRegularFile(file)) {
-            throw new NativeLibraryException(String.format(Locale.ROOT,
-                    "cannot load %s for %s: there is no file %s; %s", NAME, LibraryCache.platform(), file, named.remedy()), null);
+            throw cannotLoad("there is no file " + file, named.remedy(), null);
         }
         try {
             return new Opened(file, LibraryCache.open(file));
         } catch (IOException e) {
-            throw new NativeLibraryException(String.format(Locale.ROOT,
-                    "cannot load %s for %s: %s; %s", NAME, LibraryCache.platform(), e.getMessage(), named.remedy()), e);
+            throw cannotLoad(e.getMessage(), named.remedy(), e);
         }
     }
 
@@ -98,9 +96,8 @@ public final class NativeLibrary {
         String resource = "/io/sterna/native/" + LibraryCache.platform() + "/" + NAME;
         URL content = NativeLibrary.class.getResource(resource);
         if (content == null) {
-            throw new NativeLibraryException(String.format(Locale.ROOT, "cannot load %s for %s: Sterna's jar has no %s; "
-                    + "build native/ with CMake on this machine and name the result in -D%s or %s",
-                    NAME, LibraryCache.platform(), resource, PATH_PROPERTY, PATH_VARIABLE), null);
+            throw cannotLoad("Sterna's jar has no " + resource,
+                    "build native/ with CMake on this machine and name the result in -D" + PATH_PROPERTY + " or " + PATH_VARIABLE, null);
         }
         Packed packed = new Packed(NAME, content, hash(resource + ".sha256"));
         return LibraryCache.open(List.of(packed), String.format(Locale.ROOT,
@@ -121,12 +118,14 @@ public final class NativeLibrary {
         }
     }
 
+    private static NativeLibraryException cannotLoad(String fault, String remedy, Throwable cause) {
+        return new NativeLibraryException("cannot load " + NAME + " for " + LibraryCache.platform() + ": " + fault + "; " + remedy, cause);
+    }
+
     private static Opened checkAbi(Opened opened, String remedy) {
         int expected = sterna_h.STERNA_ABI_VERSION();
-        MemorySegment version = opened.symbols().find("sterna_abi_version").orElseThrow(() -> new NativeLibraryException(
-                String.format(Locale.ROOT,
-                        "cannot load %s for %s: %s is no Sterna library, it has no sterna_abi_version; %s",
-                        NAME, LibraryCache.platform(), opened.path(), remedy), null));
+        MemorySegment version = opened.symbols().find("sterna_abi_version").orElseThrow(
+                () -> cannotLoad(opened.path() + " is no Sterna library, it has no sterna_abi_version", remedy, null));
         int found = callInt(version);
         if (found != expected) {
             throw new NativeLibraryException(String.format(Locale.ROOT, "%s has ABI version %d and this Sterna needs %d; "

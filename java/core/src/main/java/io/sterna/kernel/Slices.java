@@ -19,6 +19,8 @@ public final class Slices implements Team, AutoCloseable {
         LibraryCache.requireAccess();
     }
 
+    /** Workers there can be, the calling thread included. */
+    public static final int MOST_WORKERS = 1024;
     /** Bytes of a worker's scratch. */
     public static final long SCRATCH_BYTES = sterna_h.STERNA_SCRATCH_BYTES();
 
@@ -48,14 +50,24 @@ public final class Slices implements Team, AutoCloseable {
     }
 
     /**
+     * A number of workers that there can be.
+     *
+     * @throws IllegalArgumentException when it is not within 1 ... {@value #MOST_WORKERS}
+     */
+    public static int requireWorkers(int workers) {
+        if (workers < 1 || workers > MOST_WORKERS) {
+            throw new IllegalArgumentException("threads " + workers + ": must lie between 1 and " + MOST_WORKERS);
+        }
+        return workers;
+    }
+
+    /**
      * Starts {@code workers - 1} daemon threads.
      *
-     * @throws IllegalArgumentException when the number is not within 1 ... 1024
+     * @throws IllegalArgumentException as {@link #requireWorkers} does
      */
     public Slices(int workers) {
-        if (workers < 1 || workers > 1024) {
-            throw new IllegalArgumentException("threads " + workers + ": must lie between 1 and 1024");
-        }
+        requireWorkers(workers);
         this.workers = new Worker[workers];
         this.threads = new Thread[workers - 1];
         for (int i = 0; i < workers; i++) {

@@ -1,8 +1,7 @@
 package io.sterna.train;
 
 import java.io.IOException;
-import java.util.Locale;
-import java.util.OptionalLong;
+import java.util.Optional;
 
 /** Whether the machine has the memory that a training needs. */
 public final class MemoryCheck {
@@ -23,13 +22,10 @@ public final class MemoryCheck {
      * @throws IOException when what the system says of its memory cannot be read
      */
     public static void require(MemoryPlan plan) throws IOException {
-        OptionalLong available = ProcessMemory.available();
-        if (available.isPresent() && plan.totalBytes() > available.getAsLong()) {
-            throw new TrainingException(
-                    String.format(Locale.ROOT,
-                            "memory: the training needs %,d bytes and %,d are available; "
-                            + "lower batch or seq-len, or choose recompute, state int8 or optimizer adafactor",
-                            plan.totalBytes(), available.getAsLong()));
+        Optional<String> shortage = ProcessMemory.shortage(plan.totalBytes());
+        if (shortage.isPresent()) {
+            throw new TrainingException("memory: the training " + shortage.get()
+                    + "; lower batch or seq-len, or choose recompute, state int8 or optimizer adafactor");
         }
     }
 }

@@ -4,6 +4,8 @@ import io.sterna.kernel.NativeHeap;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -57,6 +59,18 @@ public final class ProcessMemory {
      */
     public static OptionalLong available() throws IOException {
         return ControlGroup.least(kilobytes(MEMORY, "MemAvailable"), ControlGroup.left(GROUPS, GROUPS_ROOT));
+    }
+
+    /**
+     * How much is missing to take so many bytes, in words: "needs 2,000 bytes and 1,000 are available"; empty when they are
+     * there, or the system does not say.
+     *
+     * @throws IOException when what the system says cannot be read
+     */
+    public static Optional<String> shortage(long bytes) throws IOException {
+        OptionalLong available = available();
+        return available.isEmpty() || bytes <= available.getAsLong() ? Optional.empty()
+                : Optional.of(String.format(Locale.ROOT, "needs %,d bytes and %,d are available", bytes, available.getAsLong()));
     }
 
     /**

@@ -23,8 +23,6 @@ import java.util.Map;
  * {@link Setting#form} give it, {@code sterna train --help} prints it.
  */
 public final class TrainConfig {
-    private static final int MAX_THREADS = 1024;
-
     @Describe(group = MODEL, value = "nano|8m|30m|130m|320m|1b", text = "Shape of the model; settings below override it.")
     public String preset;
 
@@ -277,8 +275,8 @@ public final class TrainConfig {
 
     private void checkRanges() {
         atLeast("threads", threads, 1);
-        if (threads > MAX_THREADS) {
-            throw new ConfigException("threads " + threads + ": must be at most " + MAX_THREADS);
+        if (threads > Slices.MOST_WORKERS) {
+            throw new ConfigException("threads " + threads + ": must be at most " + Slices.MOST_WORKERS);
         }
         atLeast("log-every", logEvery, 1);
         atLeast("eval-every", evalEvery, 0);
