@@ -150,6 +150,53 @@ int32_t sterna_copy(int32_t tier, const sterna_matrix *x, const sterna_matrix *y
     return t->copy(x, y, row0, row1);
 }
 
+/* Rows of `cols` columns, divided evenly among the heads in x, and room in each part for x's rows behind `first`. */
+static int32_t check_room(const sterna_matrix *x, int64_t rows, int64_t cols, int64_t first) {
+    return first >= 0 && first <= rows / (x->cols / cols) - x->rows ? 0 : STERNA_BAD_RANGE;
+}
+
+static int32_t check_heads(const sterna_matrix *x, int64_t rows, int64_t cols) {
+    return x->cols % cols == 0 && rows % (x->cols / cols) == 0 ? 0 : STERNA_BAD_SHAPE;
+}
+
+/* Columns col0...col0+cols-1 of rows row0...row0+rows-1. */
+static sterna_matrix part_of(const sterna_matrix *x, int64_t row0, int64_t rows, int64_t col0, int64_t cols) {
+    int64_t bytes = x->type == STERNA_F32 ? 4 : 2;
+    return (sterna_matrix){(char *)x->data + (row0 * x->stride + col0) * bytes, rows, cols, x->stride, x->type, 0};
+}
+
+int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, sterna_check_matrix(y, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, check_heads(x, y->rows, y->cols));
+    STERNA_CHECK(4, check_room(x, y->rows, y->cols, first));
+    int64_t heads = x->cols / y->cols, capacity = y->rows / heads;
+    for (int64_t h = 0; h < heads; h++) {
+        sterna_matrix from = part_of(x, 0, x->rows, h * y->cols, y->cols);
+        sterna_matrix to = part_of(y, h * capacity + first, x->rows, 0, y->cols);
+        t->copy(&from, &to, 0, x->rows);
+    }
+    return STERNA_OK;
+}
+
+int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first) {
+    STERNA_TABLE(tier);
+    STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
+    STERNA_CHECK(3, sterna_check_quantized(q));
+    STERNA_CHECK(3, check_heads(x, q->rows, q->cols));
+    STERNA_CHECK(4, check_room(x, q->rows, q->cols, first));
+    int64_t heads = x->cols / q->cols, capacity = q->rows / heads;
+    for (int64_t h = 0; h < heads; h++) {
+        int64_t row = h * capacity + first;
+        sterna_matrix from = part_of(x, 0, x->rows, h * q->cols, q->cols);
+        sterna_quantized to = {q->codes + row * q->stride, q->scales + row, x->rows, q->cols, q->stride};
+        int32_t status = t->quantize(&from, &to, 0, x->rows);
+        if (status != STERNA_OK) return status;
+    }
+    return STERNA_OK;
+}
+
 int32_t sterna_gather(int32_t tier, const sterna_matrix *table, const int32_t *ids, const sterna_matrix *y,
                       int64_t row0, int64_t row1) {
     STERNA_TABLE(tier);

@@ -37,7 +37,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a prototype, a constant, a struct or a meaning below changes. */
-#define STERNA_ABI_VERSION 6
+#define STERNA_ABI_VERSION 7
 
 /* ---------------------------------------------------------------- status */
 
@@ -273,6 +273,14 @@ STERNA_API int32_t sterna_add(int32_t tier, const sterna_matrix *x, const sterna
                               int64_t row1);
 STERNA_API int32_t sterna_copy(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t row0,
                                int64_t row1);
+
+/* Keys or values x (tokens, heads * head_dim) go behind the `first` tokens that y (heads * capacity, head_dim), where
+ * those of a head lie together, holds of every head: row h * capacity + first + r of y = columns h * head_dim... of row
+ * r of x, converted as sterna_copy does, or quantized as sterna_quantize does, a scale for each head of a token.
+ * BAD_RANGE where the capacity, y's rows divided by the heads, is too small. NONFINITE leaves y's new rows undefined. */
+STERNA_API int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first);
+STERNA_API int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q,
+                                           int64_t first);
 
 /* y(r) = table(ids[r]) for rows row0...row1-1. BAD_VALUE for an id outside the table. */
 STERNA_API int32_t sterna_gather(int32_t tier, const sterna_matrix *table, const int32_t *ids,

@@ -307,6 +307,29 @@ public final class Kernels {
         }
     }
 
+    /**
+     * Puts keys or values x (T, heads * headDim) behind the {@code first} tokens that y (heads * capacity, headDim) holds
+     * of every head, with conversion of the type.
+     */
+    public void append(FloatMatrix x, FloatMatrix y, long first) {
+        Checks.alive("x", x);
+        Checks.alive("y", y);
+        int status = sterna_append(tier, x.descriptor(), y.descriptor(), first);
+        if (status != OK) {
+            throw new KernelException("append", status, "x y first", x, y, first);
+        }
+    }
+
+    /** The same as {@link #quantize} makes them, a scale for each head of a token; {@link Reason#NONFINITE} for a NaN or an infinity. */
+    public void append(FloatMatrix x, QuantizedMatrix q, long first) {
+        Checks.alive("x", x);
+        Checks.alive("q", q, q.descriptor());
+        int status = sterna_append_quantized(tier, x.descriptor(), q.descriptor(), first);
+        if (status != OK) {
+            throw new KernelException("append_quantized", status, "x q first", x, q, first);
+        }
+    }
+
     /** y(r) = table(ids[r]); {@code ids} is int32 (T). */
     public void gather(FloatMatrix table, MemorySegment ids, FloatMatrix y, long row0, long row1) {
         Checks.alive("table", table);

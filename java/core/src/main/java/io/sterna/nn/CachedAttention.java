@@ -110,16 +110,13 @@ final class CachedAttention {
             over(q, tape.q(), sequence, head * group(), heads * group());
             over(out, tape.out(), sequence, head * group(), heads * group());
             over(k, tape.k(), sequence, head, heads);
+            over(v, tape.v(), sequence, head, heads);
             kernels.rope(q, config.headDim(), ropeTable, tokens, past, true, 0, tokens);
             kernels.rope(k, config.headDim(), ropeTable, tokens, past, true, 0, tokens);
-            for (int h = head; h < head + heads; h++) {
-                over(k, tape.k(), sequence, h, 1);
-                over(v, tape.v(), sequence, h, 1);
-                cache.keys(layer).write(kernels, k, cache.row(h, past), keys);
-                cache.values(layer).write(kernels, v, cache.row(h, past), values);
-            }
             cache.keys(layer).show(cache.row(head, 0), (long) heads * cache.capacity(), keys);
             cache.values(layer).show(cache.row(head, 0), (long) heads * cache.capacity(), values);
+            keys.append(kernels, k, past);
+            values.append(kernels, v, past);
             lse.reshape((long) heads * group(), tokens);
             var shape = new AttentionCall.Shape(1, tokens, past, (long) heads * group(), heads, config.headDim(), cache.capacity());
             // The windows stay the same objects, so a lane's call is made once.

@@ -21,9 +21,6 @@ sealed interface KvStore {
         };
     }
 
-    /** Writes x (T, head_dim) to rows {@code row} ... row + T - 1. */
-    void write(Kernels kernels, FloatMatrix x, long row, Lane lane);
-
     /** Lays a thread's window over rows row ... row + count - 1. */
     void show(long row, long count, Lane lane);
 
@@ -41,16 +38,19 @@ sealed interface KvStore {
         static Lane of(Workspace.Section section, CacheType type) {
             return type == CacheType.INT8 ? new Lane(null, QuantizedMatrix.window(section)) : new Lane(FloatMatrix.window(section), null);
         }
+
+        /** Puts x (T, heads * head_dim) behind the {@code first} tokens of each head that it lies over (heads * capacity rows). */
+        void append(Kernels kernels, FloatMatrix x, long first) {
+            if (codes != null) {
+                kernels.append(x, codes, first);
+            } else {
+                kernels.append(x, floats, first);
+            }
+        }
     }
 
     /** Floats (rows, head_dim). */
     record Floats(FloatMatrix x) implements KvStore {
-        @Override
-        public void write(Kernels kernels, FloatMatrix from, long row, Lane lane) {
-            show(row, from.rows(), lane);
-            kernels.copy(from, lane.floats, 0, from.rows());
-        }
-
         @Override
         public void show(long row, long count, Lane lane) {
             lane.floats.overRows(x, row, row + count);
@@ -65,12 +65,6 @@ sealed interface KvStore {
 
     /** 8-bit codes (rows, head_dim), a scale a row. */
     record Codes(QuantizedMatrix x) implements KvStore {
-        @Override
-        public void write(Kernels kernels, FloatMatrix from, long row, Lane lane) {
-            show(row, from.rows(), lane);
-            kernels.quantize(from, lane.codes, 0, from.rows());
-        }
-
         @Override
         public void show(long row, long count, Lane lane) {
             lane.codes.overRows(x, row, row + count);

@@ -26,7 +26,7 @@ class KvStoreTest {
         workspace.close();
     }
 
-    /** Rows of another matrix's columns, written in the middle, read with what stands before, copied to another store. */
+    /** Two heads' columns of a matrix of three, appended twice, read, copied to another store. */
     @ParameterizedTest
     @EnumSource
     void whatIsReadIsWhatWasWritten(CacheType type) {
@@ -39,12 +39,13 @@ class KvStoreTest {
                 all.set(r, c, r == 2 ? 0 : (float) Math.sin(r + 7 * c) * (r + 1));
             }
         }
-        FloatMatrix head = FloatMatrix.window(section);
-        store.write(kernels, head.over(all, 0, 1, HEAD_DIM, 2 * HEAD_DIM), 4, lane);
-        store.write(kernels, head.over(all, 1, 4, HEAD_DIM, 2 * HEAD_DIM), 5, lane);
-        other.copy(store, 4, 4);
+        FloatMatrix heads = FloatMatrix.window(section);
+        store.show(0, 12, lane); // two heads of six tokens
+        lane.append(kernels, heads.over(all, 0, 1, HEAD_DIM, 3 * HEAD_DIM), 0);
+        lane.append(kernels, heads.over(all, 1, 4, HEAD_DIM, 3 * HEAD_DIM), 1);
+        other.copy(store, 6, 4);
         for (KvStore s : new KvStore[] {store, other}) {
-            s.show(4, 4, lane);
+            s.show(6, 4, lane);
             assertEquals(4, type == CacheType.INT8 ? lane.codes().rows() : lane.floats().rows());
             for (int r = 0; r < 4; r++) {
                 double bound = switch (type) {
@@ -53,7 +54,7 @@ class KvStoreTest {
                     case INT8 -> (r + 1) / 127.0 / 2 * (1 + 1e-6);
                 };
                 for (int c = 0; c < HEAD_DIM; c++) {
-                    assertEquals(all.get(r, HEAD_DIM + c), read(lane, r, c), bound, r + " " + c);
+                    assertEquals(all.get(r, 2 * HEAD_DIM + c), read(lane, r, c), bound, r + " " + c);
                 }
             }
         }
@@ -68,7 +69,9 @@ class KvStoreTest {
         KvStore store = KvStore.allocate(section, CacheType.INT8, 2, HEAD_DIM);
         FloatMatrix x = FloatMatrix.allocate(section, FloatType.F32, 1, HEAD_DIM);
         x.set(0, 3, Float.NaN);
-        assertThrows(KernelException.class, () -> store.write(kernels, x, 0, KvStore.Lane.of(section, CacheType.INT8)));
+        KvStore.Lane lane = KvStore.Lane.of(section, CacheType.INT8);
+        store.show(0, 2, lane);
+        assertThrows(KernelException.class, () -> lane.append(kernels, x, 0));
     }
 
     @Test

@@ -22,10 +22,10 @@ public class sterna_h extends sterna_h$shared {
 
     static final SymbolLookup SYMBOL_LOOKUP = io.sterna.kernel.NativeLibrary.symbols();
 
-    private static final int STERNA_ABI_VERSION = (int)6L;
+    private static final int STERNA_ABI_VERSION = (int)7L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_ABI_VERSION 6
+     * #define STERNA_ABI_VERSION 7
      * }
      */
     public static int STERNA_ABI_VERSION() {
@@ -2142,6 +2142,132 @@ public class sterna_h extends sterna_h$shared {
                 traceDowncall("sterna_copy", tier, x, y, row0, row1);
             }
             return (int)mh$.invokeExact(tier, x, y, row0, row1);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class sterna_append {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            sterna_h.C_INT,
+            sterna_h.C_INT,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("sterna_append");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first)
+     * }
+     */
+    public static FunctionDescriptor sterna_append$descriptor() {
+        return sterna_append.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first)
+     * }
+     */
+    public static MethodHandle sterna_append$handle() {
+        return sterna_append.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first)
+     * }
+     */
+    public static MemorySegment sterna_append$address() {
+        return sterna_append.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first)
+     * }
+     */
+    public static int sterna_append(int tier, MemorySegment x, MemorySegment y, long first) {
+        var mh$ = sterna_append.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("sterna_append", tier, x, y, first);
+            }
+            return (int)mh$.invokeExact(tier, x, y, first);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class sterna_append_quantized {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            sterna_h.C_INT,
+            sterna_h.C_INT,
+            sterna_h.C_POINTER,
+            sterna_h.C_POINTER,
+            sterna_h.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("sterna_append_quantized");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first)
+     * }
+     */
+    public static FunctionDescriptor sterna_append_quantized$descriptor() {
+        return sterna_append_quantized.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first)
+     * }
+     */
+    public static MethodHandle sterna_append_quantized$handle() {
+        return sterna_append_quantized.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first)
+     * }
+     */
+    public static MemorySegment sterna_append_quantized$address() {
+        return sterna_append_quantized.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first)
+     * }
+     */
+    public static int sterna_append_quantized(int tier, MemorySegment x, MemorySegment q, long first) {
+        var mh$ = sterna_append_quantized.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("sterna_append_quantized", tier, x, q, first);
+            }
+            return (int)mh$.invokeExact(tier, x, q, first);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
