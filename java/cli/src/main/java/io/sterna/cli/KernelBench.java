@@ -8,6 +8,7 @@ import io.sterna.kernel.OpenBlas;
 import io.sterna.kernel.Rounding;
 import io.sterna.kernel.Slices;
 import io.sterna.kernel.Tier;
+import io.sterna.nn.Engine;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
@@ -30,7 +31,7 @@ import java.util.Map;
 final class KernelBench {
     /** Up to so many tokens a product runs at the speed of memory, not of arithmetic. */
     static final int FEW_TOKENS = 8;
-    /** Rows of a slice come in multiples of this, as in training. */
+    /** Rows of a slice, and tokens, come in multiples of this. */
     private static final int ROWS = 64;
     private static final int UPDATE_ROWS = 16;
     /** A copy counts as so many bytes at least: more copies of a small matrix would take more time to call than to read. */
@@ -60,6 +61,11 @@ final class KernelBench {
     record Case(Grid grid, long tokens, long out, long in) {
         String shape() {
             return tokens + "x" + out + "x" + in;
+        }
+
+        /** Rows of the weight's gradient that are made at a time, as in training. */
+        private long tileRows() {
+            return Engine.tileRows(out, in);
         }
 
         @Override
@@ -140,7 +146,9 @@ final class KernelBench {
     private List<Row> many(Case c, Operands o, Workspace.Section section) {
         List<Row> rows = new ArrayList<>();
         double blas = sgemm(c, o);
-        rows.add(product("linear", c, best(() -> forward(o, o.w)), Probe.INT8, blas));
+        double forward = best(() -> slices.tiles(c.out, share(c.out), (row0, row1, worker) ->
+                kernels.linear(o.q, o.w, o.y, null, row0, row1, worker.scratch())));
+        rows.add(product("linear", c, forward, Probe.INT8, blas));
         FloatMatrix[] tiles = tiles(section, c);
         FloatMatrix[] windows = windows(section);
         rows.addAll(gradients("", 0, ceilings.floats(), c, o, blas, tiles, windows));
@@ -157,9 +165,9 @@ final class KernelBench {
     /** The two products that take y's gradient as floats. */
     private List<Row> gradients(String suffix, int flags, Probe ceiling, Case c, Operands o, double blas, FloatMatrix[] tiles,
             FloatMatrix[] windows) {
-        double input = best(() -> slices.rows(c.tokens, ROWS, (row0, row1, worker) ->
+        double input = best(() -> slices.tiles(c.tokens, share(c.tokens), (row0, row1, worker) ->
                 kernels.inputGradient(o.y, o.w, o.x, flags, row0, row1, worker.scratch())));
-        double weight = best(() -> slices.tiles(c.out, ROWS, (row0, row1, worker) ->
+        double weight = best(() -> slices.tiles(c.out, c.tileRows(), (row0, row1, worker) ->
                 kernels.weightGradient(o.y, o.q, windows[worker.index()].overRows(tiles[worker.index()], 0, row1 - row0),
                         flags, row0, row1, worker.scratch())));
         return List.of(product("input_gradient" + suffix, c, input, ceiling, blas),
@@ -176,7 +184,7 @@ final class KernelBench {
                         kernels.quantizeGradient(o.y, o.w, o.q, byToken, byFeature, 0, key, row0, row1)));
         double input = best(() -> slices.tiles(c.tokens, QuantizedGradient.GROUP, (row0, row1, worker) ->
                 kernels.inputGradient(byToken, o.w, o.x, false, row0, row1, worker.scratch())));
-        double weight = best(() -> slices.tiles(c.out, ROWS, (row0, row1, worker) ->
+        double weight = best(() -> slices.tiles(c.out, c.tileRows(), (row0, row1, worker) ->
                 kernels.weightGradient(byFeature, o.q, windows[worker.index()].overRows(tiles[worker.index()], 0, row1 - row0),
                         false, row0, row1, worker.scratch())));
         return List.of(
@@ -188,6 +196,11 @@ final class KernelBench {
     private void forward(Operands o, PackedMatrix w) {
         slices.rows(w.rows(), ROWS, (row0, row1, worker) ->
                 kernels.linear(o.q, w, o.y, null, row0, row1, worker.scratch()));
+    }
+
+    /** A worker's share in one slice: a call of a product arranges its operands anew. */
+    private long share(long rows) {
+        return Math.ceilDiv(Math.ceilDiv(rows, slices.workers()), ROWS) * ROWS;
     }
 
     /**
@@ -268,7 +281,7 @@ final class KernelBench {
     private FloatMatrix[] tiles(Workspace.Section section, Case c) {
         FloatMatrix[] tiles = new FloatMatrix[slices.workers()];
         for (int i = 0; i < tiles.length; i++) {
-            tiles[i] = FloatMatrix.allocate(section, FloatType.F32, ROWS, c.in);
+            tiles[i] = FloatMatrix.allocate(section, FloatType.F32, c.tileRows(), c.in);
         }
         return tiles;
     }
