@@ -13,6 +13,7 @@ struct linear_case {
     int64_t row0, row1;
     enum check_place place;
     int extremes; /* the largest activations, and the lowest codes (1) or the highest (2) */
+    int tiny;     /* results lie on either side of the least normal number */
     int large;    /* of that many activations, one is not small; 0: all may be large */
     sterna_quantized q;
     sterna_packed w;
@@ -54,6 +55,7 @@ static void make_quantized(struct linear_case *c, size_t offset, int64_t gap) {
                               .rows = c->tokens, .cols = c->cols, .stride = c->cols + gap};
     for (size_t i = 0; i < bytes; i++) c->q.codes[i] = some_activation(c, i / (size_t)c->q.stride);
     fill_floats(c->q.scales, (size_t)c->tokens);
+    for (int64_t t = 0; t < c->tokens && c->tiny; t++) c->q.scales[t] *= 0x1p-137f;
 }
 
 /* Numbers (tokens, rows). */
@@ -150,6 +152,17 @@ static void check_few_large(int32_t tier) {
         struct linear_case c = whole(check_range(9, 40), check_range(1, 70), check_range(1, 1500), grid);
         c.large = i % 3 == 0 ? 1000000 : i % 3 == 1 ? 100 : (int)check_range(2, 30);
         c.group = i % 2 * 64 * check_range(1, 3);
+        run_case(tier, c);
+    }
+}
+
+/* Numbers below the normal ones, which some instructions make 0. */
+static void check_tiny(int32_t tier) {
+    for (int64_t tokens = 1; tokens <= 40; tokens += 13) {
+        struct linear_case c = whole(tokens, 70, 300, STERNA_TERNARY);
+        c.tiny = 1;
+        c.group = -1;
+        c.type = STERNA_BF16;
         run_case(tier, c);
     }
 }
@@ -272,6 +285,7 @@ static void check(int32_t tier) {
     check_blocks(tier);
     check_one_token(tier);
     check_few_large(tier);
+    check_tiny(tier);
     check_extremes(tier);
 }
 

@@ -95,6 +95,15 @@ static const float *rows_of_sums(const float *sums_t, int64_t width, float *spar
 
 /* ---------------------------------------------------------------- products */
 
+/* Once a unit: configuring the tiles takes as long as some products. */
+static void begin_products(void) {
+    tile_begin();
+}
+
+static void end_products(void) {
+    tile_end();
+}
+
 /* c (rows, cols) = or += a b over terms begin...end - 1, multiples of 32; rows and cols are multiples of 16, of which
  * 32 are taken at most. Steps are those from one row to the next. */
 INLINE void multiply_tiles(const uint16_t *a, int64_t a_step, const uint32_t *b, int64_t b_step, int64_t begin,
@@ -132,28 +141,24 @@ INLINE void multiply_tiles(const uint16_t *a, int64_t a_step, const uint32_t *b,
 static void block_scores(const queries_operand *q, const keys_operand *k, float *scores, int64_t queries, int64_t width,
                          int64_t see, ahead *next) {
     int64_t terms = whole_terms(width);
-    tile_begin();
     for (int64_t i = 0; i < queries; i += STRIP) {
         for (int64_t j = 0; j < keys_seen(see, i, STRIP); j += 32)
             multiply_tiles(q->rows + i * terms, terms, k->rows_t + j, BLOCK, 0, terms, scores + i * BLOCK + j, BLOCK, STRIP,
                            32, 0);
         fetch_ahead(next, STRIP);
     }
-    tile_end();
 }
 
 static void block_values(const float *weights, const keys_operand *v, float *sums, int64_t queries, int64_t width,
                          int64_t see, ahead *next) {
     uint16_t a[BLOCK * BLOCK] __attribute__((aligned(64)));
     set_a(a, weights, BLOCK);
-    tile_begin();
     for (int64_t i = 0; i < queries; i += STRIP) {
         for (int64_t c = 0; c < width; c += 32)
             multiply_tiles(a + i * BLOCK, BLOCK, v->rows + c, width, 0, round_up(keys_seen(see, i, STRIP), KEY_STEP),
                            sums + i * width + c, width, STRIP, width - c, 1);
         fetch_ahead(next, STRIP);
     }
-    tile_end();
 }
 
 /* A key j is seen by queries from j - see on; see is a multiple of STRIP. sums are (width, BLOCK). */
@@ -161,14 +166,12 @@ static void block_transposed(const float *weights, const queries_operand *q, flo
                              int64_t width, int64_t see, ahead *next) {
     uint32_t b[BLOCK / 2 * BLOCK] __attribute__((aligned(64)));
     set_b(b, weights, BLOCK);
-    tile_begin();
     for (int64_t j = 0; j < keys; j += STRIP) {
         for (int64_t c = 0; c < width; c += 32)
             multiply_tiles(q->rows_t + c * BLOCK, BLOCK, b + j, BLOCK, clamp(j - see, 0, BLOCK), round_up(queries, STRIP),
                            sums + c * BLOCK + j, BLOCK, width - c, 32, 1);
         fetch_ahead(next, STRIP);
     }
-    tile_end();
 }
 
 #include "kernels/template/attention.h"

@@ -64,23 +64,21 @@ static void pack_left(const piece *c, int64_t m) {
 
 /* ---------------------------------------------------------------- results */
 
-/* A pair of panels whose sums of the piece's group `group` are complete, for rows m... */
+/* A pair of panels whose sums of the piece's group `group`, group g of the reduction, are complete, for rows m... */
 struct finished {
-    int64_t pair, group, m, cols; /* cols 0: none */
+    int64_t pair, group, g, m, cols; /* cols 0: none */
 };
 
-enum { FINISH_ROWS = 2 * PAIR };
-
-static void finish_row(const piece *c, const struct finished *f, int panel, int t, int i) {
-    int64_t m = f->m + t * TILE + i, g = c->r0 / c->p->group + f->group;
-    if (m < c->p->rows && panel * TILE < f->cols)
-        store_sums(c->p, m, c->col0 + f->pair * PAIR + panel * TILE, least(TILE, f->cols - panel * TILE), g,
-                   &c->s->sums[f->pair][t * TILE + i][panel * TILE], c->p->bias * c->s->left_sums[f->group][t * TILE + i]);
+/* Rows begin...end-1 of the pair's 32. */
+static void finish_rows(const piece *c, const struct finished *f, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++)
+        store_sums(c->p, f->m + i, c->col0 + f->pair * PAIR, f->cols, f->g, c->s->sums[f->pair][i],
+                   c->p->bias * c->s->left_sums[f->group][i]);
 }
 
-/* Rows begin...end-1 of the pair's 64. */
-static void finish_rows(const piece *c, const struct finished *f, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) finish_row(c, f, (int)(i / PAIR), (int)(i / TILE % 2), (int)(i % TILE));
+/* How many rows are to be finished. */
+INLINE int64_t rows_of(const piece *c, const struct finished *f) {
+    return f->cols ? least(PAIR, c->p->rows - f->m) : 0;
 }
 
 /* ---------------------------------------------------------------- tiles */
@@ -90,11 +88,11 @@ INLINE void multiply_pair(const piece *c, int64_t pair, int64_t first, int64_t b
                           const struct finished *f) {
     const uint8_t *panel0 = c->s->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES, *panel1 = panel0 + c->panel_bytes;
     const int8_t *left = c->s->left[first][0][0];
-    int64_t rows_a_step = f->cols ? (FINISH_ROWS + blocks - 1) / blocks : 0;
+    int64_t unfinished = rows_of(c, f);
     load_pair(&c->s->sums[pair], resume);
     for (int64_t b = 0; b < blocks; b++) {
         multiply_columns(left + b * 2 * TILE_BYTES, panel0 + b * TILE_BYTES, panel1 + b * TILE_BYTES, tiles);
-        finish_rows(c, f, least(b * rows_a_step, FINISH_ROWS), least((b + 1) * rows_a_step, FINISH_ROWS));
+        if (unfinished) finish_rows(c, f, finished_before(unfinished, b, blocks), finished_before(unfinished, b + 1, blocks));
     }
     store_pair(&c->s->sums[pair]);
 }
@@ -107,7 +105,8 @@ static struct finished multiply_pairs(const piece *c, int64_t m, int64_t g, int6
     for (int64_t pair = 0; pair * PAIR < c->cols; pair++) {
         if (c->p->rows - m <= TILE) multiply_pair(c, pair, first, blocks, 1, first > begin, &before);
         else multiply_pair(c, pair, first, blocks, 2, first > begin, &before);
-        before = (struct finished){pair, g, m, first + blocks == end ? least(PAIR, c->cols - pair * PAIR) : 0};
+        int64_t complete = first + blocks == end ? least(PAIR, c->cols - pair * PAIR) : 0;
+        before = (struct finished){pair, g, c->r0 / c->p->group + g, m, complete};
     }
     return before;
 }
@@ -121,7 +120,7 @@ static void multiply_rows(const piece *c, int64_t m) {
         for (int64_t b = g * c->group_blocks; b < end; b += L1_BLOCKS)
             f = multiply_pairs(c, m, g, b, least(L1_BLOCKS, end - b), f);
     }
-    finish_rows(c, &f, 0, FINISH_ROWS);
+    finish_rows(c, &f, 0, rows_of(c, &f));
 }
 
 static void multiply_piece(const piece *c) {

@@ -23,7 +23,7 @@ enum {
 
 struct linear_scratch {
     int8_t tokens[MAX_BLOCKS][2][TILE][STERNA_BLOCK]; /* columns past K and tokens past T are 0 */
-    int32_t token_sums[MAX_BLOCKS][PAIR];             /* sum of x over a group's columns */
+    int32_t token_biases[MAX_BLOCKS][PAIR];           /* what the sums over a group's columns have too much of */
     pair_sums sums[MAX_PAIRS];                        /* but the first alone where no group has two segments */
     float totals[MAX_PAIRS][PAIR][PAIR];              /* sums of groups, scaled */
     uint8_t panels[];
@@ -34,7 +34,7 @@ _Static_assert(PANELS_BYTES >= 2 * (MAX_BLOCKS * TILE_BYTES + MAX_BLOCKS * TILE 
 
 /* ---------------------------------------------------------------- tokens */
 
-/* Four tokens, tile t, rows m...m+3: their columns of group g, and the columns' sums. */
+/* Four tokens, tile t, rows m...m+3: their columns of group g, and their biases. */
 static void copy_tokens(const linear_call *c, int64_t token, int t, int m, int64_t g) {
     bytes sum[4] = {zero_bytes(), zero_bytes(), zero_bytes(), zero_bytes()};
     int64_t first = g * c->group_blocks;
@@ -48,7 +48,9 @@ static void copy_tokens(const linear_call *c, int64_t token, int t, int m, int64
             _mm512_store_si512(c->scratch->tokens[b][t][m + i], v);
         }
     }
-    add_lanes_of_four(sum, &c->scratch->token_sums[g][t * TILE + m]);
+    int32_t *biases = &c->scratch->token_biases[g][t * TILE + m];
+    add_lanes_of_four(sum, biases);
+    for (int i = 0; i < 4; i++) biases[i] *= c->bias;
 }
 
 /* Tokens t0...t0+31 become tiles. */
@@ -77,8 +79,8 @@ INLINE pair_sums *sums_of(const linear_call *c, int64_t pair) {
 /* A panel of token i: a tail of rows, or one of several groups. */
 static void finish_panel(const linear_call *c, const struct finished *f, int64_t i, int64_t panel, int64_t rows) {
     float *total = &c->scratch->totals[f->pair][i][panel * TILE];
-    int32_t bias = c->bias * c->scratch->token_sums[f->g][i];
-    add_group(total, &(*sums_of(c, f->pair))[i][panel * TILE], bias, panel_scales(c, 2 * f->pair + panel, f->g), f->g);
+    add_group(total, &(*sums_of(c, f->pair))[i][panel * TILE], c->scratch->token_biases[f->g][i],
+              panel_scales(c, 2 * f->pair + panel, f->g), f->g);
     if (f->g == c->groups - 1) store_values(c, f->t0 + i, f->n + panel * TILE, total, rows);
 }
 
@@ -92,10 +94,9 @@ INLINE void finish_whole(const linear_call *c, const struct finished *f, int64_t
     sterna_matrix y = *c->y, residual = adds ? *c->residual : y;
     y.type = type;
     residual.type = residual_type;
-    const int32_t *token_sums = c->scratch->token_sums[0], *sum = (*sums_of(c, f->pair))[begin];
+    const int32_t *biases = c->scratch->token_biases[0], *sum = (*sums_of(c, f->pair))[begin];
     const float *token_scales = c->q->scales + f->t0;
     const floats scales[2] = {floats_at(panel_scales(c, 2 * f->pair, 0)), floats_at(panel_scales(c, 2 * f->pair + 1, 0))};
-    int32_t bias = c->bias;
     int64_t y_at = (f->t0 + begin) * y.stride + f->n, residual_at = (f->t0 + begin) * residual.stride + f->n;
     for (int64_t i = begin; i < end; i++, sum += PAIR, y_at += y.stride, residual_at += residual.stride)
         for (int panel = 0; panel < 2; panel++) {
@@ -103,7 +104,7 @@ INLINE void finish_whole(const linear_call *c, const struct finished *f, int64_t
             __builtin_prefetch((const char *)y.data + (y_at + at + PAIR) * (type == STERNA_F32 ? 4 : 2), 1);
             ints lanes;
             memcpy(&lanes, sum + at, sizeof lanes);
-            floats value = __builtin_convertvector(lanes - bias * token_sums[i], floats) * scales[panel] * token_scales[i];
+            floats value = __builtin_convertvector(lanes - biases[i], floats) * scales[panel] * token_scales[i];
             store_lanes(&y, y_at + at, adds ? &residual : NULL, residual_at + at, value, LANES);
         }
 }
@@ -140,11 +141,11 @@ INLINE void multiply_pair(const linear_call *c, int64_t pair, int64_t first, int
     const int8_t *x = c->scratch->tokens[first][0][0];
     const uint8_t *panel0 = c->scratch->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES;
     const uint8_t *panel1 = panel0 + c->panel_bytes;
-    int64_t unfinished = tokens_of(c, f), step = (unfinished + blocks - 1) / blocks;
+    int64_t unfinished = tokens_of(c, f);
     load_pair(sums_of(c, pair), resume);
     for (int64_t b = 0; b < blocks; b++) {
         multiply_columns(x + b * 2 * TILE_BYTES, panel0 + b * TILE_BYTES, panel1 + b * TILE_BYTES, token_tiles);
-        if (unfinished) finish_tokens(c, f, least(b * step, unfinished), least((b + 1) * step, unfinished));
+        if (unfinished) finish_tokens(c, f, finished_before(unfinished, b, blocks), finished_before(unfinished, b + 1, blocks));
     }
     store_pair(sums_of(c, pair));
 }

@@ -18,6 +18,7 @@
  *   rows_of_queries   where rows are to be before make_queries: the room, or a spare block used again by the next;
  *                     rows of keys stay where they are while an operand FOR_SUMS of them is used
  *   rows_of_sums      the sums of block_transposed as (keys, width); the spare block may serve
+ * and what comes before and after all products of a unit: begin_products, end_products.
  * They may leave out what no query of a strip of STRIP rows sees, rounded up to KEY_STEP keys; what they
  * don't leave out has weight 0 where a query does not see the key and, backward, where a strip's row is no query. After
  * every strip they fetch_ahead what is due of the next unit's rows.
@@ -273,6 +274,7 @@ static queries_operand load_operand(region from, float factor, int uses, float *
 
 /* As many blocks of queries as scratch holds go over the keys together, so that operands of keys are made once. */
 static void forward_unit(const unit *u, ahead next, float *scratch) {
+    begin_products();
     int64_t width = u->width, tile = BLOCK * width, blocks = u->group * u->head_blocks;
     const float *start = scratch;
     float *keys = take(&scratch, tile), *values = take(&scratch, tile), *scores = take(&scratch, BLOCK * BLOCK);
@@ -301,6 +303,7 @@ static void forward_unit(const unit *u, ahead next, float *scratch) {
         }
         for (int64_t b = 0; b < count; b++) finish_forward(u, &states[b], states[b].at, 0);
     }
+    end_products();
 }
 
 /* ---------------------------------------------------------------- forward of few queries */
@@ -542,8 +545,10 @@ static void backward_unit(const unit *u, ahead *next, float *scratch) {
     backward_keys k = take_keys(u->width, &scratch);
     int64_t blocks = u->group * u->head_blocks;
     int64_t fit = (SCRATCH_FLOATS - (scratch - start)) / backward_queries_floats(u->width);
+    begin_products();
     if (blocks <= fit && blocks <= MOST_RESIDENT) backward_resident(u, &k, next, scratch);
     else backward_in_two_passes(u, &k, next, scratch);
+    end_products();
 }
 
 static int32_t attention_backward(const sterna_attention *a, int64_t unit0, int64_t unit1, void *scratch) {

@@ -9,6 +9,12 @@
 #define KEY_STEP LANES
 #define STRIP_VECTORS (LANES == 16 ? 4 : 3) /* accumulators of a strip: 16 of 32 registers, or 12 of 16 */
 
+static void begin_products(void) {
+}
+
+static void end_products(void) {
+}
+
 /* c (STRIP, vectors * LANES) = or += a (STRIP, terms) b (terms, ...); element (r, t) of a is
  * a[r * row_step + t * term_step]. */
 INLINE void multiply_tile(int vectors, const float *a, int64_t row_step, int64_t term_step, const float *b,

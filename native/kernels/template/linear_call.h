@@ -61,11 +61,28 @@ INLINE floats floats_of_bf16(shorts x) {
 }
 
 /* As sterna_bf16_of_f32, in every lane. */
-INLINE shorts bf16_of_floats(floats x) {
+INLINE shorts exact_bf16_of_floats(floats x) {
     ints bits = (ints)x, is_nan = (bits & 0x7fffffff) > 0x7f800000;
     ints nearest = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 0x400000;
     return __builtin_convertvector(((is_nan & quiet) | (~is_nan & nearest)) >> 16, shorts);
 }
+
+#if defined(__AVX512BF16__)
+
+/* The instruction makes 0 of numbers below the normal ones. */
+INLINE shorts bf16_of_floats(floats x) {
+    enum { DENORMAL = 0x20 };
+    if (_mm512_fpclass_ps_mask((__m512)x, DENORMAL)) return exact_bf16_of_floats(x);
+    return (shorts)_mm512_cvtneps_pbh((__m512)x);
+}
+
+#else
+
+INLINE shorts bf16_of_floats(floats x) {
+    return exact_bf16_of_floats(x);
+}
+
+#endif
 
 /* The first `count` lanes from element `at` on; then zeros. */
 INLINE floats load_lanes(const sterna_matrix *x, int64_t at, int64_t count) {
