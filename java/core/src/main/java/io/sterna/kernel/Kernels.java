@@ -28,7 +28,7 @@ public final class Kernels {
         LibraryCache.requireAccess();
     }
 
-    /** {@link #gemm}: add to c. */
+    /** {@link #gemm}, {@link #inputGradient}, {@link #weightGradient}: add to the result. */
     public static final int ACCUMULATE = STERNA_ACCUMULATE();
     /** {@link #gemm}: a is stored (K, M). */
     public static final int TRANSPOSE_A = STERNA_TRANSPOSE_A();
