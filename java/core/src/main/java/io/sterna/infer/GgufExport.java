@@ -53,8 +53,12 @@ public final class GgufExport {
      * @param out  a file that is not there
      * @throws ModelException for a model that the format has no place for
      * @throws ConfigException for a file that is there
+     * @throws IllegalArgumentException for a type that is not {@link GgufType#written}
      */
     public static void write(Model model, GgufType type, Path out) throws IOException {
+        if (!type.written()) {
+            throw new IllegalArgumentException("type " + type + ": is only read, never written; choose another one");
+        }
         if (Files.exists(out)) {
             throw new ConfigException("out " + out + ": exists already; choose another file");
         }

@@ -25,9 +25,9 @@ import java.util.Set;
 
 /**
  * Reads a model of llama.cpp, a GGUF file of the {@code llama} or {@code bitnet} architecture, and writes it as a
- * model folder. Linear layers that are all ternary there become packed ternary weights, with one scale a tensor or
- * one for each block of 256; a model of BF16 becomes BF16, any other FP32. What Sterna has no place for is refused by
- * name. One tensor at a time is in memory.
+ * model folder. Its tensors may be of any {@link GgufType}, each of its own. Linear layers that are all ternary there
+ * become packed ternary weights, with one scale a tensor or one for each block of 256; a model of BF16 becomes BF16, any
+ * other FP32. What Sterna has no place for is refused by name. One tensor at a time is in memory.
  */
 public final class GgufImport {
     /** Keys of an architecture that are read, or whose only value allowed is that of a model without the feature. */

@@ -10,6 +10,8 @@ final class GgufBlocks {
     private static final int[][] TQ1_RUNS = {{32, 5}, {16, 5}, {4, 4}};
     private static final int TQ2_RUN = 32;
     private static final int POW_3_5 = 243;
+    /** What the 16 codes of IQ4_NL stand for. */
+    private static final byte[] IQ4_VALUES = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
     private GgufBlocks() {}
 
@@ -67,6 +69,51 @@ final class GgufBlocks {
             int pair = bytes.get();
             x[at + i] = ((pair & 15) - 8) * d;
             x[at + SMALL / 2 + i] = ((pair >> 4 & 15) - 8) * d;
+        }
+    }
+
+    static void decodeQ41(ByteBuffer bytes, float[] x, int at) {
+        float d = Float.float16ToFloat(bytes.getShort());
+        float m = Float.float16ToFloat(bytes.getShort());
+        for (int i = 0; i < SMALL / 2; i++) {
+            int pair = bytes.get();
+            x[at + i] = (pair & 15) * d + m;
+            x[at + SMALL / 2 + i] = (pair >> 4 & 15) * d + m;
+        }
+    }
+
+    static void decodeQ5(ByteBuffer bytes, float[] x, int at) {
+        float d = Float.float16ToFloat(bytes.getShort());
+        int high = bytes.getInt();
+        for (int i = 0; i < SMALL / 2; i++) {
+            int pair = bytes.get();
+            x[at + i] = ((pair & 15 | fifth(high, i)) - 16) * d;
+            x[at + SMALL / 2 + i] = ((pair >> 4 & 15 | fifth(high, SMALL / 2 + i)) - 16) * d;
+        }
+    }
+
+    static void decodeQ51(ByteBuffer bytes, float[] x, int at) {
+        float d = Float.float16ToFloat(bytes.getShort());
+        float m = Float.float16ToFloat(bytes.getShort());
+        int high = bytes.getInt();
+        for (int i = 0; i < SMALL / 2; i++) {
+            int pair = bytes.get();
+            x[at + i] = (pair & 15 | fifth(high, i)) * d + m;
+            x[at + SMALL / 2 + i] = (pair >> 4 & 15 | fifth(high, SMALL / 2 + i)) * d + m;
+        }
+    }
+
+    /** Bit 4 of a weight's code: all 32 of them stand together, apart from the nibbles. */
+    private static int fifth(int high, int i) {
+        return (high >> i & 1) << 4;
+    }
+
+    static void decodeIq4(ByteBuffer bytes, float[] x, int at) {
+        float d = Float.float16ToFloat(bytes.getShort());
+        for (int i = 0; i < SMALL / 2; i++) {
+            int pair = bytes.get();
+            x[at + i] = IQ4_VALUES[pair & 15] * d;
+            x[at + SMALL / 2 + i] = IQ4_VALUES[pair >> 4 & 15] * d;
         }
     }
 

@@ -333,8 +333,8 @@ public final class GgufReader implements AutoCloseable {
         int code = cursor.i32(what);
         GgufType type = GgufType.ofCode(code);
         if (type == null) {
-            throw new GgufException(file, what + ": type " + Integer.toUnsignedString(code),
-                    "only f32, f16, bf16, q8_0, q4_0, tq1_0 and tq2_0 are read: convert the model to one of them", null);
+            throw new GgufException(file, what + ": type " + GgufType.otherName(code), "expected one of " + GgufType.names()
+                    + ": convert the model, say by llama-quantize --allow-requantize to q8_0", null);
         }
         check(shape.getLast() % type.block() == 0, what + ": rows of " + shape.getLast() + " are not whole blocks of "
                 + type.block());

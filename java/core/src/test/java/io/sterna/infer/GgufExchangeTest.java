@@ -195,6 +195,97 @@ class GgufExchangeTest {
         }
     }
 
+    /** llama.cpp's own files have types of more bits where they matter, and often for a part of the blocks alone. */
+    @Test
+    void typesThatAreOnlyReadBecomeFloats() throws IOException {
+        Path from = folder.resolve("plain.gguf");
+        try (Model model = Model.load(train("method fp32 sub-ln false" + WIDE))) {
+            GgufExport.write(model, GgufType.F32, from);
+        }
+        Path file = mixed(from, Map.of("token_embd", GgufType.Q4_K, "output", GgufType.Q6_K, "attn_q", GgufType.Q2_K, "attn_k", GgufType.Q3_K,
+                "attn_v", GgufType.Q5_K, "attn_output", GgufType.Q4_1, "ffn_gate", GgufType.Q5_0, "ffn_up", GgufType.Q5_1,
+                "ffn_down", GgufType.IQ4_NL));
+        GgufImport.read(file, folder.resolve("mixed"));
+        try (Model model = Model.load(folder.resolve("mixed")); GgufReader reader = new GgufReader(file)) {
+            assertEquals(Method.Kind.FP32, model.method().kind());
+            for (Parameter parameter : model.llama().parameters()) {
+                float[][] ours = rows(model, parameter.name());
+                String name = GgufNames.of(parameter);
+                boolean rotated = name.endsWith("attn_q.weight") || name.endsWith("attn_k.weight");
+                float[][] expected = parameter.rows() == 1 ? new float[][] {norm(reader, name)} : rows(reader, name);
+                assertArrayEquals(expected, rotated ? interleaved(ours, model.config().headDim()) : ours, name);
+            }
+            assertThrows(IllegalArgumentException.class, () -> GgufExport.write(model, GgufType.Q6_K, folder.resolve("never.gguf")));
+            assertFalse(Files.exists(folder.resolve("never.gguf")));
+        }
+    }
+
+    private static float[] norm(GgufReader reader, String name) throws IOException {
+        GgufReader.Tensor tensor = reader.tensors().get(name);
+        float[] x = new float[(int) tensor.size()];
+        reader.read(tensor, 0, x.length, x);
+        return x;
+    }
+
+    /** Embedding and head of llama.cpp's ternary files have more bits. */
+    @Test
+    void ternaryBlocksBetweenOtherTypesStayTernary() throws IOException {
+        Path from = folder.resolve("ternary.gguf");
+        try (Model model = Model.load(train("bits 1.58 sub-ln false" + WIDE))) {
+            GgufExport.write(model, GgufType.TQ2_0, from);
+            GgufImport.read(mixed(from, Map.of("token_embd", GgufType.Q4_K, "output", GgufType.Q6_K)), folder.resolve("ternary"));
+            try (Model back = Model.load(folder.resolve("ternary"))) {
+                assertEquals(Grid.TERNARY, back.method().grid());
+                for (int i = 0; i < model.llama().parameters().size(); i++) {
+                    if (model.llama().parameters().get(i) instanceof Parameter.Packed p) {
+                        assertArrayEquals(signs(model, p), signs(back, (Parameter.Packed) back.llama().parameters().get(i)), p.name());
+                    }
+                }
+            }
+        }
+    }
+
+    /** A file, written anew with tensors of other types: those whose names have these last parts, in blocks made by a formula. */
+    private static Path mixed(Path from, Map<String, GgufType> types) throws IOException {
+        Path file = Files.createTempFile(folder, "mixed", ".gguf");
+        try (GgufReader reader = new GgufReader(from)) {
+            GgufMetadata metadata = new GgufMetadata();
+            for (Map.Entry<String, Object> entry : reader.metadata().entrySet()) {
+                put(metadata, entry.getKey(), entry.getValue(), reader);
+            }
+            List<GgufWriter.Entry> entries = new ArrayList<>();
+            for (GgufReader.Tensor tensor : reader.tensors().values()) {
+                String[] parts = tensor.name().split("\\.");
+                entries.add(new GgufWriter.Entry(tensor.name(), types.getOrDefault(parts[parts.length - 2], tensor.type()), tensor.shape()));
+            }
+            try (GgufWriter writer = new GgufWriter(file, metadata, entries)) {
+                for (GgufWriter.Entry entry : entries) {
+                    GgufReader.Tensor tensor = reader.tensors().get(entry.name());
+                    writer.write(entry.type() == tensor.type() ? bytes(reader, tensor) : blocks((int) entry.type().bytes(tensor.size())));
+                }
+                writer.commit();
+            }
+        }
+        return file;
+    }
+
+    /** Whatever type the blocks have, their scales are less than 2. */
+    private static ByteBuffer blocks(int size) {
+        ByteBuffer bytes = ByteBuffer.allocate(size);
+        for (int i = 0; i < size; i++) {
+            bytes.put((byte) (i * 0x9e3779b1 >>> 26));
+        }
+        return bytes.flip();
+    }
+
+    private static ByteBuffer bytes(GgufReader reader, GgufReader.Tensor tensor) throws IOException {
+        float[] x = new float[(int) tensor.size()];
+        reader.read(tensor, 0, x.length, x);
+        ByteBuffer bytes = ByteBuffer.allocate((int) tensor.type().bytes(x.length)).order(ByteOrder.LITTLE_ENDIAN);
+        tensor.type().encode(x, x.length, bytes);
+        return bytes.flip();
+    }
+
     private static int[] signs(Model model, Parameter.Packed parameter) {
         try (Workspace workspace = new Workspace()) {
             FloatMatrix x = FloatMatrix.allocate(workspace.section(MemoryKind.SCRATCH), FloatType.F32, parameter.rows(), parameter.cols());
@@ -400,11 +491,7 @@ class GgufExchangeTest {
             reader.tensors().values().forEach(t -> entries.add(new GgufWriter.Entry(t.name(), t.type(), t.shape())));
             try (GgufWriter writer = new GgufWriter(file, metadata, entries)) {
                 for (GgufReader.Tensor tensor : reader.tensors().values()) {
-                    float[] x = new float[(int) tensor.size()];
-                    reader.read(tensor, 0, x.length, x);
-                    ByteBuffer bytes = ByteBuffer.allocate((int) tensor.type().bytes(x.length)).order(ByteOrder.LITTLE_ENDIAN);
-                    tensor.type().encode(x, x.length, bytes);
-                    writer.write(bytes.flip());
+                    writer.write(bytes(reader, tensor));
                 }
                 writer.commit();
             }

@@ -25,6 +25,7 @@ import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class GgufTest {
     @TempDir
@@ -259,8 +260,12 @@ class GgufTest {
         "x.1               | 1000000              | tensor x: f32 [1000000, 3] needs 12000000 bytes",
         "x.1               | 3                    | tensor q: offset 32, expected 64",
         "x.type            | 2                    | tensor x: rows of 3 are not whole blocks of 32",
-        "x.type            | 12                   | tensor x: type 12; only f32, f16",
-        "x.type            | -1                   | tensor x: type 4294967295",
+        "x.type            | 3                    | tensor x: rows of 3 are not whole blocks of 32",
+        "x.type            | 14                   | tensor x: rows of 3 are not whole blocks of 256",
+        "x.type            | 16                   | tensor x: type iq2_xxs; expected one of f32, f16, q4_0",
+        "x.type            | 4                    | tensor x: type 4; expected one of",
+        "x.type            | 26                   | tensor x: type i32; expected one of",
+        "x.type            | -1                   | tensor x: type 4294967295; expected one of",
         "x.offset          | 32                   | tensor x: offset 32, expected 0",
         "x.offset          | -32                  | tensor x: offset 18446744073709551584, expected 0",
         "q.offset          | 0                    | tensor q: offset 0, expected 32",
@@ -281,6 +286,31 @@ class GgufTest {
         };
         assertEquals(old.length, bytes.length);
         assertFault(sample.set(field, bytes).bytes(), message == null ? "" : message);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void blocksBeyondTheirRowOrTheFileAreNamed(GgufType type) throws IOException {
+        Sample sample = new Sample().set("q.type", ints(type.code()));
+        for (int cols : new int[] {type.block() - 1, type.block() + 1, 3 * type.block() / 2}) {
+            if (cols % type.block() != 0) {
+                assertFault(sample.set("q.0", longs(cols)).bytes(), "tensor q: rows of " + cols + " are not whole blocks of " + type.block());
+            }
+        }
+        long blocks = 64 / type.blockBytes() + 1;
+        sample.set("q.0", longs(blocks * type.block()));
+        assertFault(sample.bytes(), "tensor q: " + type + " [1, " + blocks * type.block() + "] needs " + blocks * type.blockBytes()
+                + " bytes, the file has 64 left");
+        long rows = Long.MAX_VALUE / 8 / type.block();
+        sample.set("q.0", longs(type.block())).set("q.1", longs(rows));
+        assertFault(sample.bytes(), " needs " + BigInteger.valueOf(rows).multiply(BigInteger.valueOf(type.blockBytes())) + " bytes");
+        assertFault(sample.set("q.1", longs(rows + 1)).bytes(), "tensor q: dimension 1 of " + (rows + 1));
+        byte[] block = new byte[type.blockBytes()];
+        Arrays.fill(block, (byte) -1); // no scale is a number, no code of TQ2_0 a trit
+        sample.set("q.0", longs(type.block())).set("q.1", longs(1)).set("q.data", block);
+        sample.set("end", new byte[(32 - block.length % 32) % 32]);
+        assertFault(sample.bytes(), type == GgufType.TQ2_0 ? "tensor q: code 3" : "tensor q: weight 0 is NaN", "q");
+        assertFault(sample.set("end", new byte[0]).set("q.data", Arrays.copyOf(block, block.length - 1)).bytes(), "needs " + block.length + " bytes");
     }
 
     @Test
