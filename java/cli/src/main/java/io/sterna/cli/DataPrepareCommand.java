@@ -7,6 +7,7 @@ import io.sterna.train.Setting;
 import io.sterna.train.TrainConfig;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -21,15 +22,17 @@ import picocli.CommandLine.Spec;
         customSynopsis = "sterna data prepare [OPTION...]",
         description = "Trains a tokenizer and writes token shards, which train finds again.")
 final class DataPrepareCommand implements Callable<Integer> {
+    private static final Set<String> MORE = Set.of("end-token", "threads");
+
     @Option(names = "--quiet", description = "Print nothing but the result and errors.")
     private boolean quiet;
 
     @Spec
     private CommandSpec spec;
 
-    /** The settings about data as options. */
+    /** The settings about data as options, and what else decides the shards. */
     static void addOptions(CommandSpec spec) {
-        SettingOptions.addTo(spec, setting -> setting.group() == Setting.Group.DATA || setting.key().equals("threads"));
+        SettingOptions.addTo(spec, setting -> setting.group() == Setting.Group.DATA || MORE.contains(setting.key()));
     }
 
     @Override

@@ -54,7 +54,7 @@ final class Tokenizers {
         private final Map<Integer, byte[]> bytes = new HashMap<>(); // of tokens that are bytes rather than text
         private final String fingerprint;
         private final int vocabSize;
-        private final int endToken;
+        private final List<Integer> endTokens;
 
         HuggingFace(Path file) throws IOException {
             byte[] json = Files.readAllBytes(file);
@@ -93,8 +93,7 @@ final class Tokenizers {
                 }
                 TokenizerLimits.check(root);
                 vocabSize = size;
-                endToken = END_TOKENS.stream().filter(ends::containsKey).map(ends::get).findFirst().orElseThrow(
-                        () -> new JsonException("no special token that ends a document, one of " + END_TOKENS, -1));
+                endTokens = END_TOKENS.stream().filter(ends::containsKey).map(ends::get).limit(1).toList();
                 root.put("added_tokens", plain);
                 plainJson = Json.write(root).getBytes(StandardCharsets.UTF_8);
             } catch (JsonException | ArithmeticException e) {
@@ -155,8 +154,8 @@ final class Tokenizers {
         }
 
         @Override
-        public int endToken() {
-            return endToken;
+        public List<Integer> endTokens() {
+            return endTokens;
         }
 
         @Override

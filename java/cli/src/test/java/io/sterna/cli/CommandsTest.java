@@ -69,6 +69,27 @@ class CommandsTest {
                 "--max-tokens", "5")).out, "the same seed gives the same text");
     }
 
+    /** A tokenizer whose end has none of the usual names is used once its id is given, with the same shards by both commands. */
+    @Test
+    void anEndOfAnotherNameIsGivenByItsId() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        String json = Files.readString(folder.resolve("run/model/tokenizer.json")).replace("<|end|>", "[EOS]");
+        String tokenizer = Files.writeString(folder.resolve("unnamed.json"), json).toString();
+        List<String> prepare = List.of("data", "prepare", "--data", folder.resolve("data").toString(), "--cache", folder.resolve("cache").toString(),
+                "--holdout", "0.2", "--quiet", "--tokenizer", tokenizer);
+        for (List<String> command : List.of(train("never", "--tokenizer", tokenizer), prepare)) {
+            Outcome refused = run(command);
+            assertEquals(2, refused.code);
+            assertTrue(refused.err.contains("end-token: the tokenizer has none of [<|end|>, ") && refused.err.contains("--end-token ID"), refused.err);
+        }
+        Outcome prepared = run(concat(prepare, "--end-token", "0"));
+        assertEquals(0, prepared.code, prepared.err);
+        assertEquals(0, run(train("unnamed", "--steps", "6", "--tokenizer", tokenizer, "--end-token", "0")).code);
+        assertTrue(run(concat(prepare, "--end-token", "0")).out.contains("found prepared"));
+        Outcome generated = run(List.of("generate", "--model", folder.resolve("unnamed").toString(), "--prompt", "int x", "--max-tokens", "5"));
+        assertEquals(0, generated.code, generated.err);
+    }
+
     @Test
     void generateReadsStandardInputAndSaysHowItWent() {
         assertEquals(0, run(train("run", "--steps", "6")).code);

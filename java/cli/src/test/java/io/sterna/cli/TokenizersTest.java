@@ -12,6 +12,7 @@ import io.sterna.data.BpeTrainer;
 import io.sterna.data.Corpus;
 import io.sterna.data.CorpusOptions;
 import io.sterna.data.DataProgress;
+import io.sterna.data.MarkedTokenizer;
 import io.sterna.data.Tokenizer;
 import io.sterna.data.Tokens;
 import java.io.IOException;
@@ -69,10 +70,12 @@ class TokenizersTest {
     }
 
     @Test
-    void aTokenizerWithoutAnEndIsRefused() throws IOException {
-        Path file = write(WORDS.formatted(""));
-        String message = assertThrows(IOException.class, () -> Tokenizers.load(file)).getMessage();
-        assertTrue(message.contains("no special token that ends a document"), message);
+    void anEndOfAnotherNameMayBeSaid() throws IOException {
+        Tokenizer tokenizer = Tokenizers.load(write(WORDS.formatted(END.replace("</s>", "[EOS]"))));
+        assertEquals(List.of(), tokenizer.endTokens());
+        assertEquals(1, MarkedTokenizer.of(tokenizer, null, List.of(1)).endToken());
+        String message = assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(tokenizer, null, null)).getMessage();
+        assertTrue(message.contains("--end-token"), message);
     }
 
     @Test

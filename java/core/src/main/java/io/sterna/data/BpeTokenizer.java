@@ -42,10 +42,10 @@ public final class BpeTokenizer implements Tokenizer {
     private final AddedTokens rawPlain; // the same without special tokens
     private final AddedTokens normalizedAll; // looked for after normalization
     private final AddedTokens normalizedPlain;
-    private final int endToken;
+    private final List<Integer> endTokens;
 
     /**
-     * Reads a {@code tokenizer.json}; the end token is the first of {@link Tokenizer#END_TOKENS} it has.
+     * Reads a {@code tokenizer.json}; the end token is the first of {@link Tokenizer#END_TOKENS} it has, if it has one.
      *
      * @throws TokenizerException if the file is no tokenizer, or needs an unsupported feature
      */
@@ -173,7 +173,7 @@ public final class BpeTokenizer implements Tokenizer {
         rawPlain = new AddedTokens(kinds.get(1));
         normalizedAll = new AddedTokens(kinds.get(2));
         normalizedPlain = new AddedTokens(kinds.get(3));
-        this.endToken = endToken(endToken, vocab, added);
+        endTokens = endTokens(endToken, vocab, added);
         for (int id = 0; id < pieces.length; id++) {
             pieces[id] = pieces[id] == null ? NOTHING : pieces[id];
         }
@@ -324,22 +324,23 @@ public final class BpeTokenizer implements Tokenizer {
         return kinds;
     }
 
-    private static int endToken(String wanted, Map<String, Object> vocab, List<?> added)
+    private static List<Integer> endTokens(String wanted, Map<String, Object> vocab, List<?> added)
             throws JsonException, TokenizerException {
         for (String candidate : wanted == null ? END_TOKENS : List.of(wanted)) {
             for (Object token : added) {
                 Map<String, Object> fields = Json.asObject(token, "added token");
                 if (candidate.equals(fields.get("content"))) {
-                    return (int) Json.integer(fields, "id");
+                    return List.of((int) Json.integer(fields, "id"));
                 }
             }
             if (wanted != null && vocab.containsKey(wanted)) {
-                return (int) Json.integer(vocab, wanted);
+                return List.of((int) Json.integer(vocab, wanted));
             }
         }
-        throw new TokenizerException(wanted == null
-                ? "no end-of-document token known: name it (one of the tokenizer's added tokens)"
-                : "end token \"" + wanted + "\" is not in the tokenizer");
+        if (wanted != null) {
+            throw new TokenizerException("end token \"" + wanted + "\" is not in the tokenizer");
+        }
+        return List.of();
     }
 
     // Using
@@ -350,8 +351,8 @@ public final class BpeTokenizer implements Tokenizer {
     }
 
     @Override
-    public int endToken() {
-        return endToken;
+    public List<Integer> endTokens() {
+        return endTokens;
     }
 
     @Override

@@ -1,5 +1,7 @@
 package io.sterna.data;
 
+import java.util.List;
+
 /** One token a byte, and 256 for the end of a document. */
 public final class ByteTokenizer implements Tokenizer {
     private static final int END = 256;
@@ -10,8 +12,8 @@ public final class ByteTokenizer implements Tokenizer {
     }
 
     @Override
-    public int endToken() {
-        return END;
+    public List<Integer> endTokens() {
+        return List.of(END);
     }
 
     @Override

@@ -31,10 +31,14 @@ public record MarkedTokenizer(Tokenizer of, int beginToken, List<Integer> endTok
      *
      * @param begin null for the token that ends documents
      * @param ends  null for the tokenizer's own
-     * @throws IllegalArgumentException for an id outside the vocabulary
+     * @throws IllegalArgumentException for an id outside the vocabulary, and when neither says what ends a text
      */
     public static Tokenizer of(Tokenizer tokenizer, Integer begin, List<Integer> ends) {
         boolean silent = ends == null || ends.isEmpty();
+        if (silent && tokenizer.endTokens().isEmpty()) {
+            throw new IllegalArgumentException("end-token: the tokenizer has none of " + END_TOKENS
+                    + "; give the id of its token that ends a document: --end-token ID");
+        }
         if (begin == null && silent) {
             return tokenizer;
         }
@@ -45,11 +49,6 @@ public record MarkedTokenizer(Tokenizer of, int beginToken, List<Integer> endTok
     @Override
     public int vocabSize() {
         return of.vocabSize();
-    }
-
-    @Override
-    public int endToken() {
-        return endTokens.getFirst();
     }
 
     @Override
@@ -65,6 +64,6 @@ public record MarkedTokenizer(Tokenizer of, int beginToken, List<Integer> endTok
     /** Documents in token shards are separated by the end token; the begin token is put before a text as it is read. */
     @Override
     public String fingerprint() {
-        return endToken() == of.endToken() ? of.fingerprint() : Digests.hex(of.fingerprint() + " end " + endToken());
+        return !of.endTokens().isEmpty() && endToken() == of.endToken() ? of.fingerprint() : Digests.hex(of.fingerprint() + " end " + endToken());
     }
 }

@@ -13,12 +13,22 @@ public interface Tokenizer {
     /** Ids are below this. */
     int vocabSize();
 
-    /** The id that ends a document. */
-    int endToken();
+    /**
+     * The ids that end a text that a model writes: that which ends documents is the first, models may have more. Empty for a
+     * tokenizer that has none of {@link #END_TOKENS}: then its model says which, see {@link MarkedTokenizer}.
+     */
+    List<Integer> endTokens();
 
-    /** The ids that end a text that a model writes: that which ends documents is the first, models may have more. */
-    default List<Integer> endTokens() {
-        return List.of(endToken());
+    /**
+     * The id that ends a document.
+     *
+     * @throws IllegalStateException for a tokenizer that does not say
+     */
+    default int endToken() {
+        if (endTokens().isEmpty()) {
+            throw new IllegalStateException("the tokenizer has none of " + END_TOKENS + ": say which token ends a document, see MarkedTokenizer");
+        }
+        return endTokens().getFirst();
     }
 
     /** The id that a text begins with when a model reads it: where none is said, documents begin behind the end of another one. */

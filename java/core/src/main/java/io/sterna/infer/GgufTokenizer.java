@@ -199,7 +199,8 @@ final class GgufTokenizer {
         boolean sentencePiece = SENTENCE_PIECE.equals(reader.metadata().get(PREFIX + "model"));
         boolean begins = sentencePiece // as llama.cpp has it
                 || GgufWords.named(reader.metadata().get(PREFIX + "pre")).equals(Optional.of(GgufWords.LLAMA3));
-        long end = integer(reader, "eos_token_id", sentencePiece ? USUAL_END : tokenizer.endToken());
+        List<Long> own = tokenizer.endTokens().stream().map(Long::valueOf).toList();
+        long end = end(reader, file, sentencePiece ? List.of((long) USUAL_END) : own);
         long begin = truth(reader, file, "add_bos_token", begins) ? integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end) : end;
         List<Long> ends = new ArrayList<>(List.of(end));
         for (String key : MORE_ENDS) {
@@ -209,12 +210,23 @@ final class GgufTokenizer {
             }
         }
         try {
-            settings.set("end-token", ends.equals(List.of((long) tokenizer.endToken())) ? null : ends)
+            settings.set("end-token", ends.equals(own) ? null : ends)
                     .set("begin-token", begin == end ? null : begin);
             PreparedData.marked(tokenizer, settings);
         } catch (ConfigException e) {
             throw fault(file, "keys " + PREFIX + "bos_token_id and eos_token_id: " + e.getMessage());
         }
+    }
+
+    private static long end(GgufReader reader, Path file, List<Long> usual) throws IOException {
+        String key = PREFIX + "eos_token_id";
+        if (reader.metadata().containsKey(key)) {
+            return reader.integer(key);
+        }
+        if (usual.isEmpty()) {
+            throw fault(file, "key " + key + " is missing, and the tokenizer has none of " + Tokenizer.END_TOKENS);
+        }
+        return usual.getFirst();
     }
 
     private static long integer(GgufReader reader, String key, long otherwise) throws IOException {

@@ -53,7 +53,12 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
     void setMarks(TrainConfig settings, TokenizerText text) throws IOException {
         Tokenizer tokenizer = text.tokenizer();
         List<Object> ends = ends();
-        settings.set("end-token", ends.isEmpty() || ends.equals(List.of((long) tokenizer.endToken())) ? null : ends);
+        List<Long> own = tokenizer.endTokens().stream().map(Long::valueOf).toList();
+        if (ends.isEmpty() && own.isEmpty()) {
+            throw fault("neither config.json nor generation_config.json has an eos_token_id, nor the tokenizer any of " + Tokenizer.END_TOKENS,
+                    "add to config.json the id of the token that ends a text");
+        }
+        settings.set("end-token", ends.isEmpty() || ends.equals(own) ? null : ends);
         try {
             Optional<Integer> begin = TokenizerTemplate.beginToken(Json.asObject(
                     Json.parse(text.json().getBytes(StandardCharsets.UTF_8)), "tokenizer.json"));
@@ -70,7 +75,7 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
     }
 
     private Optional<Integer> configured(Tokenizer tokenizer) {
-        return config.get("bos_token_id") instanceof Long id && id >= 0 && id < tokenizer.vocabSize() && id != tokenizer.endToken()
+        return config.get("bos_token_id") instanceof Long id && id >= 0 && id < tokenizer.vocabSize() && !tokenizer.endTokens().contains(id.intValue())
                 ? Optional.of(id.intValue()) : Optional.empty();
     }
 

@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -36,6 +37,31 @@ class MarkedTokenizerTest {
         assertEquals("tern", ended.decode(ended.encode("tern")));
         assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, -1, null)).getMessage().contains("begin-token -1"));
         assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, null, List.of(2, 257))).getMessage().contains("end-token 257"));
+    }
+
+    /** Not every tokenizer calls its end of a document by a name that is known: then it is usable once the model has said it. */
+    @Test
+    void anEndOfAnotherNameIsNeededWhereATextEnds() throws Exception {
+        Tokenizer tokenizer = BpeTokenizer.parse(unnamed(), null);
+        assertEquals(List.of(), tokenizer.endTokens());
+        assertTrue(assertThrows(IllegalStateException.class, tokenizer::endToken).getMessage().contains("MarkedTokenizer"));
+        String message = assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(tokenizer, 0, null)).getMessage();
+        assertTrue(message.contains("--end-token ID"), message);
+        Tokenizer marked = MarkedTokenizer.of(tokenizer, null, List.of(0));
+        assertEquals(0, marked.endToken());
+        assertEquals(0, marked.beginToken());
+        assertNotEquals(tokenizer.fingerprint(), marked.fingerprint());
+        assertArrayEquals(new int[] {0, '!' + 1}, marked.encode("[EOS]!"));
+        assertEquals(0, BpeTokenizer.parse(unnamed(), "[EOS]").endToken());
+    }
+
+    /** Bytes as tokens 1 to 256, behind an end of a name that is none of the usual ones. */
+    private static byte[] unnamed() {
+        Map<String, Object> vocab = new LinkedHashMap<>();
+        for (int b = 0; b < 256; b++) {
+            vocab.put(String.valueOf(ByteAlphabet.charOf(b)), b + 1L);
+        }
+        return BpeTokenizer.tokenizerJson(vocab, List.of(), List.of(BpeTokenizer.addedToken(0, "[EOS]")));
     }
 
     @Test

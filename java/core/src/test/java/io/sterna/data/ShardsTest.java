@@ -134,8 +134,8 @@ class ShardsTest {
             }
 
             @Override
-            public int endToken() {
-                return 69_999;
+            public List<Integer> endTokens() {
+                return List.of(69_999);
             }
 
             @Override

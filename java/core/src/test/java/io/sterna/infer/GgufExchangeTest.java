@@ -352,6 +352,24 @@ class GgufExchangeTest {
         }
     }
 
+    /** The end's name may be none of the usual ones: its id is what counts. */
+    @Test
+    void theEndIsTheFilesWhateverItsName() throws IOException {
+        List<String> tokens;
+        try (GgufReader reader = new GgufReader(exported())) {
+            tokens = new ArrayList<>(reader.strings("tokenizer.ggml.tokens"));
+        }
+        tokens.set(0, "<|eos|>");
+        Path file = rewritten("tokenizer.ggml.tokens", tokens);
+        Path imported = folder.resolve("unnamed");
+        GgufImport.read(file, imported);
+        try (Model model = Model.load(imported)) {
+            assertEquals(List.of(0), model.tokenizer().endTokens());
+        }
+        assertMessage(ModelException.class, "key tokenizer.ggml.eos_token_id is missing, and the tokenizer has none of",
+                () -> GgufImport.read(rewritten(file, "tokenizer.ggml.eos_token_id", null), folder.resolve("never")));
+    }
+
     @Test
     void idsWithoutATokenKeepTheirPlace() throws IOException {
         String text = Files.readString(train("method fp32").resolve("model/tokenizer.json"));
@@ -505,6 +523,7 @@ class GgufExchangeTest {
             case Long number -> metadata.u32(key, Math.toIntExact(number));
             case Float number -> metadata.f32(key, number);
             case Boolean truth -> metadata.bool(key, truth);
+            case List<?> texts -> metadata.strings(key, texts.stream().map(String.class::cast).toList());
             default -> {
                 if (key.endsWith("scores")) {
                     metadata.f32s(key, reader.f32s(key));

@@ -344,6 +344,23 @@ class HuggingFaceImportTest {
         assertEquals("model " + hf + ": is one of transformers; import it first", message);
     }
 
+    /** The end's name may be none of the usual ones: its id is what counts. */
+    @Test
+    void theEndIsTheConfigurationsWhateverItsName() throws IOException {
+        Path hf = copy(exported(), "unnamed");
+        Path tokenizer = hf.resolve("tokenizer.json");
+        Files.writeString(tokenizer, Files.readString(tokenizer).replace("<|end|>", "[EOS]"));
+        Path imported = folder.resolve("of-unnamed");
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, imported);
+        try (Model model = Model.load(imported)) {
+            assertEquals(List.of(0), model.tokenizer().endTokens());
+            assertEquals(generated(Model.load(train("method fp32"))), generated(model));
+        }
+        Files.delete(hf.resolve("generation_config.json"));
+        replace(hf, "\"eos_token_id\": 0", "\"eos_token_id\": null");
+        assertMessage(ModelException.class, "add to config.json the id of the token that ends a text", hf, folder.resolve("never"));
+    }
+
     /** A tokenizer's template may say otherwise than a model that was trained from nothing with it. */
     @Test
     void aTemplateGoesOutAsTheModelBegins() throws IOException {
