@@ -154,7 +154,7 @@ public final class HuggingFaceExport {
         Object ends = model.tokenizer().endTokens().size() > 1 ? model.tokenizer().endTokens() : end;
         Map<String, Object> root = Json.readObject(tokenizer, TokenizerText.LARGEST);
         DurableFiles.replace(out.resolve("tokenizer_config.json"), Json.writePretty(tokenizerConfig(root, begin, end)));
-        boolean changed = setTemplate(root, begin, end);
+        boolean changed = setTemplate(root, begin);
         DurableFiles.replace(out.resolve(TOKENIZER), changed ? Json.writePretty(root) : Files.readString(tokenizer));
         DurableFiles.replace(out.resolve("config.json"), Json.writePretty(config(begin, ends)));
         DurableFiles.replace(out.resolve("generation_config.json"),
@@ -206,9 +206,9 @@ public final class HuggingFaceExport {
         return fields;
     }
 
-    /** A tokenizer's template puts the begin token before a text, if the model has one that is not its end token; says whether it had to change. */
-    private static boolean setTemplate(Map<String, Object> root, int begin, int end) throws IOException {
-        Optional<Integer> wanted = begin == end ? Optional.empty() : Optional.of(begin);
+    /** A tokenizer's template puts before a text the token that it begins with here; says whether it had to change. */
+    private static boolean setTemplate(Map<String, Object> root, int begin) throws IOException {
+        Optional<Integer> wanted = Optional.of(begin);
         if (wanted.equals(TokenizerTemplate.beginToken(root))) {
             return false;
         }

@@ -62,7 +62,8 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
         try {
             Optional<Integer> begin = TokenizerTemplate.beginToken(Json.asObject(
                     Json.parse(text.json().getBytes(StandardCharsets.UTF_8)), "tokenizer.json"));
-            settings.set("begin-token", begin.or(() -> configured(tokenizer)).orElse(null));
+            long end = (Long) (ends.isEmpty() ? own : ends).getFirst();
+            settings.set("begin-token", begin.or(() -> configured(tokenizer)).filter(id -> id != end).orElse(null));
         } catch (JsonException e) {
             throw fault("tokenizer.json: " + e.getMessage(), "expected the template of a text", e);
         }
@@ -75,7 +76,7 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
     }
 
     private Optional<Integer> configured(Tokenizer tokenizer) {
-        return config.get("bos_token_id") instanceof Long id && id >= 0 && id < tokenizer.vocabSize() && !tokenizer.endTokens().contains(id.intValue())
+        return config.get("bos_token_id") instanceof Long id && id >= 0 && id < tokenizer.vocabSize()
                 ? Optional.of(id.intValue()) : Optional.empty();
     }
 

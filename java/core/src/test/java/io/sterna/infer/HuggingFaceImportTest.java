@@ -3,7 +3,6 @@ package io.sterna.infer;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -25,6 +24,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -232,6 +232,32 @@ class HuggingFaceImportTest {
         assertMessage(ModelException.class, message, hf, folder.resolve("never"));
     }
 
+    /** A model that goes on from an export of one of ours begins its texts as that did, and is exported with the same tokenizer. */
+    @Test
+    void aTuningBeginsAsItsModelDid() throws IOException {
+        Path imported = folder.resolve("of-ours");
+        HuggingFaceImport.read(exported(), TokenizerLoader.BPE, imported);
+        TrainConfig settings = ModelFolder.open(imported).config();
+        assertTrue(settings.beginToken == null && settings.endToken == null, "the end token serves for both, as before");
+        Path tuned = tuned(imported, "of-ours-tuned");
+        Path out = folder.resolve("of-ours-tuned-hf");
+        try (Model model = Model.load(tuned)) {
+            assertEquals(0, model.tokenizer().beginToken());
+            HuggingFaceExport.write(tuned, model, Form.F32, out);
+        }
+        assertEquals(-1, Files.mismatch(exported().resolve("tokenizer.json"), out.resolve("tokenizer.json")));
+    }
+
+    private static Path tuned(Path init, String name) throws IOException {
+        Path out = folder.resolve(name);
+        TrainConfig tuning = new TrainConfig().set("init", init).set("method", "fp32").set("data", folder.resolve("data"))
+                .set("cache", folder.resolve("cache")).set("holdout", 0.2).set("batch", 4).set("threads", 1).set("steps", 1).set("out", out);
+        try (TrainingRun run = TrainingRun.open(tuning, TrainListener.NONE)) {
+            run.train();
+        }
+        return out;
+    }
+
     /** What transformers puts before a text, and what ends one, though the tokenizer has tokens of the usual names. */
     @Test
     void textsBeginAndEndAsTheModelSays() throws IOException {
@@ -239,12 +265,12 @@ class HuggingFaceImportTest {
         Files.delete(hf.resolve("generation_config.json")); // it would go first
         replace(hf, "\"bos_token_id\": 0", "\"bos_token_id\": 7");
         replace(hf, "\"eos_token_id\": 0", "\"eos_token_id\": 9");
-        String tokenizer = Files.readString(hf.resolve("tokenizer.json"));
-        String template = "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"<b>\", \"type_id\": 0}},"
+        Map<String, Object> tokenizer = Json.readObject(hf.resolve("tokenizer.json"), 1 << 24);
+        String template = "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"<b>\", \"type_id\": 0}},"
                 + " {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}], \"pair\": [],"
                 + " \"special_tokens\": {\"<b>\": {\"id\": \"<b>\", \"ids\": [7], \"tokens\": [\"<b>\"]}}}";
-        String marked = tokenizer.replaceFirst("\"post_processor\": null", template);
-        assertNotEquals(tokenizer, marked);
+        tokenizer.put("post_processor", Json.parse(template.getBytes(StandardCharsets.UTF_8)));
+        String marked = Json.write(tokenizer);
         Files.writeString(hf.resolve("tokenizer.json"), marked);
         Path imported = folder.resolve("of-marks");
         HuggingFaceImport.read(hf, TokenizerLoader.BPE, imported);
@@ -277,7 +303,7 @@ class HuggingFaceImportTest {
             HuggingFaceExport.write(folder.resolve("of-several-ends"), model, Form.F32, folder.resolve("several-ends-back"));
         }
         assertTrue(Files.readString(folder.resolve("several-ends-back/config.json")).matches("(?s).*\"eos_token_id\": \\[\\s*8,\\s*0\\s*].*"));
-        Files.writeString(hf.resolve("tokenizer.json"), marked.replace("\"ids\": [7]", "\"ids\": [7, 8]"));
+        Files.writeString(hf.resolve("tokenizer.json"), marked.replace("\"ids\":[7]", "\"ids\":[7,8]"));
         assertMessage(ModelException.class, "special token \"<b>\" of the template has ids [7,8]", hf, folder.resolve("never"));
     }
 
@@ -352,9 +378,9 @@ class HuggingFaceImportTest {
         Files.writeString(tokenizer, Files.readString(tokenizer).replace("<|end|>", "[EOS]"));
         Path imported = folder.resolve("of-unnamed");
         HuggingFaceImport.read(hf, TokenizerLoader.BPE, imported);
-        try (Model model = Model.load(imported)) {
+        try (Model model = Model.load(imported); Model original = Model.load(train("method fp32"))) {
             assertEquals(List.of(0), model.tokenizer().endTokens());
-            assertEquals(generated(Model.load(train("method fp32"))), generated(model));
+            assertEquals(generated(original), generated(model));
         }
         Files.delete(hf.resolve("generation_config.json"));
         replace(hf, "\"eos_token_id\": 0", "\"eos_token_id\": null");
@@ -374,7 +400,7 @@ class HuggingFaceImportTest {
             assertEquals(model.tokenizer().endToken(), model.tokenizer().beginToken());
             HuggingFaceExport.write(run, model, Form.F32, out);
         }
-        assertEquals(Optional.empty(), TokenizerTemplate.beginToken(Json.readObject(out.resolve("tokenizer.json"), 1 << 24)));
+        assertEquals(Optional.of(0), TokenizerTemplate.beginToken(Json.readObject(out.resolve("tokenizer.json"), 1 << 24)));
     }
 
     @Test
