@@ -17,7 +17,7 @@ import picocli.CommandLine.ParseResult;
 final class SettingOptions {
     private static final String SETTING = "setting.";
     /** Settings of the model that matter to texts alone, which random tokens are not. */
-    private static final Set<String> OF_TEXT = Set.of("begin-token", "end-token");
+    private static final Set<String> OF_TEXT = Set.of("begin-token", "add-begin-token", "end-token");
 
     /** Only the help needs them, and they take a tenth of the time that a command starts in. */
     private static final class Defaults {

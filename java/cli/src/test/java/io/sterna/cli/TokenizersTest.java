@@ -73,8 +73,8 @@ class TokenizersTest {
     void anEndOfAnotherNameMayBeSaid() throws IOException {
         Tokenizer tokenizer = Tokenizers.load(write(WORDS.formatted(END.replace("</s>", "[EOS]"))));
         assertEquals(List.of(), tokenizer.endTokens());
-        assertEquals(1, MarkedTokenizer.of(tokenizer, null, List.of(1)).endToken());
-        String message = assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(tokenizer, null, null)).getMessage();
+        assertEquals(1, MarkedTokenizer.of(tokenizer, null, true, List.of(1)).endToken());
+        String message = assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(tokenizer, null, true, null)).getMessage();
         assertTrue(message.contains("--end-token"), message);
     }
 

@@ -5,11 +5,12 @@ import java.util.List;
 /**
  * A tokenizer whose texts begin and end with tokens that a model says. Immutable and thread-safe.
  *
- * @param of         the tokenizer
- * @param beginToken the id that a text begins with
- * @param endTokens  the ids that end a text; the first one ends documents
+ * @param of             the tokenizer
+ * @param beginToken     the id that a text begins with
+ * @param addsBeginToken whether every text does, or only one without a token of its own
+ * @param endTokens      the ids that end a text; the first one ends documents
  */
-public record MarkedTokenizer(Tokenizer of, int beginToken, List<Integer> endTokens) implements Tokenizer {
+public record MarkedTokenizer(Tokenizer of, int beginToken, boolean addsBeginToken, List<Integer> endTokens) implements Tokenizer {
     /** @throws IllegalArgumentException for an id outside the vocabulary, and for no end token */
     public MarkedTokenizer {
         endTokens = List.copyOf(endTokens);
@@ -30,20 +31,21 @@ public record MarkedTokenizer(Tokenizer of, int beginToken, List<Integer> endTok
      * The tokenizer itself where a model says no more than it does.
      *
      * @param begin null for the token that ends documents
+     * @param adds  whether every text begins with it, or only one without a token of its own
      * @param ends  null for the tokenizer's own
      * @throws IllegalArgumentException for an id outside the vocabulary, and when neither says what ends a text
      */
-    public static Tokenizer of(Tokenizer tokenizer, Integer begin, List<Integer> ends) {
+    public static Tokenizer of(Tokenizer tokenizer, Integer begin, boolean adds, List<Integer> ends) {
         boolean silent = ends == null || ends.isEmpty();
         if (silent && tokenizer.endTokens().isEmpty()) {
             throw new IllegalArgumentException("end-token: the tokenizer has none of " + END_TOKENS
                     + "; give the id of its token that ends a document: --end-token ID");
         }
-        if (begin == null && silent) {
+        if (begin == null && adds && silent) {
             return tokenizer;
         }
         List<Integer> last = silent ? tokenizer.endTokens() : ends;
-        return new MarkedTokenizer(tokenizer, begin == null ? last.getFirst() : begin, last);
+        return new MarkedTokenizer(tokenizer, begin == null ? last.getFirst() : begin, adds, last);
     }
 
     @Override

@@ -36,6 +36,11 @@ public interface Tokenizer {
         return endToken();
     }
 
+    /** Whether every text begins with {@link #beginToken} when its model reads it; if not, only one without a token of its own does. */
+    default boolean addsBeginToken() {
+        return true;
+    }
+
     /**
      * A new encoder, which belongs to one thread.
      *
@@ -63,6 +68,24 @@ public interface Tokenizer {
         Tokens out = new Tokens();
         encoder(true).encode(utf8, 0, utf8.length, out);
         return out.toArray();
+    }
+
+    /**
+     * Tokens of a text as its model reads it from the beginning: at least one.
+     *
+     * @param parseSpecial as in {@link #encoder}
+     */
+    default Tokens encodeFromBeginning(String text, boolean parseSpecial) {
+        byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
+        Tokens out = new Tokens();
+        if (addsBeginToken()) {
+            out.add(beginToken());
+        }
+        encoder(parseSpecial).encode(utf8, 0, utf8.length, out);
+        if (out.size() == 0) {
+            out.add(beginToken());
+        }
+        return out;
     }
 
     /**

@@ -13,8 +13,8 @@ import java.util.List;
  * once; then all continuations go through it at once. Texts become tokens as in lm-evaluation-harness: white space at
  * the end of a context counts to the continuation, whose tokens are those of both texts together behind as many as
  * the context alone has; what is longer than the model's context loses tokens in front. (A continuation that is
- * longer alone, which the harness refuses, is scored piece by piece, each behind as many tokens as fit.) A text
- * begins behind the token that begins documents. Belongs to one thread at a time.
+ * longer alone, which the harness refuses, is scored piece by piece, each behind as many tokens as fit.) The begin
+ * token stands before a text where the tokenizer adds it, and before the answer to an empty context. Belongs to one thread at a time.
  */
 public final class ChoiceScorer {
     private final SessionGroup group;
@@ -125,8 +125,9 @@ public final class ChoiceScorer {
 
     private Encoded encode(Choice choice, String source) throws TaskException {
         String context = choice.context().stripTrailing();
-        Tokens whole = tokens(choice.context() + choice.continuation());
-        Tokens tokens = tokens(context);
+        boolean begins = tokenizer.addsBeginToken() || tokens(false, context).size() == 0;
+        Tokens whole = tokens(begins, choice.context() + choice.continuation());
+        Tokens tokens = tokens(begins, context);
         int scored = tokens.size();
         for (int i = scored; i < whole.size(); i++) {
             tokens.add(whole.get(i));
@@ -138,10 +139,12 @@ public final class ChoiceScorer {
         return new Encoded(Arrays.copyOfRange(tokens.toArray(), cut, tokens.size()), scored - cut);
     }
 
-    private Tokens tokens(String text) {
+    private Tokens tokens(boolean begins, String text) {
         byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
         Tokens tokens = new Tokens();
-        tokens.add(tokenizer.beginToken());
+        if (begins) {
+            tokens.add(tokenizer.beginToken());
+        }
         encoder.encode(utf8, 0, utf8.length, tokens);
         return tokens;
     }

@@ -2,7 +2,6 @@ package io.sterna.infer;
 
 import io.sterna.data.Tokenizer;
 import io.sterna.data.Tokens;
-import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -85,10 +84,7 @@ public final class BatchGenerator {
     }
 
     private int[] prompt(String text) {
-        byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
-        Tokens tokens = new Tokens();
-        tokens.add(tokenizer.beginToken());
-        tokenizer.encoder(false).encode(utf8, 0, utf8.length, tokens);
+        Tokens tokens = tokenizer.encodeFromBeginning(text, false);
         if (tokens.size() > group.context()) {
             throw ContextException.ofPrompt(tokens.size(), 0, group.context());
         }

@@ -60,19 +60,20 @@ public final class Generator {
     }
 
     private int appendPrompt(String prompt) {
-        Tokens tokens = new Tokens();
-        if (session.length() == 0) {
-            unseen.clear();
-            tokens.add(tokenizer.beginToken());
-        }
-        tokens.add(unseen.toArray(), 0, unseen.size());
-        byte[] utf8 = prompt.getBytes(StandardCharsets.UTF_8);
-        tokenizer.encoder(false).encode(utf8, 0, utf8.length, tokens);
+        Tokens tokens = session.length() == 0 ? tokenizer.encodeFromBeginning(prompt, false) : following(prompt);
         if (tokens.size() > session.context() - session.length()) {
             throw ContextException.ofPrompt(tokens.size(), session.length(), session.context());
         }
         session.append(tokens.toArray());
         unseen.clear();
         return tokens.size();
+    }
+
+    private Tokens following(String prompt) {
+        Tokens tokens = new Tokens();
+        tokens.add(unseen.toArray(), 0, unseen.size());
+        byte[] utf8 = prompt.getBytes(StandardCharsets.UTF_8);
+        tokenizer.encoder(false).encode(utf8, 0, utf8.length, tokens);
+        return tokens;
     }
 }

@@ -44,7 +44,7 @@ final class GgufTokenizer {
     private GgufTokenizer() {}
 
     /**
-     * Adds the keys of a tokenizer; a text begins with its begin token.
+     * Adds the keys of a tokenizer, and whether a text begins with its begin token.
      *
      * @param file  its tokenizer.json
      * @param vocab tokens of the model; those that the tokenizer lacks are marked as unused
@@ -64,7 +64,7 @@ final class GgufTokenizer {
         }
         writeMoreEnds(tokenizer.endTokens(), metadata);
         metadata.u32(PREFIX + "bos_token_id", tokenizer.beginToken()).u32(PREFIX + "eos_token_id", tokenizer.endToken())
-                .bool(PREFIX + "add_bos_token", true).bool(PREFIX + "add_eos_token", false);
+                .bool(PREFIX + "add_bos_token", tokenizer.addsBeginToken()).bool(PREFIX + "add_eos_token", false);
     }
 
     /** Beside the end of a text, which is the first, llama.cpp stops at the end of a turn and of a message. */
@@ -201,7 +201,8 @@ final class GgufTokenizer {
                 || GgufWords.named(reader.metadata().get(PREFIX + "pre")).equals(Optional.of(GgufWords.LLAMA3));
         List<Long> own = tokenizer.endTokens().stream().map(Long::valueOf).toList();
         long end = end(reader, file, sentencePiece ? List.of((long) USUAL_END) : own);
-        long begin = truth(reader, file, "add_bos_token", begins) ? integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end) : end;
+        boolean adds = truth(reader, file, "add_bos_token", begins);
+        long begin = integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end);
         List<Long> ends = new ArrayList<>(List.of(end));
         for (String key : MORE_ENDS) {
             long more = integer(reader, key, end);
@@ -211,7 +212,8 @@ final class GgufTokenizer {
         }
         try {
             settings.set("end-token", ends.equals(own) ? null : ends)
-                    .set("begin-token", begin == end ? null : begin);
+                    .set("add-begin-token", adds ? null : false)
+                    .set("begin-token", begin == end || !adds && begin >= tokenizer.vocabSize() ? null : begin);
             PreparedData.marked(tokenizer, settings);
         } catch (ConfigException e) {
             throw fault(file, "keys " + PREFIX + "bos_token_id and eos_token_id: " + e.getMessage());

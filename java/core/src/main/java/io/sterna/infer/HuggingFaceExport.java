@@ -1,5 +1,6 @@
 package io.sterna.infer;
 
+import io.sterna.data.Tokenizer;
 import io.sterna.data.TokenizerTemplate;
 import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
@@ -154,7 +155,7 @@ public final class HuggingFaceExport {
         Object ends = model.tokenizer().endTokens().size() > 1 ? model.tokenizer().endTokens() : end;
         Map<String, Object> root = Json.readObject(tokenizer, TokenizerText.LARGEST);
         DurableFiles.replace(out.resolve("tokenizer_config.json"), Json.writePretty(tokenizerConfig(root, begin, end)));
-        boolean changed = setTemplate(root, begin);
+        boolean changed = setTemplate(root, model.tokenizer());
         DurableFiles.replace(out.resolve(TOKENIZER), changed ? Json.writePretty(root) : Files.readString(tokenizer));
         DurableFiles.replace(out.resolve("config.json"), Json.writePretty(config(begin, ends)));
         DurableFiles.replace(out.resolve("generation_config.json"),
@@ -206,9 +207,9 @@ public final class HuggingFaceExport {
         return fields;
     }
 
-    /** A tokenizer's template puts before a text the token that it begins with here; says whether it had to change. */
-    private static boolean setTemplate(Map<String, Object> root, int begin) throws IOException {
-        Optional<Integer> wanted = Optional.of(begin);
+    /** A tokenizer's template puts before a text the token that it begins with here, if it does; says whether it had to change. */
+    private static boolean setTemplate(Map<String, Object> root, Tokenizer tokenizer) throws IOException {
+        Optional<Integer> wanted = tokenizer.addsBeginToken() ? Optional.of(tokenizer.beginToken()) : Optional.empty();
         if (wanted.equals(TokenizerTemplate.beginToken(root))) {
             return false;
         }

@@ -47,8 +47,9 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
     }
 
     /**
-     * Ends are the configuration's; a text begins with what the tokenizer's template puts before it, or with the
-     * configuration's begin token where there is no template: ours begin with a token always.
+     * Ends are the configuration's; a text begins with what the tokenizer's template puts before it, and an empty one
+     * with the configuration's begin token where the template puts none. (What tokenizer_config.json says of that,
+     * transformers does not heed beside a tokenizer.json.)
      */
     void setMarks(TrainConfig settings, TokenizerText text) throws IOException {
         Tokenizer tokenizer = text.tokenizer();
@@ -63,6 +64,7 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
             Optional<Integer> begin = TokenizerTemplate.beginToken(Json.asObject(
                     Json.parse(text.json().getBytes(StandardCharsets.UTF_8)), "tokenizer.json"));
             long end = (Long) (ends.isEmpty() ? own : ends).getFirst();
+            settings.set("add-begin-token", begin.isPresent() ? null : false);
             settings.set("begin-token", begin.or(() -> configured(tokenizer)).filter(id -> id != end).orElse(null));
         } catch (JsonException e) {
             throw fault("tokenizer.json: " + e.getMessage(), "expected the template of a text", e);

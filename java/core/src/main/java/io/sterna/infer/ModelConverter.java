@@ -76,7 +76,8 @@ public final class ModelConverter {
     private TrainConfig settings(ModelFolder source) {
         LlamaConfig shape = source.model();
         FloatType floats = floatType == null ? source.method().floatType() : floatType;
-        return new TrainConfig().set("begin-token", source.config().beginToken).set("end-token", source.config().endToken)
+        return new TrainConfig().set("begin-token", source.config().beginToken)
+                .set("add-begin-token", source.config().addBeginToken).set("end-token", source.config().endToken)
                 .set("method", "dqt").set("bits", grid.width()).set("forward", "stored")
                 .set("scale", scaling.toString()).set("scale-rule", rule.toString()).set("float-type", floats.toString())
                 .set("sub-ln", shape.subLn()).set("hidden", shape.hidden()).set("intermediate", shape.intermediate())

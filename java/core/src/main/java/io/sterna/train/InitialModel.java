@@ -19,7 +19,7 @@ record InitialModel(ModelFolder folder) {
     private static final List<String> SHAPE = List.of("hidden", "intermediate", "layers", "heads", "kv-heads", "vocab",
             "rope-theta", "rms-epsilon", "tie-embeddings", "sub-ln");
     /** Settings that older models lack, or that have no value when the tokenizer says it. */
-    private static final List<String> MAYBE_UNSET = List.of("rope-scaling", "begin-token", "end-token");
+    private static final List<String> MAYBE_UNSET = List.of("rope-scaling", "begin-token", "add-begin-token", "end-token");
     /** Imported models allow contexts whose activations few machines could train. */
     private static final int LONGEST_SEQUENCE = 512;
 

@@ -35,7 +35,8 @@ public record ModelFolder(Path path, TrainConfig config) {
     private static final long LARGEST_CONFIG = 1 << 20;
     /** Settings that make another model of the same weights; not the length of sequences, which may be given anew. */
     private static final List<String> DECISIVE = List.of("hidden", "intermediate", "layers", "heads", "kv-heads", "vocab", "rope-theta",
-            "rope-scaling", "begin-token", "end-token", "rms-epsilon", "tie-embeddings", "sub-ln", "method", "bits", "forward", "scale");
+            "rope-scaling", "begin-token", "add-begin-token", "end-token", "rms-epsilon", "tie-embeddings", "sub-ln", "method", "bits", "forward",
+            "scale");
 
     /** Writes a model; the tokenizer, if there is one, comes from the folder of the data. */
     static void write(Path path, Map<String, Object> meta, List<Parameter> parameters, Path dataFolder) throws IOException {

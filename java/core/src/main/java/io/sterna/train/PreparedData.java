@@ -170,7 +170,7 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
     public static Tokenizer marked(Tokenizer tokenizer, TrainConfig config) {
         try {
             List<Integer> ends = config.endToken == null ? null : config.endToken.stream().map(Integer::valueOf).toList();
-            return MarkedTokenizer.of(tokenizer, config.beginToken, ends);
+            return MarkedTokenizer.of(tokenizer, config.beginToken, !Boolean.FALSE.equals(config.addBeginToken), ends);
         } catch (NumberFormatException e) {
             throw new ConfigException("end-token " + config.endToken + ": expected ids of tokens", e);
         } catch (IllegalArgumentException e) {

@@ -21,12 +21,12 @@ class MarkedTokenizerTest {
 
     @Test
     void marksAreWhatIsSaidOrTheTokenizersOwn() {
-        assertSame(plain, MarkedTokenizer.of(plain, null, null));
-        Tokenizer begun = MarkedTokenizer.of(plain, 1, null);
+        assertSame(plain, MarkedTokenizer.of(plain, null, true, null));
+        Tokenizer begun = MarkedTokenizer.of(plain, 1, true, null);
         assertEquals(1, begun.beginToken());
         assertEquals(plain.endToken(), begun.endToken());
         assertEquals(plain.fingerprint(), begun.fingerprint(), "shards hold no begin tokens");
-        Tokenizer ended = MarkedTokenizer.of(plain, null, List.of(2, 5));
+        Tokenizer ended = MarkedTokenizer.of(plain, null, true, List.of(2, 5));
         assertEquals(List.of(2, 5), ended.endTokens());
         assertEquals(List.of(plain.endToken()), plain.endTokens());
         assertEquals(2, ended.beginToken());
@@ -35,8 +35,12 @@ class MarkedTokenizerTest {
         assertEquals(plain.fingerprint().length(), ended.fingerprint().length());
         assertArrayEquals(plain.encode("tern"), ended.encode("tern"));
         assertEquals("tern", ended.decode(ended.encode("tern")));
-        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, -1, null)).getMessage().contains("begin-token -1"));
-        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, null, List.of(2, 257))).getMessage().contains("end-token 257"));
+        assertArrayEquals(new int[] {1, 't'}, begun.encodeFromBeginning("t", false).toArray());
+        Tokenizer bare = MarkedTokenizer.of(plain, 1, false, null);
+        assertArrayEquals(new int[] {'t'}, bare.encodeFromBeginning("t", false).toArray());
+        assertArrayEquals(new int[] {1}, bare.encodeFromBeginning("", false).toArray());
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, -1, true, null)).getMessage().contains("begin-token -1"));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, null, true, List.of(2, 257))).getMessage().contains("end-token 257"));
     }
 
     /** Not every tokenizer calls its end of a document by a name that is known: then it is usable once the model has said it. */
@@ -45,9 +49,9 @@ class MarkedTokenizerTest {
         Tokenizer tokenizer = BpeTokenizer.parse(unnamed(), null);
         assertEquals(List.of(), tokenizer.endTokens());
         assertTrue(assertThrows(IllegalStateException.class, tokenizer::endToken).getMessage().contains("MarkedTokenizer"));
-        String message = assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(tokenizer, 0, null)).getMessage();
+        String message = assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(tokenizer, 0, true, null)).getMessage();
         assertTrue(message.contains("--end-token ID"), message);
-        Tokenizer marked = MarkedTokenizer.of(tokenizer, null, List.of(0));
+        Tokenizer marked = MarkedTokenizer.of(tokenizer, null, true, List.of(0));
         assertEquals(0, marked.endToken());
         assertEquals(0, marked.beginToken());
         assertNotEquals(tokenizer.fingerprint(), marked.fingerprint());

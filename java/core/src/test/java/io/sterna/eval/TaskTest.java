@@ -58,6 +58,17 @@ class TaskTest {
         }
     }
 
+    /** A text begins with its own first token where the tokenizer adds none, an empty context with the begin token all the same. */
+    @Test
+    void contextsBeginAsTheTokenizerHasIt() throws IOException {
+        Path run = TinyModel.train(folder, "bits", "1.58", "add-begin-token", "false");
+        try (Model model = Model.load(run); SessionGroup group = group(model, 2, TinyModel.CONTEXT)) {
+            double[] nats = new ChoiceScorer(group, model.tokenizer()).logLikelihoods(question("the tern", " flies", " ", "ice"));
+            assertEquals(byHand(run, tokens(false, "the tern flies"), 8), nats[0], BOUND);
+            assertEquals(byHand(run, tokens(true, " ice"), 1), nats[1], BOUND);
+        }
+    }
+
     /** Contexts differ, continuations are the same: partial scoring; the first tokens that differ end what is shared. */
     @Test
     void contextsMayDiffer() throws IOException {

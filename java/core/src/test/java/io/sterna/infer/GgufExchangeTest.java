@@ -348,7 +348,18 @@ class GgufExchangeTest {
                 () -> GgufImport.read(rewritten(file, "tokenizer.ggml.add_bos_token", 1L), folder.resolve("never")));
         GgufImport.read(rewritten(file, "tokenizer.ggml.add_bos_token", false), folder.resolve("marks-without"));
         try (Model model = Model.load(folder.resolve("marks-without"))) {
-            assertEquals(9, model.tokenizer().beginToken(), "documents begin behind the end of another one");
+            assertFalse(model.tokenizer().addsBeginToken());
+            assertEquals(7, model.tokenizer().beginToken(), "an empty text begins with it all the same");
+            GgufExport.write(model, GgufType.F32, folder.resolve("without-again.gguf"));
+        }
+        try (GgufReader reader = new GgufReader(folder.resolve("without-again.gguf"))) {
+            assertEquals(false, reader.metadata().get("tokenizer.ggml.add_bos_token"));
+            assertEquals(7, reader.integer("tokenizer.ggml.bos_token_id"));
+        }
+        Path unused = rewritten(rewritten(file, "tokenizer.ggml.add_bos_token", false), "tokenizer.ggml.bos_token_id", 4000L);
+        GgufImport.read(unused, folder.resolve("unused-begin"));
+        try (Model model = Model.load(folder.resolve("unused-begin"))) {
+            assertEquals(9, model.tokenizer().beginToken(), "what is not added need not be there");
         }
     }
 

@@ -14,6 +14,9 @@ import io.sterna.io.SafetensorsReader;
 import io.sterna.io.SafetensorsWriter;
 import io.sterna.nn.Method;
 import io.sterna.nn.RopeScaling;
+import io.sterna.nn.ScaleRule;
+import io.sterna.tensor.Grid;
+import io.sterna.tensor.Scaling;
 import io.sterna.train.ConfigException;
 import io.sterna.train.ModelFolder;
 import io.sterna.train.PreparedData.TokenizerLoader;
@@ -246,6 +249,53 @@ class HuggingFaceImportTest {
             HuggingFaceExport.write(tuned, model, Form.F32, out);
         }
         assertEquals(-1, Files.mismatch(exported().resolve("tokenizer.json"), out.resolve("tokenizer.json")));
+    }
+
+    /** As transformers does: the template decides, whatever tokenizer_config.json says; what has none begins with its own first token. */
+    @Test
+    void textsOfATokenizerWithoutATemplateBeginAsTheyAre() throws IOException {
+        Path hf = copy(exported(), "bare");
+        Files.writeString(hf.resolve("tokenizer_config.json"), "{\"tokenizer_class\": \"PreTrainedTokenizerFast\", \"add_bos_token\": false}");
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, folder.resolve("of-heeded"));
+        try (Model model = Model.load(folder.resolve("of-heeded"))) {
+            assertTrue(model.tokenizer().addsBeginToken());
+        }
+        Map<String, Object> root = Json.readObject(hf.resolve("tokenizer.json"), 1 << 24);
+        TokenizerTemplate.setBeginToken(root, Optional.empty());
+        Files.writeString(hf.resolve("tokenizer.json"), Json.writePretty(root));
+        replace(hf, "\"bos_token_id\": 0", "\"bos_token_id\": 7");
+        Path imported = folder.resolve("of-bare");
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, imported);
+        Path back = folder.resolve("bare-back");
+        try (Model model = Model.load(imported)) {
+            assertBeginsBare(model);
+            HuggingFaceExport.write(imported, model, Form.F32, back);
+        }
+        for (String file : List.of("tokenizer.json", "config.json", "model.safetensors")) {
+            assertEquals(-1, Files.mismatch(hf.resolve(file), back.resolve(file)), file);
+        }
+        try (Model model = Model.load(tuned(imported, "bare-tuned"))) {
+            assertBeginsBare(model);
+        }
+        new ModelConverter(Grid.TERNARY, Scaling.TENSOR, ScaleRule.ABSMEAN, null).convert(imported, folder.resolve("bare-ternary"));
+        try (Model model = Model.load(folder.resolve("bare-ternary"))) {
+            assertBeginsBare(model);
+        }
+    }
+
+    private static void assertBeginsBare(Model model) {
+        assertArrayEquals(model.tokenizer().encode("the tern"), seen(model, "the tern"));
+        assertArrayEquals(new int[] {7}, seen(model, ""));
+    }
+
+    /** The tokens of a prompt, as one session sees them and as one of many does. */
+    private static int[] seen(Model model, String prompt) {
+        try (Session session = model.session(SessionOptions.of(model)); SessionGroup group = model.group(SessionOptions.of(model), 2)) {
+            new Generator(session, model.tokenizer()).generate(prompt, GenerationOptions.of(1), text -> { });
+            int place = new BatchGenerator(group, model.tokenizer()).add(prompt, GenerationOptions.of(1), text -> { });
+            assertArrayEquals(session.tokens(), group.tokens(place));
+            return session.tokens();
+        }
     }
 
     private static Path tuned(Path init, String name) throws IOException {
