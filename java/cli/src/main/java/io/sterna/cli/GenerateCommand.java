@@ -104,7 +104,7 @@ final class GenerateCommand implements Callable<Integer> {
 
     /** Tokens generated. */
     private long generateMany(List<String> lines, BatchGenerator generator, GenerationOptions options) throws IOException {
-        check(generator, lines);
+        check(generator, lines, options);
         Map<Integer, Integer> lineOf = new HashMap<>(); // of a place
         Map<Integer, Generation> finished = new HashMap<>(); // by line
         long tokens = 0;
@@ -126,10 +126,10 @@ final class GenerateCommand implements Callable<Integer> {
     }
 
     /** All before the first, so that a prompt too long does not end the work on others. */
-    private void check(BatchGenerator generator, List<String> lines) {
+    private void check(BatchGenerator generator, List<String> lines, GenerationOptions options) {
         for (int line = 0; line < lines.size(); line++) {
             try {
-                generator.check(lines.get(line));
+                generator.check(lines.get(line), options);
             } catch (ContextException e) {
                 throw new ConfigException(prompts + " line " + (line + 1) + ": " + e.getMessage(), e);
             }

@@ -35,10 +35,13 @@ final class SamplingOptions {
     @Option(names = "--stop", paramLabel = "TEXT", description = "A text that ends the answer before it; may be repeated.")
     private List<String> stops = List.of();
 
+    @Option(names = "--special", description = "Special tokens written in a prompt, such as <|im_start|>, are those tokens; otherwise they are plain text.")
+    private boolean special;
+
     /** The options; {@code usualStops} end the text where the user names no strings, and give way to those that are named. */
     GenerationOptions read(String... usualStops) {
         GenerationOptions options = Errors.usage(() ->
-                new GenerationOptions(maxTokens, stops, new Sampling(repetitionPenalty, temperature, topK, topP, minP, seed)));
+                new GenerationOptions(maxTokens, stops, new Sampling(repetitionPenalty, temperature, topK, topP, minP, seed), special));
         return stops.isEmpty() ? options.withStops(usualStops) : options;
     }
 }

@@ -99,6 +99,10 @@ class CommandsTest {
         assertEquals(0, generated.code, generated.err);
         assertTrue(generated.out.startsWith("int x"), generated.out);
         assertTrue(generated.err.matches("prompt \\d+ tokens, [\\d.]+ tokens/s; generation \\d+ tokens, [\\d.]+ tokens/s; [a-z ]+\\s+"), generated.err);
+        Outcome plain = run(concat(command, "--prompt", "<|end|>"));
+        assertFalse(plain.err.startsWith("prompt 2 tokens"), plain.err);
+        Outcome special = run(concat(command, "--prompt", "<|end|>", "--special"));
+        assertTrue(special.err.startsWith("prompt 2 tokens"), special.err);
         List<String> tooLong = new ArrayList<>(command);
         tooLong.addAll(List.of("--prompt", "int ".repeat(50)));
         Outcome refused = run(tooLong);

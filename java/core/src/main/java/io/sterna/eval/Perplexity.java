@@ -7,10 +7,10 @@ import java.util.Arrays;
 import java.util.function.DoubleConsumer;
 
 /**
- * How well a model predicts a text. The text is one document behind the begin token, whether or not the tokenizer adds it
- * to texts, for the first token too is predicted from one; every token of it is predicted once. Windows of the session's context follow each other by a stride, and a window scores only
- * the tokens that the one before did not reach, so that all but those of the first window see at least
- * context - stride tokens before them.
+ * How well a model predicts a text. The text is one document behind the begin token, even where the tokenizer adds none
+ * to a text, since its first token too is predicted from one; every token of it is predicted once. Windows of the
+ * session's context follow each other by a stride, and a window scores only the tokens that the one before did not
+ * reach, so that all but those of the first window see at least context - stride tokens before them.
  *
  * @param tokens  tokens predicted
  * @param bytes   bytes of the text

@@ -65,7 +65,7 @@ public final class BatchGenerator {
             throw new IllegalStateException("all " + places.length + " places are taken: step until one ends");
         }
         long start = System.nanoTime();
-        int[] tokens = prompt(prompt);
+        int[] tokens = prompt(prompt, options);
         int[][] more = new int[places.length][0];
         more[place] = tokens;
         group.truncate(place, 0);
@@ -79,12 +79,12 @@ public final class BatchGenerator {
      *
      * @throws ContextException when the context does not hold it
      */
-    public void check(String prompt) {
-        prompt(prompt);
+    public void check(String prompt, GenerationOptions options) {
+        prompt(prompt, options);
     }
 
-    private int[] prompt(String text) {
-        Tokens tokens = tokenizer.encodeFromBeginning(text, false);
+    private int[] prompt(String text, GenerationOptions options) {
+        Tokens tokens = tokenizer.encodeFromBeginning(text, options.parseSpecial());
         if (tokens.size() > group.context()) {
             throw ContextException.ofPrompt(tokens.size(), 0, group.context());
         }

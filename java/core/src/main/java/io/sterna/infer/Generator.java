@@ -33,7 +33,7 @@ public final class Generator {
      */
     public Generation generate(String prompt, GenerationOptions options, Consumer<String> sink) {
         long start = System.nanoTime();
-        int promptTokens = appendPrompt(prompt);
+        int promptTokens = appendPrompt(prompt, options.parseSpecial());
         Continuation text = new Continuation(tokenizer, options, sink, promptTokens, start);
         while (true) {
             session.logits(logits);
@@ -59,8 +59,8 @@ public final class Generator {
         unseen.clear();
     }
 
-    private int appendPrompt(String prompt) {
-        Tokens tokens = session.length() == 0 ? tokenizer.encodeFromBeginning(prompt, false) : following(prompt);
+    private int appendPrompt(String prompt, boolean parseSpecial) {
+        Tokens tokens = session.length() == 0 ? tokenizer.encodeFromBeginning(prompt, parseSpecial) : following(prompt, parseSpecial);
         if (tokens.size() > session.context() - session.length()) {
             throw ContextException.ofPrompt(tokens.size(), session.length(), session.context());
         }
@@ -69,11 +69,11 @@ public final class Generator {
         return tokens.size();
     }
 
-    private Tokens following(String prompt) {
+    private Tokens following(String prompt, boolean parseSpecial) {
         Tokens tokens = new Tokens();
         tokens.add(unseen.toArray(), 0, unseen.size());
         byte[] utf8 = prompt.getBytes(StandardCharsets.UTF_8);
-        tokenizer.encoder(false).encode(utf8, 0, utf8.length, tokens);
+        tokenizer.encoder(parseSpecial).encode(utf8, 0, utf8.length, tokens);
         return tokens;
     }
 }

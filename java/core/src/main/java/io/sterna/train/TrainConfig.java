@@ -67,7 +67,8 @@ public final class TrainConfig {
     @Describe(group = MODEL, value = "ID", text = "With init: token that a text begins with as the model reads it; default the end token.")
     public Integer beginToken;
 
-    @Describe(group = MODEL, value = "true|false", text = "Every text begins with that token, which is the default; otherwise an empty one alone does.")
+    @Describe(group = MODEL, value = "true|false",
+            text = "Every text begins with that token, which is the default; otherwise an empty one alone does.")
     public Boolean addBeginToken;
 
     @Describe(group = MODEL, value = "ID", text = "Tokens that end a text, the first one documents; default the tokenizer's own.")

@@ -39,8 +39,10 @@ class MarkedTokenizerTest {
         Tokenizer bare = MarkedTokenizer.of(plain, 1, false, null);
         assertArrayEquals(new int[] {'t'}, bare.encodeFromBeginning("t", false).toArray());
         assertArrayEquals(new int[] {1}, bare.encodeFromBeginning("", false).toArray());
-        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, -1, true, null)).getMessage().contains("begin-token -1"));
-        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, null, true, List.of(2, 257))).getMessage().contains("end-token 257"));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, -1, true, null))
+                .getMessage().contains("begin-token -1"));
+        assertTrue(assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(plain, null, true, List.of(2, 257)))
+                .getMessage().contains("end-token 257"));
     }
 
     /** Not every tokenizer calls its end of a document by a name that is known: then it is usable once the model has said it. */

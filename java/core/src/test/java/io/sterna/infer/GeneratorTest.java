@@ -50,6 +50,27 @@ class GeneratorTest {
     }
 
     @Test
+    void specialTokensOfAPromptArePlainTextUnlessAskedFor() throws IOException {
+        GenerationOptions special = greedy(1).withParseSpecial(true).withStops("never").withSampling(Sampling.greedy());
+        try (Model words = Model.load(TinyModel.train(folder, "tokenizer", "train", "vocab", "270", "method", "fp32"));
+                Session one = words.session(SessionOptions.of(words)); SessionGroup group = words.group(SessionOptions.of(words), 1)) {
+            int end = words.tokenizer().endToken();
+            Generator turns = new Generator(one, words.tokenizer());
+            assertEquals(2, turns.generate("<|end|>", special, NOBODY).promptTokens(), "behind the begin token");
+            assertEquals(end, one.tokens()[1]);
+            assertEquals(2, turns.generate("<|end|>", special, NOBODY).promptTokens(), "behind the token that was chosen");
+            assertEquals(end, one.tokens()[3]);
+            one.truncate(0);
+            assertTrue(turns.generate("<|end|>", greedy(1), NOBODY).promptTokens() > 2);
+            BatchGenerator batch = new BatchGenerator(group, words.tokenizer());
+            batch.check("<|end|>".repeat(20), special);
+            assertThrows(ContextException.class, () -> batch.check("<|end|>".repeat(20), greedy(1)));
+            batch.add("<|end|>", special, NOBODY);
+            assertEquals(2, group.tokens(0).length);
+        }
+    }
+
+    @Test
     void theContextMayFillUp() {
         Generation g = generator.generate("the tern", greedy(1000), NOBODY);
         assertEquals(End.CONTEXT_FULL, g.end());
