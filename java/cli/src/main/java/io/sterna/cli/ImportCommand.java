@@ -6,6 +6,8 @@ import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -32,6 +34,10 @@ final class ImportCommand implements Callable<Integer> {
     @Option(names = "--tokenizer", paramLabel = "FILE", description = "GGUF: a tokenizer.json or tokenizer.model to use instead of the file's own.")
     private Path tokenizer;
 
+    @Option(names = "--end-token", paramLabel = "ID",
+            description = "A token that ends a text; may be repeated, the first one ends documents. Default: those that the model's files name.")
+    private List<Integer> endTokens = List.of();
+
     @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new folder: the model.")
     private Path out;
 
@@ -47,11 +53,9 @@ final class ImportCommand implements Callable<Integer> {
             if (tokenizer != null) {
                 throw new ConfigException("tokenizer " + tokenizer + ": is for GGUF files, " + source + " is none; leave it out");
             }
-            HuggingFaceImport.read(source, Tokenizers::load, out);
-        } else if (tokenizer == null) {
-            GgufImport.read(source, Tokenizers::load, out);
+            HuggingFaceImport.read(source, Tokenizers::load, endTokens, out);
         } else {
-            GgufImport.read(source, tokenizer, Tokenizers::load, out);
+            GgufImport.read(source, Optional.ofNullable(tokenizer), Tokenizers::load, endTokens, out);
         }
         spec.commandLine().getOut().println("model " + out);
         return 0;

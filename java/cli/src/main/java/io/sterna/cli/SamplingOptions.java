@@ -35,7 +35,8 @@ final class SamplingOptions {
     @Option(names = "--stop", paramLabel = "TEXT", description = "A text that ends the answer before it; may be repeated.")
     private List<String> stops = List.of();
 
-    @Option(names = "--special", description = "Special tokens written in a prompt, such as <|im_start|>, are those tokens; otherwise they are plain text.")
+    @Option(names = "--special",
+            description = "Special tokens written in a prompt, such as <|im_start|>, are those tokens; otherwise they are plain text.")
     private boolean special;
 
     /** The options; {@code usualStops} end the text where the user names no strings, and give way to those that are named. */

@@ -80,7 +80,8 @@ class CommandsTest {
         for (List<String> command : List.of(train("never", "--tokenizer", tokenizer), prepare)) {
             Outcome refused = run(command);
             assertEquals(2, refused.code);
-            assertTrue(refused.err.contains("end-token: the tokenizer has none of [<|end|>, ") && refused.err.contains("--end-token ID"), refused.err);
+            assertTrue(refused.err.contains("end-token: the tokenizer has none of [<|end|>, "), refused.err);
+            assertTrue(refused.err.contains("--end-token ID"), refused.err);
         }
         Outcome prepared = run(concat(prepare, "--end-token", "0"));
         assertEquals(0, prepared.code, prepared.err);

@@ -21,6 +21,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -66,9 +67,7 @@ public final class GgufImport {
      * @throws IOException as {@link #read(Path, Path)}, and of the loader
      */
     public static void read(Path file, PreparedData.TokenizerLoader loader, Path out) throws IOException {
-        try (GgufReader reader = new GgufReader(file)) {
-            new GgufImport(file, reader).convert(() -> GgufTokenizer.read(reader, file, loader), out);
-        }
+        read(file, Optional.empty(), loader, List.of(), out);
     }
 
     /**
@@ -79,8 +78,23 @@ public final class GgufImport {
      * @throws IOException as {@link #read(Path, Path)}, and of the loader
      */
     public static void read(Path file, Path tokenizer, PreparedData.TokenizerLoader loader, Path out) throws IOException {
+        read(file, Optional.of(tokenizer), loader, List.of(), out);
+    }
+
+    /**
+     * Imports a model whose texts end otherwise than the file says, or whose file does not say.
+     *
+     * @param tokenizer as above; empty for the file's own
+     * @param loader    reads it
+     * @param ends      ids of the tokens that end a text, the first one documents; empty for those of the file
+     * @throws IOException as {@link #read(Path, Path)}, and of the loader
+     */
+    public static void read(Path file, Optional<Path> tokenizer, PreparedData.TokenizerLoader loader, List<Integer> ends, Path out)
+            throws IOException {
         try (GgufReader reader = new GgufReader(file)) {
-            new GgufImport(file, reader).convert(() -> TokenizerText.of(tokenizer, loader), out);
+            TextSource source = tokenizer.isEmpty() ? () -> GgufTokenizer.read(reader, file, loader)
+                    : () -> TokenizerText.of(tokenizer.get(), loader);
+            new GgufImport(file, reader).convert(source, ends, out);
         }
     }
 
@@ -88,7 +102,7 @@ public final class GgufImport {
         TokenizerText get() throws IOException;
     }
 
-    private void convert(TextSource source, Path out) throws IOException {
+    private void convert(TextSource source, List<Integer> ends, Path out) throws IOException {
         if (!architecture.equals(GgufNames.LLAMA) && !architecture.equals(GgufNames.BITNET)) {
             throw fault("general.architecture " + architecture, "expected llama or bitnet");
         }
@@ -101,7 +115,7 @@ public final class GgufImport {
         if (text.tokenizer().vocabSize() > shape.vocab()) {
             throw fault("vocabulary of " + shape.vocab() + ", the tokenizer has " + text.tokenizer().vocabSize(), "every token must have its row");
         }
-        GgufTokenizer.setMarks(reader, file, text.tokenizer(), settings);
+        GgufTokenizer.setMarks(reader, file, text.tokenizer(), ends, settings);
         Kernels kernels = Kernels.best();
         folder(out, settings).write(parameter -> fill(parameter, shape, kernels), text.json());
     }

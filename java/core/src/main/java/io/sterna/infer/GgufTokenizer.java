@@ -194,22 +194,21 @@ final class GgufTokenizer {
         }
     }
 
-    /** Sets the tokens that texts begin and end with, where they are not the tokenizer's own. */
-    static void setMarks(GgufReader reader, Path file, Tokenizer tokenizer, TrainConfig settings) throws IOException {
+    /**
+     * Sets the tokens that texts begin and end with, where they are not the tokenizer's own.
+     *
+     * @param given ids that end a text; empty for those of the file
+     */
+    static void setMarks(GgufReader reader, Path file, Tokenizer tokenizer, List<Integer> given, TrainConfig settings) throws IOException {
         boolean sentencePiece = SENTENCE_PIECE.equals(reader.metadata().get(PREFIX + "model"));
         boolean begins = sentencePiece // as llama.cpp has it
                 || GgufWords.named(reader.metadata().get(PREFIX + "pre")).equals(Optional.of(GgufWords.LLAMA3));
         List<Long> own = tokenizer.endTokens().stream().map(Long::valueOf).toList();
-        long end = end(reader, file, sentencePiece ? List.of((long) USUAL_END) : own);
+        List<Long> ends = given.isEmpty() ? ends(reader, file, sentencePiece ? List.of((long) USUAL_END) : own)
+                : given.stream().map(Long::valueOf).toList();
+        long end = ends.getFirst();
         boolean adds = truth(reader, file, "add_bos_token", begins);
         long begin = integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end);
-        List<Long> ends = new ArrayList<>(List.of(end));
-        for (String key : MORE_ENDS) {
-            long more = integer(reader, key, end);
-            if (!ends.contains(more)) {
-                ends.add(more);
-            }
-        }
         try {
             settings.set("end-token", ends.equals(own) ? null : ends)
                     .set("add-begin-token", adds ? null : false)
@@ -220,15 +219,21 @@ final class GgufTokenizer {
         }
     }
 
-    private static long end(GgufReader reader, Path file, List<Long> usual) throws IOException {
+    private static List<Long> ends(GgufReader reader, Path file, List<Long> usual) throws IOException {
         String key = PREFIX + "eos_token_id";
-        if (reader.metadata().containsKey(key)) {
-            return reader.integer(key);
+        if (usual.isEmpty() && !reader.metadata().containsKey(key)) {
+            throw new ModelException("model " + file + ": key " + key + " is missing, and the tokenizer has none of " + Tokenizer.END_TOKENS
+                    + "; give the id of its token that ends a text: --end-token ID");
         }
-        if (usual.isEmpty()) {
-            throw fault(file, "key " + key + " is missing, and the tokenizer has none of " + Tokenizer.END_TOKENS);
+        List<Long> ends = new ArrayList<>();
+        ends.add(reader.metadata().containsKey(key) ? reader.integer(key) : usual.getFirst());
+        for (String another : MORE_ENDS) {
+            long more = integer(reader, another, ends.getFirst());
+            if (!ends.contains(more)) {
+                ends.add(more);
+            }
         }
-        return usual.getFirst();
+        return ends;
     }
 
     private static long integer(GgufReader reader, String key, long otherwise) throws IOException {

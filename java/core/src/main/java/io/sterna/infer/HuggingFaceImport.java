@@ -69,6 +69,16 @@ public final class HuggingFaceImport {
      * @throws io.sterna.data.TokenizerException for a tokenizer that is damaged or not supported
      */
     public static void read(Path folder, PreparedData.TokenizerLoader loader, Path out) throws IOException {
+        read(folder, loader, List.of(), out);
+    }
+
+    /**
+     * Imports a model whose texts end otherwise than its folder says, or whose folder does not say.
+     *
+     * @param ends ids of the tokens that end a text, the first one documents; empty for those of the folder
+     * @throws IOException as {@link #read(Path, PreparedData.TokenizerLoader, Path)}, which says what else is thrown
+     */
+    public static void read(Path folder, PreparedData.TokenizerLoader loader, List<Integer> ends, Path out) throws IOException {
         Map<String, Object> config;
         try {
             config = Json.readObject(folder.resolve("config.json"), LARGEST_CONFIG);
@@ -78,11 +88,11 @@ public final class HuggingFaceImport {
             throw new ModelException("model " + folder + ": no config.json there; name a folder of Hugging Face's transformers", e);
         }
         try (SafetensorsFolder tensors = new SafetensorsFolder(folder)) {
-            new HuggingFaceImport(folder, config, tensors).convert(loader, out);
+            new HuggingFaceImport(folder, config, tensors).convert(loader, ends, out);
         }
     }
 
-    private void convert(PreparedData.TokenizerLoader loader, Path out) throws IOException {
+    private void convert(PreparedData.TokenizerLoader loader, List<Integer> ends, Path out) throws IOException {
         TrainConfig settings = settings();
         int vocab = target(out, settings).model().vocab();
         HuggingFaceTokenizer texts = new HuggingFaceTokenizer(folder, config);
@@ -91,7 +101,7 @@ public final class HuggingFaceImport {
         if (tokenizer.vocabSize() > vocab) { // fewer is usual: embeddings are padded to round numbers
             throw fault("vocab_size " + vocab + ", the tokenizer has " + tokenizer.vocabSize(), "every token must have its row");
         }
-        texts.setMarks(settings, text);
+        texts.setMarks(settings, text, ends);
         ModelFolder model = target(out, settings);
         requireTensors(model.parameters());
         Kernels kernels = Kernels.best();

@@ -47,17 +47,17 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
     }
 
     /**
-     * Ends are the configuration's; a text begins with what the tokenizer's template puts before it, and an empty one
-     * with the configuration's begin token where the template puts none. (What tokenizer_config.json says of that,
-     * transformers does not heed beside a tokenizer.json.)
+     * Ends are those that are given, or else the configuration's; a text begins with what the tokenizer's template puts
+     * before it, and an empty one with the configuration's begin token where the template puts none. (What
+     * tokenizer_config.json says of that, transformers does not heed beside a tokenizer.json.)
      */
-    void setMarks(TrainConfig settings, TokenizerText text) throws IOException {
+    void setMarks(TrainConfig settings, TokenizerText text, List<Integer> given) throws IOException {
         Tokenizer tokenizer = text.tokenizer();
-        List<Object> ends = ends();
+        List<Object> ends = given.isEmpty() ? ends() : List.copyOf(given.stream().map(Long::valueOf).toList());
         List<Long> own = tokenizer.endTokens().stream().map(Long::valueOf).toList();
         if (ends.isEmpty() && own.isEmpty()) {
             throw fault("neither config.json nor generation_config.json has an eos_token_id, nor the tokenizer any of " + Tokenizer.END_TOKENS,
-                    "add to config.json the id of the token that ends a text");
+                    "give the id of its token that ends a text: --end-token ID");
         }
         settings.set("end-token", ends.isEmpty() || ends.equals(own) ? null : ends);
         try {
@@ -72,8 +72,8 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
         try {
             PreparedData.marked(tokenizer, settings);
         } catch (ConfigException e) {
-            throw fault("eos_token_id " + Json.brief(ends) + " and the template of tokenizer.json: " + e.getMessage(),
-                    "restore both", e);
+            throw given.isEmpty() ? fault("eos_token_id " + Json.brief(ends) + " and the template of tokenizer.json: " + e.getMessage(),
+                    "restore both", e) : fault(e.getMessage(), "give ids that it has", e);
         }
     }
 

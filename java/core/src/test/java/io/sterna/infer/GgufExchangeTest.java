@@ -34,6 +34,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
@@ -377,8 +378,13 @@ class GgufExchangeTest {
         try (Model model = Model.load(imported)) {
             assertEquals(List.of(0), model.tokenizer().endTokens());
         }
+        Path silent = rewritten(file, "tokenizer.ggml.eos_token_id", null);
         assertMessage(ModelException.class, "key tokenizer.ggml.eos_token_id is missing, and the tokenizer has none of",
-                () -> GgufImport.read(rewritten(file, "tokenizer.ggml.eos_token_id", null), folder.resolve("never")));
+                () -> GgufImport.read(silent, folder.resolve("never")));
+        GgufImport.read(silent, Optional.empty(), TokenizerLoader.BPE, List.of(0, 5), folder.resolve("given"));
+        try (Model model = Model.load(folder.resolve("given"))) {
+            assertEquals(List.of(0, 5), model.tokenizer().endTokens());
+        }
     }
 
     @Test
