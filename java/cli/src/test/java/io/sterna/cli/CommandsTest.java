@@ -370,6 +370,21 @@ class CommandsTest {
         assertTrue(run(prepare).out.contains("found prepared"));
     }
 
+    /** As with {@code --data .}, where runs and prepared data go below the current folder. */
+    @Test
+    void aFolderThatHoldsItsRunsRemainsTheSameCorpus() throws IOException {
+        for (String out : List.of("runs/one", "runs/two")) {
+            List<String> args = new ArrayList<>(List.of("train", "--data", folder.toString(), "--cache",
+                    folder.resolve("runs/data").toString(), "--out", folder.resolve(out).toString(), "--steps", "1"));
+            args.addAll(TINY);
+            Outcome trained = run(args);
+            assertEquals(0, trained.code, trained.err);
+        }
+        try (Stream<Path> prepared = Files.list(folder.resolve("runs/data"))) {
+            assertEquals(1, prepared.count());
+        }
+    }
+
     @Test
     void aDryRunMakesNothing() {
         Outcome plan = run(train("run", "--dry-run"));

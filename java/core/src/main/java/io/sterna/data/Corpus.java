@@ -29,6 +29,9 @@ import java.util.regex.PatternSyntaxException;
  * <p>Kinds of file, by name: {@code .jsonl} and {@code .ndjson} are JSON lines; {@code .gz} is what its inner
  * name says, unpacked; {@code .zip} is a folder of its entries; everything else is text. In folders and zips,
  * hidden files, known binary extensions and files with a NUL in the first 8 KiB are skipped and counted.
+ *
+ * <p>Folders that training made below a given one, runs and prepared data, are passed over, so that the folder
+ * is the same corpus before and after; a spec that names such a folder itself reads it.
  */
 public final class Corpus {
     private static final Set<String> BINARY = Set.of(
@@ -58,10 +61,20 @@ public final class Corpus {
      * @throws CorpusException if a spec names nothing, or no file remains
      */
     public static Corpus open(List<String> specs, CorpusOptions options) throws CorpusException {
+        return open(specs, options, null);
+    }
+
+    /**
+     * Finds the files of {@code specs}, but not those in {@code cache} where that lies below a folder of them.
+     *
+     * @param cache where prepared data is kept, or will be; null for nowhere
+     * @throws CorpusException if a spec names nothing, or no file remains
+     */
+    public static Corpus open(List<String> specs, CorpusOptions options, Path cache) throws CorpusException {
         if (specs.isEmpty()) {
             throw new CorpusException("no data given: name files, folders, globs or zips");
         }
-        Finder finder = new Finder(options);
+        Finder finder = new Finder(options, cache);
         for (String spec : specs) {
             finder.add(spec);
         }
@@ -191,11 +204,13 @@ public final class Corpus {
         final Map<Path, Source> found = new LinkedHashMap<>();
         final CorpusOptions options;
         final List<PathMatcher> include;
+        final Path cache; // may be null
         int skipped;
 
-        Finder(CorpusOptions options) throws CorpusException {
+        Finder(CorpusOptions options, Path cache) throws CorpusException {
             this.options = options;
             this.include = matchers(options.include());
+            this.cache = cache;
         }
 
         void add(String spec) throws CorpusException {
@@ -257,7 +272,7 @@ public final class Corpus {
          * @param depth folders deep
          */
         private void addAll(Path folder, PathMatcher only, int depth) throws IOException {
-            Listing listing = new Listing(folder, only);
+            Listing listing = new Listing(folder, only, cache);
             Files.walkFileTree(folder, EnumSet.of(FileVisitOption.FOLLOW_LINKS), depth, listing);
             listing.entries.sort(Comparator.comparing(e -> name(e.relative)));
             for (Entry entry : listing.entries) {
@@ -307,22 +322,35 @@ public final class Corpus {
 
     /** What is meant below a folder: files, and folders of which all files are. */
     private static final class Listing extends SimpleFileVisitor<Path> {
+        private static final String RUN = "config.yaml"; // a file of every run
         final List<Entry> entries = new ArrayList<>();
         final List<Path> folders = new ArrayList<>();
         private final Path folder;
         private final PathMatcher only; // null for all
+        private final Path cache; // null for none
 
-        Listing(Path folder, PathMatcher only) {
+        Listing(Path folder, PathMatcher only, Path cache) {
             this.folder = folder;
             this.only = only;
+            this.cache = cache;
         }
 
         @Override
-        public FileVisitResult preVisitDirectory(Path dir, BasicFileAttributes attributes) {
+        public FileVisitResult preVisitDirectory(Path dir, BasicFileAttributes attributes) throws IOException {
             if (dir.equals(folder)) {
                 return FileVisitResult.CONTINUE;
             }
-            return Finder.isHidden(dir) || takes(dir) ? FileVisitResult.SKIP_SUBTREE : FileVisitResult.CONTINUE;
+            return isPassedOver(dir) || takes(dir) ? FileVisitResult.SKIP_SUBTREE : FileVisitResult.CONTINUE;
+        }
+
+        private boolean isPassedOver(Path dir) throws IOException {
+            return Finder.isHidden(dir) || isMade(dir) || cache != null && Files.exists(cache) && Files.isSameFile(dir, cache);
+        }
+
+        /** Whether training made this folder: the lock of a run or of prepared data, beside what it guards. */
+        private static boolean isMade(Path dir) {
+            return Files.exists(dir.resolve(ShardPreparation.LOCK))
+                    && (Files.exists(dir.resolve(RUN)) || Files.exists(dir.resolve(Shards.MANIFEST)));
         }
 
         private boolean takes(Path dir) {
@@ -330,11 +358,11 @@ public final class Corpus {
         }
 
         @Override
-        public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
+        public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
             Path relative = folder.relativize(file);
             if (attributes.isRegularFile() && (only == null || only.matches(relative))) {
                 entries.add(new Entry(file, relative, attributes));
-            } else if (attributes.isDirectory() && !Finder.isHidden(file)) { // as deep as is asked for
+            } else if (attributes.isDirectory() && !isPassedOver(file)) { // as deep as is asked for
                 takes(file);
             }
             return FileVisitResult.CONTINUE;

@@ -17,7 +17,7 @@ import java.util.stream.Stream;
 
 /** One run of {@link Shards#prepare}. */
 final class ShardPreparation {
-    private static final String LOCK = ".lock";
+    static final String LOCK = ".lock"; // of runs too
 
     private final Corpus corpus;
     private final Tokenizer tokenizer;

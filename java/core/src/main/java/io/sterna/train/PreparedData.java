@@ -124,7 +124,7 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
                 .withHeldOutShare(config.holdout);
         return config.data.isEmpty()
                 ? Corpus.jdkSources(Path.of(System.getProperty("java.home")), options)
-                : Corpus.open(config.data, options);
+                : Corpus.open(config.data, options, Path.of(config.cache));
     }
 
     private static PreparedData trained(TrainConfig config, Corpus corpus, Path cache, DataProgress progress)

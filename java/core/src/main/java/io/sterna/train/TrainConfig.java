@@ -141,7 +141,9 @@ public final class TrainConfig {
     @Describe(group = OPTIMIZER, value = "none|tensor:X|global:X", text = "Clips gradients by norm; global keeps a gradient buffer.")
     public String clip;
 
-    @Describe(group = DATA, value = "PATH", text = "Files, folders, globs or zips of text, JSON lines or source code; default the JDK's sources.")
+    @Describe(group = DATA, value = "PATH",
+            text = "Files, folders, globs or zips of text, JSON lines or source code; default the JDK's sources. Below a folder, hidden"
+                    + " and binary files are skipped, and the cache, prepared data and runs are passed over.")
     public List<String> data;
 
     @Describe(group = DATA, value = "GLOB", text = "Only files of folders and zips that match.")

@@ -132,6 +132,29 @@ class CorpusTest {
     }
 
     @Test
+    void passesOverWhatTrainingMakesThere() throws IOException {
+        write("a.txt", "a");
+        write("mine/b.txt", "b");
+        write("mine/config.yaml", "c: 1");
+        Path cache = folder.resolve("kept");
+        List<String> specs = List.of(folder.toString());
+        String before = Corpus.open(specs, Texts.ALL, cache).fingerprint();
+        write("kept/tokenizer.json", "{}");
+        write("out/.lock", "");
+        write("out/config.yaml", "preset: nano");
+        write("out/metrics.jsonl", "{\"loss\":1}");
+        write("deep/prepared/.lock", "");
+        write("deep/prepared/manifest.json", "{}");
+        Corpus corpus = Corpus.open(specs, Texts.ALL, cache);
+        assertEquals(List.of("a", "b", "c: 1"), Texts.read(corpus), "a configuration alone is text");
+        assertEquals(before, corpus.fingerprint());
+        Corpus globbed = Corpus.open(List.of(folder.resolve("*").toString()), Texts.ALL, cache);
+        assertEquals(List.of("a", "b", "c: 1"), Texts.read(globbed), "folders that match a glob");
+        assertEquals(List.of("{}"), Texts.read(Corpus.open(List.of(cache.toString()), Texts.ALL, cache)), "named itself");
+        assertEquals(2, Texts.corpus(Texts.ALL, folder.resolve("out")).fileCount(), "named itself");
+    }
+
+    @Test
     void followsLinks() throws IOException {
         write("real/a.txt", "a");
         Path all = Files.createDirectories(folder.resolve("all"));
