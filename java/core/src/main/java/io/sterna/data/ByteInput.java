@@ -59,6 +59,11 @@ final class ByteInput {
         return consumed;
     }
 
+    /** Bytes that the (unpacked) stream gave so far. */
+    long received() {
+        return consumed + end - start;
+    }
+
     /** Index of the first line feed in {@code [from, end)}, or -1. */
     int lineFeed(int from) {
         for (int i = from; i < end; i++) {

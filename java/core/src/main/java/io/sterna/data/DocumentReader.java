@@ -90,9 +90,9 @@ public final class DocumentReader implements AutoCloseable {
         } catch (CorpusException e) {
             throw e;
         } catch (EOFException e) {
-            throw new CorpusException(name + " is truncated after " + offset() + " unpacked bytes", e);
+            throw new CorpusException(name + " is truncated after " + received() + " unpacked bytes", e);
         } catch (IOException e) {
-            throw new CorpusException("cannot read " + name + " at byte " + offset() + ": " + DataException.reason(e), e);
+            throw new CorpusException("cannot read " + name + " at byte " + received() + ": " + DataException.reason(e), e);
         }
     }
 
@@ -147,8 +147,8 @@ public final class DocumentReader implements AutoCloseable {
         closeZip();
     }
 
-    private long offset() {
-        return input == null ? 0 : input.offset();
+    private long received() {
+        return input == null ? 0 : input.received();
     }
 
     // Files and zip entries
