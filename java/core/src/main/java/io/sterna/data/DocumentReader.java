@@ -18,7 +18,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Queue;
-import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 
@@ -158,7 +157,7 @@ public final class DocumentReader implements AutoCloseable {
             if (!entries.isEmpty()) {
                 ZipEntry entry = entries.remove();
                 finishedEntries += entry.getCompressedSize();
-                open(sources.get(nextSource - 1).path() + "!" + entry.getName(), zip.getInputStream(entry), false);
+                open(sources.get(nextSource - 1).path() + "!" + entry.getName(), new EntryInput(zip, entry), false);
             } else {
                 finishSource();
                 if (nextSource == sources.size()) {
@@ -230,7 +229,7 @@ public final class DocumentReader implements AutoCloseable {
         String inner = name;
         if (Corpus.extension(name).equals("gz")) {
             inner = name.substring(0, name.length() - 3);
-            opened = new GZIPInputStream(counter, 1 << 16);
+            opened = new GzipInput(counter);
             input = new ByteInput(opened, spare);
         }
         String extension = Corpus.extension(inner);

@@ -19,6 +19,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.zip.CRC32;
 import java.util.zip.GZIPOutputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -331,6 +332,73 @@ class CorpusTest {
         assertTrue(failure(Texts.corpus(Texts.ALL, noGzip)).contains("n.jsonl.gz"));
         Path noZip = writeBytes("n.zip", "plain".getBytes(StandardCharsets.UTF_8));
         assertTrue(failure(Texts.corpus(Texts.ALL, noZip)).contains("n.zip"));
+    }
+
+    /** The JDK's stream of an entry does not check it. */
+    @Test
+    void aDamagedEntryOfAZipIsNotRead() throws IOException {
+        Path zip = folder.resolve("stored.zip");
+        byte[] text = "some text".getBytes(StandardCharsets.UTF_8);
+        try (ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(zip))) {
+            ZipEntry entry = new ZipEntry("a.txt");
+            entry.setMethod(ZipEntry.STORED);
+            entry.setSize(text.length);
+            CRC32 crc = new CRC32();
+            crc.update(text);
+            entry.setCrc(crc.getValue());
+            out.putNextEntry(entry);
+            out.write(text);
+        }
+        assertEquals(List.of("some text"), Texts.read(Texts.corpus(Texts.ALL, zip)));
+        byte[] bytes = Files.readAllBytes(zip);
+        bytes[new String(bytes, StandardCharsets.ISO_8859_1).indexOf("some")] = 'c';
+        Files.write(zip, bytes);
+        String message = failure(Texts.corpus(Texts.ALL, zip));
+        assertTrue(message.contains("stored.zip!a.txt") && message.contains("at byte 9: CRC-32 is"), message);
+    }
+
+    @Test
+    void readsAllMembersOfAGzipAndRefusesWhatIsNone() throws IOException {
+        byte[] one = gzip("one ");
+        byte[] two = gzip("two");
+        assertEquals(List.of("one two"), Texts.read(Texts.corpus(Texts.ALL, writeBytes("a.txt.gz", concat(one, two)))));
+        assertEquals(List.of("one two"), Texts.read(Texts.corpus(Texts.ALL, writeBytes("b.txt.gz", concat(one, two, new byte[100_000])))), "padded");
+        byte[] damaged = concat(one, two);
+        damaged[one.length + 1] ^= 1;
+        String message = failure(Texts.corpus(Texts.ALL, writeBytes("c.txt.gz", damaged)));
+        assertTrue(message.contains("c.txt.gz at byte 4: what stands behind a gzip member is no other one"), message);
+        message = failure(Texts.corpus(Texts.ALL, writeBytes("d.txt.gz", Arrays.copyOf(concat(one, two), one.length + 5))));
+        assertTrue(message.contains("d.txt.gz is truncated after 4 unpacked bytes"), message);
+        message = failure(Texts.corpus(Texts.ALL, writeBytes("e.txt.gz", concat(one, new byte[100_000], two))));
+        assertTrue(message.contains("e.txt.gz at byte 4: something stands behind the zeros"), message);
+        byte[] sum = concat(one, two);
+        sum[sum.length - 5] ^= 1;
+        message = failure(Texts.corpus(Texts.ALL, writeBytes("f.txt.gz", sum)));
+        assertTrue(message.contains("f.txt.gz at byte 7: Corrupt GZIP trailer"), message);
+    }
+
+    /** All optional fields of a header, as no stream of the JDK writes them. */
+    @Test
+    void readsTheFieldsOfAGzipHeader() throws IOException {
+        byte[] plain = gzip("text");
+        byte[] header = concat(new byte[] {31, (byte) 139, 8, 2 + 4 + 8 + 16, 0, 0, 0, 0, 0, 0}, new byte[] {3, 0, 7, 7, 7},
+                "name\0comment\0".getBytes(StandardCharsets.US_ASCII));
+        CRC32 crc = new CRC32();
+        crc.update(header);
+        byte[] sum = {(byte) crc.getValue(), (byte) (crc.getValue() >> 8)};
+        byte[] rest = Arrays.copyOfRange(plain, 10, plain.length);
+        byte[] all = concat(header, sum, rest);
+        assertEquals(List.of("texttext"), Texts.read(Texts.corpus(Texts.ALL, writeBytes("a.txt.gz", concat(all, all)))));
+        all[12] = 8;
+        assertTrue(failure(Texts.corpus(Texts.ALL, writeBytes("b.txt.gz", all))).contains("Corrupt GZIP header"));
+    }
+
+    private static byte[] concat(byte[]... parts) {
+        ByteArrayOutputStream all = new ByteArrayOutputStream();
+        for (byte[] part : parts) {
+            all.writeBytes(part);
+        }
+        return all.toByteArray();
     }
 
     @Test
