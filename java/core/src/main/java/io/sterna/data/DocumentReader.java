@@ -5,6 +5,7 @@ import io.sterna.io.JsonException;
 import io.sterna.io.JsonReader;
 import io.sterna.io.Utf8;
 import java.io.EOFException;
+import java.io.File;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -19,6 +20,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Queue;
 import java.util.zip.ZipEntry;
+import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
 
 /**
@@ -178,7 +180,7 @@ public final class DocumentReader implements AutoCloseable {
     }
 
     private void openZip(Path path) throws IOException {
-        zip = new ZipFile(path.toFile());
+        zip = unzip(path.toFile());
         if (include == null) {
             include = Corpus.matchers(options.include());
         }
@@ -186,6 +188,15 @@ public final class DocumentReader implements AutoCloseable {
                 .filter(entry -> !entry.isDirectory() && wanted(entry.getName()))
                 .sorted(Comparator.comparing(ZipEntry::getName))
                 .toList());
+    }
+
+    /** Names that are not marked as UTF-8 may be in the code page of the system that packed them: any byte is a character then. */
+    private static ZipFile unzip(File file) throws IOException {
+        try {
+            return new ZipFile(file);
+        } catch (ZipException e) {
+            return new ZipFile(file, StandardCharsets.ISO_8859_1);
+        }
     }
 
     private boolean wanted(String entry) {

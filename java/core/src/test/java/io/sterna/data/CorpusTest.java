@@ -11,6 +11,7 @@ import io.sterna.io.Json;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -108,6 +109,27 @@ class CorpusTest {
         Path zip = zip("s.zip", "m/B.java", "class B", "m/A.java", "class A", "m/x.html", "no", "z.class", "no");
         assertEquals(List.of("class A", "class B"), Texts.read(Texts.corpus(Texts.ALL.withInclude("*.java"), zip)));
         assertEquals(List.of("class A"), Texts.read(Texts.corpus(Texts.ALL.withInclude("m/A*"), zip)));
+    }
+
+    /** As Windows writes them, in a code page and without the mark of UTF-8; marked ones may stand beside them. */
+    @Test
+    void readsZipsWhoseNamesAreNotUtf8() throws IOException {
+        Path zip = folder.resolve("oem.zip");
+        try (ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(zip), Charset.forName("IBM437"))) {
+            out.putNextEntry(new ZipEntry("f\u00fcr.txt"));
+            out.write('f');
+        }
+        assertEquals(List.of("f"), Texts.read(Texts.corpus(Texts.ALL, zip)));
+        byte[] text = Files.readAllBytes(Files.move(zip("both.zip", "a\u00e9.txt", "a", "b\u00e9.txt", "b"), folder.resolve("both")));
+        String bytes = new String(text, StandardCharsets.ISO_8859_1).replace("b\u00c3\u00a9", "b\u0081x");
+        for (int header = bytes.indexOf("PK"); header >= 0; header = bytes.indexOf("PK", header + 1)) {
+            int flags = header + (bytes.charAt(header + 2) == 1 ? 9 : 7);
+            boolean ofB = bytes.indexOf("b\u0081x", header) == header + (bytes.charAt(header + 2) == 1 ? 46 : 30);
+            bytes = ofB ? bytes.substring(0, flags) + '\0' + bytes.substring(flags + 1) : bytes;
+        }
+        Path both = writeBytes("both.zip", bytes.getBytes(StandardCharsets.ISO_8859_1));
+        assertEquals(List.of("a", "b"), Texts.read(Texts.corpus(Texts.ALL, both)));
+        assertEquals(List.of("a"), Texts.read(Texts.corpus(Texts.ALL.withInclude("a\u00e9.txt"), both)), "the marked name is UTF-8");
     }
 
     @Test
