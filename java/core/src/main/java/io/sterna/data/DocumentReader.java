@@ -15,10 +15,12 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.PathMatcher;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Queue;
+import java.util.Set;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -30,6 +32,9 @@ import java.util.zip.ZipFile;
  */
 public final class DocumentReader implements AutoCloseable {
     private static final int NUL_WINDOW = 8 << 10;
+    private static final Set<String> PACKED = Set.of("gz", "tgz");
+    private static final int TAR_MARK_AT = 257; // of the first header
+    private static final byte[] TAR_MARK = {'u', 's', 't', 'a', 'r'};
     private static final int AUTO_WHOLE = 256 << 10; // the longest file that AUTO leaves in one piece
     private static final int AUTO_LEAST = 4 << 10;
     private static final int AUTO_MOST = 64 << 10;
@@ -238,7 +243,7 @@ public final class DocumentReader implements AutoCloseable {
         opened = counter;
         input = new ByteInput(opened, spare);
         String inner = name;
-        if (Corpus.extension(name).equals("gz")) {
+        if (PACKED.contains(Corpus.extension(name))) {
             inner = name.substring(0, name.length() - 3);
             opened = new GzipInput(counter);
             input = new ByteInput(opened, spare);
@@ -250,6 +255,9 @@ public final class DocumentReader implements AutoCloseable {
             skipped++;
             closeInput();
             return;
+        }
+        if (isTar()) { // and named
+            throw new CorpusException(name + " is a tar archive: unpack it, or use a zip");
         }
         if (input.require(3) && isByteOrderMark()) {
             input.skip(3);
@@ -267,6 +275,12 @@ public final class DocumentReader implements AutoCloseable {
             }
         }
         return false;
+    }
+
+    private boolean isTar() throws IOException {
+        int end = TAR_MARK_AT + TAR_MARK.length;
+        return input.require(end) && Arrays.equals(
+                input.buffer, input.start + TAR_MARK_AT, input.start + end, TAR_MARK, 0, TAR_MARK.length);
     }
 
     private boolean isByteOrderMark() {

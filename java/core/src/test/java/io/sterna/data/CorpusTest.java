@@ -133,6 +133,24 @@ class CorpusTest {
     }
 
     @Test
+    void aTarIsRefusedWhereItIsNamedAndSkippedElsewhere() throws IOException {
+        byte[] tar = new byte[2048];
+        System.arraycopy("a.txt".getBytes(StandardCharsets.US_ASCII), 0, tar, 0, 5);
+        System.arraycopy("ustar".getBytes(StandardCharsets.US_ASCII), 0, tar, 257, 5);
+        System.arraycopy("text".getBytes(StandardCharsets.US_ASCII), 0, tar, 512, 4);
+        ByteArrayOutputStream packed = new ByteArrayOutputStream();
+        try (GZIPOutputStream gzip = new GZIPOutputStream(packed)) {
+            gzip.write(tar);
+        }
+        for (Path file : List.of(writeBytes("x.tar", tar), writeBytes("x.tar.gz", packed.toByteArray()), writeBytes("x.tgz", packed.toByteArray()))) {
+            String message = failure(Texts.corpus(Texts.ALL, file));
+            assertTrue(message.contains(file + " is a tar archive: unpack it, or use a zip"), message);
+        }
+        write("a.txt", "a");
+        assertEquals(List.of("a"), Texts.read(Texts.corpus(Texts.ALL, folder)));
+    }
+
+    @Test
     void readsGlobs() throws IOException {
         write("p/a.txt", "a");
         write("p/q/b.txt", "b");
