@@ -19,6 +19,7 @@ public final class ByteTokenizer implements Tokenizer {
     @Override
     public Encoder encoder(boolean parseSpecial) {
         return (utf8, from, to, out) -> {
+            out.reserve(Math.addExact(to - from, 1)); // and for the end token: a long document would be copied for it
             for (int i = from; i < to; i++) {
                 out.add(utf8[i] & 0xFF);
             }

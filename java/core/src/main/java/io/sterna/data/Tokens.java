@@ -5,6 +5,8 @@ import java.util.Objects;
 
 /** A growing list of token ids. Not thread-safe. */
 public final class Tokens {
+    private static final int MOST_SPARE = 1 << 22; // the longest documents leave a heap little room
+
     private int[] ids = new int[256];
     private int size;
 
@@ -18,17 +20,18 @@ public final class Tokens {
 
     /** Appends {@code source[from, from + count)}. */
     public void add(int[] source, int from, int count) {
-        if (ids.length - size < count) {
-            reserve(count);
-        }
+        reserve(count);
         for (int i = 0; i < count; i++) { // words have few tokens: cheaper than a copy call
             ids[size + i] = source[from + i];
         }
         size += count;
     }
 
-    private void reserve(int more) {
-        ids = Arrays.copyOf(ids, Math.max(Math.addExact(size, more), 2 * ids.length));
+    /** Makes room for {@code more} ids at once; how many come is seldom known, and then room grows as they do. */
+    void reserve(int more) {
+        if (ids.length - size < more) {
+            ids = Arrays.copyOf(ids, Math.max(Math.addExact(size, more), ids.length + Math.min(ids.length, MOST_SPARE)));
+        }
     }
 
     /** Number of ids. */

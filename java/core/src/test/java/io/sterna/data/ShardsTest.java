@@ -103,6 +103,21 @@ class ShardsTest {
         return text.toString();
     }
 
+    /** One of the longest documents as bytes takes a quarter of the launcher's heap; twice that is too much. */
+    @Test
+    void manyTokensTakeLittleMoreRoomThanTheirOwn() {
+        Tokens tokens = new Tokens();
+        for (int i = 0; i <= 1 << 24; i++) {
+            tokens.add(i);
+        }
+        assertEquals(1 << 24, tokens.get(1 << 24));
+        assertTrue(tokens.array().length <= tokens.size() + (1 << 22), tokens.array().length + " for " + tokens.size());
+        Tokens bytes = new Tokens();
+        new ByteTokenizer().encoder(false).encode(new byte[1 << 24], 0, 1 << 24, bytes);
+        bytes.add(256);
+        assertEquals((1 << 24) + 1, bytes.array().length);
+    }
+
     @Test
     void holdsEveryDocumentInOrderTrainAndDevApart() throws IOException {
         StringBuilder train = new StringBuilder();
