@@ -7,6 +7,7 @@ import io.sterna.train.Setting;
 import io.sterna.train.TrainConfig;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -20,9 +21,13 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         sortOptions = false,
         customSynopsis = "sterna data prepare [OPTION...]",
-        description = "Trains a tokenizer and writes token shards, which train finds again.")
+        description = "Trains a tokenizer and writes token shards, which train finds again when it is told the same of data and model.")
 final class DataPrepareCommand implements Callable<Integer> {
-    private static final Set<String> MORE = Set.of("end-token", "threads");
+    /** Settings of the model that decide its tokenizer, or what ends its documents. */
+    private static final Set<String> OF_MODEL = Set.of("preset", "init", "begin-token", "end-token");
+
+    @Option(names = "--config", paramLabel = "FILE", description = "Settings in YAML, as for train; options override them.")
+    private Path config;
 
     @Option(names = "--quiet", description = "Print nothing but the result and errors.")
     private boolean quiet;
@@ -30,19 +35,23 @@ final class DataPrepareCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    /** The settings about data as options, and what else decides the shards. */
+    /** The settings that decide what is prepared as options. */
     static void addOptions(CommandSpec spec) {
-        SettingOptions.addTo(spec, setting -> setting.group() == Setting.Group.DATA || MORE.contains(setting.key()));
+        SettingOptions.addTo(spec, setting ->
+                setting.group() == Setting.Group.DATA || OF_MODEL.contains(setting.key()) || setting.key().equals("threads"));
     }
 
     @Override
     public Integer call() throws IOException {
-        TrainConfig config = new TrainConfig();
-        SettingOptions.apply(spec.commandLine().getParseResult(), config);
+        TrainConfig settings = new TrainConfig();
+        if (config != null) {
+            YamlConfig.apply(config, settings);
+        }
+        SettingOptions.apply(spec.commandLine().getParseResult(), settings);
         PreparedData data;
         try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
                 Shutdown.Hook hook = Shutdown.onSignal(progress::cancel)) {
-            data = PreparedData.prepare(config.resolved(), Tokenizers::load, progress);
+            data = PreparedData.prepare(settings.resolved(), Tokenizers::load, progress);
             if (data.result().reused()) {
                 Shards.open(data.folder(), true).close(); // whole, to the last byte
             }

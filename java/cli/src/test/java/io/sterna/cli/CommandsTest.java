@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.sterna.train.TrainConfig;
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -20,6 +21,7 @@ import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -368,6 +370,51 @@ class CommandsTest {
         assertEquals(0, first.code, first.err);
         assertTrue(first.out.contains("tokenized at"), first.out);
         assertTrue(run(prepare).out.contains("found prepared"));
+    }
+
+    @Test
+    void whatIsPreparedIsWhatTrainLooksFor() throws IOException {
+        Path config = Files.writeString(folder.resolve("tiny.yaml"), """
+                vocab: 270
+                holdout: 0.2
+                hidden: 32
+                intermediate: 64
+                layers: 1
+                heads: 2
+                seq-len: 16
+                batch: 2
+                """);
+        assertPreparedForTrain("configured", List.of("--config", config.toString()), List.of());
+        assertPreparedForTrain("tuned", List.of("--init", folder.resolve("configured").toString(), "--holdout", "0.2"), List.of("--seq-len", "16"));
+        assertPreparedForTrain("ended", List.of("--tokenizer", "bytes", "--end-token", "10", "--holdout", "0.2"),
+                List.of("--hidden", "32", "--intermediate", "64", "--layers", "1", "--heads", "2", "--seq-len", "16", "--batch", "2"));
+        List<String> prepare = List.of("data", "prepare", "--quiet", "--data", folder.resolve("data").toString(), "--cache",
+                folder.resolve("cache").toString(), "--preset", "8m");
+        int vocab = new TrainConfig().set("preset", "8m").resolved().vocab;
+        Outcome tooMuch = run(prepare);
+        assertTrue(tooMuch.err.contains("vocabulary of " + vocab + " tokens is more than the data supports"), tooMuch.err);
+        assertEquals(2, run(concat(prepare, "--begin-token", "1")).code, "as train has it");
+    }
+
+    private void assertPreparedForTrain(String out, List<String> settings, List<String> more) throws IOException {
+        Path cache = folder.resolve("cache-" + out);
+        List<String> data = concat(settings, "--quiet", "--data", folder.resolve("data").toString(), "--cache", cache.toString());
+        Outcome prepared = run(Stream.concat(Stream.of("data", "prepare"), data.stream()).toList());
+        assertEquals(0, prepared.code, prepared.err);
+        Path manifest;
+        try (Stream<Path> files = Files.walk(cache)) {
+            manifest = files.filter(file -> file.endsWith("manifest.json")).findFirst().orElseThrow();
+        }
+        FileTime made = Files.getLastModifiedTime(manifest);
+        List<String> train = new ArrayList<>(List.of("train", "--steps", "1", "--out", folder.resolve(out).toString()));
+        train.addAll(data);
+        train.addAll(more);
+        Outcome trained = run(train);
+        assertEquals(0, trained.code, trained.err);
+        assertEquals(made, Files.getLastModifiedTime(manifest), "found");
+        try (Stream<Path> folders = Files.list(cache)) {
+            assertEquals(1, folders.count(), "and nothing else made");
+        }
     }
 
     /** As with {@code --data .}, where runs and prepared data go below the current folder. */

@@ -54,9 +54,11 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
      * Prepares the data of a resolved configuration, or finds it prepared.
      *
      * @throws DataException when the data cannot be read or holds too little
+     * @throws ConfigException for a begin token where no initial model knows it
      */
     public static PreparedData prepare(TrainConfig config, TokenizerLoader loader, DataProgress progress)
             throws IOException {
+        TrainingRun.requireBeginTokenKnown(config);
         Corpus corpus = corpus(config);
         Path cache = Path.of(config.cache);
         return switch (config.tokenizer) {

@@ -118,7 +118,7 @@ public final class TrainingRun implements AutoCloseable {
         }
     }
 
-    private static void requireBeginTokenKnown(TrainConfig config) {
+    static void requireBeginTokenKnown(TrainConfig config) {
         if (config.init == null && config.beginToken != null) { // no window of the data would hold it
             throw new ConfigException("begin-token " + config.beginToken + ": a model trained from nothing never meets it; leave it out");
         }
