@@ -26,8 +26,9 @@ import java.util.regex.PatternSyntaxException;
  * folder, glob or zip sorted by path. Only the list of files is held; text is streamed by
  * {@link #read}. Immutable and thread-safe.
  *
- * <p>Kinds of file, by name: {@code .jsonl} and {@code .ndjson} are JSON lines; {@code .gz} is what its inner
- * name says, unpacked; {@code .zip} is a folder of its entries; everything else is text. In folders and zips,
+ * <p>Kinds of file, by name: {@code .jsonl} and {@code .ndjson} are JSON lines, and so is {@code .json} whose first
+ * line is a whole object with the text field, if another object follows; {@code .gz} is what its inner name says,
+ * unpacked; {@code .zip} is a folder of its entries; everything else is text. In folders and zips,
  * hidden files, known binary extensions and files with a NUL in the first 8 KiB are skipped and counted.
  *
  * <p>Folders that training made below a given one, runs and prepared data, are passed over, so that the folder

@@ -262,6 +262,7 @@ public final class DocumentReader implements AutoCloseable {
         if (input.require(3) && isByteOrderMark()) {
             input.skip(3);
         }
+        jsonLines |= extension.equals("json") && holdsJsonLines();
         cutting = options.splitting() == Splitting.BLANK_LINES
                 || options.splitting() == Splitting.AUTO && !jsonLines && input.require(AUTO_WHOLE + 1);
     }
@@ -300,6 +301,33 @@ public final class DocumentReader implements AutoCloseable {
 
     // JSON lines
 
+    /** Whether a file has them by another name: its first line is an object with the text, and another begins behind it. */
+    private boolean holdsJsonLines() throws IOException {
+        int length = input.require(1) && input.buffer[input.start] == '{' ? firstLineLength() : 0;
+        if (length == 0 || !input.require(length + 2) || input.buffer[input.start + length + 1] != '{') {
+            return false;
+        }
+        take(input.buffer, input.start, input.start + length, input.offset());
+        try {
+            return json.readStringField(bytes, from, to, textField);
+        } catch (JsonException e) {
+            return isReplaceable(e); // and refused when it is read
+        }
+    }
+
+    /** Bytes before the first line feed; 0 where none follows within the longest line. */
+    private int firstLineLength() throws IOException {
+        int scanned = 0;
+        while (scanned <= options.maxDocumentBytes() && input.require(scanned + 1)) {
+            int lineFeed = input.lineFeed(input.start + scanned);
+            if (lineFeed >= 0) {
+                return lineFeed - input.start;
+            }
+            scanned = input.end - input.start;
+        }
+        return 0;
+    }
+
     private boolean nextLine() throws IOException {
         while (true) {
             int length = lineLength();
@@ -331,10 +359,13 @@ public final class DocumentReader implements AutoCloseable {
         try {
             return json.readStringField(bytes, from, to, textField);
         } catch (JsonException e) {
-            boolean replaceable = e.getMessage().startsWith(JsonReader.LONE_SURROGATE);
             throw new CorpusException(origin() + ": " + e.getMessage()
-                    + (replaceable ? ": mend it, or replace such characters with --replace-invalid" : ""), e);
+                    + (isReplaceable(e) ? ": mend it, or replace such characters with --replace-invalid" : ""), e);
         }
+    }
+
+    private static boolean isReplaceable(JsonException e) {
+        return e.getMessage().startsWith(JsonReader.LONE_SURROGATE);
     }
 
     /** Bytes before the next line feed or the end, or -1 at the end. */

@@ -99,6 +99,24 @@ class CorpusTest {
     }
 
     @Test
+    void jsonWithAnObjectOnEveryLineIsJsonLines() throws IOException {
+        String lines = "{\"text\":\"one\",\"url\":\"a\"}\r\n{\"text\":\"two\"}\n";
+        List<String> both = List.of("one", "two");
+        assertEquals(both, Texts.read(Texts.corpus(Texts.ALL, write("a.json", lines))));
+        assertEquals(both, Texts.read(Texts.corpus(Texts.ALL, writeBytes("b.json.gz", gzip(lines)))));
+        String longLine = "x".repeat(1 << 20);
+        assertEquals(List.of(longLine, "two"), Texts.read(Texts.corpus(Texts.ALL, write("c.json", lines.replace("one", longLine)))));
+        List<String> texts = List.of("{\"text\":\"one\"}\n", "{\n\"text\":\"one\"}\n{\n", "{\"body\":\"one\"}\n{\"body\":\"two\"}\n",
+                "{\"text\":1}\n{\"text\":2}\n", "[\"text\"]\n{", "{", "\n{\"text\":\"one\"}\n{");
+        for (String text : texts) {
+            assertEquals(List.of(text), Texts.read(Texts.corpus(Texts.ALL, write("d.json", text))));
+        }
+        assertEquals(both, Texts.read(Texts.corpus(Texts.ALL.withTextField("body"), write("e.json", lines.replace("text", "body")))));
+        String message = failure(Texts.corpus(Texts.ALL, write("f.json", lines.replace("one", "\\ud800"))));
+        assertTrue(message.contains("f.json line 1: escaped surrogate"), message);
+    }
+
+    @Test
     void readsAnotherField() throws IOException {
         Path file = write("x.jsonl", "{\"text\":\"no\",\"body\":\"yes\"}\n");
         assertEquals(List.of("yes"), Texts.read(Texts.corpus(Texts.ALL.withTextField("body"), file)));
