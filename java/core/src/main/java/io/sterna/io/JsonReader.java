@@ -69,7 +69,8 @@ public final class JsonReader {
 
     /**
      * Reads the JSON object in {@code [from, to)}, which must be valid UTF-8, and keeps its string field
-     * {@code name} for {@link #field} and {@link #fieldLength}; other fields are checked and dropped.
+     * {@code name} for {@link #field} and {@link #fieldLength}; other fields are checked and dropped. There alone
+     * NaN and Infinity are numbers: Python's json writes them.
      *
      * @param name UTF-8 bytes of the field's name
      * @return whether the object has that field
@@ -231,7 +232,15 @@ public final class JsonReader {
             case 't' -> literal("true", null);
             case 'f' -> literal("false", null);
             case 'n' -> literal("null", null);
-            default -> number();
+            case 'N' -> literal("NaN", null);
+            case 'I' -> literal("Infinity", null);
+            default -> {
+                if (json[at] == '-' && at + 1 < end && json[at + 1] == 'I') {
+                    literal("-Infinity", null);
+                } else {
+                    number();
+                }
+            }
         }
     }
 

@@ -103,8 +103,21 @@ class JsonTest {
         assertFalse(reader.readStringField(json, 2, json.length - 2, "body".getBytes(StandardCharsets.UTF_8)));
     }
 
+    /** As Python writes them, where nobody reads them. */
+    @Test
+    void fieldsThatAreDroppedMayHoldWhatIsNoNumber() throws JsonException {
+        byte[] json = "{\"a\":NaN,\"b\":[Infinity,-Infinity,-1],\"t\":\"yes\",\"c\":{\"d\":NaN}}".getBytes(StandardCharsets.UTF_8);
+        JsonReader reader = new JsonReader();
+        assertTrue(reader.readStringField(json, 0, json.length, new byte[] {'t'}));
+        assertEquals("yes", new String(reader.field(), 0, reader.fieldLength(), StandardCharsets.UTF_8));
+        assertThrows(JsonException.class, () -> reader.read(json, 0, json.length));
+    }
+
     @ParameterizedTest
-    @ValueSource(strings = {"{\"t\":1}", "{\"t\":\"a\",\"t\":\"b\"}", "[\"t\"]", "{\"t\":\"a\"} x", "{\"u\":tru}", "{\"t\":\"a\""})
+    @ValueSource(strings = {
+        "{\"t\":NaN}", "{\"u\":Nan}", "{\"u\":-Inf}", "{\"u\":NaNs}",
+        "{\"t\":1}", "{\"t\":\"a\",\"t\":\"b\"}", "[\"t\"]", "{\"t\":\"a\"} x", "{\"u\":tru}", "{\"t\":\"a\""
+    })
     void refusesALineWithoutOneStringField(String line) {
         byte[] json = line.getBytes(StandardCharsets.UTF_8);
         byte[] name = {'t'};
