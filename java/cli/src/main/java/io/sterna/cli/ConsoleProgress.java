@@ -2,6 +2,8 @@ package io.sterna.cli;
 
 import static io.sterna.cli.Units.format;
 
+import io.sterna.data.ShardManifest;
+import io.sterna.data.Shards;
 import io.sterna.train.TrainListener;
 import java.io.PrintStream;
 import java.nio.file.Path;
@@ -56,6 +58,14 @@ abstract class ConsoleProgress implements TrainListener, AutoCloseable {
                     + " command prepares the data anew", 100 * fraction, phase));
         }
         show(phase, fraction, bytes);
+    }
+
+    @Override
+    public final void tokenized(Shards.Prepared result) {
+        ShardManifest m = result.manifest();
+        say(format("tokenized %,d documents, %.1f MB, at %.1f MB/s; hidden or binary files skipped: %,d",
+                m.train().documents() + m.dev().documents(), (m.train().bytes() + m.dev().bytes()) / 1e6,
+                result.megabytesPerSecond(), m.skippedFiles()));
     }
 
     @Override

@@ -11,6 +11,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sterna.train.TrainConfig;
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
@@ -91,6 +92,30 @@ class CommandsTest {
         assertTrue(run(concat(prepare, "--end-token", "0")).out.contains("found prepared"));
         Outcome generated = run(List.of("generate", "--model", folder.resolve("unnamed").toString(), "--prompt", "int x", "--max-tokens", "5"));
         assertEquals(0, generated.code, generated.err);
+    }
+
+    @Test
+    void trainSaysWhatItTokenizedAndSkipped() throws IOException {
+        Files.writeString(folder.resolve("data/picture.png"), "no text");
+        String line = "(?s).*tokenized 10 documents, 0\\.\\d MB, at [\\d.]+ MB/s; hidden or binary files skipped: 1\n.*";
+        String first = progressOf(train("one", "--steps", "1"));
+        assertTrue(first.matches(line), first);
+        String second = progressOf(train("two", "--steps", "1"));
+        assertFalse(second.contains("tokenized"), second);
+    }
+
+    /** What a command tells on standard error as it works. */
+    private static String progressOf(List<String> args) {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        PrintStream before = System.err;
+        System.setErr(new PrintStream(bytes, true, StandardCharsets.UTF_8));
+        try {
+            Outcome done = run(args.stream().filter(arg -> !arg.equals("--quiet")).toList());
+            assertEquals(0, done.code, done.err);
+            return bytes.toString(StandardCharsets.UTF_8).replace("\r\n", "\n");
+        } finally {
+            System.setErr(before);
+        }
     }
 
     @Test

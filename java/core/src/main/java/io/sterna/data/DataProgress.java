@@ -20,6 +20,9 @@ public interface DataProgress {
      */
     void update(String phase, double fraction, long bytes);
 
+    /** A corpus was tokenized, and its shards are written; not called where they were found. */
+    default void tokenized(Shards.Prepared result) {}
+
     /** Another run prepares the same data in {@code folder}, and is waited for; cancelled as by {@link #update}. */
     default void waiting(Path folder) {}
 }

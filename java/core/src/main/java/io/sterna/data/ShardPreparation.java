@@ -76,22 +76,30 @@ final class ShardPreparation {
     }
 
     Shards.Prepared run() throws DataException {
-        long start = System.nanoTime();
         try {
-            Files.createDirectories(folder);
-            ShardManifest existing = options.rebuild() ? null : reusable();
-            if (existing != null) { // runs that only read do not keep each other out
-                return new Shards.Prepared(existing, true, (System.nanoTime() - start) / 1e9);
+            Shards.Prepared prepared = prepare();
+            if (!prepared.reused()) {
+                progress.tokenized(prepared);
             }
-            try (FolderLock _ = FolderLock.take(folder, LOCK, progress)) {
-                existing = options.rebuild() ? null : reusable(); // by the run that was waited for
-                return new Shards.Prepared(
-                        existing == null ? build() : existing, existing != null, (System.nanoTime() - start) / 1e9);
-            }
+            return prepared;
         } catch (DataException e) {
             throw e;
         } catch (IOException e) {
             throw new ShardException(fault(e) + "; shards that were there are unchanged", e);
+        }
+    }
+
+    private Shards.Prepared prepare() throws IOException {
+        long start = System.nanoTime();
+        Files.createDirectories(folder);
+        ShardManifest existing = options.rebuild() ? null : reusable();
+        if (existing != null) { // runs that only read do not keep each other out
+            return new Shards.Prepared(existing, true, (System.nanoTime() - start) / 1e9);
+        }
+        try (FolderLock _ = FolderLock.take(folder, LOCK, progress)) {
+            existing = options.rebuild() ? null : reusable(); // by the run that was waited for
+            return new Shards.Prepared(
+                    existing == null ? build() : existing, existing != null, (System.nanoTime() - start) / 1e9);
         }
     }
 
