@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -18,9 +19,12 @@ public final class RunFolder {
     private static final String LOCK = ".lock";
 
     private final Path path;
+    private final boolean made;
 
-    private RunFolder(Path path) {
+    /** @param made whether this run made the folder */
+    private RunFolder(Path path, boolean made) {
         this.path = path;
+        this.made = made;
     }
 
     /**
@@ -32,34 +36,52 @@ public final class RunFolder {
         if (!Files.isDirectory(path)) {
             throw new ConfigException("run folder " + path + ": no such folder");
         }
-        return new RunFolder(path);
+        return new RunFolder(path, false);
     }
 
     /**
      * Where a new run goes: {@code out}, or else {@code runs/<name>}, with a number behind it when that is
      * taken. Nothing is made yet.
      */
-    static RunFolder choose(String out, String name) throws IOException {
+    static Path choose(String out, String name) throws IOException {
         checkFree(out);
-        return new RunFolder(out == null ? free(Path.of("runs").resolve(name)) : Path.of(out));
+        return out == null ? free(Path.of("runs").resolve(name)) : Path.of(out);
     }
 
     /** Chooses a folder and makes it; of runs that begin at once, each gets its own. */
     static RunFolder claim(String out, String name) throws IOException {
         while (true) {
-            RunFolder folder = choose(out, name);
+            Path path = choose(out, name);
+            boolean made = make(path);
             try {
-                Files.createFile(Files.createDirectories(folder.path).resolve(LOCK));
-                return folder;
+                Files.createFile(path.resolve(LOCK));
+                return new RunFolder(path, made);
             } catch (FileAlreadyExistsException anotherRun) {
                 continue; // a given folder is refused, another name is found
             }
         }
     }
 
-    /** Removes the folder of a run that could not begin. */
+    /** Makes a folder unless it is there, and says whether it did. */
+    private static boolean make(Path path) throws IOException {
+        try {
+            Files.createDirectories(path.toAbsolutePath().getParent());
+            Files.createDirectory(path);
+            return true;
+        } catch (FileAlreadyExistsException e) {
+            if (Files.isDirectory(path)) {
+                return false;
+            }
+            throw new ConfigException("out " + path + ": " + e.getFile() + " is no folder; choose another folder", e);
+        }
+    }
+
+    /** Removes what {@link #claim} made for a run that could not begin; a folder that was there before stays. */
     void abandon() throws IOException {
         Files.deleteIfExists(path.resolve(LOCK));
+        if (!made) {
+            return;
+        }
         try {
             Files.deleteIfExists(path);
         } catch (DirectoryNotEmptyException e) {
@@ -75,11 +97,19 @@ public final class RunFolder {
 
     /** Refuses a folder that holds something; null is none. */
     static void checkFree(String out) throws IOException {
-        if (out != null && isTaken(Path.of(out))) {
-            String resume = new RunFolder(Path.of(out)).checkpoints().list().isEmpty() ? "" : ", or go on with " + of(Path.of(out)).resumeOption();
-            boolean folder = Files.isDirectory(Path.of(out));
-            throw new ConfigException("out " + out + (folder ? ": holds files already" : ": is a file") + "; choose another folder" + resume);
+        if (out == null || !isTaken(Path.of(out))) {
+            return;
         }
+        RunFolder taken = new RunFolder(Path.of(out), false);
+        String resume = taken.checkpoints().list().isEmpty() ? "" : ", or go on with " + taken.resumeOption();
+        throw new ConfigException("out " + out + ": " + taken.contents() + "; choose another folder" + resume);
+    }
+
+    private String contents() {
+        if (Files.isDirectory(path)) {
+            return "holds files already";
+        }
+        return Files.exists(path) ? "is a file" : "is a link to what is not there";
     }
 
     private static Path free(Path wanted) throws IOException {
@@ -91,7 +121,7 @@ public final class RunFolder {
     }
 
     private static boolean isTaken(Path path) throws IOException {
-        if (!Files.exists(path)) {
+        if (!Files.exists(path, LinkOption.NOFOLLOW_LINKS)) { // no folder can be made in the place of a link that leads nowhere
             return false;
         }
         if (!Files.isDirectory(path)) {

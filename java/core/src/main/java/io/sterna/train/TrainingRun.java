@@ -113,8 +113,16 @@ public final class TrainingRun implements AutoCloseable {
         try {
             return begin(c, listener, folder, data, kernels);
         } catch (IOException | RuntimeException | Error e) {
-            folder.abandon();
+            abandon(folder, e);
             throw e;
+        }
+    }
+
+    private static void abandon(RunFolder folder, Throwable reason) {
+        try {
+            folder.abandon();
+        } catch (IOException | RuntimeException e) {
+            reason.addSuppressed(e); // it is the reason that the user has to know
         }
     }
 

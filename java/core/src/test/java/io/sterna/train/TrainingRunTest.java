@@ -34,6 +34,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.ExecutorService;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -267,6 +268,30 @@ class TrainingRunTest {
         run(config("b"), TrainListener.NONE);
         assertMessage(ConfigException.class, "is finished",
                 () -> TrainingRun.resume(folder.resolve("b"), Map.of(), TrainListener.NONE).close());
+    }
+
+    /** That it ends at all is the point: a link that leads nowhere looks free and cannot become a folder. */
+    @Test
+    @Timeout(60)
+    void aLinkThatLeadsNowhereIsTaken() throws IOException {
+        Path link = Files.createSymbolicLink(folder.resolve("a"), folder.resolve("nowhere/b"));
+        assertMessage(ConfigException.class, "a: is a link to what is not there; choose another folder",
+                () -> TrainingRun.open(config("a"), TrainListener.NONE).close());
+        assertMessage(ConfigException.class, link + " is no folder", () -> RunFolder.claim(link.resolve("run").toString(), "unused"));
+        assertEquals(folder.resolve("a-2"), RunFolder.claim(null, link.toString()).path());
+    }
+
+    @Test
+    void aRunThatCannotBeginRemovesNothingButItsOwn() throws IOException {
+        Path empty = Files.createDirectory(folder.resolve("empty"));
+        Path link = Files.createSymbolicLink(folder.resolve("link"), empty);
+        for (Path given : List.of(empty, link)) {
+            RunFolder.claim(given.toString(), "unused").abandon();
+            assertTrue(Files.isDirectory(given), given.toString());
+            assertEquals(0, empty.toFile().list().length, "its lock went");
+        }
+        RunFolder.claim(folder.resolve("new").toString(), "unused").abandon();
+        assertFalse(Files.exists(folder.resolve("new")));
     }
 
     @Test
