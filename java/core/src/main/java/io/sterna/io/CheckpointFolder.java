@@ -57,16 +57,27 @@ public final class CheckpointFolder {
      *     earlier one whose header and tensors are whole, if there is one
      */
     public CheckpointReader openLast() throws IOException {
+        Path last = last();
+        try {
+            return new CheckpointReader(last);
+        } catch (CheckpointException e) {
+            throw offerEarlier(last, e);
+        }
+    }
+
+    /**
+     * The last checkpoint, unopened.
+     *
+     * @throws CheckpointException if there is none
+     * @throws IOException when the folder cannot be listed
+     */
+    public Path last() throws IOException {
         List<Path> all = list();
         if (all.isEmpty()) {
             throw new CheckpointException(folder, "has no checkpoint",
                     "there is nothing to resume: delete the run folder, or start a new run in another one");
         }
-        try {
-            return new CheckpointReader(all.getLast());
-        } catch (CheckpointException e) {
-            throw offerEarlier(all.getLast(), e);
-        }
+        return all.getLast();
     }
 
     /**

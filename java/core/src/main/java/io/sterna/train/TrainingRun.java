@@ -178,6 +178,7 @@ public final class TrainingRun implements AutoCloseable {
     public static TrainingRun resume(Path folder, Map<String, ?> changes, TrainListener listener) throws IOException {
         RunFolder run = RunFolder.of(folder);
         changes.keySet().forEach(TrainingRun::checkChange);
+        run.checkpoints().last(); // before the lock leaves its file in a folder that is no run's
         FolderLock lock = run.lock();
         try {
             return resume(run, lock, changes, listener);

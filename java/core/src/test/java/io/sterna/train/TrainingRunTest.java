@@ -295,6 +295,14 @@ class TrainingRunTest {
     }
 
     @Test
+    void aFolderThatIsNoRunIsLeftAsItIs() throws IOException {
+        Path other = Files.createDirectory(folder.resolve("other"));
+        assertMessage(CheckpointException.class, "has no checkpoint",
+                () -> TrainingRun.resume(other, Map.of(), TrainListener.NONE).close());
+        assertEquals(0, other.toFile().list().length);
+    }
+
+    @Test
     void runsThatBeginAtOnceShareThePreparationAndGetAFolderEach() throws Exception {
         Set<Path> folders = ConcurrentHashMap.newKeySet();
         List<Boolean> reused = new CopyOnWriteArrayList<>();
