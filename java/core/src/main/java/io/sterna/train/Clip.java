@@ -22,11 +22,11 @@ public record Clip(Kind kind, double limit) {
     /** No clipping. */
     public static final Clip NONE = new Clip(Kind.NONE, 0);
 
-    /** @throws IllegalArgumentException for a limit that is not above 0 */
+    /** @throws IllegalArgumentException for a limit that is not finite and above 0 */
     public Clip {
         Objects.requireNonNull(kind, "clip kind");
         if (kind == Kind.NONE ? limit != 0 : !(limit > 0 && Double.isFinite(limit))) {
-            throw new IllegalArgumentException("clip limit " + limit + ": must be above 0");
+            throw new IllegalArgumentException("clip limit " + limit + ": must be finite and above 0");
         }
     }
 
@@ -45,11 +45,15 @@ public record Clip(Kind kind, double limit) {
         if (text.equals("none")) {
             return NONE;
         }
-        if (text.matches("(global|tensor):\\d{1,9}(\\.\\d{1,9})?")) {
-            double limit = Double.parseDouble(text.substring(7));
-            return text.startsWith("g") ? global(limit) : tensor(limit);
+        try {
+            return switch (text.substring(0, text.indexOf(':') + 1)) {
+                case "global:" -> global(Double.parseDouble(text.substring(7)));
+                case "tensor:" -> tensor(Double.parseDouble(text.substring(7)));
+                default -> throw new NumberFormatException(text);
+            };
+        } catch (NumberFormatException e) {
+            throw new IllegalArgumentException("clip \"" + text + "\": expected none, global:X or tensor:X", e);
         }
-        throw new IllegalArgumentException("clip \"" + text + "\": expected none, global:X or tensor:X");
     }
 
     /** The factor for a gradient of that norm. */

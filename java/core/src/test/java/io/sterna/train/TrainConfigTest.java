@@ -30,6 +30,13 @@ class TrainConfigTest {
     }
 
     @ParameterizedTest
+    @CsvSource({"global:1e-1, 0.1", "tensor:2.5E+1, 25", "tensor:0.12345678901, 0.12345678901", "global:1, 1"})
+    void aClipTakesNumbersAsEveryOtherSettingDoes(String text, double limit) {
+        assertEquals(limit, Clip.parse(text).limit());
+        assertEquals(Clip.parse(text), Clip.parse(Clip.parse(text).toString()));
+    }
+
+    @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "hidden       | ten       | hidden is \"ten\"; it takes a whole number up to 2147483647",
         "hidden       | 1.5       | hidden is \"1.5\"; it takes a whole number up to 2147483647",
@@ -54,6 +61,9 @@ class TrainConfigTest {
         "schedule     | cosin     | did you mean cosine?",
         "beta1        | 1         | beta1 1.0: must lie in [0, 1)",
         "clip         | 1.0       | clip \"1.0\": expected none, global:X or tensor:X",
+        "clip         | global:x  | clip \"global:x\": expected none, global:X or tensor:X",
+        "clip         | global:NaN | clip limit NaN: must be finite and above 0",
+        "clip         | tensor:0  | clip limit 0.0: must be finite and above 0",
         "rounding     | down      | rounding \"down\": expected one of stochastic, nearest",
         "holdout      | 0         | holdout 0.0: must be above 0",
         "threads      | 0         | threads 0: must be at least 1",
