@@ -17,6 +17,7 @@ import java.util.Map;
 /** The files of a run; see the package documentation. */
 public final class RunFolder {
     private static final String LOCK = ".lock";
+    private static final String THREADS = "threads: "; // the line in config.yaml
 
     private final Path path;
     private final boolean made;
@@ -194,10 +195,7 @@ public final class RunFolder {
      * @param settings that the run began with
      */
     void requireConfig(Map<String, Object> settings) throws IOException {
-        if (!Files.isRegularFile(config())) {
-            return;
-        }
-        for (String line : new String(Files.readAllBytes(config()), StandardCharsets.UTF_8).lines().toList()) {
+        for (String line : configLines()) {
             int colon = Math.max(0, line.indexOf(": "));
             Object began = settings.get(line.substring(0, colon));
             if (began != null && !line.substring(colon + 2).strip().equals(scalar(began))) {
@@ -205,6 +203,29 @@ public final class RunFolder {
                         + ", and a resumed run keeps its settings; restore the line, or start a new run");
             }
         }
+    }
+
+    /**
+     * The threads that {@code config.yaml} says, as the run had them or as they were edited since, but no more than there are
+     * processors here; null when it says none.
+     *
+     * @throws ConfigException when they are no number
+     */
+    Integer threads() throws IOException {
+        for (String line : configLines()) {
+            if (line.startsWith(THREADS)) {
+                try {
+                    return Math.min(Integer.parseInt(line.substring(THREADS.length()).strip()), Runtime.getRuntime().availableProcessors());
+                } catch (NumberFormatException e) {
+                    throw new ConfigException(config() + ": " + line.strip() + ": expected a whole number", e);
+                }
+            }
+        }
+        return null;
+    }
+
+    private List<String> configLines() throws IOException {
+        return Files.isRegularFile(config()) ? new String(Files.readAllBytes(config()), StandardCharsets.UTF_8).lines().toList() : List.of();
     }
 
     /** YAML takes some words for truth values, and so does not get them bare. */

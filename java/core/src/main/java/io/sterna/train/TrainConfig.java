@@ -193,7 +193,7 @@ public final class TrainConfig {
     @Describe(group = RUN, value = "N", text = "Seeds weights, order of data and rounding.")
     public Long seed;
 
-    @Describe(group = RUN, value = "N", text = "Threads; default all processors.")
+    @Describe(group = RUN, value = "N", text = "Threads; a resumed run keeps the number it began with, otherwise default all processors.")
     public Integer threads;
 
     @Describe(group = RUN, value = "N", text = "Checkpoint and stop after this step.")

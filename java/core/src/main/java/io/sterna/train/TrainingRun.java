@@ -169,7 +169,8 @@ public final class TrainingRun implements AutoCloseable {
      * Goes on with a run from its last checkpoint.
      *
      * @param folder  the run folder
-     * @param changes settings of this process: threads, stop-after
+     * @param changes settings of this process: threads, by default those of {@code config.yaml} as far as there are
+     *     processors, and stop-after
      * @throws CheckpointException when there is no checkpoint, or it is damaged; then the message names the
      *     one to go on from
      * @throws io.sterna.data.DataException when the data has gone or is damaged
@@ -197,7 +198,7 @@ public final class TrainingRun implements AutoCloseable {
             requireUnfinished(run, state);
             TrainConfig began = settings(state, file);
             run.requireConfig(RunState.lasting(began));
-            TrainConfig c = began.setAll(changes).set("out", run.path())
+            TrainConfig c = began.set("threads", run.threads()).setAll(changes).set("out", run.path())
                     .set("cache", Path.of(state.data()).getParent()).resolved();
             Shards shards = Shards.open(Path.of(state.data()), true);
             try {

@@ -408,6 +408,25 @@ class TrainingRunTest {
     }
 
     @Test
+    void aResumedRunTakesTheThreadsItBeganWithUnlessToldOtherwise() throws IOException {
+        run(config("a").set("threads", 1).set("stop-after", 2), TrainListener.NONE);
+        assertEquals(1, threadsOfResumed(Map.of()));
+        assertEquals(3, threadsOfResumed(Map.of("threads", 3)));
+        Path yaml = folder.resolve("a/config.yaml");
+        String written = Files.readString(yaml);
+        Files.writeString(yaml, written.replace("threads: 1\n", "threads: 1000\n"));
+        assertEquals(Runtime.getRuntime().availableProcessors(), threadsOfResumed(Map.of()));
+        Files.writeString(yaml, written.replace("threads: 1\n", "threads: many\n"));
+        assertMessage(ConfigException.class, "config.yaml: threads: many: expected a whole number", () -> threadsOfResumed(Map.of()));
+    }
+
+    private int threadsOfResumed(Map<String, Object> changes) throws IOException {
+        try (TrainingRun run = TrainingRun.resume(folder.resolve("a"), changes, TrainListener.NONE)) {
+            return run.config().threads;
+        }
+    }
+
+    @Test
     void anEditedConfigurationIsNotPassedOver() throws IOException {
         run(config("a").set("stop-after", 2), TrainListener.NONE);
         Path yaml = folder.resolve("a/config.yaml");
