@@ -13,6 +13,7 @@ import io.sterna.train.ProcessMemory;
 import io.sterna.train.RunFacts;
 import io.sterna.train.RunResult;
 import io.sterna.train.TrainConfig;
+import io.sterna.train.TrainingException;
 import io.sterna.train.TrainingRun;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -80,6 +81,7 @@ final class TrainCommand implements Callable<Integer> {
             hook.remove();
             progress.endBar();
             if (result.finished()) {
+                requireFinite(run, result);
                 printResult(run, result);
             } else {
                 print("stopped after step " + result.step() + "; go on with: sterna train " + run.folder().resumeOption());
@@ -125,6 +127,15 @@ final class TrainCommand implements Callable<Integer> {
         return 0;
     }
 
+    /** A model whose loss is no number has nothing to say. */
+    private static void requireFinite(TrainingRun run, RunResult result) {
+        if (result.diverged()) {
+            TrainConfig c = run.config();
+            throw new TrainingException("run " + run.folder().path() + ": diverged: the loss is not finite after step " + result.step()
+                    + "; start a new run with a lower lr (now " + c.lr + "), a longer warmup (" + c.warmup + ") or a clip (" + c.clip + ")");
+        }
+    }
+
     private void printResult(TrainingRun run, RunResult result) throws IOException {
         Map<String, Object> s = result.summary();
         print("");
@@ -134,7 +145,8 @@ final class TrainCommand implements Callable<Integer> {
         } else {
             print("no held-out loss: the held-out data is shorter than a sequence");
         }
-        print(Units.format("training loss %.4f, %s tokens/s, %s in all", s.get("final_loss"),
+        String loss = s.get("final_loss") == null ? "not finite" : Units.format("%.4f", s.get("final_loss"));
+        print(Units.format("training loss %s, %s tokens/s, %s in all", loss,
                 Units.count(((Number) s.get("tokens_per_second")).doubleValue()), Units.time(((Number) s.get("wall_seconds")).doubleValue())));
         List<String> samples = samples(run);
         run.writeReport(result, samples);

@@ -119,6 +119,17 @@ class CommandsTest {
     }
 
     @Test
+    void aRunThatDivergesSaysSoAndWhatToDo() throws IOException {
+        Outcome diverged = run(train("run", "--steps", "15", "--method", "bitnet", "--optimizer", "sgd", "--lr", "99", "--schedule", "constant",
+                "--warmup", "0", "--weight-decay", "0"));
+        assertEquals(1, diverged.code, diverged.out);
+        assertEquals("", diverged.out);
+        assertEquals("sterna: run " + folder.resolve("run") + ": diverged: the loss is not finite after step 15; start a new run with a lower lr"
+                + " (now 99.0), a longer warmup (0) or a clip (none)\n", diverged.err);
+        assertTrue(new ObjectMapper().readTree(folder.resolve("run/summary.json").toFile()).get("dev_loss").isNull());
+    }
+
+    @Test
     void generateReadsStandardInputAndSaysHowItWent() {
         assertEquals(0, run(train("run", "--steps", "6")).code);
         List<String> command = List.of("generate", "--model", folder.resolve("run").toString(), "--temperature", "0", "--max-tokens", "4");

@@ -484,10 +484,15 @@ public final class TrainingRun implements AutoCloseable {
                 RunSummary.of(config, trainer.plan(), kernels.tier(), shards.manifest(), metrics, wallSeconds);
         writeReport(summary, metrics, List.of());
         folder.writeSummary(summary); // last: its presence says that the run is finished
-        OptionalDouble devLoss = summary.get("dev_loss") instanceof Number n
-                ? OptionalDouble.of(n.doubleValue())
-                : OptionalDouble.empty();
-        return new RunResult(true, step, devLoss, shards.manifest().devUnigramEntropy(), summary);
+        return new RunResult(true, step, devLoss(metrics.getLast()), shards.manifest().devUnigramEntropy(), summary);
+    }
+
+    /** Of the last step's record; JSON has null where it is not finite. */
+    private static OptionalDouble devLoss(Map<String, Object> record) {
+        if (!record.containsKey("dev_loss")) {
+            return OptionalDouble.empty();
+        }
+        return OptionalDouble.of(record.get("dev_loss") instanceof Number n ? n.doubleValue() : Double.NaN);
     }
 
     /**

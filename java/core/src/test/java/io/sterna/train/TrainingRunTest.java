@@ -24,6 +24,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
@@ -191,6 +192,19 @@ class TrainingRunTest {
         try (TrainingRun resumed = TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE)) {
             assertMessage(TrainingException.class, "step 20: 20 steps in a row met numbers that are not finite", resumed::train);
         }
+    }
+
+    @Test
+    void aRunThatEndsWithoutAFiniteLossHasDiverged() throws IOException {
+        try (TrainingRun run = TrainingRun.open(config("a"), TrainListener.NONE)) {
+            setGain(run, Float.NaN);
+            assertTrue(run.train().diverged());
+        }
+        assertFalse(run(config("b"), TrainListener.NONE).diverged());
+        OptionalDouble noDevLoss = OptionalDouble.empty();
+        assertTrue(new RunResult(true, 1, noDevLoss, 0, Collections.singletonMap("final_loss", null)).diverged());
+        assertFalse(new RunResult(true, 1, noDevLoss, 0, Map.of("final_loss", 1.5)).diverged());
+        assertFalse(new RunResult(false, 1, noDevLoss, 0, Map.of()).diverged(), "it was stopped");
     }
 
     @Test
