@@ -148,15 +148,27 @@ final class TrainCommand implements Callable<Integer> {
         String loss = s.get("final_loss") == null ? "not finite" : Units.format("%.4f", s.get("final_loss"));
         print(Units.format("training loss %s, %s tokens/s, %s in all", loss,
                 Units.count(((Number) s.get("tokens_per_second")).doubleValue()), Units.time(((Number) s.get("wall_seconds")).doubleValue())));
-        List<String> samples = samples(run);
-        run.writeReport(result, samples);
-        print("");
-        print("sample:");
-        print(samples.getFirst());
+        run.close(); // a sample loads the model again: in the memory that the training took
+        printSample(run, result);
         print("");
         print("checkpoint " + run.folder().checkpoints().list().getLast());
         print("model      " + run.folder().model());
         print("report     " + run.folder().report());
+    }
+
+    /** Without a sample the run is no less finished. */
+    void printSample(TrainingRun run, RunResult result) throws IOException {
+        List<String> samples;
+        try {
+            samples = samples(run);
+        } catch (IOException | RuntimeException | OutOfMemoryError e) {
+            spec.commandLine().getErr().println("sterna: no sample, but the run is finished: " + Errors.line(e));
+            return;
+        }
+        run.writeReport(result, samples);
+        print("");
+        print("sample:");
+        print(samples.getFirst());
     }
 
     private static List<String> samples(TrainingRun run) throws IOException {

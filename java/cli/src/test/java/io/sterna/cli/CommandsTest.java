@@ -8,7 +8,10 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.sterna.train.RunResult;
 import io.sterna.train.TrainConfig;
+import io.sterna.train.TrainListener;
+import io.sterna.train.TrainingRun;
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
@@ -127,6 +130,23 @@ class CommandsTest {
         assertEquals("sterna: run " + folder.resolve("run") + ": diverged: the loss is not finite after step 15; start a new run with a lower lr"
                 + " (now 99.0), a longer warmup (0) or a clip (none)\n", diverged.err);
         assertTrue(new ObjectMapper().readTree(folder.resolve("run/summary.json").toFile()).get("dev_loss").isNull());
+    }
+
+    @Test
+    void withoutASampleARunIsFinishedAllTheSame() throws IOException {
+        TrainConfig config = new TrainConfig().set("hidden", 32).set("intermediate", 64).set("layers", 1).set("heads", 2).set("seq-len", 16)
+                .set("batch", 2).set("steps", 1).set("threads", 1).set("tokenizer", "bytes").set("holdout", 0.2)
+                .set("data", folder.resolve("data")).set("cache", folder.resolve("cache")).set("out", folder.resolve("run"));
+        StringWriter err = new StringWriter();
+        CommandLine train = Main.commandLine().setErr(new PrintWriter(err, true)).getSubcommands().get("train");
+        try (TrainingRun run = TrainingRun.open(config, TrainListener.NONE)) {
+            RunResult result = run.train();
+            run.close();
+            Files.delete(folder.resolve("run/model/config.json"));
+            ((TrainCommand) train.getCommand()).printSample(run, result);
+        }
+        assertTrue(err.toString().startsWith("sterna: no sample, but the run is finished: "), err.toString());
+        assertEquals(1, err.toString().lines().count());
     }
 
     @Test

@@ -68,6 +68,7 @@ public final class TrainingRun implements AutoCloseable {
     private long step;
     private long tokens;
     private int nonFinite;
+    private List<Report.Histogram> histograms; // of the final codes; null before the end
     private volatile boolean stopped;
     private boolean interrupted;
     private final AtomicReference<Phase> phase = new AtomicReference<>(Phase.OPEN);
@@ -482,6 +483,7 @@ public final class TrainingRun implements AutoCloseable {
         List<Map<String, Object>> metrics = MetricsFile.read(folder.metrics());
         Map<String, Object> summary =
                 RunSummary.of(config, trainer.plan(), kernels.tier(), shards.manifest(), metrics, wallSeconds);
+        histograms = CodeHistograms.of(trainer.codes(), kernels);
         writeReport(summary, metrics, List.of());
         folder.writeSummary(summary); // last: its presence says that the run is finished
         return new RunResult(true, step, devLoss(metrics.getLast()), shards.manifest().devUnigramEntropy(), summary);
@@ -496,17 +498,21 @@ public final class TrainingRun implements AutoCloseable {
     }
 
     /**
-     * Writes {@code report.html} of a finished run once more, with texts that the model generated.
+     * Writes {@code report.html} of a run that {@link #train} has finished once more, with texts that the model generated; also
+     * when it is closed, so that they can be generated in the memory that the training took.
      *
+     * @throws IllegalStateException when it is not finished
      * @throws IOException when its metrics cannot be read, or the report not written
      */
     public void writeReport(RunResult result, List<String> samples) throws IOException {
+        if (histograms == null) {
+            throw new IllegalStateException("run " + folder.path() + ": is not finished; train it first");
+        }
         writeReport(result.summary(), MetricsFile.read(folder.metrics()), samples);
     }
 
     private void writeReport(Map<String, Object> summary, List<Map<String, Object>> metrics, List<String> samples)
             throws IOException {
-        List<Report.Histogram> histograms = CodeHistograms.of(trainer.codes(), kernels);
         Report.write(folder, summary, config.toMap(), metrics, histograms, samples);
     }
 

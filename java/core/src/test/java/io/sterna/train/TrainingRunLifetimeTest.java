@@ -34,6 +34,21 @@ class TrainingRunLifetimeTest {
     }
 
     @Test
+    void aReportGetsItsSamplesAfterTheEnd() throws IOException {
+        TrainingRun run = TrainingRun.open(config(), TrainListener.NONE);
+        try (run) {
+            assertMessage("not finished", assertThrows(IllegalStateException.class, () -> run.writeReport(null, List.of())));
+            RunResult result = run.train();
+            String before = Files.readString(run.folder().report());
+            run.close();
+            run.writeReport(result, List.of("the tern"));
+            String report = Files.readString(run.folder().report());
+            assertEquals(before, report.replace("<h2>Samples</h2>\n<pre>the tern</pre>\n", ""));
+            assertTrue(report.length() > before.length());
+        }
+    }
+
+    @Test
     void whatTrainsIsNotClosedOrTrainedOnceMore() throws IOException {
         List<IllegalStateException> refusals = new ArrayList<>();
         TrainingRun[] run = new TrainingRun[1];
