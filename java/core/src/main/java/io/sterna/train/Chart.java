@@ -13,8 +13,6 @@ final class Chart {
     private static final int TOP = 16;
     private static final int BOTTOM = 28;
     private static final int TICKS = 5;
-    /** More points than pixels only make the file larger. */
-    private static final int MAX_POINTS = 800;
     private static final List<String> COLORS =
             List.of("#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f");
 
@@ -30,7 +28,7 @@ final class Chart {
 
     Chart add(String name, List<double[]> points) {
         if (!points.isEmpty()) {
-            series.add(new Series(name, thinned(points)));
+            series.add(new Series(name, points));
         }
         return this;
     }
@@ -105,18 +103,6 @@ final class Chart {
             ticks.add(i * step);
         }
         return ticks;
-    }
-
-    private static List<double[]> thinned(List<double[]> points) {
-        int every = (points.size() + MAX_POINTS - 1) / MAX_POINTS;
-        List<double[]> kept = new ArrayList<>();
-        for (int i = 0; i < points.size(); i += every) {
-            kept.add(points.get(i));
-        }
-        if (kept.getLast() != points.getLast()) {
-            kept.add(points.getLast());
-        }
-        return kept;
     }
 
     private static double px(double v, double[] x) {

@@ -3,14 +3,12 @@ package io.sterna.train;
 import java.util.List;
 import java.util.Locale;
 
-/** A matrix of numbers from 0 as inline SVG: a row for each name, a column for each step, or for every n-th of many, darker for more. */
+/** A matrix of numbers from 0 as inline SVG: a row for each name, a column for each step, darker for more. */
 final class HeatMap {
     private static final int WIDTH = 1200;
     private static final int LEFT = 130;
     private static final int ROW = 13;
     private static final int BOTTOM = 24;
-    /** More columns than can be told apart only make the file larger. */
-    private static final int MAX_COLUMNS = 200;
     /** Shades from light to dark, at equal ratios over {@value #DECADES} powers of ten below the largest number. */
     private static final List<String> SHADES = List.of(
             "#eff6ff", "#dbeafe", "#bfdbfe", "#93c5fd", "#60a5fa", "#3b82f6", "#2563eb", "#1d4ed8", "#1e3a8a");
@@ -23,7 +21,6 @@ final class HeatMap {
     private final long[] steps;
     private final List<Row> rows;
     private final double highest;
-    private final int every;
     private final int columns;
 
     HeatMap(String title, long[] steps, List<Row> rows) {
@@ -37,13 +34,12 @@ final class HeatMap {
             }
         }
         this.highest = max;
-        this.every = Math.max(1, Math.ceilDiv(steps.length, MAX_COLUMNS));
-        this.columns = Math.ceilDiv(steps.length, every);
+        this.columns = steps.length;
     }
 
     String toSvg() {
         int height = rows.size() * ROW;
-        StringBuilder svg = new StringBuilder("<figure><figcaption>").append(Html.escape(title + thinned())).append("</figcaption>");
+        StringBuilder svg = new StringBuilder("<figure><figcaption>").append(Html.escape(title)).append("</figcaption>");
         svg.append(format("<svg viewBox=\"0 0 %d %d\" role=\"img\">", WIDTH, height + BOTTOM));
         for (int r = 0; r < rows.size(); r++) {
             svg.append(format("<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>", LEFT - 6, r * ROW + 10, Html.escape(rows.get(r).name)));
@@ -61,11 +57,6 @@ final class HeatMap {
         svg.append("</svg>");
         legend(svg);
         return svg.append("</figure>\n").toString();
-    }
-
-    /** What the title says of the steps left out. */
-    private String thinned() {
-        return every == 1 ? "" : ", one of " + every + " shown";
     }
 
     /** The cells of a shade as one path, neighbours of a row joined: small files for many cells. */
@@ -90,7 +81,7 @@ final class HeatMap {
 
     /** The shade of a cell; -1 where there is no number. */
     private int shade(int row, int column) {
-        double v = rows.get(row).values[column * every];
+        double v = rows.get(row).values[column];
         if (Double.isNaN(v)) {
             return -1;
         }

@@ -1,34 +1,39 @@
 package io.sterna.train;
 
-import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import java.io.BufferedWriter;
+import java.io.ByteArrayOutputStream;
+import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStreamWriter;
+import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
+import java.util.Optional;
+import java.util.function.Consumer;
 
-/** {@code metrics.jsonl}: one JSON object a line, in order of "step". Not thread-safe. */
+/** {@code metrics.jsonl}: one JSON object a line, in order of "step"; read a line at a time. Not thread-safe. */
 final class MetricsFile implements AutoCloseable {
     private final Path file;
+    private final Map<String, Object> last;
     private final BufferedWriter out;
 
     /** Opens {@code file} to append after the record of {@code step}; later ones, of steps to be run again, go. */
     MetricsFile(Path file, long step) throws IOException {
-        if (Files.exists(file)) {
-            keepUpTo(file, step);
-        }
         this.file = file;
+        this.last = Files.exists(file) ? keepUpTo(file, step) : Map.of();
         // Not by Files: an interrupt would close what that opens.
         this.out = new BufferedWriter(new OutputStreamWriter(new FileOutputStream(file.toFile(), true), StandardCharsets.UTF_8));
+    }
+
+    /** The last record that the file had when it was opened; empty without one. */
+    Map<String, Object> last() {
+        return last;
     }
 
     /** Appends a record and hands it to the system, so that others can follow the file. */
@@ -48,49 +53,125 @@ final class MetricsFile implements AutoCloseable {
         out.close();
     }
 
-    /** All records of {@code file}. */
-    static List<Map<String, Object>> read(Path file) throws IOException {
-        List<Map<String, Object>> records = new ArrayList<>();
-        String[] lines = lines(file);
-        for (int i = 0; i < lines.length; i++) {
-            records.add(parse(file, lines, i));
-        }
-        return records;
-    }
-
-    /** A last line that a crash cut short is always of a later step than the last checkpoint. */
-    private static void keepUpTo(Path file, long step) throws IOException {
-        String[] lines = lines(file);
-        int kept = 0;
-        while (kept < lines.length && isUpTo(step, file, lines, kept)) {
-            kept++;
-        }
-        DurableFiles.replace(file, Arrays.stream(lines, 0, kept).map(line -> line + "\n").collect(Collectors.joining()));
-    }
-
-    private static boolean isUpTo(long step, Path file, String[] lines, int i) {
-        try {
-            return (long) parse(file, lines, i).get("step") <= step;
-        } catch (ConfigException e) {
-            if (i == lines.length - 1) {
-                return false;
+    /** Hands over all records of {@code file}, one by one. */
+    static void forEach(Path file, Consumer<Map<String, Object>> action) throws IOException {
+        try (Lines lines = new Lines(file)) {
+            while (lines.next()) {
+                action.accept(lines.parse());
             }
-            throw e;
         }
     }
 
-    private static String[] lines(Path file) throws IOException {
-        String text = new String(Files.readAllBytes(file), StandardCharsets.UTF_8); // what is not UTF-8 is no JSON we wrote
-        return text.isEmpty() ? new String[0] : text.split("\n");
+    /** The last record kept. A last line that a crash cut short is always of a later step than the last checkpoint. */
+    private static Map<String, Object> keepUpTo(Path file, long step) throws IOException {
+        Map<String, Object> last = Map.of();
+        long end = 0;
+        try (Lines lines = new Lines(file)) {
+            while (lines.next()) {
+                Optional<Map<String, Object>> record = parseUnlessCutShort(lines);
+                if (record.isEmpty() || (long) record.get().get("step") > step) {
+                    break;
+                }
+                last = record.get();
+                end = lines.end();
+            }
+        }
+        cut(file, end);
+        return last;
     }
 
-    private static Map<String, Object> parse(Path file, String[] lines, int i) {
+    private static Optional<Map<String, Object>> parseUnlessCutShort(Lines lines) throws IOException {
         try {
-            Map<String, Object> record = Json.asObject(Json.parse(lines[i].getBytes(StandardCharsets.UTF_8)), "the line");
-            Json.integer(record, "step");
-            return record;
-        } catch (JsonException e) {
-            throw new ConfigException(file + " line " + (i + 1) + ": " + e.getMessage() + "; delete the line", e);
+            return Optional.of(lines.parse());
+        } catch (ConfigException e) {
+            if (lines.next()) {
+                throw e;
+            }
+            return Optional.empty();
+        }
+    }
+
+    /** Ends the file after so many bytes, and with a whole line. */
+    private static void cut(Path file, long end) throws IOException {
+        try (RandomAccessFile kept = new RandomAccessFile(file.toFile(), "rw")) {
+            kept.setLength(end);
+            if (end > 0) {
+                kept.seek(end - 1);
+                if (kept.read() != '\n') {
+                    kept.write('\n');
+                }
+            }
+            kept.getFD().sync();
+        }
+    }
+
+    /** The lines of a file that are not empty. */
+    private static final class Lines implements AutoCloseable {
+        private final Path file;
+        private final InputStream in;
+        private final byte[] buffer = new byte[1 << 16];
+        private int at;
+        private int filled;
+        private byte[] line;
+        private long number;
+        private long end;
+
+        Lines(Path file) throws IOException {
+            this.file = file;
+            this.in = new FileInputStream(file.toFile());
+        }
+
+        /** Goes to the next line, and says whether there is one. */
+        boolean next() throws IOException {
+            do {
+                line = read();
+            } while (line != null && line.length == 0);
+            return line != null;
+        }
+
+        private byte[] read() throws IOException {
+            ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+            number++;
+            while (at < filled || fill()) {
+                int from = at;
+                while (at < filled && buffer[at] != '\n') {
+                    at++;
+                }
+                bytes.write(buffer, from, at - from);
+                if (at < filled) {
+                    at++;
+                    end += bytes.size() + 1;
+                    return bytes.toByteArray();
+                }
+            }
+            end += bytes.size();
+            return bytes.size() == 0 ? null : bytes.toByteArray();
+        }
+
+        private boolean fill() throws IOException {
+            at = 0;
+            filled = Math.max(0, in.read(buffer));
+            return filled > 0;
+        }
+
+        /** Bytes up to the end of the line. */
+        long end() {
+            return end;
+        }
+
+        Map<String, Object> parse() {
+            try {
+                Map<String, Object> record = Json.asObject(Json.parse(line), "the line");
+                Json.integer(record, "step");
+                return record;
+            } catch (JsonException e) {
+                throw new ConfigException(file + " line " + number + ": " + e.getMessage() + "; delete the line", e);
+            }
+        }
+
+        @Override
+        public void close() throws IOException {
+            in.close();
         }
     }
 }

@@ -1,9 +1,7 @@
 package io.sterna.train;
 
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
@@ -21,7 +19,7 @@ final class Recorder implements AutoCloseable {
     Recorder(RunFolder folder, long step) throws IOException {
         this.metrics = new MetricsFile(folder.metrics(), step);
         try {
-            this.secondsBefore = secondsOf(folder.metrics());
+            this.secondsBefore = secondsOf(metrics.last());
             this.events = new EventFile(folder.path(), step, now());
         } catch (IOException | RuntimeException e) {
             metrics.close();
@@ -29,10 +27,9 @@ final class Recorder implements AutoCloseable {
         }
     }
 
-    /** What the last record has; a line that was edited may have none. */
-    private static double secondsOf(Path metrics) throws IOException {
-        List<Map<String, Object>> records = MetricsFile.read(metrics);
-        return !records.isEmpty() && records.getLast().get("wall_seconds") instanceof Number seconds ? seconds.doubleValue() : 0;
+    /** A line that was edited may have none. */
+    private static double secondsOf(Map<String, Object> record) {
+        return record.get("wall_seconds") instanceof Number seconds ? seconds.doubleValue() : 0;
     }
 
     /** Counts a step of so many nanoseconds towards the speed of the next record. */

@@ -8,7 +8,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeSet;
 
 /** {@code report.html}: a run on one page that needs nothing else; charts are inline SVG. */
 final class Report {
@@ -38,14 +37,14 @@ final class Report {
             RunFolder folder,
             Map<String, Object> summary,
             Map<String, Object> config,
-            List<Map<String, Object>> metrics,
+            RunHistory history,
             List<Histogram> histograms,
             List<String> samples)
             throws IOException {
         Report report = new Report();
         report.head(folder.name());
         report.table("Summary", summary);
-        report.charts(metrics);
+        report.charts(history);
         report.histograms(histograms);
         report.samples(samples);
         report.table("Configuration", config);
@@ -84,76 +83,51 @@ final class Report {
         };
     }
 
-    private void charts(List<Map<String, Object>> metrics) {
-        html.append("<h2>Training</h2><div class=\"charts\">\n");
+    private void charts(RunHistory history) {
+        html.append("<h2>Training</h2>");
+        Thinned<double[]> rate = history.curve("lr"); // every record has one
+        if (rate.every() > 1) {
+            html.append(String.format(Locale.ROOT, "<p>The curves show one in %d of %,d records; metrics.jsonl has all.</p>",
+                    rate.every(), rate.added()));
+        }
+        html.append("<div class=\"charts\">\n");
         chart(new Chart("Loss (nats a token)")
-                .add("train", points(metrics, "loss"))
-                .add("held out", points(metrics, "dev_loss")));
-        chart(new Chart("Learning rate").add("lr", points(metrics, "lr")));
-        chart(flipRates(metrics));
-        chart(new Chart("Gradient norm").add("norm", points(metrics, "grad_norm")));
-        chart(new Chart("Speed (tokens a second)").add("tokens/s", points(metrics, "tokens_per_second")));
-        chart(new Chart("Memory (bytes)").add("resident", points(metrics, "rss_bytes")));
+                .add("train", history.curve("loss").items())
+                .add("held out", history.curve("dev_loss").items()));
+        chart(new Chart("Learning rate").add("lr", rate.items()));
+        Chart flipRates = new Chart("Flip rate by kind of layer (share of codes a step)");
+        history.flipRates().forEach((kind, rates) -> flipRates.add(kind, rates.items()));
+        chart(flipRates);
+        chart(new Chart("Gradient norm").add("norm", history.curve("grad_norm").items()));
+        chart(new Chart("Speed (tokens a second)").add("tokens/s", history.curve("tokens_per_second").items()));
+        chart(new Chart("Memory (bytes)").add("resident", history.curve("rss_bytes").items()));
         html.append("</div>\n");
-        flipRatesByLayer(metrics);
+        flipRatesByLayer(history.layerRates());
     }
 
-    private void flipRatesByLayer(List<Map<String, Object>> metrics) {
+    private void flipRatesByLayer(Thinned<RunHistory.LayerRates> thinned) {
+        List<RunHistory.LayerRates> shown = thinned.items();
         Set<String> names = new LinkedHashSet<>();
-        metrics.forEach(r -> names.addAll(rates(r, "flip_rates_by_layer").keySet()));
+        shown.forEach(r -> names.addAll(r.rates().keySet()));
         if (names.isEmpty()) {
             return;
         }
-        long[] steps = metrics.stream().mapToLong(r -> ((Number) r.get("step")).longValue()).toArray();
+        long[] steps = shown.stream().mapToLong(RunHistory.LayerRates::step).toArray();
         List<HeatMap.Row> rows = new ArrayList<>();
         for (String name : names) {
-            double[] values = metrics.stream()
-                    .mapToDouble(r -> rates(r, "flip_rates_by_layer").get(name) instanceof Number n ? n.doubleValue() : Double.NaN)
+            double[] values = shown.stream()
+                    .mapToDouble(r -> r.rates().get(name) instanceof Number n ? n.doubleValue() : Double.NaN)
                     .toArray();
             rows.add(new HeatMap.Row(layer(name), values));
         }
         html.append("<h2>Flip rate by layer</h2>\n");
-        html.append(new HeatMap("Share of codes a step, at the logged steps", steps, rows).toSvg());
+        String some = thinned.every() == 1 ? "" : ", one of " + thinned.every() + " shown";
+        html.append(new HeatMap("Share of codes a step, at the logged steps" + some, steps, rows).toSvg());
     }
 
     /** The number of the block and the part in it, of the name of a tensor. */
     private static String layer(String name) {
         return name.replace("model.layers.", "").replace("_proj.weight", "");
-    }
-
-    private static Chart flipRates(List<Map<String, Object>> metrics) {
-        TreeSet<String> kinds = new TreeSet<>();
-        metrics.forEach(r -> kinds.addAll(rates(r, "flip_rates").keySet()));
-        Chart chart = new Chart("Flip rate by kind of layer (share of codes a step)");
-        for (String kind : kinds) {
-            List<double[]> points = new ArrayList<>();
-            for (Map<String, Object> r : metrics) {
-                if (rates(r, "flip_rates").get(kind) instanceof Number n) {
-                    points.add(new double[] {number(r.get("step")), n.doubleValue()});
-                }
-            }
-            chart.add(kind, points);
-        }
-        return chart;
-    }
-
-    @SuppressWarnings("unchecked") // objects of JSON have strings as keys
-    private static Map<String, Object> rates(Map<String, Object> record, String key) {
-        return record.get(key) instanceof Map<?, ?> map ? (Map<String, Object>) map : Map.of();
-    }
-
-    private static List<double[]> points(List<Map<String, Object>> metrics, String key) {
-        List<double[]> points = new ArrayList<>();
-        for (Map<String, Object> r : metrics) {
-            if (r.get(key) instanceof Number n) {
-                points.add(new double[] {number(r.get("step")), n.doubleValue()});
-            }
-        }
-        return points;
-    }
-
-    private static double number(Object value) {
-        return ((Number) value).doubleValue();
     }
 
     private void chart(Chart chart) {

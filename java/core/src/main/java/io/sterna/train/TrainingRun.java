@@ -68,6 +68,7 @@ public final class TrainingRun implements AutoCloseable {
     private long step;
     private long tokens;
     private int nonFinite;
+    private RunHistory history; // null before the end
     private List<Report.Histogram> histograms; // of the final codes; null before the end
     private volatile boolean stopped;
     private boolean interrupted;
@@ -480,21 +481,13 @@ public final class TrainingRun implements AutoCloseable {
 
     private RunResult finish(double wallSeconds) throws IOException {
         ModelFolder.write(folder.model(), state().toMeta(), trainer.model().parameters(), Path.of(dataFolder));
-        List<Map<String, Object>> metrics = MetricsFile.read(folder.metrics());
+        history = RunHistory.of(folder.metrics(), config.steps);
         Map<String, Object> summary =
-                RunSummary.of(config, trainer.plan(), kernels.tier(), shards.manifest(), metrics, wallSeconds);
+                RunSummary.of(config, trainer.plan(), kernels.tier(), shards.manifest(), history, wallSeconds);
         histograms = CodeHistograms.of(trainer.codes(), kernels);
-        writeReport(summary, metrics, List.of());
+        writeReport(summary, List.of());
         folder.writeSummary(summary); // last: its presence says that the run is finished
-        return new RunResult(true, step, devLoss(metrics.getLast()), shards.manifest().devUnigramEntropy(), summary);
-    }
-
-    /** Of the last step's record; JSON has null where it is not finite. */
-    private static OptionalDouble devLoss(Map<String, Object> record) {
-        if (!record.containsKey("dev_loss")) {
-            return OptionalDouble.empty();
-        }
-        return OptionalDouble.of(record.get("dev_loss") instanceof Number n ? n.doubleValue() : Double.NaN);
+        return new RunResult(true, step, history.devLoss(), shards.manifest().devUnigramEntropy(), summary);
     }
 
     /**
@@ -502,18 +495,17 @@ public final class TrainingRun implements AutoCloseable {
      * when it is closed, so that they can be generated in the memory that the training took.
      *
      * @throws IllegalStateException when it is not finished
-     * @throws IOException when its metrics cannot be read, or the report not written
+     * @throws IOException when the report cannot be written
      */
     public void writeReport(RunResult result, List<String> samples) throws IOException {
-        if (histograms == null) {
+        if (history == null) {
             throw new IllegalStateException("run " + folder.path() + ": is not finished; train it first");
         }
-        writeReport(result.summary(), MetricsFile.read(folder.metrics()), samples);
+        writeReport(result.summary(), samples);
     }
 
-    private void writeReport(Map<String, Object> summary, List<Map<String, Object>> metrics, List<String> samples)
-            throws IOException {
-        Report.write(folder, summary, config.toMap(), metrics, histograms, samples);
+    private void writeReport(Map<String, Object> summary, List<String> samples) throws IOException {
+        Report.write(folder, summary, config.toMap(), history, histograms, samples);
     }
 
     /**

@@ -168,7 +168,7 @@ class InitialModelTest {
 
     private static List<Double> losses(Path run) throws IOException {
         List<Double> losses = new ArrayList<>();
-        MetricsFile.read(RunFolder.of(run).metrics()).forEach(m -> losses.add(((Number) m.get("loss")).doubleValue()));
+        Metrics.read(RunFolder.of(run).metrics()).forEach(m -> losses.add(((Number) m.get("loss")).doubleValue()));
         return losses;
     }
 }

@@ -29,8 +29,8 @@ class MetricsFileTest {
             metrics.append(Map.of("step", 40, "loss", 1.5));
         }
         assertEquals(List.of("{\"step\":10}", "{\"step\":20}", "{\"step\":30}"), Files.readAllLines(file).subList(0, 3));
-        assertEquals(4, MetricsFile.read(file).size());
-        assertEquals(1.5, MetricsFile.read(file).get(3).get("loss"));
+        assertEquals(4, Metrics.read(file).size());
+        assertEquals(1.5, Metrics.read(file).get(3).get("loss"));
     }
 
     @Test
@@ -40,5 +40,32 @@ class MetricsFileTest {
         String message = assertThrows(ConfigException.class, () -> new MetricsFile(file, 30).close()).getMessage();
         assertTrue(message.contains("metrics.jsonl line 2"), message);
         assertEquals(lines, Files.readString(file));
+    }
+
+    @Test
+    void aLastLineWithoutItsEndGetsOneAndEmptyLinesAreNone() throws IOException {
+        Path file = Files.writeString(folder.resolve("metrics.jsonl"), "{\"step\":10}\n\n{\"step\":20}");
+        try (MetricsFile metrics = new MetricsFile(file, 20)) {
+            assertEquals(Map.of("step", 20L), metrics.last());
+            metrics.append(Map.of("step", 30));
+        }
+        assertEquals(List.of(10L, 20L, 30L), Metrics.read(file).stream().map(r -> r.get("step")).toList());
+        try (MetricsFile metrics = new MetricsFile(file, 5)) {
+            assertEquals(Map.of(), metrics.last());
+        }
+        assertEquals("", Files.readString(file));
+    }
+
+    @Test
+    void linesOfAnyLengthAreRead() throws IOException {
+        Path file = folder.resolve("metrics.jsonl");
+        String large = "x".repeat(200_000);
+        try (MetricsFile metrics = new MetricsFile(file, 0)) {
+            metrics.append(Map.of("step", 1, "text", large));
+            metrics.append(Map.of("step", 2, "text", "tern"));
+            metrics.append(Map.of("step", 3, "text", large));
+        }
+        new MetricsFile(file, 2).close();
+        assertEquals(List.of(large, "tern"), Metrics.read(file).stream().map(r -> r.get("text")).toList());
     }
 }

@@ -79,7 +79,7 @@ class TrainingRunTest {
                 "wall_seconds", "tier", "threads", "seed", "steps")) {
             assertTrue(summary.get(key) != null, key);
         }
-        List<Map<String, Object>> metrics = MetricsFile.read(run.resolve("metrics.jsonl"));
+        List<Map<String, Object>> metrics = Metrics.read(run.resolve("metrics.jsonl"));
         assertEquals(List.of(1L, 4L, 6L, 8L, 12L), metrics.stream().map(r -> r.get("step")).toList());
         for (String key : List.of("tokens", "loss", "lr", "grad_norm", "flip_rate", "flip_rates", "tokens_per_second")) {
             assertTrue(metrics.getFirst().get(key) != null, key);
@@ -101,7 +101,7 @@ class TrainingRunTest {
         String report = Files.readString(run.resolve("report.html"));
         String flips = report.substring(report.indexOf("<h2>Flip rate by layer"), report.indexOf("<h2>Codes by layer"));
         String codes = report.substring(report.indexOf("<h2>Codes by layer"), report.indexOf("<h2>Configuration"));
-        List<Map<String, Object>> metrics = MetricsFile.read(run.resolve("metrics.jsonl"));
+        List<Map<String, Object>> metrics = Metrics.read(run.resolve("metrics.jsonl"));
         Map<String, Object> rates = Json.asObject(metrics.getFirst().get("flip_rates_by_layer"), "rates");
         assertTrue(rates.values().stream().anyMatch(rate -> ((Number) rate).doubleValue() > 0), rates.toString());
         for (int block = 0; block < ModelFolder.open(run).model().layers(); block++) {
@@ -146,13 +146,13 @@ class TrainingRunTest {
             double seconds = number(resumed.train().summary(), "wall_seconds");
             assertTrue(seconds > 1000 && seconds < 1900, "" + seconds);
         }
-        assertTrue(number(MetricsFile.read(metrics).getLast(), "wall_seconds") > 1000);
+        assertTrue(number(Metrics.read(metrics).getLast(), "wall_seconds") > 1000);
     }
 
     @Test
     void theFinalLossIsTheMeanOfTheLastTwentieth() throws IOException {
         RunResult result = run(config("a").set("steps", 40).set("log-every", 1).set("checkpoint-every", 0), TrainListener.NONE);
-        List<Map<String, Object>> metrics = MetricsFile.read(folder.resolve("a/metrics.jsonl"));
+        List<Map<String, Object>> metrics = Metrics.read(folder.resolve("a/metrics.jsonl"));
         double mean = (number(metrics.get(38), "loss") + number(metrics.get(39), "loss")) / 2; // of steps 39 and 40
         assertEquals(mean, number(result.summary(), "final_loss"), 1e-12);
     }
@@ -503,7 +503,7 @@ class TrainingRunTest {
     }
 
     private List<Map<String, Object>> timeless(String run) throws IOException {
-        List<Map<String, Object>> records = MetricsFile.read(folder.resolve(run).resolve("metrics.jsonl"));
+        List<Map<String, Object>> records = Metrics.read(folder.resolve(run).resolve("metrics.jsonl"));
         records.forEach(r -> r.keySet().removeAll(TIMES));
         return records;
     }
