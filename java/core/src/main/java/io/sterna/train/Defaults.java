@@ -124,7 +124,8 @@ final class Defaults {
     /**
      * The peak learning rate: at hidden 768, 1.5e-3 for BitNet's latent weights, 2e-3 for one bit, whose codes lie twice as far apart,
      * and 1e-3 otherwise; narrower models take more, as one over the root of their hidden size. Measured, with the flip rates
-     * they lead to, in bench/results/training.md.
+     * they lead to, in bench/results/training.md, with AdamW; Adafactor's updates are of that size too. SGD's are as large as the
+     * gradients, for which no rate fits all: its users give one.
      */
     private static double rate(TrainConfig c) {
         double atReference = c.method.equals("bitnet") ? 1.5e-3 : "1".equals(c.bits) ? 2e-3 : 1e-3;

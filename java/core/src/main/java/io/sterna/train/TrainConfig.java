@@ -103,7 +103,8 @@ public final class TrainConfig {
     @Describe(group = OPTIMIZER, value = "f32|bf16|int8", text = "Type of the optimizer's state.")
     public String state;
 
-    @Describe(group = OPTIMIZER, value = "X", text = "Peak learning rate; default by method and width.")
+    @Describe(group = OPTIMIZER, value = "X",
+            text = "Peak learning rate; default by method and width, for adamw and adafactor: sgd needs one of its own.")
     public Double lr;
 
     @Describe(group = OPTIMIZER, value = "cosine|linear|constant|two-stage",
