@@ -82,13 +82,20 @@ final class PendingFile implements Closeable {
         return new IOException(file + ": cannot be written (" + e.getMessage() + "); free some space, or choose another folder", e);
     }
 
-    /** Makes renames in a folder last; Windows syncs them by itself and refuses to open a folder. */
-    private static void syncFolder(Path folder) throws IOException {
+    /**
+     * Makes renames in a folder last; Windows syncs them by itself and refuses to open a folder. So may any folder that must not be
+     * read, and file systems of a network or a program refuse to sync one: that is no fault of the file, which is whole and in its place.
+     */
+    private static void syncFolder(Path folder) throws ClosedByInterruptException {
         if (java.io.File.separatorChar == '\\') {
             return;
         }
         try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
             channel.force(true);
+        } catch (ClosedByInterruptException e) {
+            throw e; // the thread is to end, and nobody refused anything
+        } catch (IOException e) {
+            return; // to throw would call a file lost that is there
         }
     }
 

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.InterruptedIOException;
@@ -16,6 +18,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -172,6 +175,21 @@ class CheckpointTest {
     }
 
     /** Linux has a device that is always full. */
+    /** The permission stands for file systems that refuse to sync a folder. */
+    @Test
+    void aFileInAFolderThatCannotBeSyncedIsWritten() throws IOException {
+        Path closed = Files.createDirectory(folder.resolve("closed"));
+        assumeTrue(Files.getFileStore(closed).supportsFileAttributeView("posix"));
+        Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("-wx------"));
+        try {
+            assumeFalse(Files.isReadable(closed), "root may read everything");
+            DurableFiles.replace(closed.resolve("file"), "tern");
+            assertEquals("tern", Files.readString(closed.resolve("file")));
+        } finally {
+            Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("rwx------"));
+        }
+    }
+
     @Test
     void aFullDiskIsAnError() throws IOException {
         Path full = Path.of("/dev/full");
