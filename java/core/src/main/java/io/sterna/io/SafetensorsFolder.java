@@ -15,7 +15,8 @@ import java.util.TreeSet;
 
 /**
  * The tensors of a model in a folder: {@code model.safetensors}, or several such files and an index of which
- * tensor lies in which, {@code model.safetensors.index.json}. Trusts nothing: every tensor of the index must
+ * tensor lies in which, {@code model.safetensors.index.json}. Where both are there the one file is the model, as it is
+ * for transformers, and the index is left from an earlier one. Trusts nothing: every tensor of the index must
  * lie in its file, and the files may hold no other. Not thread-safe.
  */
 public final class SafetensorsFolder implements AutoCloseable {
@@ -35,12 +36,13 @@ public final class SafetensorsFolder implements AutoCloseable {
      * @throws SafetensorsException when a file is missing, or anything in one is not as the format says
      */
     public SafetensorsFolder(Path folder) throws IOException {
+        Path single = folder.resolve(FILE);
         Path index = folder.resolve(INDEX);
         try {
-            if (Files.exists(index)) {
+            if (Files.exists(index) && !Files.exists(single)) {
                 openShards(folder, index);
             } else {
-                open(folder.resolve(FILE));
+                open(single);
             }
         } catch (IOException | RuntimeException | Error e) {
             close();

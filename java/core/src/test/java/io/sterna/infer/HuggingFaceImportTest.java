@@ -104,6 +104,16 @@ class HuggingFaceImportTest {
         assertSameFiles(several, again);
     }
 
+    /** What transformers saves into a folder whose model was in several files leaves their index there. */
+    @Test
+    void oneFileGoesBeforeAnIndex() throws IOException {
+        Path stale = copy(exported(), "stale");
+        Files.writeString(stale.resolve("model.safetensors.index.json"), "{\"weight_map\": {\"x\": \"model-00001-of-00002.safetensors\"}}");
+        HuggingFaceImport.read(stale, TokenizerLoader.BPE, folder.resolve("of-stale"));
+        HuggingFaceImport.read(exported(), TokenizerLoader.BPE, folder.resolve("of-fresh"));
+        assertSameFiles(folder.resolve("of-fresh"), folder.resolve("of-stale"));
+    }
+
     @Test
     void halfPrecisionIsReadExactly() throws IOException {
         Path half = copy(exported(), "half");
@@ -556,6 +566,7 @@ class HuggingFaceImportTest {
         assertMessage(SafetensorsException.class, "model.safetensors", cut, folder.resolve("never"));
 
         Path sharded = copy(exported(), "edited");
+        Files.delete(sharded.resolve("model.safetensors"));
         Files.writeString(sharded.resolve("model.safetensors.index.json"), "{}");
         assertMessage(SafetensorsException.class, "field \"weight_map\" is missing", sharded, folder.resolve("never"));
         Files.delete(sharded.resolve("model.safetensors.index.json"));
