@@ -63,8 +63,8 @@ final class Tokenizers {
                 Map<String, Object> root = Json.asObject(Json.parse(json), "the tokenizer");
                 Map<String, Object> model = Json.object(root, "model");
                 int size = size(model.get("vocab"));
-                if (Boolean.TRUE.equals(model.get("byte_fallback")) && model.get("vocab") instanceof Map<?, ?> vocab) {
-                    vocab.forEach(this::addByte);
+                if (Boolean.TRUE.equals(model.get("byte_fallback"))) {
+                    addBytes(model.get("vocab"));
                 }
                 boolean byteLevel = isByteLevel(root.get("decoder"));
                 if (byteLevel && model.get("vocab") instanceof Map<?, ?> vocab) {
@@ -130,10 +130,21 @@ final class Tokenizers {
             return size;
         }
 
-        private void addByte(Object token, Object id) {
-            Matcher matcher = BYTE.matcher((String) token);
+        /** Tokens of bytes, which are text only together: of a vocabulary of tokens with ids, or a list of tokens with scores. */
+        private void addBytes(Object vocab) {
+            if (vocab instanceof Map<?, ?> ids) {
+                ids.forEach((token, id) -> addByte(token, ((Long) id).intValue()));
+            } else if (vocab instanceof List<?> list) {
+                for (int id = 0; id < list.size(); id++) {
+                    addByte(list.get(id) instanceof List<?> piece && !piece.isEmpty() ? piece.getFirst() : null, id);
+                }
+            }
+        }
+
+        private void addByte(Object token, int id) {
+            Matcher matcher = BYTE.matcher(String.valueOf(token));
             if (matcher.matches()) {
-                bytes.put(((Long) id).intValue(), HexFormat.of().parseHex(matcher.group(1)));
+                bytes.put(id, HexFormat.of().parseHex(matcher.group(1)));
             }
         }
 

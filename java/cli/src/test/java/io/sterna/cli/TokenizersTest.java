@@ -106,6 +106,27 @@ class TokenizersTest {
         assertArrayEquals(new byte[0], tokenizer.bytes(tokenizer.endToken()));
     }
 
+    /** A character that the vocabulary lacks comes as its bytes, one a token. */
+    @Test
+    void bytesOfAUnigramVocabularyAreBytes() throws IOException {
+        StringBuilder pieces = new StringBuilder("[\"<unk>\", 0], [\"</s>\", 0], [\"\u2581\", -2], [\"a\", -3], [\"\u2581a\", -2.5]");
+        for (int b = 0; b < 256; b++) {
+            pieces.append(", [\"<0x%02X>\", 0]".formatted(b));
+        }
+        Tokenizer tokenizer = Tokenizers.load(write("""
+                {"version": "1.0", "truncation": null, "padding": null, "added_tokens": [%s], "normalizer": null,
+                 "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": true}, "post_processor": null,
+                 "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+                  {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+                 "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": true, "vocab": [%s]}}
+                """.formatted(END, pieces)));
+        int[] ids = tokenizer.encode("a \u65e5\ud83d\ude00 a");
+        assertArrayEquals(new int[] {4, 2, 5 + 0xE6, 5 + 0x97, 5 + 0xA5, 5 + 0xF0, 5 + 0x9F, 5 + 0x98, 5 + 0x80, 4}, ids);
+        assertArrayEquals(new byte[] {(byte) 0xE6}, tokenizer.bytes(ids[2]));
+        assertEquals("a \u65e5\ud83d\ude00 a", tokenizer.decode(ids).strip());
+        assertArrayEquals(new byte[0], tokenizer.bytes(1));
+    }
+
     private Path write(String json) throws IOException {
         return Files.writeString(folder.resolve("tokenizer.json"), json);
     }
