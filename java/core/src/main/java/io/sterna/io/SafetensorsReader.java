@@ -21,6 +21,7 @@ import java.util.Map;
 public final class SafetensorsReader implements AutoCloseable {
     /** Larger headers are refused unread, as the format's own reader does; what they become in memory is bounded too. */
     private static final long MAX_HEADER_BYTES = 100_000_000;
+    private static final String METADATA = "__metadata__";
     private static final Map<String, Integer> DTYPES = Map.ofEntries(
             Map.entry("BOOL", 1), Map.entry("U8", 1), Map.entry("I8", 1), Map.entry("F8_E4M3", 1), Map.entry("F8_E5M2", 1),
             Map.entry("U16", 2), Map.entry("I16", 2), Map.entry("F16", 2), Map.entry("BF16", 2),
@@ -83,9 +84,13 @@ public final class SafetensorsReader implements AutoCloseable {
         check(headerBytes >= 2 && headerBytes <= Math.min(MAX_HEADER_BYTES, size - Long.BYTES), "header bytes " + headerBytes);
         byte[] header = new byte[(int) headerBytes];
         FileBytes.read(channel, file, Long.BYTES, ByteBuffer.wrap(header));
+        Map<String, Object> fields = Json.asObject(Json.parse(header), "the header");
+        check(header[0] == '{', "the header begins with white space, byte " + header[0] + ", expected a brace");
         List<Tensor> list = new ArrayList<>();
-        for (Map.Entry<String, Object> entry : Json.asObject(Json.parse(header), "the header").entrySet()) {
-            if (!entry.getKey().equals("__metadata__")) {
+        for (Map.Entry<String, Object> entry : fields.entrySet()) {
+            if (entry.getKey().equals(METADATA)) {
+                checkMetadata(entry.getValue());
+            } else {
                 list.add(tensor(entry.getKey(), Json.asObject(entry.getValue(), entry.getKey()), Long.BYTES + headerBytes, size));
             }
         }
@@ -97,6 +102,17 @@ public final class SafetensorsReader implements AutoCloseable {
             tensors.put(tensor.name, tensor);
         }
         check(end == size, "tensors end at " + end + ", the file at " + size);
+    }
+
+    /** Texts by name, which say nothing of the tensors. */
+    private void checkMetadata(Object value) throws IOException {
+        if (value == null) {
+            return;
+        }
+        for (Map.Entry<String, Object> text : Json.asObject(value, METADATA).entrySet()) {
+            check(text.getValue() instanceof String,
+                    METADATA + ": field " + Json.brief(text.getKey()) + " is not a string but " + Json.brief(text.getValue()));
+        }
     }
 
     private Tensor tensor(String name, Map<String, Object> fields, long start, long size) throws IOException {

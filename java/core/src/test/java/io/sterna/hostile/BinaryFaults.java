@@ -101,10 +101,23 @@ final class BinaryFaults {
             {"a tensor that is a list", "'x':[0,8]", "x is not an object"},
             {"a tensor that is a string", "'x':'F32'", "x is not an object but \"F32\""},
             {"no tensors before bytes", "", "tensors end at"},
+            {"metadata of a number", "'__metadata__':{'format':5},'x':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}",
+                "__metadata__: field \"format\" is not a string but 5"},
+            {"metadata of nothing", "'__metadata__':{'format':null},'x':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}",
+                "__metadata__: field \"format\" is not a string but null"},
+            {"metadata in metadata", "'__metadata__':{'a':{'b':'c'}},'x':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}",
+                "__metadata__: field \"a\" is not a string but an object"},
+            {"metadata that is a text", "'__metadata__':'pt','x':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}",
+                "__metadata__ is not an object but \"pt\""},
+            {"metadata that is a list", "'__metadata__':[],'x':{'dtype':'F32','shape':[2],'data_offsets':[0,8]}", "__metadata__ is not an object"},
         };
         for (String[] header : headers) {
             byte[] json = utf8("{" + header[1].replace('\'', '"') + "}");
             kinds.add(new Kind(header[0], safetensors(json, new byte[8]), header[2]));
+        }
+        for (String before : new String[] {" ", "\n", "\t"}) {
+            byte[] json = utf8(before + "{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}");
+            kinds.add(new Kind("white space " + (int) before.charAt(0) + " before the header", safetensors(json, new byte[8]), "the header begins with white space"));
         }
         kinds.add(new Kind("countless tensors of nothing", safetensors(utf8(manyTensors(300_000)), new byte[0]), "too many small values"));
         kinds.add(new Kind("a million empty lists", safetensors(utf8("{\"x\":[" + "[],".repeat(1_000_000) + "[]]}"), new byte[0]), "x is not an object"));
