@@ -10,6 +10,8 @@ import io.sterna.data.ByteAlphabet;
 import io.sterna.data.Tokenizer;
 import io.sterna.infer.GgufExport;
 import io.sterna.infer.GgufImport;
+import io.sterna.infer.HuggingFaceExport;
+import io.sterna.infer.HuggingFaceImport;
 import io.sterna.infer.Model;
 import io.sterna.infer.ModelException;
 import io.sterna.io.GgufReader;
@@ -19,6 +21,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -84,6 +87,28 @@ class WordsExchangeTest {
         refused(json("smollm", false).replace("\"individual_digits\": true", "\"individual_digits\": false"), "neither byte-level BPE that cuts words as gpt-2, llama-bpe, smollm");
         refused(json("smollm", false).replace("\"end_of_word_suffix\": null", "\"end_of_word_suffix\": \"!\""), "not all of it can be said in gguf: ");
         refused(json("smollm", false).replace("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}"), "normalizes its text");
+    }
+
+    /** A special token that a fine-tuning added without a row of the embedding; this tokenizer is the library's. */
+    @Test
+    void specialTokensWithoutARowAreLeftOut() throws IOException {
+        Path hf = folder.resolve("hf");
+        Path run = train(json("llama-bpe", true));
+        try (Model model = Model.load(run, Tokenizers::load)) {
+            HuggingFaceExport.write(run, model, HuggingFaceExport.Form.F32, hf);
+            int rows = model.config().vocab();
+            Map<String, Object> root = Json.readObject(hf.resolve("tokenizer.json"), 1 << 24);
+            List<Object> added = new ArrayList<>(Json.list(root, "added_tokens"));
+            added.add(BpeTokenizer.addedToken(rows, "[PAD]", true));
+            root.put("added_tokens", added);
+            Files.writeString(hf.resolve("tokenizer.json"), Json.writePretty(root));
+            assertEquals(rows + 1, Tokenizers.load(hf.resolve("tokenizer.json")).vocabSize());
+            HuggingFaceImport.read(hf, Tokenizers::load, folder.resolve("back"));
+            try (Model back = Model.load(folder.resolve("back"), Tokenizers::load)) {
+                assertEquals(rows, back.tokenizer().vocabSize());
+                assertArrayEquals(model.tokenizer().encode("ab [PAD] 12"), back.tokenizer().encode("ab [PAD] 12"));
+            }
+        }
     }
 
     private void refused(String json, String part) throws IOException {

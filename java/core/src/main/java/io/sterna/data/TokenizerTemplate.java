@@ -3,9 +3,11 @@ package io.sterna.data;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /** The template of a {@code tokenizer.json}: the special tokens that Hugging Face puts around a text. */
 public final class TokenizerTemplate {
@@ -26,6 +28,25 @@ public final class TokenizerTemplate {
             }
         }
         return Optional.empty();
+    }
+
+    /**
+     * The ids of all tokens that it may put around a text.
+     *
+     * @param root the parsed file
+     * @throws JsonException for a template that is damaged
+     */
+    public static Set<Long> tokens(Map<String, Object> root) throws JsonException {
+        Set<Long> tokens = new HashSet<>();
+        for (Object step : steps(root)) {
+            Map<String, Object> special = isTemplate(step) ? Json.object(Json.asObject(step, "post_processor"), "special_tokens") : Map.of();
+            for (String name : special.keySet()) {
+                for (Object id : Json.list(Json.object(special, name), "ids")) {
+                    tokens.add(id instanceof Long number ? number : -1L); // no id at all is none of the tokenizer's
+                }
+            }
+        }
+        return tokens;
     }
 
     /** What is done to the tokens of a text, step by step. */

@@ -94,7 +94,7 @@ public final class GgufImport {
         try (GgufReader reader = new GgufReader(file)) {
             TextSource source = tokenizer.isEmpty() ? () -> GgufTokenizer.read(reader, file, loader)
                     : () -> TokenizerText.of(tokenizer.get(), loader);
-            new GgufImport(file, reader).convert(source, ends, out);
+            new GgufImport(file, reader).convert(source, loader, ends, out);
         }
     }
 
@@ -102,7 +102,7 @@ public final class GgufImport {
         TokenizerText get() throws IOException;
     }
 
-    private void convert(TextSource source, List<Integer> ends, Path out) throws IOException {
+    private void convert(TextSource source, PreparedData.TokenizerLoader loader, List<Integer> ends, Path out) throws IOException {
         if (!architecture.equals(GgufNames.LLAMA) && !architecture.equals(GgufNames.BITNET)) {
             throw fault("general.architecture " + architecture, "expected llama or bitnet");
         }
@@ -111,10 +111,9 @@ public final class GgufImport {
         ModelFolder model = folder(out, settings);
         LlamaConfig shape = model.model();
         requireTensors(model);
-        TokenizerText text = source.get();
-        if (text.tokenizer().vocabSize() > shape.vocab()) {
-            throw fault("vocabulary of " + shape.vocab() + ", the tokenizer has " + text.tokenizer().vocabSize(), "every token must have its row");
-        }
+        TokenizerText all = source.get();
+        TokenizerText text = all.within(shape.vocab(), GgufTokenizer.marks(reader, all.tokenizer(), ends),
+                "model " + file + ": vocabulary of " + shape.vocab(), loader);
         GgufTokenizer.setMarks(reader, file, text.tokenizer(), ends, settings);
         Kernels kernels = Kernels.best();
         folder(out, settings).write(parameter -> fill(parameter, shape, kernels), text.json());

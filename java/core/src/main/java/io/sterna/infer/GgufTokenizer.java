@@ -236,6 +236,19 @@ final class GgufTokenizer {
         return ends;
     }
 
+    /** The ids that texts begin and end with: those that are given, those of the keys and the tokenizer's own. */
+    static Set<Long> marks(GgufReader reader, Tokenizer tokenizer, List<Integer> given) throws IOException {
+        Set<Long> marks = new HashSet<>();
+        given.forEach(id -> marks.add(id.longValue()));
+        tokenizer.endTokens().forEach(id -> marks.add(id.longValue()));
+        for (String key : List.of("eos_token_id", "bos_token_id", MORE_ENDS.get(0), MORE_ENDS.get(1))) {
+            if (reader.metadata().containsKey(PREFIX + key)) {
+                marks.add(reader.integer(PREFIX + key));
+            }
+        }
+        return marks;
+    }
+
     private static long integer(GgufReader reader, String key, long otherwise) throws IOException {
         return reader.metadata().containsKey(PREFIX + key) ? reader.integer(PREFIX + key) : otherwise;
     }

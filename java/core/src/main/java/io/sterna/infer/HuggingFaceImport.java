@@ -1,6 +1,5 @@
 package io.sterna.infer;
 
-import io.sterna.data.Tokenizer;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import io.sterna.io.SafetensorsFolder;
@@ -96,11 +95,9 @@ public final class HuggingFaceImport {
         TrainConfig settings = settings();
         int vocab = target(out, settings).model().vocab();
         HuggingFaceTokenizer texts = new HuggingFaceTokenizer(folder, config);
-        TokenizerText text = texts.read(loader);
-        Tokenizer tokenizer = text.tokenizer();
-        if (tokenizer.vocabSize() > vocab) { // fewer is usual: embeddings are padded to round numbers
-            throw fault("vocab_size " + vocab + ", the tokenizer has " + tokenizer.vocabSize(), "every token must have its row");
-        }
+        // Fewer tokens than rows are usual: embeddings are padded to round numbers.
+        TokenizerText all = texts.read(loader);
+        TokenizerText text = all.within(vocab, texts.marks(all.tokenizer(), ends), "model " + folder + ": vocab_size " + vocab, loader);
         texts.setMarks(settings, text, ends);
         ModelFolder model = target(out, settings);
         requireTensors(model.parameters());

@@ -12,9 +12,11 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /** The tokenizer of a folder of transformers, and the tokens that its model's texts begin and end with. */
 record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
@@ -80,6 +82,18 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
     private Optional<Integer> configured(Tokenizer tokenizer) {
         return config.get("bos_token_id") instanceof Long id && id >= 0 && id < tokenizer.vocabSize()
                 ? Optional.of(id.intValue()) : Optional.empty();
+    }
+
+    /** The ids that texts begin and end with: those that are given, those of the configuration and the tokenizer's own. */
+    Set<Long> marks(Tokenizer tokenizer, List<Integer> given) throws IOException {
+        Set<Long> marks = new HashSet<>();
+        given.forEach(id -> marks.add(id.longValue()));
+        tokenizer.endTokens().forEach(id -> marks.add(id.longValue()));
+        ends().forEach(id -> marks.add((Long) id));
+        if (config.get("bos_token_id") instanceof Long begin) {
+            marks.add(begin);
+        }
+        return marks;
     }
 
     /** None, one or several ids; generation_config.json goes first, as it does in transformers. */

@@ -13,6 +13,7 @@ import io.sterna.io.GgufMetadata;
 import io.sterna.io.GgufReader;
 import io.sterna.io.GgufType;
 import io.sterna.io.GgufWriter;
+import io.sterna.io.Json;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
 import io.sterna.tensor.FloatMatrix;
@@ -485,6 +486,23 @@ class GgufExchangeTest {
         Path other = TinyModel.train(folder, "tokenizer", "train", "vocab", "272", "method", "fp32").resolve("model/tokenizer.json");
         assertMessage(ModelException.class, "the tokenizer has 272",
                 () -> GgufImport.read(file, other, TokenizerLoader.BPE, folder.resolve("never")));
+    }
+
+    /** A file may be given a tokenizer that a fine-tuning added a token to. */
+    @Test
+    void specialTokensWithoutARowAreLeftOut() throws IOException {
+        Path json = train("method fp32").resolve("model/tokenizer.json");
+        Map<String, Object> root = Json.readObject(json, 1 << 24);
+        List<Object> added = new ArrayList<>(Json.list(root, "added_tokens"));
+        added.add(BpeTokenizer.addedToken(270, "[PAD]", true));
+        root.put("added_tokens", added);
+        Path padded = Files.writeString(folder.resolve("padded.json"), Json.writePretty(root));
+        GgufImport.read(exported(), padded, TokenizerLoader.BPE, folder.resolve("of-unresized"));
+        try (Model model = Model.load(folder.resolve("of-unresized"))) {
+            assertEquals(270, model.tokenizer().vocabSize());
+        }
+        assertMessage(ModelException.class, "of which 270, \"[PAD]\"", () -> GgufImport.read(
+                rewritten("tokenizer.ggml.bos_token_id", 270L), padded, TokenizerLoader.BPE, folder.resolve("never")));
     }
 
     @Test

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.sterna.data.BpeTokenizer;
 import io.sterna.data.TokenizerTemplate;
 import io.sterna.infer.HuggingFaceExport.Form;
 import io.sterna.io.Json;
@@ -519,6 +520,51 @@ class HuggingFaceImportTest {
             assertTrue(run.train().finished());
         }
         assertEquals(288, ModelFolder.open(folder.resolve("padded-tuned")).model().vocab());
+    }
+
+    /** As a token for padding that a fine-tuning added, which nothing but batches of it ever had. */
+    @Test
+    void specialTokensWithoutARowAreLeftOut() throws IOException {
+        Path hf = copy(exported(), "unresized");
+        addToken(hf, 270, "[PAD]", true);
+        addToken(hf, 273, "[MASK]", true);
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, folder.resolve("of-unresized"));
+        try (Model model = Model.load(folder.resolve("of-unresized")); Model original = Model.load(train("method fp32"))) {
+            assertEquals(270, model.tokenizer().vocabSize());
+            assertEquals(original.tokenizer().endToken(), model.tokenizer().endToken());
+            assertArrayEquals(original.tokenizer().encode("a [PAD] <|end|>"), model.tokenizer().encode("a [PAD] <|end|>"));
+        }
+        addToken(hf, 274, "<think>", false);
+        assertMessage(ModelException.class, "vocab_size 270, the tokenizer has 275, of which 274, \"<think>\", cannot be left out; every token but unused special ones must have its row", hf, folder.resolve("never"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"bos_token_id, 270", "eos_token_id, 270"})
+    void tokensThatBeginAndEndTextsMustHaveARow(String field, String id) throws IOException {
+        Path hf = copy(exported(), "unresized-" + field);
+        Files.delete(hf.resolve("generation_config.json"));
+        replace(hf, "\"" + field + "\": 0", "\"" + field + "\": " + id);
+        addToken(hf, 270, "<mark>", true);
+        assertMessage(ModelException.class, "of which 270, \"<mark>\", cannot be left out; every token but unused", hf, folder.resolve("never"));
+    }
+
+    @Test
+    void tokensOfATemplateMustHaveARow() throws IOException {
+        Path hf = copy(exported(), "unresized-template");
+        addToken(hf, 270, "<mark>", true);
+        Map<String, Object> root = Json.readObject(hf.resolve("tokenizer.json"), 1 << 24);
+        TokenizerTemplate.setBeginToken(root, Optional.of(270));
+        Files.writeString(hf.resolve("tokenizer.json"), Json.writePretty(root));
+        assertMessage(ModelException.class, "of which 270, \"<mark>\"", hf, folder.resolve("never"));
+    }
+
+    private static void addToken(Path hf, int id, String text, boolean special) throws IOException {
+        Path file = hf.resolve("tokenizer.json");
+        Map<String, Object> root = Json.readObject(file, 1 << 24);
+        List<Object> added = new ArrayList<>(Json.list(root, "added_tokens"));
+        added.add(BpeTokenizer.addedToken(id, text, special));
+        root.put("added_tokens", added);
+        Files.writeString(file, Json.writePretty(root));
     }
 
     private static String generated(Model model) {
