@@ -27,11 +27,12 @@ import picocli.CommandLine.Spec;
                 + " ternary, others become floats. Use the result with generate, eval and export, or start a training from it: train --init DIR."
         })
 final class ImportCommand implements Callable<Integer> {
-    @Parameters(paramLabel = "DIR|FILE", description = "A folder that holds config.json, tokenizer.json and model.safetensors, or several"
-            + " with an index; or a GGUF file.")
+    @Parameters(paramLabel = "DIR|FILE", description = "A folder that holds config.json, tokenizer.json or tokenizer.model, and"
+            + " model.safetensors or several with an index; or a GGUF file.")
     private Path source;
 
-    @Option(names = "--tokenizer", paramLabel = "FILE", description = "GGUF: a tokenizer.json or tokenizer.model to use instead of the file's own.")
+    @Option(names = "--tokenizer", paramLabel = "FILE", description = "A tokenizer.json or tokenizer.model to use instead of the model's"
+            + " own, or where it has none.")
     private Path tokenizer;
 
     @Option(names = "--end-token", paramLabel = "ID",
@@ -50,10 +51,7 @@ final class ImportCommand implements Callable<Integer> {
             throw new ConfigException(source + ": no such folder or file");
         }
         if (!Files.isRegularFile(source)) {
-            if (tokenizer != null) {
-                throw new ConfigException("tokenizer " + tokenizer + ": is for GGUF files, " + source + " is none; leave it out");
-            }
-            HuggingFaceImport.read(source, Tokenizers::load, endTokens, out);
+            HuggingFaceImport.read(source, Optional.ofNullable(tokenizer), Tokenizers::load, endTokens, out);
         } else {
             GgufImport.read(source, Optional.ofNullable(tokenizer), Tokenizers::load, endTokens, out);
         }

@@ -224,6 +224,24 @@ class CommandsTest {
     }
 
     @Test
+    void aFolderWithoutATokenizerIsGivenOne() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "2")).code);
+        Path hf = folder.resolve("hf");
+        assertEquals(0, run(List.of("export", "--model", folder.resolve("run").toString(), "--format", "hf", "--out", hf.toString())).code);
+        Path tokenizer = Files.move(hf.resolve("tokenizer.json"), folder.resolve("other.json"));
+        List<String> command = List.of("import", hf.toString(), "--out", folder.resolve("back").toString());
+        Outcome without = run(command);
+        assertEquals(1, without.code);
+        assertEquals("sterna: model " + hf + ": no tokenizer.json or tokenizer.model there; name one with --tokenizer", without.err.strip());
+        Outcome nowhere = run(concat(command, "--tokenizer", "nowhere.json"));
+        assertTrue(nowhere.err.contains("tokenizer nowhere.json: no such file"), nowhere.err);
+        Outcome supplied = run(concat(command, "--tokenizer", tokenizer.toString()));
+        assertEquals(0, supplied.code, supplied.err);
+        assertEquals(-1, Files.mismatch(folder.resolve("run/model/tokenizer.json"), folder.resolve("back/tokenizer.json")));
+        assertEquals(0, run(List.of("generate", "--model", folder.resolve("back").toString(), "--prompt", "x", "--max-tokens", "2")).code);
+    }
+
+    @Test
     void generationEndsWhenNobodyReadsIt() {
         assertEquals(0, run(train("run", "--steps", "6")).code);
         PrintStream before = System.out;
@@ -568,7 +586,7 @@ class CommandsTest {
         "train --method dtq                 | 2 | did you mean dqt?",
         "export --model m --format x --out o | 2 | sterna: format \"x\": expected hf",
         "export --model m --format gguf --type q5_0 --out o | 2 | sterna: type \"q5_0\": expected one of f32, f16",
-        "import / --tokenizer t --out o     | 2 | sterna: tokenizer t: is for GGUF files",
+        "import / --tokenizer t --out o     | 1 | sterna: model /: no config.json there",
         "import / --out o                   | 1 | sterna: model /: no config.json there",
         "generate                           | 2 | Missing required option: '--model=DIR'",
         "eval --model nowhere --data no.txt | 1 | sterna: no.txt: no such file",

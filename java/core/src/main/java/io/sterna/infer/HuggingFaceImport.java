@@ -26,6 +26,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -68,16 +69,20 @@ public final class HuggingFaceImport {
      * @throws io.sterna.data.TokenizerException for a tokenizer that is damaged or not supported
      */
     public static void read(Path folder, PreparedData.TokenizerLoader loader, Path out) throws IOException {
-        read(folder, loader, List.of(), out);
+        read(folder, Optional.empty(), loader, List.of(), out);
     }
 
     /**
-     * Imports a model whose texts end otherwise than its folder says, or whose folder does not say.
+     * Imports a model with another tokenizer than the folder's own, or whose texts end otherwise than the folder says;
+     * it may have no tokenizer, or not say.
      *
-     * @param ends ids of the tokens that end a text, the first one documents; empty for those of the folder
+     * @param folder    holds config.json and model.safetensors, or several and their index
+     * @param tokenizer a tokenizer.json or tokenizer.model with the model's tokens; empty for the folder's own
+     * @param ends      ids of the tokens that end a text, the first one documents; empty for those of the folder
      * @throws IOException as {@link #read(Path, PreparedData.TokenizerLoader, Path)}, which says what else is thrown
      */
-    public static void read(Path folder, PreparedData.TokenizerLoader loader, List<Integer> ends, Path out) throws IOException {
+    public static void read(Path folder, Optional<Path> tokenizer, PreparedData.TokenizerLoader loader, List<Integer> ends, Path out)
+            throws IOException {
         Map<String, Object> config;
         try {
             config = Json.readObject(folder.resolve("config.json"), LARGEST_CONFIG);
@@ -87,16 +92,16 @@ public final class HuggingFaceImport {
             throw new ModelException("model " + folder + ": no config.json there; name a folder of Hugging Face's transformers", e);
         }
         try (SafetensorsFolder tensors = new SafetensorsFolder(folder)) {
-            new HuggingFaceImport(folder, config, tensors).convert(loader, ends, out);
+            new HuggingFaceImport(folder, config, tensors).convert(tokenizer, loader, ends, out);
         }
     }
 
-    private void convert(PreparedData.TokenizerLoader loader, List<Integer> ends, Path out) throws IOException {
+    private void convert(Optional<Path> tokenizer, PreparedData.TokenizerLoader loader, List<Integer> ends, Path out) throws IOException {
         TrainConfig settings = settings();
         int vocab = target(out, settings).model().vocab();
         HuggingFaceTokenizer texts = new HuggingFaceTokenizer(folder, config);
         // Fewer tokens than rows are usual: embeddings are padded to round numbers.
-        TokenizerText all = texts.read(loader);
+        TokenizerText all = tokenizer.isEmpty() ? texts.read(loader) : texts.read(tokenizer.get(), loader);
         TokenizerText text = all.within(vocab, texts.marks(all.tokenizer(), ends), "model " + folder + ": vocab_size " + vocab, loader);
         texts.setMarks(settings, text, ends);
         ModelFolder model = target(out, settings);

@@ -22,13 +22,21 @@ import java.util.Set;
 record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
     /** That of tokenizer.json; folders of older Llamas have SentencePiece's file alone, and begin texts as it is used with. */
     TokenizerText read(PreparedData.TokenizerLoader loader) throws IOException {
-        Path file = folder.resolve("tokenizer.json");
-        Path sentencePiece = folder.resolve("tokenizer.model");
-        if (Files.exists(file) || !Files.exists(sentencePiece)) {
+        for (String name : List.of("tokenizer.json", "tokenizer.model")) {
+            if (Files.exists(folder.resolve(name))) {
+                return read(folder.resolve(name), loader);
+            }
+        }
+        throw fault("no tokenizer.json or tokenizer.model there", "name one with --tokenizer");
+    }
+
+    /** That of a file, which may lie elsewhere. */
+    TokenizerText read(Path file, PreparedData.TokenizerLoader loader) throws IOException {
+        if (!SentencePiece.isNamedBy(file) || !Files.isRegularFile(file)) {
             return TokenizerText.of(file, loader);
         }
-        Map<String, Object> root = Json.asObject(Json.parse(SentencePiece.tokenizerJson(sentencePiece)), "tokenizer.model");
-        Path beside = folder.resolve("tokenizer_config.json");
+        Map<String, Object> root = Json.asObject(Json.parse(SentencePiece.tokenizerJson(file)), "tokenizer.model");
+        Path beside = file.resolveSibling("tokenizer_config.json");
         boolean begins = !Files.exists(beside)
                 || !Boolean.FALSE.equals(Json.readObject(beside, HuggingFaceImport.LARGEST_CONFIG).get("add_bos_token"));
         if (begins) {

@@ -446,7 +446,7 @@ class HuggingFaceImportTest {
         Files.delete(hf.resolve("generation_config.json"));
         replace(hf, "\"eos_token_id\": 0", "\"eos_token_id\": null");
         assertMessage(ModelException.class, "give the id of its token that ends a text: --end-token ID", hf, folder.resolve("never"));
-        HuggingFaceImport.read(hf, TokenizerLoader.BPE, List.of(0, 5), folder.resolve("of-given"));
+        HuggingFaceImport.read(hf, Optional.empty(), TokenizerLoader.BPE, List.of(0, 5), folder.resolve("of-given"));
         try (Model model = Model.load(folder.resolve("of-given"))) {
             assertEquals(List.of(0, 5), model.tokenizer().endTokens());
         }
