@@ -30,7 +30,7 @@ import picocli.CommandLine.Spec;
             "Measures how well a model predicts a text, how many questions of tasks it answers, or both.",
             "",
             "A text (--data) gives perplexity of tokens and of words, and bits per byte. The file is one document, taken as"
-                + " it is. Word perplexity is exp(nats of all tokens / words), words being what white space separates:"
+                + " it is but for a byte order mark. Word perplexity is exp(nats of all tokens / words), words being what white space separates:"
                 + " WikiText's usual figure, independent of the tokenizer. Line ends are no words; where other figures count an"
                 + " end of each line as one, theirs are lower. WikiText-2 comes raw (wiki.test.raw) or with <unk>"
                 + " for rare words and @-@ within words (wiki.test.tokens), and the two give different figures: say which one was"

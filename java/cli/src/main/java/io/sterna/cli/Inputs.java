@@ -8,7 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Files and standard input read whole, with errors that name them. */
+/** Texts in files and on standard input read whole, without a byte order mark, with errors that name them. */
 final class Inputs {
     private Inputs() {}
 
@@ -37,6 +37,6 @@ final class Inputs {
         if (invalid >= 0) {
             throw new ConfigException(name + ": byte " + invalid + " is not UTF-8; convert the text");
         }
-        return utf8;
+        return Utf8.withoutMark(utf8);
     }
 }

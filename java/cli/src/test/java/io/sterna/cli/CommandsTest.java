@@ -223,6 +223,24 @@ class CommandsTest {
         assertTrue(refused.err.startsWith("sterna: context 1048576 of 16384 sequences: needs "), refused.err);
     }
 
+    /** Editors of some systems put a mark before a text; it is no part of it. */
+    @Test
+    void aByteOrderMarkIsNoText() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "2")).code);
+        String model = folder.resolve("run").toString();
+        List<String> figures = new ArrayList<>();
+        List<String> texts = new ArrayList<>();
+        for (String mark : List.of("", "\ufeff")) {
+            String text = Files.writeString(folder.resolve("text.txt"), mark + "int x = 1;\n").toString();
+            JsonNode measured = new ObjectMapper().readTree(run(List.of("eval", "--model", model, "--json", "--data", text)).out);
+            figures.add(measured.get("nats_per_token") + " " + measured.get("bytes"));
+            texts.add(run(List.of("generate", "--model", model, "--quiet", "--max-tokens", "3", "--prompts", text)).out
+                    + runWith(mark + "int x\n", List.of("generate", "--model", model, "--quiet", "--max-tokens", "3")).out);
+        }
+        assertEquals(figures.get(0), figures.get(1));
+        assertEquals(texts.get(0), texts.get(1));
+    }
+
     @Test
     void aFolderWithoutATokenizerIsGivenOne() throws IOException {
         assertEquals(0, run(train("run", "--steps", "2")).code);

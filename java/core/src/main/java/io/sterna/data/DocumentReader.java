@@ -259,8 +259,8 @@ public final class DocumentReader implements AutoCloseable {
         if (isTar()) { // and named
             throw new CorpusException(name + " is a tar archive: unpack it, or use a zip");
         }
-        if (input.require(3) && isByteOrderMark()) {
-            input.skip(3);
+        if (input.require(3)) {
+            input.skip(Utf8.markLength(input.buffer, input.start, input.end));
         }
         jsonLines |= extension.equals("json") && holdsJsonLines();
         cutting = options.splitting() == Splitting.BLANK_LINES
@@ -282,12 +282,6 @@ public final class DocumentReader implements AutoCloseable {
         int end = TAR_MARK_AT + TAR_MARK.length;
         return input.require(end) && Arrays.equals(
                 input.buffer, input.start + TAR_MARK_AT, input.start + end, TAR_MARK, 0, TAR_MARK.length);
-    }
-
-    private boolean isByteOrderMark() {
-        byte[] b = input.buffer;
-        int i = input.start;
-        return b[i] == (byte) 0xEF && b[i + 1] == (byte) 0xBB && b[i + 2] == (byte) 0xBF;
     }
 
     private void closeInput() throws IOException {

@@ -3,6 +3,7 @@ package io.sterna.eval;
 import io.sterna.eval.Question.Choice;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
+import io.sterna.io.Utf8;
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -94,7 +95,8 @@ final class TaskFile {
     }
 
     private void read(InputStream in, int limit) throws IOException {
-        for (byte[] text = nextLine(in); text != null && questions.size() < limit; text = nextLine(in)) {
+        byte[] first = nextLine(in);
+        for (byte[] text = first == null ? null : Utf8.withoutMark(first); text != null && questions.size() < limit; text = nextLine(in)) {
             if (!new String(text, StandardCharsets.UTF_8).isBlank()) {
                 try {
                     add(Json.asObject(Json.parse(text), "the line"));

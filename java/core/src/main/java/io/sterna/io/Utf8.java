@@ -3,11 +3,13 @@ package io.sterna.io;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 
 /** UTF-8 as the Unicode standard defines it (table 3-7): no overlong forms, no surrogates. */
 public final class Utf8 {
     private static final VarHandle LONG =
             MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
+    private static final byte[] MARK = {(byte) 0xEF, (byte) 0xBB, (byte) 0xBF};
     private static final long HIGH_BITS = 0x8080808080808080L;
 
     private Utf8() {}
@@ -29,6 +31,17 @@ public final class Utf8 {
             i += n;
         }
         return -1;
+    }
+
+    /** Length of the byte order mark that some editors put before a text, or 0 where {@code [from, to)} begins with none. */
+    public static int markLength(byte[] b, int from, int to) {
+        return to - from >= MARK.length && Arrays.equals(b, from, from + MARK.length, MARK, 0, MARK.length) ? MARK.length : 0;
+    }
+
+    /** A text without its byte order mark; itself where it has none. */
+    public static byte[] withoutMark(byte[] text) {
+        int mark = markLength(text, 0, text.length);
+        return mark == 0 ? text : Arrays.copyOfRange(text, mark, text.length);
     }
 
     /** Length (1 to 4) of the valid sequence that starts at {@code i}, or 0 if there is none before {@code to}. */
