@@ -69,6 +69,7 @@ final class ConvertCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         ModelConverter converter = Errors.usage(this::converter);
         byte[] text = data == null ? null : Inputs.utf8(data);
+        converter.check(model, out);
         double before = text == null ? 0 : perplexity(model, text, "before"); // first: a text that cannot be measured leaves no model
         PrintWriter report = spec.commandLine().getOut();
         converter.convert(model, out);

@@ -75,8 +75,12 @@ final class EvalCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         check();
         byte[] text = data == null ? null : Inputs.utf8(data);
+        for (String task : tasks) {
+            TaskResult.check(taskData, task, questions());
+        }
         Map<String, Object> figures = new LinkedHashMap<>();
         List<String> lines = new ArrayList<>();
+        PrintWriter out = spec.commandLine().getOut();
         try (Model loaded = model.load(); ConsoleProgress progress = ConsoleProgress.on(System.err, quiet)) {
             if (data != null) {
                 measureText(loaded, text, progress, figures, lines);
@@ -84,15 +88,21 @@ final class EvalCommand implements Callable<Integer> {
             if (!tasks.isEmpty()) {
                 measureTasks(loaded, progress, figures, lines);
             }
+        } finally { // what was measured is told, also when a later task fails
+            if (!json) {
+                lines.forEach(out::println);
+                out.flush();
+            }
         }
-        PrintWriter out = spec.commandLine().getOut();
         if (json) {
             out.println(JsonText.line(figures));
-        } else {
-            lines.forEach(out::println);
+            out.flush();
         }
-        out.flush();
         return 0;
+    }
+
+    private int questions() {
+        return limit == null ? Integer.MAX_VALUE : limit;
     }
 
     private void check() {
@@ -158,16 +168,18 @@ final class EvalCommand implements Callable<Integer> {
 
     private void measureTasks(Model loaded, ConsoleProgress progress, Map<String, Object> figures, List<String> lines) throws IOException {
         Map<String, Object> results = new LinkedHashMap<>();
-        lines.add(Units.format("%-16s %9s  %8s %8s  %8s %8s", "task", "questions", "acc", "stderr", "acc_norm", "stderr"));
         for (String task : tasks) {
             long start = System.nanoTime();
-            TaskResult result = TaskResult.of(loaded, model.options(loaded, CacheType.F32), taskData, task,
-                    limit == null ? Integer.MAX_VALUE : limit, share -> progress.update(task, share, 0));
+            TaskResult result = TaskResult.of(loaded, model.options(loaded, CacheType.F32), taskData, task, questions(),
+                    share -> progress.update(task, share, 0));
             Map<String, Object> row = new LinkedHashMap<>();
             row.put("questions", result.questions());
             addScore(row, "acc", result.accuracy());
             result.normalized().ifPresent(score -> addScore(row, "acc_norm", score));
             row.put("seconds", (System.nanoTime() - start) * 1e-9);
+            if (results.isEmpty()) {
+                lines.add(Units.format("%-16s %9s  %8s %8s  %8s %8s", "task", "questions", "acc", "stderr", "acc_norm", "stderr"));
+            }
             results.put(task, row);
             lines.add(Units.format("%-16s %9d  %s  %s", task, result.questions(), columns(result.accuracy()),
                     result.normalized().map(EvalCommand::columns).orElse("")).stripTrailing());

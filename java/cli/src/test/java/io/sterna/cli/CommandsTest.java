@@ -223,6 +223,23 @@ class CommandsTest {
         assertTrue(refused.err.startsWith("sterna: context 1048576 of 16384 sequences: needs "), refused.err);
     }
 
+    @Test
+    void faultsOfTasksAreFoundBeforeAnyIsAsked() throws IOException {
+        String question = "{\"query\": \"Question: int x\", \"choices\": [\"1\", \"2\"], \"gold\": 0}\n";
+        Files.writeString(folder.resolve("good.jsonl"), "\ufeff" + question);
+        Files.writeString(folder.resolve("bad.jsonl"), question + "{\"query\": 1}\n");
+        List<String> command = List.of("eval", "--task-data", folder.toString(), "--model");
+        for (String tasks : List.of("good,bda", "good,bad")) {
+            Outcome refused = run(concat(command, folder.resolve("nowhere").toString(), "--tasks", tasks));
+            assertEquals(1, refused.code);
+            assertTrue(refused.err.contains(tasks.equals("good,bda") ? "task \"bda\": no bda.jsonl" : "bad.jsonl line 2: field \"query\""), refused.err);
+        }
+        assertEquals(0, run(train("run", "--steps", "2")).code);
+        Outcome asked = run(concat(command, folder.resolve("run").toString(), "--tasks", "good"));
+        assertEquals(0, asked.code, asked.err);
+        assertTrue(asked.out.startsWith("task ") && asked.out.contains("good "), asked.out);
+    }
+
     /** Editors of some systems put a mark before a text; it is no part of it. */
     @Test
     void aByteOrderMarkIsNoText() throws IOException {
@@ -400,10 +417,13 @@ class CommandsTest {
         assertEquals(0, converted.code, converted.err);
         assertTrue(converted.out.contains("model " + out) && converted.out.matches("(?s).*token perplexity  [\\d.]+ before, [\\d.]+ after \\([+-][\\d.]+ %\\)\\s+"),
                 converted.out);
-        assertEquals(2, run(command).code, "the folder is taken");
+        Path empty = Files.createFile(folder.resolve("empty.txt"));
+        Outcome taken = run(concat(command.subList(0, 5), "--data", empty.toString()));
+        assertEquals(2, taken.code, taken.out);
+        assertTrue(taken.err.contains("holds files already"), "found before the text is measured: " + taken.err);
         Path unmeasured = folder.resolve("unmeasured");
         assertEquals(2, run(List.of("convert", "--model", folder.resolve("run").toString(), "--out", unmeasured.toString(), "--data",
-                Files.createFile(folder.resolve("empty.txt")).toString())).code);
+                empty.toString())).code);
         assertFalse(Files.exists(unmeasured), "a text that cannot be measured leaves no model");
         assertEquals(0, run(List.of("generate", "--model", out.toString(), "--prompt", "x", "--max-tokens", "2", "--cache", "int8",
                 "--float-type", "bf16")).code);

@@ -35,6 +35,17 @@ public record TaskResult(String task, int questions, Score accuracy, Optional<Sc
     }
 
     /**
+     * Reads the questions of a task, so that faults of its file are found before long work on others.
+     *
+     * @param folder as in {@link #of}
+     * @param limit  questions at most, at least 1
+     * @throws TaskException for a task without a file, and for a question that cannot be read
+     */
+    public static void check(Path folder, String task, int limit) throws IOException {
+        TaskFile.read(folder, task, limit);
+    }
+
+    /**
      * Asks a model the questions of a task.
      *
      * @param folder   holds the task's file, {@code <task>.jsonl} or {@code <task>.requests.jsonl}, or one with {@code .gz}

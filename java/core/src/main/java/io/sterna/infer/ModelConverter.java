@@ -58,8 +58,7 @@ public final class ModelConverter {
      */
     public void convert(Path from, Path out) throws IOException {
         ModelFolder source = ModelFolder.open(from);
-        ModelFolder target = ModelFolder.of(out, settings(source));
-        target.requireFree();
+        ModelFolder target = target(source, out);
         Method method = target.method();
         Requantizer requantizer = new Requantizer(Kernels.best(), rule);
         LlamaConfig shape = target.model();
@@ -71,6 +70,21 @@ public final class ModelConverter {
             }
             target.write(model.parameters(), source.path());
         }
+    }
+
+    /**
+     * Refuses what {@link #convert} would refuse of its folders, before long work on the model.
+     *
+     * @throws io.sterna.train.ConfigException as there
+     */
+    public void check(Path from, Path out) throws IOException {
+        target(ModelFolder.open(from), out);
+    }
+
+    private ModelFolder target(ModelFolder source, Path out) throws IOException {
+        ModelFolder target = ModelFolder.of(out, settings(source));
+        target.requireFree();
+        return target;
     }
 
     private TrainConfig settings(ModelFolder source) {
