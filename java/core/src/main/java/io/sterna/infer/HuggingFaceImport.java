@@ -38,10 +38,15 @@ import java.util.Set;
 public final class HuggingFaceImport {
     static final long LARGEST_CONFIG = 1 << 20;
     private static final String HEAD = "lm_head.weight";
+    private static final String CONTEXT = "max_position_embeddings";
+    private static final String EPSILON = "rms_norm_eps";
     private static final int COMPARED = 1 << 16;
     private static final long TILE_ROWS = 256;
     private static final List<String> FLOATS = List.of("F32", "BF16", "F16");
     private static final Map<String, String> ACTIVATIONS = Map.of("llama", "silu", "mistral", "silu", "bitnet", "relu2");
+    // What transformers takes where a configuration says nothing.
+    private static final Map<String, Long> CONTEXTS = Map.of("llama", 2048L, "mistral", 131_072L, "bitnet", 2048L);
+    private static final Map<String, Double> EPSILONS = Map.of("llama", 1e-6, "mistral", 1e-6, "bitnet", 1e-5);
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -148,7 +153,8 @@ public final class HuggingFaceImport {
         for (String field : List.of("attention_bias", "mlp_bias")) {
             refuseUnless(config, field, false);
         }
-        if (!(config.get("sliding_window") instanceof Long window && window >= Json.integer(config, "max_position_embeddings"))) {
+        long context = config.get(CONTEXT) == null ? CONTEXTS.get(type) : Json.integer(config, CONTEXT);
+        if (!(config.get("sliding_window") instanceof Long window && window >= context)) {
             refuseUnless(config, "sliding_window", null); // one that spans the context leaves all of it to be seen
         }
         boolean bf16 = tensors.tensors().values().stream()
@@ -165,8 +171,8 @@ public final class HuggingFaceImport {
                 .set("layers", Json.integer(config, "num_hidden_layers"))
                 .set("kv-heads", config.get("num_key_value_heads") == null ? heads : Json.integer(config, "num_key_value_heads"))
                 .set("vocab", Json.integer(config, "vocab_size"))
-                .set("seq-len", Json.integer(config, "max_position_embeddings"))
-                .set("rms-epsilon", Json.number(config, "rms_norm_eps"))
+                .set("seq-len", context)
+                .set("rms-epsilon", config.get(EPSILON) == null ? EPSILONS.get(type) : Double.valueOf(Json.number(config, EPSILON)))
                 .set("tie-embeddings", config.get("tie_word_embeddings") != null && Json.bool(config, "tie_word_embeddings"));
     }
 

@@ -21,7 +21,7 @@ record HuggingFaceRope(Path folder, Map<String, Object> config) {
     /** Sets base and scaling of the rotary positions. */
     TrainConfig set(TrainConfig settings) throws IOException {
         Map<String, Object> rope = ropeFields();
-        settings.set("rope-theta", rope.get("rope_theta") == null ? 1e4 : Json.number(rope, "rope_theta"));
+        settings.set("rope-theta", rope.get("rope_theta") == null ? usualBase() : Json.number(rope, "rope_theta"));
         String type = rope.get("rope_type") == null ? "default" : Json.string(rope, "rope_type");
         List<String> numbers = ROPE_NUMBERS.get(type);
         if (numbers == null) {
@@ -39,6 +39,11 @@ record HuggingFaceRope(Path folder, Map<String, Object> config) {
         }
         String text = type.equals("default") ? "none" : String.join(":", parts);
         return settings.set("rope-scaling", RopeScaling.parse(text).toString());
+    }
+
+    /** As transformers has it. */
+    private double usualBase() {
+        return "bitnet".equals(config.get("model_type")) ? 5e5 : 1e4;
     }
 
     /** What is said of rotary positions: the base beside their scaling or, in newer files, all in one place. */

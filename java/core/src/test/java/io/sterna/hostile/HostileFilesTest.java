@@ -219,8 +219,8 @@ class HostileFilesTest {
                 Field.of("model_type", TEXT), Field.of("hidden_size", COUNT).called("hid"), Field.of("intermediate_size", COUNT).called("intermediate"),
                 Field.of("num_hidden_layers", COUNT).called("layers"), Field.of("num_attention_heads", COUNT).called("heads"),
                 Field.of("num_key_value_heads", COUNT).mayBeMissing().called("heads"), Field.of("head_dim", COUNT).mayBeMissing(),
-                Field.of("vocab_size", COUNT).called("vocab"), Field.of("max_position_embeddings", COUNT).called("-"),
-                Field.of("rms_norm_eps", NUMBER).called("rms"), Field.of("rope_theta", NUMBER).mayBeMissing(),
+                Field.of("vocab_size", COUNT).called("vocab"), Field.of("max_position_embeddings", COUNT).mayBeMissing().called("-"),
+                Field.of("rms_norm_eps", NUMBER).mayBeMissing().called("rms"), Field.of("rope_theta", NUMBER).mayBeMissing(),
                 Field.of("tie_word_embeddings", FLAG).mayBeMissing(), Field.of("hidden_act", TEXT).mayBeMissing(),
                 Field.of("attention_bias", FLAG).mayBeMissing(), Field.of("mlp_bias", FLAG).mayBeMissing())));
         Format quantized = config(packed);

@@ -407,6 +407,37 @@ class HuggingFaceImportTest {
         write(file, entries, bodies);
     }
 
+    /** As transformers takes it, whose files leave out what is usual. */
+    @ParameterizedTest
+    @CsvSource({"llama, 2048, 1e-6, 1e4", "mistral, 131072, 1e-6, 1e4"})
+    void whatIsNotSaidIsTheUsual(String type, int context, double epsilon, double base) throws IOException {
+        Path hf = copy(exported(), "usual-" + type);
+        Map<String, Object> config = Json.readObject(hf.resolve("config.json"), 1 << 20);
+        config.keySet().removeAll(List.of("max_position_embeddings", "rms_norm_eps", "rope_theta"));
+        config.put("model_type", type);
+        Files.writeString(hf.resolve("config.json"), Json.writePretty(config));
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, folder.resolve("of-usual-" + type));
+        assertShape(folder.resolve("of-usual-" + type), context, epsilon, base);
+    }
+
+    @Test
+    void whatIsNotSaidIsTheUsualOfBitNet() throws IOException {
+        Path hf = copy(packed(), "usual-bitnet");
+        Map<String, Object> config = Json.readObject(hf.resolve("config.json"), 1 << 20);
+        config.keySet().removeAll(List.of("max_position_embeddings", "rms_norm_eps", "rope_theta"));
+        Files.writeString(hf.resolve("config.json"), Json.writePretty(config));
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, folder.resolve("of-usual-bitnet"));
+        assertShape(folder.resolve("of-usual-bitnet"), 2048, 1e-5, 5e5);
+    }
+
+    private static void assertShape(Path imported, int context, double epsilon, double base) throws IOException {
+        try (Model model = Model.load(imported)) {
+            assertEquals(context, model.config().seqLen());
+            assertEquals(epsilon, model.config().rmsEpsilon(), 1e-12);
+            assertEquals(base, model.config().ropeTheta());
+        }
+    }
+
     @Test
     void whatFailsLeavesNothing() throws IOException {
         Path hf = copy(exported(), "nan");
