@@ -31,12 +31,15 @@ import java.util.Set;
  * other FP32. What Sterna has no place for is refused by name. One tensor at a time is in memory.
  */
 public final class GgufImport {
-    /** Keys of an architecture that are read, or whose only value allowed is that of a model without the feature. */
+    /**
+     * Keys of an architecture that are read, or whose only value allowed is that of a model without the feature; and what
+     * old files say of how a context was made longer, which counts for a scaling that is refused.
+     */
     private static final Set<String> KEYS = Set.of("context_length", "embedding_length", "block_count", "feed_forward_length",
             "attention.head_count", "attention.head_count_kv", "attention.layer_norm_rms_epsilon", "rope.dimension_count",
             "rope.freq_base", "vocab_size", "attention.key_length", "attention.value_length", "rope.scaling.type",
-            "rope.scaling.factor", "rope.scale_linear", "expert_count", "expert_used_count", "hidden_act", "tensor_data_layout",
-            "attention.causal");
+            "rope.scaling.factor", "rope.scaling.original_context_length", "rope.scaling.finetuned", "rope.scale_linear",
+            "expert_count", "expert_used_count", "hidden_act", "tensor_data_layout", "attention.causal");
     private static final int TILE_ROWS = 256;
     private static final int CHUNK = 1 << 16;
 

@@ -16,6 +16,7 @@ import io.sterna.io.GgufWriter;
 import io.sterna.io.Json;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
+import io.sterna.nn.RopeScaling;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
@@ -486,6 +487,20 @@ class GgufExchangeTest {
         Path other = TinyModel.train(folder, "tokenizer", "train", "vocab", "272", "method", "fp32").resolve("model/tokenizer.json");
         assertMessage(ModelException.class, "the tokenizer has 272",
                 () -> GgufImport.read(file, other, TokenizerLoader.BPE, folder.resolve("never")));
+    }
+
+    /** What converters of 2023 wrote also of models whose context was never made longer. */
+    @Test
+    void theHistoryOfAContextIsNoScaling() throws IOException {
+        Path file = folder.resolve("history.gguf");
+        Files.copy(rewritten(rewritten(rewritten(exported(), "llama.rope.scaling.type", "none"), "llama.rope.scaling.finetuned", false),
+                "llama.rope.scaling.original_context_length", 16L), file);
+        GgufImport.read(file, folder.resolve("of-history"));
+        try (Model model = Model.load(folder.resolve("of-history"))) {
+            assertEquals(RopeScaling.NONE, model.config().ropeScaling());
+        }
+        assertMessage(ModelException.class, "key llama.rope.scaling.type: yarn",
+                () -> GgufImport.read(rewritten(file, "llama.rope.scaling.type", "yarn"), folder.resolve("never")));
     }
 
     /** A file may be given a tokenizer that a fine-tuning added a token to. */
