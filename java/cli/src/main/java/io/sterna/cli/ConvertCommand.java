@@ -89,11 +89,12 @@ final class ConvertCommand implements Callable<Integer> {
         return new ModelConverter(grid, Scaling.parse(scale), rule, floatType == null ? null : FloatType.parse(floatType));
     }
 
-    /** In windows of the context, half of it apart. */
+    /** In windows as eval's. */
     private double perplexity(Path folder, byte[] text, String phase) throws IOException {
         try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
                 Model loaded = Model.load(folder, Tokenizers::load, null, threads.count());
-                Session session = loaded.session(SessionOptions.of(loaded).withCacheType(FloatType.F32).withThreads(threads.count()))) {
+                Session session = loaded.session(SessionOptions.of(loaded).withContext(ModelOptions.usualContext(loaded))
+                        .withCacheType(FloatType.F32).withThreads(threads.count()))) {
             Tokenizer tokenizer = loaded.tokenizer();
             return Perplexity.of(session, tokenizer, text, Math.max(1, session.context() / 2),
                     share -> progress.update("predicting, " + phase, share, 0)).tokenPerplexity();

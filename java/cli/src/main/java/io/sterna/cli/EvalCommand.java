@@ -34,7 +34,8 @@ import picocli.CommandLine.Spec;
                 + " WikiText's usual figure, independent of the tokenizer. Line ends are no words; where other figures count an"
                 + " end of each line as one, theirs are lower. WikiText-2 comes raw (wiki.test.raw) or with <unk>"
                 + " for rare words and @-@ within words (wiki.test.tokens), and the two give different figures: say which one was"
-                + " measured. Windows of the context follow each other by --stride, and every token is scored once.",
+                + " measured. Windows of the context follow each other by --stride, and every token is scored once; how long"
+                + " they are decides much, so models are compared with the same --context.",
             "",
             "Tasks (--tasks) are multiple-choice questions, scored as lm-evaluation-harness does without examples: acc takes the"
                 + " likeliest answer, acc_norm divides log-likelihoods by the bytes of the answers; winogrande scores what follows"

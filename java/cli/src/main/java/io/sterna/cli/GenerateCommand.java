@@ -1,5 +1,7 @@
 package io.sterna.cli;
 
+import io.sterna.data.Tokenizer;
+import io.sterna.data.Tokens;
 import io.sterna.infer.BatchGenerator;
 import io.sterna.infer.ContextException;
 import io.sterna.infer.Generation;
@@ -12,6 +14,7 @@ import io.sterna.nn.CacheType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -65,17 +68,32 @@ final class GenerateCommand implements Callable<Integer> {
             return generateMany(options);
         }
         PrintWriter out = spec.commandLine().getOut();
-        try (Model loaded = model.load(); Session session = model.session(loaded, CacheType.BF16)) {
+        try (Model loaded = model.load()) {
             String text = prompt == null ? withoutLineEnd(Inputs.text(System.in, "standard input")) : prompt;
-            out.print(text);
-            Generation result = new Generator(session, loaded.tokenizer()).generate(text, options, piece -> print(out, piece));
-            out.println();
-            Output.flush(out);
-            if (!quiet) {
-                spec.commandLine().getErr().println(speeds(result));
+            try (Session session = model.session(loaded, CacheType.BF16, needed(List.of(text), options, loaded))) {
+                out.print(text);
+                Generation result = new Generator(session, loaded.tokenizer()).generate(text, options, piece -> print(out, piece));
+                out.println();
+                Output.flush(out);
+                if (!quiet) {
+                    spec.commandLine().getErr().println(speeds(result));
+                }
             }
         }
         return 0;
+    }
+
+    /** Tokens of context that the longest of texts needs: the begin token, its own and those to add. */
+    private static int needed(List<String> texts, GenerationOptions options, Model loaded) {
+        Tokenizer.Encoder encoder = loaded.tokenizer().encoder(false);
+        int longest = 0;
+        for (String text : texts) {
+            byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
+            Tokens tokens = new Tokens();
+            encoder.encode(utf8, 0, utf8.length, tokens);
+            longest = Math.max(longest, tokens.size());
+        }
+        return (int) Math.min(Integer.MAX_VALUE, 1L + longest + options.maxTokens());
     }
 
     /** What echo and editors put behind a text is not of the prompt. */
@@ -91,7 +109,8 @@ final class GenerateCommand implements Callable<Integer> {
             throw new ConfigException("batch " + batch + ": must be at least 1");
         }
         List<String> lines = Inputs.text(prompts).lines().toList();
-        try (Model loaded = model.load(); SessionGroup group = model.group(loaded, CacheType.BF16, batch)) {
+        try (Model loaded = model.load();
+                SessionGroup group = model.group(loaded, CacheType.BF16, needed(lines, options, loaded), batch)) {
             long start = System.nanoTime();
             long tokens = generateMany(lines, new BatchGenerator(group, loaded.tokenizer()), options);
             if (!quiet) {

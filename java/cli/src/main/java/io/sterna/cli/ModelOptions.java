@@ -16,7 +16,11 @@ final class ModelOptions {
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "A run folder or its model folder.")
     private Path folder;
 
-    @Option(names = "--context", paramLabel = "N", description = "Tokens of context; default the model's.")
+    /** A cache for all that some models allow, 131,072 tokens, takes gigabytes; a text of more than this asks for it. */
+    private static final int USUAL_CONTEXT = 4096;
+
+    @Option(names = "--context", paramLabel = "N", description = "Tokens of context. Default: for generate what prompt and --max-tokens"
+            + " need, otherwise the model's up to " + USUAL_CONTEXT + ".")
     private Integer context;
 
     @Mixin
@@ -36,17 +40,32 @@ final class ModelOptions {
 
     /** What a session may use, as the options say; the cache's type is {@code cacheType} where they say none. */
     SessionOptions options(Model model, CacheType cacheType) {
-        int tokens = context == null ? model.config().seqLen() : context;
-        return new SessionOptions(tokens, cache == null ? cacheType : Errors.usage(() -> CacheType.parse(cache)), threads.count());
+        return options(model, cacheType, USUAL_CONTEXT);
     }
 
-    /** Sessions side by side, each as the options say. */
-    SessionGroup group(Model model, CacheType cacheType, int sequences) {
-        return Errors.usage(() -> model.group(options(model, cacheType), sequences));
+    /** The same with {@code tokens} of context where the options say none, or all that the model has. */
+    private SessionOptions options(Model model, CacheType cacheType, int tokens) {
+        return new SessionOptions(context == null ? Math.min(tokens, model.config().seqLen()) : context,
+                cache == null ? cacheType : Errors.usage(() -> CacheType.parse(cache)), threads.count());
+    }
+
+    /** Sessions side by side, each as the options say, or else for {@code tokens}. */
+    SessionGroup group(Model model, CacheType cacheType, int tokens, int sequences) {
+        return Errors.usage(() -> model.group(options(model, cacheType, tokens), sequences));
+    }
+
+    /** A session as the options say, or else for {@code tokens}. */
+    Session session(Model model, CacheType cacheType, int tokens) {
+        return Errors.usage(() -> model.session(options(model, cacheType, tokens)));
     }
 
     /** A session as the options say. */
     Session session(Model model, CacheType cacheType) {
-        return Errors.usage(() -> model.session(options(model, cacheType)));
+        return session(model, cacheType, USUAL_CONTEXT);
+    }
+
+    /** Tokens of a model's context where nobody says how many. */
+    static int usualContext(Model model) {
+        return Math.min(USUAL_CONTEXT, model.config().seqLen());
     }
 }

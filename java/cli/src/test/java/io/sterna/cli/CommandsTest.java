@@ -218,9 +218,31 @@ class CommandsTest {
         Path config = folder.resolve("run/model/config.json");
         Files.writeString(config, Files.readString(config).replace("\"seq-len\": 16", "\"seq-len\": 1048576"));
         Path prompts = Files.writeString(folder.resolve("prompts.txt"), "int x\n");
-        Outcome refused = run(List.of("generate", "--model", folder.resolve("run").toString(), "--prompts", prompts.toString(), "--batch", "16384"));
+        Outcome refused = run(List.of("generate", "--model", folder.resolve("run").toString(), "--prompts", prompts.toString(), "--batch", "16384",
+                "--context", "1048576"));
         assertEquals(2, refused.code);
         assertTrue(refused.err.startsWith("sterna: context 1048576 of 16384 sequences: needs "), refused.err);
+    }
+
+    /** Nobody waits for memory that the text does not need: a context as long as some models allow. */
+    @Test
+    void aLongContextIsTakenOnlyWhenItIsAskedFor() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        String model = folder.resolve("run").toString();
+        String text = Files.writeString(folder.resolve("text.txt"), "int x = 1;\n".repeat(2000)).toString();
+        List<String> generate = List.of("generate", "--model", model, "--prompt", "int x", "--max-tokens", "4");
+        List<String> prompts = List.of("generate", "--model", model, "--quiet", "--max-tokens", "4", "--prompts",
+                Files.writeString(folder.resolve("prompts.txt"), "int x\nint\n").toString());
+        String alone = run(generate).out;
+        String many = run(prompts).out;
+        Path config = folder.resolve("run/model/config.json");
+        Files.writeString(config, Files.readString(config).replace("\"seq-len\": 16", "\"seq-len\": 1048576"));
+        assertEquals(alone, run(generate).out);
+        Outcome sideBySide = run(concat(prompts, "--batch", "16384"));
+        assertEquals(many, sideBySide.out, sideBySide.err);
+        Outcome evaluated = run(List.of("eval", "--model", model, "--data", text));
+        assertTrue(evaluated.out.contains("windows of 4096 tokens, 2048 apart"), evaluated.out + evaluated.err);
+        assertEquals(0, runWith("int\n", List.of("chat", "--model", model, "--max-tokens", "3")).code);
     }
 
     @Test
