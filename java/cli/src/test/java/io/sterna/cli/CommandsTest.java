@@ -294,7 +294,7 @@ class CommandsTest {
         assertTrue(nowhere.err.contains("tokenizer nowhere.json: no such file"), nowhere.err);
         Outcome supplied = run(concat(command, "--tokenizer", tokenizer.toString()));
         assertEquals(0, supplied.code, supplied.err);
-        assertEquals(-1, Files.mismatch(folder.resolve("run/model/tokenizer.json"), folder.resolve("back/tokenizer.json")));
+        assertEquals(-1, Files.mismatch(tokenizer, folder.resolve("back/tokenizer.json")));
         assertEquals(0, run(List.of("generate", "--model", folder.resolve("back").toString(), "--prompt", "x", "--max-tokens", "2")).code);
     }
 
