@@ -32,7 +32,7 @@ import java.util.regex.PatternSyntaxException;
  * hidden files, known binary extensions and files with a NUL in the first 8 KiB are skipped and counted.
  *
  * <p>Folders that training made below a given one, runs and prepared data, are passed over, so that the folder
- * is the same corpus before and after; a spec that names such a folder itself reads it.
+ * is the same corpus before and after, unless it is itself the cache; a spec that names such a folder itself reads it.
  */
 public final class Corpus {
     private static final Set<String> BINARY = Set.of(
@@ -40,6 +40,9 @@ public final class Corpus {
             "jar", "jks", "jmod", "jpeg", "jpg", "mov", "mp3", "mp4", "o", "ogg", "otf", "parquet", "pdf", "png",
             "pyc", "safetensors", "so", "tar", "tgz", "tif", "tiff", "ttf", "war", "wav", "webm", "webp", "woff",
             "woff2", "xz", "zst");
+
+    /** Raised when the same files are read as other documents than before. */
+    private static final int READING = 2;
 
     /** @param named whether the user named this very file: then it is never skipped */
     record Source(Path path, long bytes, long modifiedMillis, boolean named) {}
@@ -130,7 +133,7 @@ public final class Corpus {
      * only if they read the same documents, as long as nobody changes a file behind its time stamp.
      */
     public String fingerprint() {
-        StringBuilder text = new StringBuilder(options.toString());
+        StringBuilder text = new StringBuilder("reading " + READING + ", " + options);
         for (Source source : sources) {
             text.append('\n').append(source.path.toAbsolutePath().normalize());
             text.append('\t').append(source.bytes).append('\t').append(source.modifiedMillis);

@@ -20,7 +20,7 @@ public interface DataProgress {
      */
     void update(String phase, double fraction, long bytes);
 
-    /** A corpus was tokenized, and its shards are written; not called where they were found. */
+    /** A corpus was tokenized, and its shards are written; not called where they were found. They stay, whatever is thrown here. */
     default void tokenized(Shards.Prepared result) {}
 
     /** Another run prepares the same data in {@code folder}, and is waited for; cancelled as by {@link #update}. */

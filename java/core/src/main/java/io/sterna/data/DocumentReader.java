@@ -16,11 +16,12 @@ import java.nio.file.Path;
 import java.nio.file.PathMatcher;
 import java.util.ArrayDeque;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Queue;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipException;
 import java.util.zip.ZipFile;
@@ -189,10 +190,9 @@ public final class DocumentReader implements AutoCloseable {
         if (include == null) {
             include = Corpus.matchers(options.include());
         }
-        entries = new ArrayDeque<>(zip.stream()
-                .filter(entry -> !entry.isDirectory() && wanted(entry.getName()))
-                .sorted(Comparator.comparing(ZipEntry::getName))
-                .toList());
+        SortedMap<String, ZipEntry> byName = new TreeMap<>(); // of entries of one name, old ones and a new one, the last counts
+        zip.stream().filter(entry -> !entry.isDirectory() && wanted(entry.getName())).forEach(entry -> byName.put(entry.getName(), entry));
+        entries = new ArrayDeque<>(byName.values());
     }
 
     /** Names that are not marked as UTF-8 may be in the code page of the system that packed them: any byte is a character then. */
@@ -206,7 +206,7 @@ public final class DocumentReader implements AutoCloseable {
 
     private boolean wanted(String entry) {
         try {
-            if (!Corpus.included(include, options.include(), Path.of(entry))) {
+            if (!Corpus.included(include, options.include(), pathOf(entry))) {
                 return false;
             }
         } catch (InvalidPathException e) {
@@ -219,6 +219,15 @@ public final class DocumentReader implements AutoCloseable {
             return false;
         }
         return true;
+    }
+
+    /** What globs are matched with. Under some locales names of files are of ASCII alone; those of entries are not. */
+    private static Path pathOf(String entry) {
+        try {
+            return Path.of(entry);
+        } catch (InvalidPathException e) {
+            return Path.of(entry.replaceAll("[^\\x00-\\x7F]", "_"));
+        }
     }
 
     private void finishSource() throws IOException {
@@ -303,7 +312,7 @@ public final class DocumentReader implements AutoCloseable {
         }
         take(input.buffer, input.start, input.start + length, input.offset());
         try {
-            return json.readStringField(bytes, from, to, textField);
+            return new JsonReader(options.replaceInvalid()).readStringField(bytes, from, to, textField); // whose memory goes with it
         } catch (JsonException e) {
             return isReplaceable(e); // and refused when it is read
         }
