@@ -143,11 +143,12 @@ final class TrainCommand implements Callable<Integer> {
             print(Units.format("held-out loss %.4f nats a token; token frequencies alone (unigram entropy) give %.4f",
                     result.devLoss().getAsDouble(), result.unigramEntropy()));
         } else {
-            print("no held-out loss: the held-out data is shorter than a sequence");
+            print(s.containsKey("final_loss") ? "no held-out loss: the held-out data is shorter than a sequence"
+                    : "no losses: metrics.jsonl has no record of the last steps");
         }
-        String loss = s.get("final_loss") == null ? "not finite" : Units.format("%.4f", s.get("final_loss"));
-        print(Units.format("training loss %s, %s tokens/s, %s in all", loss,
-                Units.count(((Number) s.get("tokens_per_second")).doubleValue()), Units.time(((Number) s.get("wall_seconds")).doubleValue())));
+        String loss = s.get("final_loss") instanceof Number n ? Units.format("%.4f", n.doubleValue()) : "not known";
+        String speed = s.get("tokens_per_second") instanceof Number n ? Units.count(n.doubleValue()) : "?";
+        print(Units.format("training loss %s, %s tokens/s, %s in all", loss, speed, Units.time(((Number) s.get("wall_seconds")).doubleValue())));
         run.close(); // a sample loads the model again: in the memory that the training took
         printSample(run, result);
         print("");

@@ -96,6 +96,11 @@ public final class RunFolder {
                 "run " + path + ": another process trains it; wait until it has ended, or stop it"));
     }
 
+    /** Whether it has been a run's: its lock stays when the process ends. */
+    boolean hasLock() {
+        return Files.exists(path.resolve(LOCK));
+    }
+
     /** Refuses a folder that holds something; null is none. */
     static void checkFree(String out) throws IOException {
         if (out == null || !isTaken(Path.of(out))) {

@@ -27,6 +27,7 @@ final class RunHistory {
     private final Map<String, Thinned<double[]>> curves = new TreeMap<>();
     private final Map<String, Thinned<double[]>> flipRates = new TreeMap<>();
     private final Thinned<LayerRates> layerRates = new Thinned<>(MOST_COLUMNS);
+    private boolean reachesEnd;
     private Map<String, Object> last = Map.of();
 
     private RunHistory(long steps) {
@@ -47,6 +48,7 @@ final class RunHistory {
         addPoints(curves, step, record);
         addPoints(flipRates, step, rates(record, "flip_rates"));
         layerRates.add(new LayerRates(step, rates(record, "flip_rates_by_layer")));
+        reachesEnd |= step > finalAfter;
         if (step > finalAfter && record.get("loss") instanceof Number loss) {
             finalLosses.accept(loss.doubleValue());
         }
@@ -67,6 +69,11 @@ final class RunHistory {
     @SuppressWarnings("unchecked") // objects of JSON have strings as keys
     private static Map<String, Object> rates(Map<String, Object> record, String key) {
         return record.get(key) instanceof Map<?, ?> map ? (Map<String, Object>) map : Map.of();
+    }
+
+    /** Whether there are records of the last steps, which {@link #finalLoss} is of. */
+    boolean reachesEnd() {
+        return reachesEnd;
     }
 
     /** The record of the last step; empty without any. */

@@ -17,6 +17,7 @@ public record RunResult(
         boolean finished, long step, OptionalDouble devLoss, double unigramEntropy, Map<String, Object> summary) {
     /** Whether the model of a finished run is of no use: its loss, over held-out data if there is some, is not finite. */
     public boolean diverged() {
-        return finished && (devLoss.isPresent() ? !Double.isFinite(devLoss.getAsDouble()) : summary.get("final_loss") == null);
+        return finished && (devLoss.isPresent() ? !Double.isFinite(devLoss.getAsDouble())
+                : summary.containsKey("final_loss") && summary.get("final_loss") == null);
     }
 }

@@ -27,7 +27,9 @@ final class RunSummary {
         s.put("buffers", plan.notes());
         s.put("steps", c.steps);
         s.put("tokens", history.last().get("tokens"));
-        s.put("final_loss", history.finalLoss());
+        if (history.reachesEnd()) {
+            s.put("final_loss", history.finalLoss());
+        }
         s.put("dev_loss", history.last().get("dev_loss"));
         s.put("dev_unigram_entropy", data.devUnigramEntropy());
         s.put("tokens_per_second", history.medianSpeed());

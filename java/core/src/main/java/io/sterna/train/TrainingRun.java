@@ -181,7 +181,9 @@ public final class TrainingRun implements AutoCloseable {
     public static TrainingRun resume(Path folder, Map<String, ?> changes, TrainListener listener) throws IOException {
         RunFolder run = RunFolder.of(folder);
         changes.keySet().forEach(TrainingRun::checkChange);
-        run.checkpoints().last(); // before the lock leaves its file in a folder that is no run's
+        if (!run.hasLock()) {
+            run.checkpoints().last(); // the lock would leave its file in a folder that is no run's
+        }
         FolderLock lock = run.lock();
         try {
             return resume(run, lock, changes, listener);
@@ -200,7 +202,7 @@ public final class TrainingRun implements AutoCloseable {
             requireUnfinished(run, state);
             TrainConfig began = settings(state, file);
             run.requireConfig(RunState.lasting(began));
-            TrainConfig c = began.set("threads", run.threads()).setAll(changes).set("out", run.path())
+            TrainConfig c = began.set("threads", changes.containsKey("threads") ? null : run.threads()).setAll(changes).set("out", run.path())
                     .set("cache", Path.of(state.data()).getParent()).resolved();
             Shards shards = Shards.open(Path.of(state.data()), true);
             try {
@@ -498,7 +500,7 @@ public final class TrainingRun implements AutoCloseable {
      * @throws IOException when the report cannot be written
      */
     public void writeReport(RunResult result, List<String> samples) throws IOException {
-        if (history == null) {
+        if (histograms == null) { // what is set last
             throw new IllegalStateException("run " + folder.path() + ": is not finished; train it first");
         }
         writeReport(result.summary(), samples);

@@ -346,6 +346,19 @@ class TrainingRunTest {
                     () -> TrainingRun.open(config("a"), TrainListener.NONE).close());
             assertTrue(first.train().finished());
         }
+        try (TrainingRun fresh = TrainingRun.open(config("b"), TrainListener.NONE)) { // without a checkpoint yet
+            assertMessage(ConfigException.class, "another process trains it",
+                    () -> TrainingRun.resume(fresh.folder().path(), Map.of(), TrainListener.NONE).close());
+        }
+    }
+
+    /** A folder whose metrics were lost has no loss to tell, which is not to diverge. */
+    @Test
+    void aRunWithoutRecordsOfItsEndHasNotDiverged() {
+        assertFalse(new RunResult(true, 9, OptionalDouble.empty(), 1, Map.of()).diverged());
+        assertTrue(new RunResult(true, 9, OptionalDouble.empty(), 1, Collections.singletonMap("final_loss", null)).diverged());
+        assertTrue(new RunResult(true, 9, OptionalDouble.of(Double.NaN), 1, Map.of("final_loss", 1.0)).diverged());
+        assertFalse(new RunResult(true, 9, OptionalDouble.of(2), 1, Map.of("final_loss", 1.0)).diverged());
     }
 
     @Test
