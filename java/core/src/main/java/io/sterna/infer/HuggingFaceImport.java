@@ -46,6 +46,8 @@ public final class HuggingFaceImport {
     private static final Map<String, String> ACTIVATIONS = Map.of("llama", "silu", "mistral", "silu", "bitnet", "relu2");
     // What transformers takes where a configuration says nothing.
     private static final Map<String, Long> CONTEXTS = Map.of("llama", 2048L, "mistral", 131_072L, "bitnet", 2048L);
+    private static final Map<String, Long> KV_HEADS = Map.of("mistral", 8L, "bitnet", 5L);
+    private static final long USUAL_WINDOW = 4096;
     private static final Map<String, Double> EPSILONS = Map.of("llama", 1e-6, "mistral", 1e-6, "bitnet", 1e-5);
     private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -154,9 +156,7 @@ public final class HuggingFaceImport {
             refuseUnless(config, field, false);
         }
         long context = config.get(CONTEXT) == null ? CONTEXTS.get(type) : Json.integer(config, CONTEXT);
-        if (!(config.get("sliding_window") instanceof Long window && window >= context)) {
-            refuseUnless(config, "sliding_window", null); // one that spans the context leaves all of it to be seen
-        }
+        requireNoWindow(type, context);
         boolean bf16 = tensors.tensors().values().stream()
                 .allMatch(t -> t.dtype().equals("BF16") || packed && !FLOATS.contains(t.dtype()) || t.name().endsWith("_scale"));
         long hidden = Json.integer(config, "hidden_size");
@@ -169,7 +169,7 @@ public final class HuggingFaceImport {
                 .set("hidden", hidden).set("heads", heads)
                 .set("intermediate", Json.integer(config, "intermediate_size"))
                 .set("layers", Json.integer(config, "num_hidden_layers"))
-                .set("kv-heads", config.get("num_key_value_heads") == null ? heads : Json.integer(config, "num_key_value_heads"))
+                .set("kv-heads", kvHeads(type, heads))
                 .set("vocab", Json.integer(config, "vocab_size"))
                 .set("seq-len", context)
                 .set("rms-epsilon", config.get(EPSILON) == null ? EPSILONS.get(type) : Double.valueOf(Json.number(config, EPSILON)))
@@ -198,6 +198,23 @@ public final class HuggingFaceImport {
         refuseUnless(quantization, "quantization_mode", "offline");
         inverseScales = !automatic; // weight = code / weight_scale there
         return settings.set("method", "dqt").set("bits", "1.58").set("float-type", bf16 ? "bf16" : "f32");
+    }
+
+    /** One that spans the context leaves all of it to be seen. Where nothing is said, mistral has one; null is none. */
+    private void requireNoWindow(String type, long context) throws ModelException {
+        boolean silent = type.equals("mistral") && !config.containsKey("sliding_window");
+        Object window = silent ? Long.valueOf(USUAL_WINDOW) : config.get("sliding_window");
+        if (window != null && !(window instanceof Long tokens && tokens >= context)) {
+            throw fault("sliding_window " + Json.brief(window) + (silent ? ", which is mistral's where none is said" : ""), "this has no place here");
+        }
+    }
+
+    /** Key-value heads: null is as many as heads, and nothing said what transformers takes. */
+    private long kvHeads(String type, long heads) throws JsonException {
+        if (config.get("num_key_value_heads") != null) {
+            return Json.integer(config, "num_key_value_heads");
+        }
+        return config.containsKey("num_key_value_heads") ? heads : KV_HEADS.getOrDefault(type, heads);
     }
 
     /** Refuses a field that is neither absent, null nor {@code allowed}. */

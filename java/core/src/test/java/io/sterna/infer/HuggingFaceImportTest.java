@@ -415,9 +415,18 @@ class HuggingFaceImportTest {
         Map<String, Object> config = Json.readObject(hf.resolve("config.json"), 1 << 20);
         config.keySet().removeAll(List.of("max_position_embeddings", "rms_norm_eps", "rope_theta"));
         config.put("model_type", type);
+        config.put("sliding_window", null);
         Files.writeString(hf.resolve("config.json"), Json.writePretty(config));
         HuggingFaceImport.read(hf, TokenizerLoader.BPE, folder.resolve("of-usual-" + type));
         assertShape(folder.resolve("of-usual-" + type), context, epsilon, base);
+        config.keySet().removeAll(List.of("sliding_window", "num_key_value_heads"));
+        Files.writeString(hf.resolve("config.json"), Json.writePretty(config));
+        if (type.equals("mistral")) {
+            assertMessage(ModelException.class, "sliding_window 4096, which is mistral's where none is said", hf, folder.resolve("never"));
+            config.put("sliding_window", null);
+            Files.writeString(hf.resolve("config.json"), Json.writePretty(config));
+            assertMessage(ModelException.class, "kv-heads 8: must lie between 1 and 4", hf, folder.resolve("never"));
+        }
     }
 
     @Test
