@@ -1,6 +1,5 @@
 package io.sterna.cli;
 
-import io.sterna.data.Tokenizer;
 import io.sterna.eval.Perplexity;
 import io.sterna.infer.Model;
 import io.sterna.infer.ModelConverter;
@@ -15,6 +14,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import java.util.function.DoubleConsumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -93,13 +93,25 @@ final class ConvertCommand implements Callable<Integer> {
     private double perplexity(Path folder, byte[] text, String phase) throws IOException {
         try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
                 Model loaded = Model.load(folder, Tokenizers::load, null, threads.count());
-                Session session = loaded.session(SessionOptions.of(loaded).withContext(ModelOptions.usualContext(loaded))
-                        .withCacheType(FloatType.F32).withThreads(threads.count()))) {
-            Tokenizer tokenizer = loaded.tokenizer();
-            return Perplexity.of(session, tokenizer, text, Math.max(1, session.context() / 2),
-                    share -> progress.update("predicting, " + phase, share, 0)).tokenPerplexity();
+                Session session = session(loaded)) {
+            return perplexity(session, loaded, text, share -> progress.update("predicting, " + phase, share, 0));
+        }
+    }
+
+    private double perplexity(Session session, Model loaded, byte[] text, DoubleConsumer progress) {
+        try {
+            return Perplexity.of(session, loaded.tokenizer(), text, Math.max(1, session.context() / 2), progress).tokenPerplexity();
         } catch (IllegalArgumentException e) {
             throw new ConfigException(data + ": " + e.getMessage(), e);
+        }
+    }
+
+    private Session session(Model loaded) {
+        try {
+            return loaded.session(SessionOptions.of(loaded).withContext(ModelOptions.usualContext(loaded))
+                    .withCacheType(FloatType.F32).withThreads(threads.count()));
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException(e.getMessage() + "; or leave out --data, and measure with sterna eval --context N", e);
         }
     }
 }

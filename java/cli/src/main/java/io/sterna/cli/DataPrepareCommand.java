@@ -23,8 +23,8 @@ import picocli.CommandLine.Spec;
         customSynopsis = "sterna data prepare [OPTION...]",
         description = "Trains a tokenizer and writes token shards, which train finds again when it is told the same of data and model.")
 final class DataPrepareCommand implements Callable<Integer> {
-    /** Settings of the model that decide its tokenizer, or what ends its documents. */
-    private static final Set<String> OF_MODEL = Set.of("preset", "init", "begin-token", "end-token");
+    /** Settings of the model that decide its tokenizer or what ends its documents, and those that go with them. */
+    private static final Set<String> OF_MODEL = Set.of("preset", "init", "begin-token", "add-begin-token", "end-token");
 
     @Option(names = "--config", paramLabel = "FILE", description = "Settings in YAML, as for train; options override them.")
     private Path config;

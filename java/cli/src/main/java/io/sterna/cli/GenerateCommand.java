@@ -1,7 +1,5 @@
 package io.sterna.cli;
 
-import io.sterna.data.Tokenizer;
-import io.sterna.data.Tokens;
 import io.sterna.infer.BatchGenerator;
 import io.sterna.infer.ContextException;
 import io.sterna.infer.Generation;
@@ -14,7 +12,6 @@ import io.sterna.nn.CacheType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -83,17 +80,13 @@ final class GenerateCommand implements Callable<Integer> {
         return 0;
     }
 
-    /** Tokens of context that the longest of texts needs: the begin token, its own and those to add. */
+    /** Tokens of context that the longest of texts needs: its own, as the model reads it, and those to add. */
     private static int needed(List<String> texts, GenerationOptions options, Model loaded) {
-        Tokenizer.Encoder encoder = loaded.tokenizer().encoder(false);
         int longest = 0;
         for (String text : texts) {
-            byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
-            Tokens tokens = new Tokens();
-            encoder.encode(utf8, 0, utf8.length, tokens);
-            longest = Math.max(longest, tokens.size());
+            longest = Math.max(longest, loaded.tokenizer().encodeFromBeginning(text, options.parseSpecial()).size());
         }
-        return (int) Math.min(Integer.MAX_VALUE, 1L + longest + options.maxTokens());
+        return (int) Math.min(Integer.MAX_VALUE, (long) longest + options.maxTokens());
     }
 
     /** What echo and editors put behind a text is not of the prompt. */

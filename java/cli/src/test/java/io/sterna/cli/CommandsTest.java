@@ -86,7 +86,7 @@ class CommandsTest {
         for (List<String> command : List.of(train("never", "--tokenizer", tokenizer), prepare)) {
             Outcome refused = run(command);
             assertEquals(2, refused.code);
-            assertTrue(refused.err.contains("end-token: the tokenizer has none of [<|end|>, "), refused.err);
+            assertTrue(refused.err.contains("end-token: must be the id of the token that ends a document, for the tokenizer has none of [<|end|>, "), refused.err);
             assertTrue(refused.err.contains("--end-token ID"), refused.err);
         }
         Outcome prepared = run(concat(prepare, "--end-token", "0"));

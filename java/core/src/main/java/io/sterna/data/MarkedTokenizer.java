@@ -7,7 +7,7 @@ import java.util.List;
  *
  * @param of             the tokenizer
  * @param beginToken     the id that a text begins with
- * @param addsBeginToken whether every text does, or only one without a token of its own
+ * @param addsBeginToken whether every text does, or only where nothing stands before the first token that is predicted
  * @param endTokens      the ids that end a text; the first one ends documents
  */
 public record MarkedTokenizer(Tokenizer of, int beginToken, boolean addsBeginToken, List<Integer> endTokens) implements Tokenizer {
@@ -31,15 +31,15 @@ public record MarkedTokenizer(Tokenizer of, int beginToken, boolean addsBeginTok
      * The tokenizer itself where a model says no more than it does.
      *
      * @param begin null for the token that ends documents
-     * @param adds  whether every text begins with it, or only one without a token of its own
+     * @param adds  whether every text begins with it, or only where nothing stands before the first token that is predicted
      * @param ends  null for the tokenizer's own
      * @throws IllegalArgumentException for an id outside the vocabulary, and when neither says what ends a text
      */
     public static Tokenizer of(Tokenizer tokenizer, Integer begin, boolean adds, List<Integer> ends) {
         boolean silent = ends == null || ends.isEmpty();
         if (silent && tokenizer.endTokens().isEmpty()) {
-            throw new IllegalArgumentException("end-token: the tokenizer has none of " + END_TOKENS
-                    + "; give the id of its token that ends a document: --end-token ID");
+            throw new IllegalArgumentException("end-token: must be the id of the token that ends a document, for the tokenizer has none of "
+                    + END_TOKENS);
         }
         if (begin == null && adds && silent) {
             return tokenizer;

@@ -36,7 +36,10 @@ public interface Tokenizer {
         return endToken();
     }
 
-    /** Whether every text begins with {@link #beginToken} when its model reads it; if not, only one without a token of its own does. */
+    /**
+     * Whether every text begins with {@link #beginToken} when its model reads it; if not, it stands only where nothing else
+     * stands before the first token that is predicted.
+     */
     default boolean addsBeginToken() {
         return true;
     }

@@ -91,13 +91,20 @@ public final class TokenizerTemplate {
     }
 
     private static String name(Map<String, Object> root, int id) throws JsonException {
-        for (Object item : Json.list(root, "added_tokens")) {
+        for (Object item : root.get("added_tokens") == null ? List.of() : Json.list(root, "added_tokens")) {
             Map<String, Object> token = Json.asObject(item, "added token");
             if (Json.integer(token, "id") == id) {
                 return Json.string(token, "content");
             }
         }
-        for (Map.Entry<String, Object> token : Json.object(Json.object(root, "model"), "vocab").entrySet()) {
+        Map<String, Object> model = Json.object(root, "model");
+        if (model.get("vocab") instanceof List<?> pieces) { // with scores, as a Unigram model has them
+            if (id < pieces.size() && pieces.get(id) instanceof List<?> piece && !piece.isEmpty() && piece.getFirst() instanceof String text) {
+                return text;
+            }
+            throw new JsonException("token " + id + " is not there", -1);
+        }
+        for (Map.Entry<String, Object> token : Json.object(model, "vocab").entrySet()) {
             if (token.getValue().equals((long) id)) {
                 return token.getKey();
             }

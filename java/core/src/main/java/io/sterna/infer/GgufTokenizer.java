@@ -215,7 +215,8 @@ final class GgufTokenizer {
                     .set("begin-token", begin == end || !adds && begin >= tokenizer.vocabSize() ? null : begin);
             PreparedData.marked(tokenizer, settings);
         } catch (ConfigException e) {
-            throw fault(file, "keys " + PREFIX + "bos_token_id and eos_token_id: " + e.getMessage());
+            throw given.isEmpty() ? fault(file, "keys " + PREFIX + "bos_token_id and eos_token_id: " + e.getMessage())
+                    : new ModelException("model " + file + ": " + e.getMessage() + "; give ids that it has", e);
         }
     }
 
@@ -236,12 +237,19 @@ final class GgufTokenizer {
         return ends;
     }
 
-    /** The ids that texts begin and end with: those that are given, those of the keys and the tokenizer's own. */
+    /** The ids that texts end with, those that are given, or else the keys', or else the tokenizer's own, and the begin token. */
     static Set<Long> marks(GgufReader reader, Tokenizer tokenizer, List<Integer> given) throws IOException {
         Set<Long> marks = new HashSet<>();
         given.forEach(id -> marks.add(id.longValue()));
-        tokenizer.endTokens().forEach(id -> marks.add(id.longValue()));
-        for (String key : List.of("eos_token_id", "bos_token_id", MORE_ENDS.get(0), MORE_ENDS.get(1))) {
+        List<String> keys = new ArrayList<>(List.of("bos_token_id"));
+        if (given.isEmpty()) {
+            keys.add("eos_token_id");
+            keys.addAll(MORE_ENDS);
+            if (!reader.metadata().containsKey(PREFIX + "eos_token_id")) {
+                tokenizer.endTokens().forEach(id -> marks.add(id.longValue()));
+            }
+        }
+        for (String key : keys) {
             if (reader.metadata().containsKey(PREFIX + key)) {
                 marks.add(reader.integer(PREFIX + key));
             }

@@ -32,7 +32,7 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
 
     /** That of a file, which may lie elsewhere. */
     TokenizerText read(Path file, PreparedData.TokenizerLoader loader) throws IOException {
-        if (!SentencePiece.isNamedBy(file) || !Files.isRegularFile(file)) {
+        if (!Files.isRegularFile(file) || !SentencePiece.isNamedBy(file)) {
             return TokenizerText.of(file, loader);
         }
         Map<String, Object> root = Json.asObject(Json.parse(SentencePiece.tokenizerJson(file)), "tokenizer.model");
@@ -92,12 +92,16 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
                 ? Optional.of(id.intValue()) : Optional.empty();
     }
 
-    /** The ids that texts begin and end with: those that are given, those of the configuration and the tokenizer's own. */
+    /** The ids that texts end with, those that are given, or else the configuration's, or else the tokenizer's own, and the begin token. */
     Set<Long> marks(Tokenizer tokenizer, List<Integer> given) throws IOException {
         Set<Long> marks = new HashSet<>();
         given.forEach(id -> marks.add(id.longValue()));
-        tokenizer.endTokens().forEach(id -> marks.add(id.longValue()));
-        ends().forEach(id -> marks.add((Long) id));
+        if (given.isEmpty()) {
+            ends().forEach(id -> marks.add((Long) id));
+        }
+        if (marks.isEmpty()) {
+            tokenizer.endTokens().forEach(id -> marks.add(id.longValue()));
+        }
         if (config.get("bos_token_id") instanceof Long begin) {
             marks.add(begin);
         }

@@ -58,6 +58,9 @@ record InitialModel(ModelFolder folder) {
         for (String key : SHAPE) {
             take(config, key, Setting.of(key).get(own));
         }
+        if (Boolean.TRUE.equals(config.addBeginToken) && own.addBeginToken == null) {
+            config.addBeginToken = null; // which says the same
+        }
         for (String key : MAYBE_UNSET) {
             take(config, key, Setting.of(key).get(own));
         }

@@ -68,7 +68,7 @@ public final class TrainConfig {
     public Integer beginToken;
 
     @Describe(group = MODEL, value = "true|false",
-            text = "Every text begins with that token, which is the default; otherwise an empty one alone does.")
+            text = "Every text begins with that token, which is the default; otherwise it stands only where nothing else precedes the first predicted token.")
     public Boolean addBeginToken;
 
     @Describe(group = MODEL, value = "ID", text = "Tokens that end a text, the first one documents; default the tokenizer's own.")
@@ -194,7 +194,7 @@ public final class TrainConfig {
     @Describe(group = RUN, value = "N", text = "Seeds weights, order of data and rounding.")
     public Long seed;
 
-    @Describe(group = RUN, value = "N", text = "Threads; a resumed run keeps the number it began with, otherwise default all processors.")
+    @Describe(group = RUN, value = "N", text = "Threads; a resumed run keeps the number it began with, if there are so many processors. Otherwise default all processors.")
     public Integer threads;
 
     @Describe(group = RUN, value = "N", text = "Checkpoint and stop after this step.")

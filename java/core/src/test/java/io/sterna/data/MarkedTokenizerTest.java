@@ -52,7 +52,7 @@ class MarkedTokenizerTest {
         assertEquals(List.of(), tokenizer.endTokens());
         assertTrue(assertThrows(IllegalStateException.class, tokenizer::endToken).getMessage().contains("MarkedTokenizer"));
         String message = assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(tokenizer, 0, true, null)).getMessage();
-        assertTrue(message.contains("--end-token ID"), message);
+        assertTrue(message.startsWith("end-token: must be the id of the token"), message);
         Tokenizer marked = MarkedTokenizer.of(tokenizer, null, true, List.of(0));
         assertEquals(0, marked.endToken());
         assertEquals(0, marked.beginToken());
