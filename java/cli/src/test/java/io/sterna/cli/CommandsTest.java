@@ -86,8 +86,7 @@ class CommandsTest {
         for (List<String> command : List.of(train("never", "--tokenizer", tokenizer), prepare)) {
             Outcome refused = run(command);
             assertEquals(2, refused.code);
-            assertTrue(refused.err.contains("end-token: must be the id of the token that ends a document, for the tokenizer has none of [<|end|>, "), refused.err);
-            assertTrue(refused.err.contains("--end-token ID"), refused.err);
+            assertTrue(refused.err.startsWith("sterna: end-token: must be the id of the token that ends a document"), refused.err);
         }
         Outcome prepared = run(concat(prepare, "--end-token", "0"));
         assertEquals(0, prepared.code, prepared.err);
