@@ -75,7 +75,7 @@ class TokenizersTest {
         assertEquals(List.of(), tokenizer.endTokens());
         assertEquals(1, MarkedTokenizer.of(tokenizer, null, true, List.of(1)).endToken());
         String message = assertThrows(IllegalArgumentException.class, () -> MarkedTokenizer.of(tokenizer, null, true, null)).getMessage();
-        assertTrue(message.contains("--end-token"), message);
+        assertTrue(message.startsWith("end-token: must be the id"), message);
     }
 
     @Test

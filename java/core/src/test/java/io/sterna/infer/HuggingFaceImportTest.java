@@ -575,7 +575,8 @@ class HuggingFaceImportTest {
             assertArrayEquals(original.tokenizer().encode("a [PAD] <|end|>"), model.tokenizer().encode("a [PAD] <|end|>"));
         }
         addToken(hf, 274, "<think>", false);
-        assertMessage(ModelException.class, "vocab_size 270, the tokenizer has 275, of which 274, \"<think>\", cannot be left out; every token but unused special ones must have its row", hf, folder.resolve("never"));
+        assertMessage(ModelException.class, "vocab_size 270, the tokenizer has 275, of which 274, \"<think>\", cannot be left out; every token but"
+                + " unused special ones must have its row", hf, folder.resolve("never"));
     }
 
     @ParameterizedTest
@@ -586,6 +587,23 @@ class HuggingFaceImportTest {
         replace(hf, "\"" + field + "\": 0", "\"" + field + "\": " + id);
         addToken(hf, 270, "<mark>", true);
         assertMessage(ModelException.class, "of which 270, \"<mark>\", cannot be left out; every token but unused", hf, folder.resolve("never"));
+        if (field.equals("eos_token_id")) { // texts do not end with it once another token is given
+            HuggingFaceImport.read(hf, Optional.empty(), TokenizerLoader.BPE, List.of(0), folder.resolve("of-given-end"));
+            assertEquals(270, ModelFolder.open(folder.resolve("of-given-end")).model().vocab());
+        }
+    }
+
+    /** Of vocabularies that are lists, and files without added tokens. */
+    @Test
+    void aTemplateNamesTokensOfAnyVocabulary() throws IOException {
+        for (String vocab : List.of("[[\"<unk>\", 0.0], [\"a\", -1.0]]", "{\"<unk>\": 0, \"a\": 1}")) {
+            Map<String, Object> root = Json.asObject(Json.parse(("{\"model\": {\"vocab\": " + vocab + "}}").getBytes(StandardCharsets.UTF_8)), "");
+            TokenizerTemplate.setBeginToken(root, Optional.of(1));
+            Object written = Json.parse(Json.write(root).getBytes(StandardCharsets.UTF_8));
+            assertEquals(Optional.of(1), TokenizerTemplate.beginToken(Json.asObject(written, "")));
+            assertTrue(Json.write(root).contains("\"SpecialToken\":{\"id\":\"a\""), Json.write(root));
+            assertThrows(IOException.class, () -> TokenizerTemplate.setBeginToken(root, Optional.of(2)));
+        }
     }
 
     @Test
