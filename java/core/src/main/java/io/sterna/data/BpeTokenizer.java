@@ -160,7 +160,7 @@ public final class BpeTokenizer implements Tokenizer {
         nfc = root.get("normalizer") != null;
 
         Map<String, Object> vocab = Json.object(model, "vocab");
-        List<?> added = root.get("added_tokens") == null ? List.of() : Json.list(root, "added_tokens");
+        List<?> added = Json.listOrEmpty(root, "added_tokens");
         pieces = new byte[size(vocab, added)][];
         readVocabulary(vocab);
         List<?> merges = Json.list(model, "merges");

@@ -105,7 +105,7 @@ public final class PieceScores {
     }
 
     private void readAddedTokens(int size) throws JsonException, TokenizerException {
-        for (Object item : root.get("added_tokens") == null ? List.of() : Json.list(root, "added_tokens")) {
+        for (Object item : Json.listOrEmpty(root, "added_tokens")) {
             Map<String, Object> token = Json.asObject(item, "added token");
             String text = Json.string(token, "content");
             boolean special = Boolean.TRUE.equals(token.get("special"));

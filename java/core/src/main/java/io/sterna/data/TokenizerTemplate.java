@@ -91,7 +91,7 @@ public final class TokenizerTemplate {
     }
 
     private static String name(Map<String, Object> root, int id) throws JsonException {
-        for (Object item : root.get("added_tokens") == null ? List.of() : Json.list(root, "added_tokens")) {
+        for (Object item : Json.listOrEmpty(root, "added_tokens")) {
             Map<String, Object> token = Json.asObject(item, "added token");
             if (Json.integer(token, "id") == id) {
                 return Json.string(token, "content");

@@ -220,7 +220,7 @@ public final class HuggingFaceExport {
     /** The tokenizer's class and the names of the tokens that documents begin and end with. */
     private static Map<String, Object> tokenizerConfig(Map<String, Object> root, int begin, int end) throws IOException {
         Map<String, Object> config = Json.ordered("tokenizer_class", "PreTrainedTokenizerFast");
-        for (Object item : root.get("added_tokens") == null ? List.of() : Json.list(root, "added_tokens")) {
+        for (Object item : Json.listOrEmpty(root, "added_tokens")) {
             Map<String, Object> token = Json.asObject(item, "added token");
             if (Json.integer(token, "id") == begin) {
                 config.put("bos_token", Json.string(token, "content"));

@@ -53,7 +53,7 @@ record TokenizerText(Tokenizer tokenizer, String json) {
             Map<Long, Object> needed = new TreeMap<>(tokensBeyond(rows, Json.object(root, "model").get("vocab")));
             List<Object> kept = new ArrayList<>();
             Set<Long> template = TokenizerTemplate.tokens(root);
-            for (Object item : root.get("added_tokens") == null ? List.of() : Json.list(root, "added_tokens")) {
+            for (Object item : Json.listOrEmpty(root, "added_tokens")) {
                 Map<String, Object> token = Json.asObject(item, "added token");
                 long id = Json.integer(token, "id");
                 if (id < rows) {

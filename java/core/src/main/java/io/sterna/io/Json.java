@@ -73,6 +73,15 @@ public final class Json {
     }
 
     /**
+     * Field {@code name}, which must be a list where it is there and not null; otherwise an empty one.
+     *
+     * @throws JsonException when it is something else
+     */
+    public static List<Object> listOrEmpty(Map<String, Object> parent, String name) throws JsonException {
+        return parent.get(name) == null ? List.of() : list(parent, name);
+    }
+
+    /**
      * Field {@code name}, which must be a string.
      *
      * @throws JsonException when it is missing or something else
