@@ -115,7 +115,7 @@ public final class GgufImport {
         LlamaConfig shape = model.model();
         requireTensors(model);
         TokenizerText all = source.get();
-        TokenizerText text = all.within(shape.vocab(), GgufTokenizer.marks(reader, all.tokenizer(), ends),
+        TokenizerText text = all.within(shape.vocab(), GgufTokenizer.marks(reader, file, all.tokenizer(), ends),
                 "model " + file + ": vocabulary of " + shape.vocab(), loader);
         GgufTokenizer.setMarks(reader, file, text.tokenizer(), ends, settings);
         Kernels kernels = Kernels.best();

@@ -107,7 +107,7 @@ final class GgufTokenizer {
             tokens[id] = token;
             kinds[id] = token.equals(hole(id)) ? PieceKind.UNUSED : PieceKind.NORMAL;
         }
-        for (Object item : root.get("added_tokens") == null ? List.of() : Json.list(root, "added_tokens")) {
+        for (Object item : Json.listOrEmpty(root, "added_tokens")) {
             Map<String, Object> added = Json.asObject(item, "added token");
             int id = (int) Json.integer(added, "id");
             tokens[id] = Json.string(added, "content");
@@ -200,17 +200,15 @@ final class GgufTokenizer {
      * @param given ids that end a text; empty for those of the file
      */
     static void setMarks(GgufReader reader, Path file, Tokenizer tokenizer, List<Integer> given, TrainConfig settings) throws IOException {
-        boolean sentencePiece = SENTENCE_PIECE.equals(reader.metadata().get(PREFIX + "model"));
+        boolean sentencePiece = isSentencePiece(reader);
         boolean begins = sentencePiece // as llama.cpp has it
                 || GgufWords.named(reader.metadata().get(PREFIX + "pre")).equals(Optional.of(GgufWords.LLAMA3));
-        List<Long> own = tokenizer.endTokens().stream().map(Long::valueOf).toList();
-        List<Long> ends = given.isEmpty() ? ends(reader, file, sentencePiece ? List.of((long) USUAL_END) : own)
-                : given.stream().map(Long::valueOf).toList();
+        List<Long> ends = ends(reader, file, tokenizer, given);
         long end = ends.getFirst();
         boolean adds = truth(reader, file, "add_bos_token", begins);
         long begin = integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end);
         try {
-            settings.set("end-token", ends.equals(own) ? null : ends)
+            settings.set("end-token", ends.equals(longs(tokenizer.endTokens())) ? null : ends)
                     .set("add-begin-token", adds ? null : false)
                     .set("begin-token", begin == end || !adds && begin >= tokenizer.vocabSize() ? null : begin);
             PreparedData.marked(tokenizer, settings);
@@ -220,8 +218,21 @@ final class GgufTokenizer {
         }
     }
 
-    private static List<Long> ends(GgufReader reader, Path file, List<Long> usual) throws IOException {
+    private static boolean isSentencePiece(GgufReader reader) {
+        return SENTENCE_PIECE.equals(reader.metadata().get(PREFIX + "model"));
+    }
+
+    private static List<Long> longs(List<Integer> ids) {
+        return ids.stream().map(Long::valueOf).toList();
+    }
+
+    /** Those that are given, or else the keys', or else what is usual. */
+    private static List<Long> ends(GgufReader reader, Path file, Tokenizer tokenizer, List<Integer> given) throws IOException {
+        if (!given.isEmpty()) {
+            return longs(given);
+        }
         String key = PREFIX + "eos_token_id";
+        List<Long> usual = isSentencePiece(reader) ? List.of((long) USUAL_END) : longs(tokenizer.endTokens());
         if (usual.isEmpty() && !reader.metadata().containsKey(key)) {
             throw new ModelException("model " + file + ": key " + key + " is missing, and the tokenizer has none of " + Tokenizer.END_TOKENS
                     + "; give the id of its token that ends a text: --end-token ID");
@@ -237,22 +248,11 @@ final class GgufTokenizer {
         return ends;
     }
 
-    /** The ids that texts end with, those that are given, or else the keys', or else the tokenizer's own, and the begin token. */
-    static Set<Long> marks(GgufReader reader, Tokenizer tokenizer, List<Integer> given) throws IOException {
-        Set<Long> marks = new HashSet<>();
-        given.forEach(id -> marks.add(id.longValue()));
-        List<String> keys = new ArrayList<>(List.of("bos_token_id"));
-        if (given.isEmpty()) {
-            keys.add("eos_token_id");
-            keys.addAll(MORE_ENDS);
-            if (!reader.metadata().containsKey(PREFIX + "eos_token_id")) {
-                tokenizer.endTokens().forEach(id -> marks.add(id.longValue()));
-            }
-        }
-        for (String key : keys) {
-            if (reader.metadata().containsKey(PREFIX + key)) {
-                marks.add(reader.integer(PREFIX + key));
-            }
+    /** The ids that texts end with and the begin token. */
+    static Set<Long> marks(GgufReader reader, Path file, Tokenizer tokenizer, List<Integer> given) throws IOException {
+        Set<Long> marks = new HashSet<>(ends(reader, file, tokenizer, given));
+        if (reader.metadata().containsKey(PREFIX + "bos_token_id")) {
+            marks.add(reader.integer(PREFIX + "bos_token_id"));
         }
         return marks;
     }

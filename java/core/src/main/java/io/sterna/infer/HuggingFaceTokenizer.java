@@ -63,19 +63,17 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
      */
     void setMarks(TrainConfig settings, TokenizerText text, List<Integer> given) throws IOException {
         Tokenizer tokenizer = text.tokenizer();
-        List<Object> ends = given.isEmpty() ? ends() : List.copyOf(given.stream().map(Long::valueOf).toList());
-        List<Long> own = tokenizer.endTokens().stream().map(Long::valueOf).toList();
-        if (ends.isEmpty() && own.isEmpty()) {
+        List<Long> ends = ends(tokenizer, given);
+        if (ends.isEmpty()) {
             throw fault("neither config.json nor generation_config.json has an eos_token_id, nor the tokenizer any of " + Tokenizer.END_TOKENS,
                     "give the id of its token that ends a text: --end-token ID");
         }
-        settings.set("end-token", ends.isEmpty() || ends.equals(own) ? null : ends);
+        settings.set("end-token", ends.equals(longs(tokenizer.endTokens())) ? null : ends);
         try {
             Optional<Integer> begin = TokenizerTemplate.beginToken(Json.asObject(
                     Json.parse(text.json().getBytes(StandardCharsets.UTF_8)), "tokenizer.json"));
-            long end = (Long) (ends.isEmpty() ? own : ends).getFirst();
             settings.set("add-begin-token", begin.isPresent() ? null : false);
-            settings.set("begin-token", begin.or(() -> configured(tokenizer)).filter(id -> id != end).orElse(null));
+            settings.set("begin-token", begin.or(() -> configured(tokenizer)).filter(id -> id != (long) ends.getFirst()).orElse(null));
         } catch (JsonException e) {
             throw fault("tokenizer.json: " + e.getMessage(), "expected the template of a text", e);
         }
@@ -92,24 +90,27 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
                 ? Optional.of(id.intValue()) : Optional.empty();
     }
 
-    /** The ids that texts end with, those that are given, or else the configuration's, or else the tokenizer's own, and the begin token. */
+    /** The ids that texts end with and the begin token. */
     Set<Long> marks(Tokenizer tokenizer, List<Integer> given) throws IOException {
-        Set<Long> marks = new HashSet<>();
-        given.forEach(id -> marks.add(id.longValue()));
-        if (given.isEmpty()) {
-            ends().forEach(id -> marks.add((Long) id));
-        }
-        if (marks.isEmpty()) {
-            tokenizer.endTokens().forEach(id -> marks.add(id.longValue()));
-        }
+        Set<Long> marks = new HashSet<>(ends(tokenizer, given));
         if (config.get("bos_token_id") instanceof Long begin) {
             marks.add(begin);
         }
         return marks;
     }
 
+    /** Those that are given, or else the configuration's, or else the tokenizer's own. */
+    private List<Long> ends(Tokenizer tokenizer, List<Integer> given) throws IOException {
+        List<Long> ends = given.isEmpty() ? ends() : longs(given);
+        return ends.isEmpty() ? longs(tokenizer.endTokens()) : ends;
+    }
+
+    private static List<Long> longs(List<Integer> ids) {
+        return ids.stream().map(Long::valueOf).toList();
+    }
+
     /** None, one or several ids; generation_config.json goes first, as it does in transformers. */
-    private List<Object> ends() throws IOException {
+    private List<Long> ends() throws IOException {
         Path generation = folder.resolve("generation_config.json");
         Map<String, Object> fields = Files.exists(generation) ? Json.readObject(generation, HuggingFaceImport.LARGEST_CONFIG) : config;
         fields = fields.get("eos_token_id") == null ? config : fields;
@@ -121,7 +122,7 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
         if (!ids.stream().allMatch(Long.class::isInstance)) {
             throw fault("eos_token_id " + Json.brief(value), "expected an id or a list of ids");
         }
-        return ids;
+        return ids.stream().map(Long.class::cast).toList();
     }
 
     private ModelException fault(String what, String remedy) {
