@@ -1,6 +1,7 @@
 package io.sterna.data;
 
 import io.sterna.data.CorpusOptions.Splitting;
+import io.sterna.io.GzipInput;
 import io.sterna.io.JsonException;
 import io.sterna.io.JsonReader;
 import io.sterna.io.Utf8;

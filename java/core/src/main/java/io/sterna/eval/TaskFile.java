@@ -1,6 +1,7 @@
 package io.sterna.eval;
 
 import io.sterna.eval.Question.Choice;
+import io.sterna.io.GzipInput;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import io.sterna.io.Utf8;
@@ -15,7 +16,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
 
 /**
@@ -60,7 +60,7 @@ final class TaskFile {
         Path file = find(folder, task);
         TaskFile reader = new TaskFile(file);
         try (InputStream raw = Files.newInputStream(file);
-                InputStream in = new BufferedInputStream(file.toString().endsWith(".gz") ? new GZIPInputStream(raw) : raw)) {
+                InputStream in = new BufferedInputStream(file.toString().endsWith(".gz") ? new GzipInput(raw) : raw)) {
             reader.read(in, limit);
         } catch (ZipException | java.io.EOFException e) {
             throw new TaskException(file + ": damaged gzip file: " + e.getMessage(), e);

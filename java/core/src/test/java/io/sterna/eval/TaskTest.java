@@ -185,6 +185,9 @@ class TaskTest {
                     + request(9, 0, 1, "Answer:", " x")).getBytes(StandardCharsets.UTF_8));
         }
         Files.write(folder.resolve("c.requests.jsonl.gz"), bytes.toByteArray());
+        bytes.write(1); // no second member, which the JDK's stream would pass over
+        Files.write(folder.resolve("longer.jsonl.gz"), bytes.toByteArray());
+        assertMessage("damaged gzip file", "longer");
         List<Question> requests = TaskFile.read(folder, "c", 9);
         assertEquals(2, requests.size(), "requests without their question are left out");
         assertEquals(List.of(new Choice("Question: A\nAnswer:", " x", 1), new Choice("Question: A\nAnswer:", " yy", 2)), requests.get(0).choices());

@@ -1,4 +1,4 @@
-package io.sterna.data;
+package io.sterna.io;
 
 import java.io.EOFException;
 import java.io.IOException;
@@ -13,7 +13,7 @@ import java.util.zip.ZipException;
  * end, and so loses what follows a damaged one without a word; here all bytes are members, but for zeros at the end.
  * Not thread-safe.
  */
-final class GzipInput extends InputStream {
+public final class GzipInput extends InputStream {
     private static final int MAGIC = 0x8B1F;
     private static final int DEFLATE = 8;
     private static final int HEADER_CRC = 2; // flags
@@ -32,9 +32,10 @@ final class GzipInput extends InputStream {
     /**
      * Reads the first header.
      *
+     * @param packed read to its end, and closed with this
      * @throws ZipException if there is none
      */
-    GzipInput(InputStream packed) throws IOException {
+    public GzipInput(InputStream packed) throws IOException {
         this.packed = packed;
         try {
             readHeader("Not in GZIP format");
