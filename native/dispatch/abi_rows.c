@@ -150,13 +150,14 @@ int32_t sterna_copy(int32_t tier, const sterna_matrix *x, const sterna_matrix *y
     return t->copy(x, y, row0, row1);
 }
 
-/* Rows of `cols` columns, divided evenly among the heads in x, and room in each part for x's rows behind `first`. */
-static int32_t check_room(const sterna_matrix *x, int64_t rows, int64_t cols, int64_t first) {
-    return first >= 0 && first <= rows / (x->cols / cols) - x->rows ? 0 : STERNA_BAD_RANGE;
-}
-
+/* x's columns are whole heads of `cols` columns, and a cache's rows are divided evenly among them. */
 static int32_t check_heads(const sterna_matrix *x, int64_t rows, int64_t cols) {
     return x->cols % cols == 0 && rows % (x->cols / cols) == 0 ? 0 : STERNA_BAD_SHAPE;
+}
+
+/* A head's part has room for x's rows behind `first`. */
+static int32_t check_room(const sterna_matrix *x, int64_t rows, int64_t cols, int64_t first) {
+    return first >= 0 && first <= rows / (x->cols / cols) - x->rows ? 0 : STERNA_BAD_RANGE;
 }
 
 /* Columns col0...col0+cols-1 of rows row0...row0+rows-1. */
