@@ -8,16 +8,18 @@
  * results a few tokens at each step of the next pair: else the tiles would wait, for half the time where rows are
  * short.
  *
- * Few tokens are bound by memory and go to AVX-512 VNNI, and so do rows too long for this file's scratch.
+ * Few tokens are bound by memory: they go to linear_few.c, and fewer yet to AVX-512 VNNI. So do rows too long for this
+ * file's scratch.
  */
 #include "dispatch/families.h"
+#include "kernels/amx/linear_few.h"
 #include "kernels/amx/pair.h"
 #include "kernels/template/linear_call.h"
 
 enum {
     SEGMENT_BLOCKS = 9,                /* of 64 columns: 18 KiB of 32 tokens */
     MIN_TOKENS = 5,
-    MAX_BLOCKS = 256,                  /* 16,384 columns */
+    MAX_BLOCKS = STERNA_AMX_COLS / STERNA_BLOCK,
     MAX_PAIRS = 16                     /* 512 rows of w: 1 MiB of panels at 2048 columns */
 };
 
@@ -179,18 +181,13 @@ static void multiply_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_
     finish_tokens(c, &f, 0, tokens_of(c, &f));
 }
 
-/* Whether the tokens are packed but once, because they all fit in tiles. Then nothing meets a panel again. */
-static int at_once(const linear_call *c) {
-    return c->q->rows <= PAIR;
-}
-
 static void multiply_rows(const linear_call *c, int64_t n0, int64_t rows) {
     for (int64_t n = 0; n < rows; n += PAIR)
         for (int64_t half = n; half < n + PAIR; half += TILE)
             make_panel(c, n0 + least(half, rows - 1), half < rows ? least(TILE, rows - half) : 1,
                        c->scratch->panels + half / TILE * c->panel_bytes);
     for (int64_t t0 = 0; t0 < c->q->rows; t0 += PAIR) {
-        if (!at_once(c)) pack_tokens(c, t0);
+        pack_tokens(c, t0);
         multiply_tokens(c, t0, n0, rows);
     }
 }
@@ -200,9 +197,9 @@ static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const s
     linear_call c = make_linear_call(q, w, y, residual, scratch);
     if (q->rows < MIN_TOKENS || c.blocks > MAX_BLOCKS)
         return sterna_table_of(STERNA_AVX512VNNI)->linear(q, w, y, residual, row0, row1, scratch);
-    int64_t rows = at_once(&c) ? PAIR : least(MAX_PAIRS, PANELS_BYTES / (2 * c.panel_bytes)) * PAIR;
+    if (q->rows <= STERNA_AMX_FEW_TOKENS) return sterna_amx_linear_few(q, w, y, residual, row0, row1, scratch);
+    int64_t rows = least(MAX_PAIRS, PANELS_BYTES / (2 * c.panel_bytes)) * PAIR;
     tile_begin();
-    if (at_once(&c)) pack_tokens(&c, 0);
     for (int64_t n = row0; n < row1; n += rows) multiply_rows(&c, n, least(rows, row1 - n));
     tile_end();
     return STERNA_OK;
