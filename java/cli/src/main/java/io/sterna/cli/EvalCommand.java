@@ -63,7 +63,7 @@ final class EvalCommand implements Callable<Integer> {
     @Option(names = "--limit", paramLabel = "N", description = "Only the first N questions of a task.")
     private Integer limit;
 
-    @Option(names = "--json", description = "Print the figures as JSON.")
+    @Option(names = "--json", description = "Print the figures as JSON; those before a failure too.")
     private boolean json;
 
     @Option(names = "--quiet", description = "Do not tell on standard error how far it is.")
@@ -81,7 +81,6 @@ final class EvalCommand implements Callable<Integer> {
         }
         Map<String, Object> figures = new LinkedHashMap<>();
         List<String> lines = new ArrayList<>();
-        PrintWriter out = spec.commandLine().getOut();
         try (Model loaded = model.load(); ConsoleProgress progress = ConsoleProgress.on(System.err, quiet)) {
             if (data != null) {
                 measureText(loaded, text, progress, figures, lines);
@@ -90,16 +89,19 @@ final class EvalCommand implements Callable<Integer> {
                 measureTasks(loaded, progress, figures, lines);
             }
         } finally { // what was measured is told, also when a later task fails
-            if (!json) {
-                lines.forEach(out::println);
-                out.flush();
-            }
-        }
-        if (json) {
-            out.println(JsonText.line(figures));
-            out.flush();
+            print(figures, lines);
         }
         return 0;
+    }
+
+    private void print(Map<String, Object> figures, List<String> lines) throws IOException {
+        PrintWriter out = spec.commandLine().getOut();
+        if (!json) {
+            lines.forEach(out::println);
+        } else if (!figures.isEmpty()) {
+            out.println(JsonText.line(figures));
+        }
+        out.flush();
     }
 
     private int questions() {
@@ -182,10 +184,10 @@ final class EvalCommand implements Callable<Integer> {
                 lines.add(Units.format("%-16s %9s  %8s %8s  %8s %8s", "task", "questions", "acc", "stderr", "acc_norm", "stderr"));
             }
             results.put(task, row);
+            figures.put("tasks", results);
             lines.add(Units.format("%-16s %9d  %s  %s", task, result.questions(), columns(result.accuracy()),
                     result.normalized().map(EvalCommand::columns).orElse("")).stripTrailing());
         }
-        figures.put("tasks", results);
     }
 
     /** A single question has no standard error. */

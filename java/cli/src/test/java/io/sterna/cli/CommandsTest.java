@@ -483,6 +483,27 @@ class CommandsTest {
         assertTrue(figures.get("winogrande").get("acc_stderr").isNull(), "one question has no standard error");
     }
 
+    /** An answer that becomes one token with its context cannot be scored, which shows when its turn comes. */
+    @Test
+    void whatWasMeasuredIsToldWhenALaterTaskFails() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "2")).code);
+        Files.writeString(folder.resolve("good.jsonl"), "{\"query\": \"Question: x\", \"choices\": [\"1\", \"2\"], \"gold\": 0}\n");
+        String answer = "{\"request\": {\"context\": \"i\", \"continuation\": \"nt\"}, \"doc_id\": 0, \"idx\": %d, \"label\": 0}\n";
+        Files.writeString(folder.resolve("bad.requests.jsonl"), answer.formatted(0) + answer.formatted(1));
+        List<String> command = List.of("eval", "--model", folder.resolve("run").toString(), "--task-data", folder.toString(), "--quiet");
+        Outcome text = run(concat(command, "--tasks", "good,bad"));
+        assertEquals(1, text.code);
+        assertTrue(text.err.contains("adds no token to its context"), text.err);
+        assertTrue(text.out.contains("good ") && !text.out.contains("bad"), text.out);
+        Outcome json = run(concat(command, "--tasks", "good,bad", "--json"));
+        assertEquals(1, json.code);
+        assertEquals(text.err, json.err);
+        JsonNode figures = new ObjectMapper().readTree(json.out);
+        assertEquals(1, figures.get("tasks").size());
+        assertEquals(1, figures.get("tasks").get("good").get("questions").asInt());
+        assertEquals("", run(concat(command, "--tasks", "bad", "--json")).out, "nothing was measured");
+    }
+
     @Test
     void aYamlFileAndOptionsThatOverrideIt() throws IOException {
         Path yaml = Files.writeString(folder.resolve("c.yaml"), "steps: 3\nseed: 7\nbits: 4\n");
