@@ -13,6 +13,7 @@ import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -33,7 +34,7 @@ import picocli.CommandLine.Spec;
         description = {
             "Continues a text with a trained model; prints both as the text comes.",
             "With --prompts many texts at once, --batch of them side by side, each as it would be alone; prints a line of JSON"
-                + " for each, in the order of the prompts."
+                + " for each, in the order of the prompts. One whose logits are not finite ends there and says so; the others go on."
         })
 final class GenerateCommand implements Callable<Integer> {
     @Mixin
@@ -119,6 +120,7 @@ final class GenerateCommand implements Callable<Integer> {
         check(generator, lines, options);
         Map<Integer, Integer> lineOf = new HashMap<>(); // of a place
         Map<Integer, Generation> finished = new HashMap<>(); // by line
+        List<String> failures = new ArrayList<>();
         long tokens = 0;
         int next = 0;
         int printed = 0;
@@ -132,7 +134,13 @@ final class GenerateCommand implements Callable<Integer> {
                 print(lines.get(printed), printed, g);
                 tokens += g.tokens();
                 printed++;
+                if (g.failure() != null) {
+                    failures.add(prompts + " line " + printed + ": " + g.failure().getMessage());
+                }
             }
+        }
+        if (!failures.isEmpty()) {
+            throw new IllegalStateException(failures.getFirst() + "; " + failures.size() + " of " + printed + " texts ended so");
         }
         return tokens;
     }
@@ -156,6 +164,9 @@ final class GenerateCommand implements Callable<Integer> {
         result.put("end", end(g));
         result.put("prompt_tokens", g.promptTokens());
         result.put("tokens", g.tokens());
+        if (g.failure() != null) {
+            result.put("error", g.failure().getMessage());
+        }
         PrintWriter out = spec.commandLine().getOut();
         out.println(JsonText.line(result));
         Output.flush(out);

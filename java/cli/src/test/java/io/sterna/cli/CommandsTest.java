@@ -22,6 +22,9 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,6 +33,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.function.IntToDoubleFunction;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -190,6 +194,48 @@ class CommandsTest {
         Outcome refused = run(command);
         assertEquals(2, refused.code);
         assertTrue(refused.err.contains("prompts.txt line 2: prompt of") && refused.err.contains("the context holds 16"), refused.err);
+    }
+
+    /** A model whose logits are infinite behind one token and finite behind all others: the first feature of the residual is of that token alone. */
+    @Test
+    void aTextWhoseLogitsAreNotFiniteEndsAlone() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "2", "--method", "fp32")).code);
+        Path hf = folder.resolve("hf");
+        assertEquals(0, run(List.of("export", "--model", folder.resolve("run").toString(), "--format", "hf", "--out", hf.toString())).code);
+        int bad = new ObjectMapper().readTree(hf.resolve("tokenizer.json").toFile()).get("model").get("vocab").get("~").asInt();
+        fillColumn(hf.resolve("model.safetensors"), "model.embed_tokens.weight", 0, 32, row -> row == bad ? 100 : 0);
+        fillColumn(hf.resolve("model.safetensors"), "lm_head.weight", 0, 32, row -> 3e38f);
+        for (int column = 0; column < 64; column++) {
+            fillColumn(hf.resolve("model.safetensors"), "model.layers.0.self_attn.o_proj.weight", column % 32, 32 * 32, row -> 0);
+            fillColumn(hf.resolve("model.safetensors"), "model.layers.0.mlp.down_proj.weight", column, 32 * 64, row -> 0);
+        }
+        String model = folder.resolve("damaged").toString();
+        assertEquals(0, run(List.of("import", hf.toString(), "--out", model)).code);
+        Path prompts = Files.writeString(folder.resolve("prompts.txt"), "int x\nint ~\nx\n");
+        Outcome many = run(List.of("generate", "--model", model, "--max-tokens", "5", "--temperature", "0", "--prompts", prompts.toString()));
+        assertEquals(1, many.code);
+        assertTrue(many.err.endsWith("prompts.txt line 2: logit of token 0 is Infinity: the weights are damaged; 1 of 3 texts ended so\n"), many.err);
+        List<JsonNode> texts = new ArrayList<>();
+        for (String line : many.out.lines().toList()) {
+            texts.add(new ObjectMapper().readTree(line));
+        }
+        assertEquals(List.of("max tokens", "not finite", "max tokens"), texts.stream().map(t -> t.get("end").asText()).toList());
+        assertEquals("logit of token 0 is Infinity: the weights are damaged", texts.get(1).get("error").asText());
+        assertEquals(0, texts.get(1).get("tokens").asInt());
+        assertFalse(texts.get(0).has("error"));
+    }
+
+    /** Sets every {@code step}-th float of a tensor of a safetensors file, from the one at {@code first} on. */
+    private static void fillColumn(Path file, String tensor, int first, int step, IntToDoubleFunction value) throws IOException {
+        ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
+        int header = (int) bytes.getLong(0);
+        JsonNode offsets = new ObjectMapper().readTree(bytes.array(), Long.BYTES, header).get(tensor).get("data_offsets");
+        FloatBuffer floats = bytes.slice(Long.BYTES + header + offsets.get(0).asInt(), offsets.get(1).asInt() - offsets.get(0).asInt())
+                .order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
+        for (int i = first; i < floats.capacity(); i += step) {
+            floats.put(i, (float) value.applyAsDouble(i / step));
+        }
+        Files.write(file, bytes.array());
     }
 
     @Test

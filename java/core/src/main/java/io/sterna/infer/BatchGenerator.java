@@ -93,11 +93,11 @@ public final class BatchGenerator {
 
     /**
      * Adds a token to every text under way. A sink that throws, whatever it is, ends its own text alone, with {@link
-     * Generation.End#SINK_FAILED}; it may give up any text by {@link #cancel}.
+     * Generation.End#SINK_FAILED}; it may give up any text by {@link #cancel}. So does a logit that is not finite, with
+     * {@link Generation.End#NOT_FINITE}: the weights are damaged, at least those that this text meets.
      *
      * @return those that ended, by their places, which are free now
      * @throws SessionClosedException when the group is closed, perhaps meanwhile by another thread
-     * @throws IllegalArgumentException for a logit that is not finite: the weights are damaged, and the texts under way lost
      */
     public Map<Integer, Generation> step() {
         int[] active = activePlaces();
@@ -119,9 +119,16 @@ public final class BatchGenerator {
     private void choose(int[] active) {
         group.logits(active, logits);
         for (int i = 0; i < active.length; i++) {
-            int place = active[i];
-            int[] history = group.tokens(place);
-            unseen[place] = new int[] {places[place].next(logits[i], history, history.length == group.context())};
+            choose(active[i], logits[i]);
+        }
+    }
+
+    private void choose(int place, float[] ofPlace) {
+        int[] history = group.tokens(place);
+        try {
+            unseen[place] = new int[] {places[place].next(ofPlace, history, history.length == group.context())};
+        } catch (IllegalArgumentException e) {
+            places[place].failChoice(e);
         }
     }
 
@@ -146,7 +153,7 @@ public final class BatchGenerator {
         try {
             text.send();
         } catch (Throwable e) {
-            text.fail(e);
+            text.failSink(e);
         }
     }
 

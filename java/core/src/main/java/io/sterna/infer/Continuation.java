@@ -38,6 +38,7 @@ final class Continuation {
      * @param logits  (vocab)
      * @param history tokens of the sequence so far
      * @param full    whether the sequence can hold no more
+     * @throws IllegalArgumentException for a logit that is not finite
      */
     int next(float[] logits, int[] history, boolean full) {
         int token = sampler.choose(logits, history, history.length);
@@ -58,12 +59,22 @@ final class Continuation {
     }
 
     /** It ends here, because its sink threw. */
-    void fail(Throwable thrown) {
-        end = Generation.End.SINK_FAILED;
+    void failSink(Throwable thrown) {
+        fail(Generation.End.SINK_FAILED, thrown);
+    }
+
+    /** It ends here, because no token could be chosen; what was held back is text. */
+    void failChoice(IllegalArgumentException thrown) {
+        text.finish();
+        fail(Generation.End.NOT_FINITE, thrown);
+    }
+
+    private void fail(Generation.End why, Throwable thrown) {
+        end = why;
         failure = thrown;
     }
 
-    /** Whether the token chosen last, or its sink, ended it. */
+    /** Whether the token chosen last, its sink or a failed choice ended it. */
     boolean hasEnded() {
         return end != null;
     }

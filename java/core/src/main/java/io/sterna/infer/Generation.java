@@ -9,7 +9,8 @@ package io.sterna.infer;
  * @param tokens            tokens that were added, the one that ended it included
  * @param promptSeconds     time until the first token could be chosen
  * @param generationSeconds time of all that followed
- * @param failure           what the sink threw; null unless {@link End#SINK_FAILED}
+ * @param failure           why there is no more of it: what the sink threw, or which logit is not finite; null unless
+ *                          {@link End#SINK_FAILED} or {@link End#NOT_FINITE}
  */
 public record Generation(String text, End end, int promptTokens, int tokens, double promptSeconds,
                          double generationSeconds, Throwable failure) {
@@ -24,6 +25,8 @@ public record Generation(String text, End end, int promptTokens, int tokens, dou
         /** The session's context holds no more tokens. */
         CONTEXT_FULL,
         /** The text's sink threw; of a {@link BatchGenerator} alone, {@link Generator} throws it on. */
-        SINK_FAILED
+        SINK_FAILED,
+        /** A logit is not finite, so that no token can be chosen; of a {@link BatchGenerator} alone, {@link Generator} throws. */
+        NOT_FINITE
     }
 }

@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import io.sterna.nn.Parameter;
+import io.sterna.tensor.FloatMatrix;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -154,6 +156,58 @@ class BatchGeneratorTest {
             assertEquals(4, ended.get(second).tokens());
             assertEquals(undisturbed.get(1).text(), ended.get(third).text());
             assertEquals(undisturbed.get(1).text(), streamed.toString());
+        }
+    }
+
+    /** The first feature of the residual is of the token '~' alone, and the head makes it infinite. */
+    @Test
+    void aTextWhoseLogitsAreNotFiniteEndsAlone() throws IOException {
+        try (Model model = Model.load(TinyModel.train(folder, "method", "fp32")); SessionGroup group = model.group(SessionOptions.of(model), 3)) {
+            model.llama().parameters().forEach(BatchGeneratorTest::damage);
+            List<Generation> undisturbed = new ArrayList<>();
+            for (int tokens : new int[] {4, 9}) {
+                try (Session session = model.session(SessionOptions.of(model))) {
+                    undisturbed.add(new Generator(session, model.tokenizer()).generate("the tern", sampled(tokens), piece -> { }));
+                }
+            }
+            BatchGenerator generator = new BatchGenerator(group, model.tokenizer());
+            int first = generator.add("the tern", sampled(4), piece -> { });
+            int bad = generator.add("the ~", sampled(20), piece -> fail("no token can be chosen"));
+            int third = generator.add("the tern", sampled(9), piece -> { });
+            Map<Integer, Generation> ended = generator.step();
+            assertEquals(Generation.End.NOT_FINITE, ended.get(bad).end());
+            assertEquals("logit of token 0 is Infinity: the weights are damaged", ended.get(bad).failure().getMessage());
+            assertEquals(0, ended.get(bad).tokens());
+            assertEquals(bad, generator.add("the tern", sampled(4), piece -> { }), "its place is free");
+            ended = new HashMap<>();
+            for (int step = 2; step <= 9; step++) {
+                ended.putAll(generator.step());
+            }
+            assertEquals(undisturbed.get(0).text(), ended.get(first).text());
+            assertEquals(undisturbed.get(0).text(), ended.get(bad).text());
+            assertEquals(undisturbed.get(1).text(), ended.get(third).text());
+        }
+    }
+
+    private static void damage(Parameter parameter) {
+        FloatMatrix weight = ((Parameter.Plain) parameter).weight();
+        switch (parameter.kind()) {
+            case EMBEDDING -> {
+                for (int token = 0; token < weight.rows(); token++) {
+                    weight.set(token, 0, token == '~' ? 100 : 0);
+                }
+            }
+            case O, DOWN -> {
+                for (int column = 0; column < weight.cols(); column++) {
+                    weight.set(0, column, 0);
+                }
+            }
+            case HEAD -> {
+                for (int token = 0; token < weight.rows(); token++) {
+                    weight.set(token, 0, 3e38f);
+                }
+            }
+            default -> { }
         }
     }
 
