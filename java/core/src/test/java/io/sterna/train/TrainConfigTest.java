@@ -29,6 +29,14 @@ class TrainConfigTest {
         config.set("weight-decay", "0.05").resolved();
     }
 
+    /** Weights do not decay where the second peak counts, so it may be any. */
+    @Test
+    void aSecondPeakDecaysNothing() {
+        TrainConfig config = new TrainConfig().set("schedule", "two-stage").set("weight-decay", "0.06").set("lr-second", "20");
+        config.set("lr", "0.01").resolved();
+        assertThrows(ConfigException.class, config.set("lr", "20")::resolved);
+    }
+
     @ParameterizedTest
     @CsvSource({"global:1e-1, 0.1", "tensor:2.5E+1, 25", "tensor:0.12345678901, 0.12345678901", "global:1, 1"})
     void aClipTakesNumbersAsEveryOtherSettingDoes(String text, double limit) {
