@@ -326,7 +326,6 @@ public final class Corpus {
 
     /** What is meant below a folder: files, and folders of which all files are. */
     private static final class Listing extends SimpleFileVisitor<Path> {
-        private static final String RUN = "config.yaml"; // a file of every run
         final List<Entry> entries = new ArrayList<>();
         final List<Path> folders = new ArrayList<>();
         private final Path folder;
@@ -348,13 +347,7 @@ public final class Corpus {
         }
 
         private boolean isPassedOver(Path dir) throws IOException {
-            return Finder.isHidden(dir) || isMade(dir) || cache != null && Files.exists(cache) && Files.isSameFile(dir, cache);
-        }
-
-        /** Whether training made this folder: the lock of a run or of prepared data, beside what it guards. */
-        private static boolean isMade(Path dir) {
-            return Files.exists(dir.resolve(ShardPreparation.LOCK))
-                    && (Files.exists(dir.resolve(RUN)) || Files.exists(dir.resolve(Shards.MANIFEST)));
+            return Finder.isHidden(dir) || MadeFolder.is(dir) || cache != null && Files.exists(cache) && Files.isSameFile(dir, cache);
         }
 
         private boolean takes(Path dir) {

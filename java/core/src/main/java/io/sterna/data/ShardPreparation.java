@@ -17,8 +17,6 @@ import java.util.stream.Stream;
 
 /** One run of {@link Shards#prepare}. */
 final class ShardPreparation {
-    static final String LOCK = ".lock"; // of runs too
-
     private final Corpus corpus;
     private final Tokenizer tokenizer;
     private final Path folder;
@@ -96,7 +94,7 @@ final class ShardPreparation {
         if (existing != null) { // runs that only read do not keep each other out
             return new Shards.Prepared(existing, true, (System.nanoTime() - start) / 1e9);
         }
-        try (FolderLock _ = FolderLock.take(folder, LOCK, progress)) {
+        try (FolderLock _ = FolderLock.take(folder, MadeFolder.LOCK, progress)) {
             existing = options.rebuild() ? null : reusable(); // by the run that was waited for
             return new Shards.Prepared(
                     existing == null ? build() : existing, existing != null, (System.nanoTime() - start) / 1e9);
@@ -183,7 +181,7 @@ final class ShardPreparation {
             ShardManifest manifest = manifest(documents, part(trainCount, train), part(devCount, dev), unigram);
             train.commit();
             dev.commit();
-            DurableFiles.replace(folder.resolve(Shards.MANIFEST), manifest.toJson());
+            DurableFiles.replace(folder.resolve(MadeFolder.MANIFEST), manifest.toJson());
             deleteOthers(manifest);
             return Optional.of(manifest);
         }

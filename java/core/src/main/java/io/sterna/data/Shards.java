@@ -22,7 +22,6 @@ import java.util.zip.CRC32C;
  * tokens, and {@code manifest.json} says what the files hold. Thread-safe; closing it unmaps the files.
  */
 public final class Shards implements AutoCloseable {
-    static final String MANIFEST = "manifest.json";
     private static final Pattern NAME = Pattern.compile("(train|dev)-[0-9a-f]{8}-\\d{5,}\\.tokens");
     private static final long PIECE = 1 << 24; // of a file, resident while it is verified
     private static final long LARGEST_MANIFEST = 64L << 20;
@@ -118,11 +117,11 @@ public final class Shards implements AutoCloseable {
     }
 
     private static ShardManifest readManifest(Path folder) throws ShardException {
-        Path file = folder.resolve(MANIFEST);
+        Path file = folder.resolve(MadeFolder.MANIFEST);
         try {
             return ShardManifest.read(Json.readObject(file, LARGEST_MANIFEST));
         } catch (NoSuchFileException e) {
-            throw new ShardException(folder + " holds no token shards (no " + MANIFEST + "): prepare the data first", e);
+            throw new ShardException(folder + " holds no token shards (no " + MadeFolder.MANIFEST + "): prepare the data first", e);
         } catch (JsonException e) {
             throw damaged(file, e.getMessage());
         } catch (IOException e) {

@@ -1,6 +1,7 @@
 package io.sterna.train;
 
 import io.sterna.data.FolderLock;
+import io.sterna.data.MadeFolder;
 import io.sterna.io.CheckpointFolder;
 import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
@@ -16,7 +17,6 @@ import java.util.Map;
 
 /** The files of a run; see the package documentation. */
 public final class RunFolder {
-    private static final String LOCK = ".lock";
     private static final String THREADS = "threads: "; // the line in config.yaml
 
     private final Path path;
@@ -55,7 +55,7 @@ public final class RunFolder {
             Path path = choose(out, name);
             boolean made = make(path);
             try {
-                Files.createFile(path.resolve(LOCK));
+                Files.createFile(path.resolve(MadeFolder.LOCK));
                 return new RunFolder(path, made);
             } catch (FileAlreadyExistsException anotherRun) {
                 continue; // a given folder is refused, another name is found
@@ -79,7 +79,7 @@ public final class RunFolder {
 
     /** Removes what {@link #claim} made for a run that could not begin; a folder that was there before stays. */
     void abandon() throws IOException {
-        Files.deleteIfExists(path.resolve(LOCK));
+        Files.deleteIfExists(path.resolve(MadeFolder.LOCK));
         if (!made) {
             return;
         }
@@ -92,13 +92,13 @@ public final class RunFolder {
 
     /** Keeps other processes from training this run until it is closed. */
     FolderLock lock() throws IOException {
-        return FolderLock.tryTake(path, LOCK).orElseThrow(() -> new ConfigException(
+        return FolderLock.tryTake(path, MadeFolder.LOCK).orElseThrow(() -> new ConfigException(
                 "run " + path + ": another process trains it; wait until it has ended, or stop it"));
     }
 
     /** Whether it has been a run's: its lock stays when the process ends. */
     boolean hasLock() {
-        return Files.exists(path.resolve(LOCK));
+        return Files.exists(path.resolve(MadeFolder.LOCK));
     }
 
     /** Refuses a folder that holds something; null is none. */
@@ -157,7 +157,7 @@ public final class RunFolder {
 
     /** The resolved configuration. */
     public Path config() {
-        return path.resolve("config.yaml");
+        return path.resolve(MadeFolder.RUN_CONFIG);
     }
 
     /** One JSON object for each logged step. */
