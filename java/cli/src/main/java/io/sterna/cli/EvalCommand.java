@@ -1,6 +1,7 @@
 package io.sterna.cli;
 
 import io.sterna.eval.Perplexity;
+import io.sterna.eval.Task;
 import io.sterna.eval.TaskResult;
 import io.sterna.infer.Model;
 import io.sterna.infer.Session;
@@ -76,8 +77,9 @@ final class EvalCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         check();
         byte[] text = data == null ? null : Inputs.utf8(data);
+        List<Task> read = new ArrayList<>();
         for (String task : tasks) {
-            TaskResult.check(taskData, task, questions());
+            read.add(Task.read(taskData, task, limit == null ? Integer.MAX_VALUE : limit));
         }
         Map<String, Object> figures = new LinkedHashMap<>();
         List<String> lines = new ArrayList<>();
@@ -85,9 +87,7 @@ final class EvalCommand implements Callable<Integer> {
             if (data != null) {
                 measureText(loaded, text, progress, figures, lines);
             }
-            if (!tasks.isEmpty()) {
-                measureTasks(loaded, progress, figures, lines);
-            }
+            measureTasks(loaded, read, progress, figures, lines);
         } finally { // what was measured is told, also when a later task fails
             print(figures, lines);
         }
@@ -102,10 +102,6 @@ final class EvalCommand implements Callable<Integer> {
             out.println(JsonText.line(figures));
         }
         out.flush();
-    }
-
-    private int questions() {
-        return limit == null ? Integer.MAX_VALUE : limit;
     }
 
     private void check() {
@@ -169,12 +165,13 @@ final class EvalCommand implements Callable<Integer> {
         return Double.isFinite(value) ? value : null;
     }
 
-    private void measureTasks(Model loaded, ConsoleProgress progress, Map<String, Object> figures, List<String> lines) throws IOException {
+    private void measureTasks(Model loaded, List<Task> read, ConsoleProgress progress, Map<String, Object> figures, List<String> lines)
+            throws IOException {
         Map<String, Object> results = new LinkedHashMap<>();
-        for (String task : tasks) {
+        for (Task task : read) {
             long start = System.nanoTime();
-            TaskResult result = TaskResult.of(loaded, model.options(loaded, CacheType.F32), taskData, task, questions(),
-                    share -> progress.update(task, share, 0));
+            TaskResult result = TaskResult.of(loaded, model.options(loaded, CacheType.F32), task,
+                    share -> progress.update(task.name(), share, 0));
             Map<String, Object> row = new LinkedHashMap<>();
             row.put("questions", result.questions());
             addScore(row, "acc", result.accuracy());
@@ -183,9 +180,9 @@ final class EvalCommand implements Callable<Integer> {
             if (results.isEmpty()) {
                 lines.add(Units.format("%-16s %9s  %8s %8s  %8s %8s", "task", "questions", "acc", "stderr", "acc_norm", "stderr"));
             }
-            results.put(task, row);
+            results.put(task.name(), row);
             figures.put("tasks", results);
-            lines.add(Units.format("%-16s %9d  %s  %s", task, result.questions(), columns(result.accuracy()),
+            lines.add(Units.format("%-16s %9d  %s  %s", task.name(), result.questions(), columns(result.accuracy()),
                     result.normalized().map(EvalCommand::columns).orElse("")).stripTrailing());
         }
     }

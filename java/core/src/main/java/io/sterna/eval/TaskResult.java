@@ -1,11 +1,8 @@
 package io.sterna.eval;
 
-import io.sterna.data.Tokenizer;
 import io.sterna.infer.Model;
 import io.sterna.infer.SessionGroup;
 import io.sterna.infer.SessionOptions;
-import java.io.IOException;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.DoubleConsumer;
@@ -35,40 +32,21 @@ public record TaskResult(String task, int questions, Score accuracy, Optional<Sc
     }
 
     /**
-     * Reads the questions of a task, so that faults of its file are found before long work on others.
-     *
-     * @param folder as in {@link #of}
-     * @param limit  questions at most, at least 1
-     * @throws TaskException for a task without a file, and for a question that cannot be read
-     */
-    public static void check(Path folder, String task, int limit) throws IOException {
-        TaskFile.read(folder, task, limit);
-    }
-
-    /**
      * Asks a model the questions of a task.
      *
-     * @param folder   holds the task's file, {@code <task>.jsonl} or {@code <task>.requests.jsonl}, or one with {@code .gz}
-     * @param limit    questions at most, at least 1
      * @param options  of the sequences; a cache in F32 computes as training does
      * @param progress is told the share that is done, now and then
-     * @throws TaskException for a task without a file, and for a question that cannot be read or asked
+     * @throws TaskException for a question that cannot be asked
      */
-    public static TaskResult of(Model model, SessionOptions options, Path folder, String task, int limit, DoubleConsumer progress)
-            throws IOException {
-        if (limit < 1) {
-            throw new IllegalArgumentException("limit " + limit + ": must be at least 1");
-        }
-        List<Question> questions = TaskFile.read(folder, task, limit);
-        int most = questions.stream().mapToInt(q -> q.choices().size()).max().orElseThrow();
+    public static TaskResult of(Model model, SessionOptions options, Task task, DoubleConsumer progress) throws TaskException {
+        int most = task.questions().stream().mapToInt(q -> q.choices().size()).max().orElseThrow();
         try (SessionGroup group = model.group(options, most)) {
-            return of(task, questions, group, model.tokenizer(), progress);
+            return of(task, new ChoiceScorer(group, model.tokenizer()), progress);
         }
     }
 
-    private static TaskResult of(String task, List<Question> questions, SessionGroup group, Tokenizer tokenizer, DoubleConsumer progress)
-            throws TaskException {
-        ChoiceScorer scorer = new ChoiceScorer(group, tokenizer);
+    private static TaskResult of(Task task, ChoiceScorer scorer, DoubleConsumer progress) throws TaskException {
+        List<Question> questions = task.questions();
         int right = 0;
         int rightNormalized = 0;
         for (int q = 0; q < questions.size(); q++) {
@@ -82,7 +60,7 @@ public record TaskResult(String task, int questions, Score accuracy, Optional<Sc
             progress.accept((q + 1.0) / questions.size());
         }
         boolean normalized = questions.stream().allMatch(Question::normalized);
-        return new TaskResult(task, questions.size(), Score.of(right, questions.size()),
+        return new TaskResult(task.name(), questions.size(), Score.of(right, questions.size()),
                 normalized ? Optional.of(Score.of(rightNormalized, questions.size())) : Optional.empty());
     }
 

@@ -146,12 +146,12 @@ class TaskTest {
         }
         Files.writeString(folder.resolve("by_hand.jsonl"), lines + "\n");
         try (Model model = Model.load(run)) {
-            TaskResult result = TaskResult.of(model, options(model, 64), folder, "by_hand", 10, share -> { });
+            TaskResult result = TaskResult.of(model, options(model, 64), Task.read(folder, "by_hand", 10), share -> { });
             assertEquals(3, result.questions());
             assertEquals(right / 3.0, result.accuracy().value(), 1e-12);
             assertEquals(rightByLength / 3.0, result.normalized().orElseThrow().value(), 1e-12);
             assertTrue(rightByLength > right, "the two differ here, or this proves little");
-            assertEquals(1, TaskResult.of(model, options(model, 64), folder, "by_hand", 1, share -> { }).questions());
+            assertEquals(1, TaskResult.of(model, options(model, 64), Task.read(folder, "by_hand", 1), share -> { }).questions());
         }
     }
 
