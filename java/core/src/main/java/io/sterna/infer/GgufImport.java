@@ -28,7 +28,7 @@ import java.util.Set;
  * Reads a model of llama.cpp, a GGUF file of the {@code llama} or {@code bitnet} architecture, and writes it as a
  * model folder. Its tensors may be of any {@link GgufType}, each of its own. Linear layers that are all ternary there
  * become packed ternary weights, with one scale a tensor or one for each block of 256; a model of BF16 becomes BF16, any
- * other FP32. What Sterna has no place for is refused by name. One tensor at a time is in memory.
+ * other FP32. What Sterna has no place for is refused by name. One packed tensor at a time is in memory, or some rows of floats.
  */
 public final class GgufImport {
     /**
@@ -119,7 +119,7 @@ public final class GgufImport {
                 "model " + file + ": vocabulary of " + shape.vocab(), loader);
         GgufTokenizer.setMarks(reader, file, text.tokenizer(), ends, settings);
         Kernels kernels = Kernels.best();
-        folder(out, settings).write(parameter -> fill(parameter, shape, kernels), text.json());
+        folder(out, settings).write((part, row0) -> fill(part, row0, shape, kernels), text.json());
     }
 
     // Settings
@@ -293,19 +293,19 @@ public final class GgufImport {
         }
     }
 
-    private void fill(Parameter parameter, LlamaConfig config, Kernels kernels) throws IOException {
+    private void fill(Parameter parameter, long row0, LlamaConfig config, Kernels kernels) throws IOException {
         switch (parameter) {
-            case Parameter.Plain plain -> fill(plain, config);
+            case Parameter.Plain plain -> fill(plain, row0, config);
             case Parameter.Packed packed -> fill(packed, config, kernels);
         }
     }
 
-    private void fill(Parameter.Plain parameter, LlamaConfig config) throws IOException {
-        GgufReader.Tensor tensor = reader.tensors().get(GgufNames.of(parameter));
-        float[] row = new float[(int) parameter.cols()];
-        for (long r = 0; r < parameter.rows(); r++) {
+    private void fill(Parameter.Plain part, long row0, LlamaConfig config) throws IOException {
+        GgufReader.Tensor tensor = reader.tensors().get(GgufNames.of(part));
+        float[] row = new float[(int) part.cols()];
+        for (long r = row0; r < row0 + part.rows(); r++) {
             reader.read(tensor, r * row.length, row.length, row);
-            store(row, parameter.weight(), GgufNames.parameterRow(parameter, config, r));
+            store(row, part.weight(), GgufNames.parameterRow(part, config, r) - row0); // of the same head, so within the part
         }
     }
 

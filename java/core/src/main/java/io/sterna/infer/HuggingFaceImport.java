@@ -114,9 +114,9 @@ public final class HuggingFaceImport {
         ModelFolder model = target(out, settings);
         requireTensors(model.parameters());
         Kernels kernels = Kernels.best();
-        model.write(parameter -> {
-            switch (parameter) {
-                case Parameter.Plain plain -> fill(plain);
+        model.write((part, row0) -> {
+            switch (part) {
+                case Parameter.Plain plain -> fill(plain, row0);
                 case Parameter.Packed ternary -> fill(ternary, kernels);
             }
         }, text.json());
@@ -283,22 +283,19 @@ public final class HuggingFaceImport {
         }
     }
 
-    private void fill(Parameter.Plain parameter) throws IOException {
-        SafetensorsReader.Tensor tensor = tensors.tensors().get(parameter.name());
-        FloatMatrix weight = parameter.weight();
+    private void fill(Parameter.Plain part, long row0) throws IOException {
+        SafetensorsReader.Tensor tensor = tensors.tensors().get(part.name());
+        FloatMatrix weight = part.weight();
         int width = tensor.dtype().equals("F32") ? Float.BYTES : Short.BYTES;
         try (Workspace workspace = new Workspace()) {
-            MemorySegment tile = workspace.section(MemoryKind.SCRATCH).allocate(Math.min(TILE_ROWS, weight.rows()) * weight.cols() * width);
-            for (long r0 = 0; r0 < weight.rows(); r0 += TILE_ROWS) {
-                long rows = Math.min(TILE_ROWS, weight.rows() - r0);
-                tensors.read(tensor, r0 * weight.cols() * width, tile.asSlice(0, rows * weight.cols() * width));
-                for (long i = 0; i < rows * weight.cols(); i++) {
-                    float value = number(tile, tensor.dtype(), i);
-                    if (!Float.isFinite(value)) {
-                        throw fault("tensor " + tensor.name() + ": weight " + (r0 * weight.cols() + i) + " is " + value, "expected finite ones");
-                    }
-                    weight.set(r0 + i / weight.cols(), i % weight.cols(), value);
+            MemorySegment stored = workspace.section(MemoryKind.SCRATCH).allocate(part.size() * width);
+            tensors.read(tensor, row0 * part.cols() * width, stored);
+            for (long i = 0; i < part.size(); i++) {
+                float value = number(stored, tensor.dtype(), i);
+                if (!Float.isFinite(value)) {
+                    throw fault("tensor " + tensor.name() + ": weight " + (row0 * part.cols() + i) + " is " + value, "expected finite ones");
                 }
+                weight.set(i / part.cols(), i % part.cols(), value);
             }
         }
     }

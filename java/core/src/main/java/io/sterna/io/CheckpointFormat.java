@@ -63,11 +63,16 @@ final class CheckpointFormat {
     /** CRC32C of any number of bytes. */
     static int checksum(MemorySegment bytes) {
         CRC32C crc = new CRC32C();
+        update(crc, bytes);
+        return (int) crc.getValue();
+    }
+
+    /** Takes any number of bytes into a CRC32C. */
+    static void update(CRC32C crc, MemorySegment bytes) {
         for (long at = 0; at < bytes.byteSize(); ) {
             ByteBuffer chunk = FileBytes.chunk(bytes, at);
             at += chunk.remaining();
             crc.update(chunk);
         }
-        return (int) crc.getValue();
     }
 }

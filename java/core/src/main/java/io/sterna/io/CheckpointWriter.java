@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.zip.CRC32C;
 
 /**
  * Writes a checkpoint under a temporary name beside its place; {@link #commit} syncs it and renames it,
@@ -22,6 +23,8 @@ public final class CheckpointWriter implements AutoCloseable {
     private final Path file;
     private final PendingFile pending;
     private final List<Object> tensors = new ArrayList<>();
+    private Map<String, Object> tensor; // the last that began
+    private CRC32C checksum; // of its bytes
     private long position = CheckpointFormat.PREAMBLE_BYTES;
 
     /**
@@ -46,21 +49,39 @@ public final class CheckpointWriter implements AutoCloseable {
      * @throws IOException when the file cannot be written, as the class says
      */
     public void add(String name, String encoding, List<Long> shape, MemorySegment bytes) throws IOException {
+        begin(name, encoding, shape);
+        append(bytes);
+    }
+
+    /** Begins a tensor as {@link #add} has it, whose bytes come by {@link #append} until the next one begins. */
+    public void begin(String name, String encoding, List<Long> shape) {
         position = CheckpointFormat.aligned(position);
-        Map<String, Object> entry = new LinkedHashMap<>();
-        entry.put("name", name);
-        entry.put("encoding", encoding);
-        entry.put("shape", shape);
-        entry.put("offset", position);
-        entry.put("bytes", bytes.byteSize());
-        entry.put("crc32c", Integer.toUnsignedLong(CheckpointFormat.checksum(bytes)));
-        tensors.add(entry);
+        checksum = new CRC32C();
+        tensor = new LinkedHashMap<>();
+        tensor.put("name", name);
+        tensor.put("encoding", encoding);
+        tensor.put("shape", shape);
+        tensor.put("offset", position);
+        tensor.put("bytes", 0L);
+        tensor.put("crc32c", checksum.getValue());
+        tensors.add(tensor);
+    }
+
+    /**
+     * Appends bytes to the tensor that began last.
+     *
+     * @throws IOException when the file cannot be written, as the class says
+     */
+    public void append(MemorySegment bytes) throws IOException {
+        CheckpointFormat.update(checksum, bytes);
         try {
             pending.write(position, bytes);
         } catch (IOException e) {
             throw failed(e);
         }
         position += bytes.byteSize();
+        tensor.put("bytes", position - (long) tensor.get("offset"));
+        tensor.put("crc32c", checksum.getValue());
     }
 
     /**

@@ -33,6 +33,7 @@ public record ModelFolder(Path path, TrainConfig config) {
     private static final String CONFIG = "config.json";
     private static final String TOKENIZER = "tokenizer.json";
     private static final long LARGEST_CONFIG = 1 << 20;
+    private static final long PART_ROWS = 256; // or one head, if that has more
     /** Settings that make another model of the same weights; not the length of sequences, which may be given anew. */
     private static final List<String> DECISIVE = List.of("hidden", "intermediate", "layers", "heads", "kv-heads", "vocab", "rope-theta",
             "rope-scaling", "begin-token", "add-begin-token", "end-token", "rms-epsilon", "tie-embeddings", "sub-ln", "method", "bits", "forward",
@@ -82,21 +83,24 @@ public record ModelFolder(Path path, TrainConfig config) {
         write(path, Map.of("config", RunState.lasting(config)), parameters, tokenizerFolder);
     }
 
-    /** Gives a parameter its weights. */
+    /** Gives parameters their weights. */
     @FunctionalInterface
     public interface WeightSource {
         /**
-         * Fills a parameter, which is all zero and whose memory is returned once it is written.
+         * Fills rows of a parameter, all of them but for floats, of which a part of whole heads is in memory at a time: stored
+         * in fewer bits they take several times the memory of their file.
          *
+         * @param part as many rows as it has are to be filled
+         * @param row0 of the parameter, which is the part's first
          * @throws IOException when the weights cannot be read; then no model is written
          */
-        void fill(Parameter parameter) throws IOException;
+        void fill(Parameter part, long row0) throws IOException;
     }
 
     /**
-     * Writes a model of weights that come from elsewhere, each in memory only until it is written.
+     * Writes a model of weights that come from elsewhere, in memory only until they are written.
      *
-     * @param source    fills parameters that are all zero
+     * @param source    of the weights
      * @param tokenizer the text of its tokenizer.json
      * @throws ConfigException when the folder holds something
      * @throws IOException of the source, or when a file cannot be written; what was written is removed
@@ -132,16 +136,38 @@ public record ModelFolder(Path path, TrainConfig config) {
         try (CheckpointWriter writer = new CheckpointWriter(path.resolve(WEIGHTS))) {
             for (Parameter planned : parameters()) {
                 try (Workspace workspace = new Workspace()) {
-                    Parameter parameter = method().parameter(planned.id(), planned.name(), planned.kind(),
-                            planned.rows(), planned.cols(), workspace);
-                    source.fill(parameter);
-                    StoredTensors.weightsOf(List.of(parameter)).write(writer);
+                    switch (planned) {
+                        case Parameter.Packed packed -> write(packed, source, writer, workspace);
+                        case Parameter.Plain plain -> write(plain, source, writer, workspace);
+                    }
                 }
             }
             writer.commit(Map.of("config", lasting));
         }
         DurableFiles.replace(path.resolve(TOKENIZER), tokenizer);
         DurableFiles.replace(path.resolve(CONFIG), Json.writePretty(lasting));
+    }
+
+    private void write(Parameter.Packed planned, WeightSource source, CheckpointWriter writer, Workspace workspace) throws IOException {
+        Parameter parameter = allocate(planned, planned.rows(), workspace);
+        source.fill(parameter, 0);
+        StoredTensors.weightsOf(List.of(parameter)).write(writer);
+    }
+
+    private void write(Parameter.Plain planned, WeightSource source, CheckpointWriter writer, Workspace workspace) throws IOException {
+        long head = model().headDim();
+        long rows = Math.min(planned.rows(), Math.ceilDiv(PART_ROWS, head) * head);
+        Parameter.Plain part = (Parameter.Plain) allocate(planned, rows, workspace);
+        StoredTensors.begin(planned, writer);
+        for (long row0 = 0; row0 < planned.rows(); row0 += rows) {
+            part.weight().reshape(Math.min(rows, planned.rows() - row0), planned.cols());
+            source.fill(part, row0);
+            writer.append(part.weight().data());
+        }
+    }
+
+    private Parameter allocate(Parameter planned, long rows, Workspace workspace) {
+        return method().parameter(planned.id(), planned.name(), planned.kind(), rows, planned.cols(), workspace);
     }
 
     /** The model's parameters, names and shapes alone: they have no memory. */

@@ -83,6 +83,13 @@ final class StoredTensors {
         }
     }
 
+    /** Begins the tensor of a planned parameter of floats, whose rows follow. */
+    static void begin(Parameter.Plain planned, CheckpointWriter writer) {
+        List<NamedTensor> tensor = new ArrayList<>();
+        NamedTensor.ofWeight(planned, tensor);
+        writer.begin(planned.name(), encoding(tensor.getFirst()), tensor.getFirst().shape());
+    }
+
     private static void writeTrits(CheckpointWriter writer, String name, PackedMatrix w) throws IOException {
         try (Arena arena = Arena.ofShared()) {
             MemorySegment trits = arena.allocate(tritBytes(w));

@@ -513,7 +513,7 @@ class HuggingFaceImportTest {
         Path out = folder.resolve("late");
         ModelFolder target = ModelFolder.of(out, new TrainConfig().set("hidden", 32).set("intermediate", 32).set("layers", 1).set("heads", 2)
                 .set("vocab", 270).set("method", "fp32"));
-        assertThrows(NullPointerException.class, () -> target.write(parameter -> { }, (String) null));
+        assertThrows(NullPointerException.class, () -> target.write((part, row0) -> { }, (String) null));
         assertFalse(Files.exists(out));
     }
 

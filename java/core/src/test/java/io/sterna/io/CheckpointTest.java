@@ -53,6 +53,21 @@ class CheckpointTest {
     }
 
     @Test
+    void aTensorMayComeInPieces() throws IOException {
+        byte[] whole = Files.readAllBytes(write(7));
+        Path file = folder.resolve("pieces.sterna");
+        try (CheckpointWriter writer = new CheckpointWriter(file); Arena arena = Arena.ofConfined()) {
+            writer.begin("a", "u8", List.of(10L, 100L));
+            MemorySegment bytes = arena.allocateFrom(ValueLayout.JAVA_BYTE, A);
+            writer.append(bytes.asSlice(0, 300));
+            writer.append(bytes.asSlice(300));
+            writer.add("b", "f32", List.of(16L), arena.allocateFrom(ValueLayout.JAVA_BYTE, B));
+            writer.commit(Map.of("step", 7));
+        }
+        assertArrayEquals(whole, Files.readAllBytes(file));
+    }
+
+    @Test
     void anInterruptIsNoDamageAndNoFullDisk() throws IOException {
         Path file = write(1);
         Thread.currentThread().interrupt();
