@@ -31,10 +31,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** A tokenizer of SentencePiece's kind in a GGUF file: its tokens by llama.cpp's own rule, and the way back. */
 class PieceExchangeTest {
@@ -47,10 +48,23 @@ class PieceExchangeTest {
     @TempDir
     private Path folder;
 
+    private static Stream<String> tokenizers() throws IOException {
+        List<String> ofOneWord = MERGED.stream().filter(piece -> piece.indexOf('\u2581', 1) < 0).toList();
+        return Stream.of(json(MERGED, true), json(MERGED, false), metaspace(MERGED, "never", false), metaspace(ofOneWord, "never", true));
+    }
+
+    /** The same without a prefix, as newer files say it. */
+    private static String metaspace(List<String> merged, String scheme, boolean split) throws IOException {
+        Map<String, Object> root = Json.asObject(Json.parse(json(merged, false).getBytes(StandardCharsets.UTF_8)), "tokenizer");
+        root.put("normalizer", null);
+        root.put("pre_tokenizer", Map.of("type", "Metaspace", "replacement", "\u2581", "prepend_scheme", scheme, "split", split));
+        return Json.write(root);
+    }
+
     @ParameterizedTest
-    @ValueSource(booleans = {true, false})
-    void theFileMakesTheSameTokensAndComesBack(boolean prefix) throws IOException {
-        Path run = train(json(MERGED, prefix));
+    @MethodSource("tokenizers")
+    void theFileMakesTheSameTokensAndComesBack(String tokenizer) throws IOException {
+        Path run = train(tokenizer);
         Path file = folder.resolve("pieces.gguf");
         try (Model model = Model.load(run, Tokenizers::load); GgufReader reader = written(model, file)) {
             assertEquals("llama", reader.string("tokenizer.ggml.model"));
@@ -85,6 +99,11 @@ class PieceExchangeTest {
         refused(good.replaceFirst("\"i n\"", "\"i n\", \"i r\""), "a merge makes \"ir\" of what are not all ordinary tokens");
         refused(good.replace("\"pre_tokenizer\": null", "\"pre_tokenizer\": {\"type\": \"WhitespaceSplit\"}"), "cuts text before it is merged");
         refused(good.replace("\"prepend\": \"\u2581\"", "\"prepend\": \"x\""), "normalizes text otherwise");
+        for (String scheme : List.of("always", "first")) {
+            refused(metaspace(MERGED, scheme, false), "puts a space only before a text that begins with none");
+        }
+        refused(metaspace(MERGED, "never", true), "token \"\u2581\u2581\" has one within");
+        refused(metaspace(MERGED, "never", false).replace("\"replacement\":\"\u2581\"", "\"replacement\":\"_\""), "spaces otherwise than as");
         refused(good.replace("\"byte_fallback\": true", "\"byte_fallback\": false"), "do not become bytes");
         refused(good.replace("\"id\": 2,", "\"id\": 1,"), "token \"</s>\" has two ids");
         refused(good.replaceFirst("\"he\": \\d+", "\"he\": 261"), "two tokens have one id");

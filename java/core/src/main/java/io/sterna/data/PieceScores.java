@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
@@ -44,6 +45,7 @@ public final class PieceScores {
             checkModel();
             readVocabulary(size);
             readAddedTokens(size);
+            requireNothingCut();
             readMerges();
             score();
         } catch (JsonException e) {
@@ -71,17 +73,34 @@ public final class PieceScores {
         return prefix;
     }
 
-    /** Spaces are written as a visible sign, and nothing else is changed. */
+    /** Spaces are written as a visible sign, by a normalizer or by Metaspace, and nothing else is changed. */
     private boolean hasPrefix() throws TokenizerException {
         Object normalizer = root.get("normalizer");
         List<?> steps = normalizer instanceof Map<?, ?> map && "Sequence".equals(map.get("type")) && map.get("normalizers") instanceof List<?> list
                 ? list : Arrays.asList(normalizer);
-        boolean metaspace = root.get("pre_tokenizer") instanceof Map<?, ?> map && "Metaspace".equals(map.get("type"));
-        require(!metaspace, "it puts a space only before a text that begins with none (Metaspace), where llama.cpp always does or never");
-        require(root.get("pre_tokenizer") == null, "it cuts text before it is merged");
-        require(steps.equals(List.of(ESCAPE)) || steps.equals(List.of(PREFIX, ESCAPE)),
+        Optional<Map<?, ?>> metaspace = metaspace();
+        require(metaspace.isPresent() || root.get("pre_tokenizer") == null, "it cuts text before it is merged");
+        require(metaspace.isPresent() && normalizer == null || steps.equals(List.of(ESCAPE)) || steps.equals(List.of(PREFIX, ESCAPE)),
                 "it normalizes text otherwise than by " + SPACE + " for spaces");
+        require(metaspace.isEmpty() || SPACE.equals(metaspace.get().get("replacement")), "Metaspace writes spaces otherwise than as " + SPACE);
+        require(metaspace.isEmpty() || "never".equals(metaspace.get().get("prepend_scheme")),
+                "it puts a space only before a text that begins with none (Metaspace), where llama.cpp always does or never");
         return steps.size() == 2;
+    }
+
+    private Optional<Map<?, ?>> metaspace() {
+        return root.get("pre_tokenizer") instanceof Map<?, ?> map && "Metaspace".equals(map.get("type")) ? Optional.of(map) : Optional.empty();
+    }
+
+    /** Metaspace cuts text before every space unless it is told not to, so that nothing merges across; scores know no cuts. */
+    private void requireNothingCut() throws TokenizerException {
+        if (metaspace().isEmpty() || Boolean.FALSE.equals(metaspace().get().get("split"))) {
+            return;
+        }
+        for (String token : ids.keySet()) {
+            require(!isNormal(token) || token.indexOf(SPACE, 1) < 0,
+                    "it cuts text before every space (split of Metaspace), and token " + Json.brief(token) + " has one within");
+        }
     }
 
     private void checkModel() throws TokenizerException {
