@@ -44,7 +44,7 @@ public final class ChoiceScorer {
     /**
      * Log-likelihood in nats of each answer.
      *
-     * @throws TaskException for an answer that adds no token to its context
+     * @throws TaskException for an answer that adds no token to its context, and for one whose logits are not finite
      */
     public double[] logLikelihoods(Question question) throws TaskException {
         List<Choice> choices = question.choices();
@@ -57,6 +57,11 @@ public final class ChoiceScorer {
         }
         double[] nats = Arrays.stream(texts).allMatch(this::fits) ? together(texts) : inPieces(texts);
         Arrays.setAll(nats, i -> -nats[i]);
+        for (int i = 0; i < nats.length; i++) { // as none is larger than NaN, the first answer would be taken for the best
+            if (!Double.isFinite(nats[i])) {
+                throw new TaskException(question.source() + " answer " + i + ": its log-likelihood is " + nats[i] + ": the weights are damaged");
+            }
+        }
         return nats;
     }
 

@@ -44,6 +44,17 @@ class TaskTest {
         return new Question(choices, 0, true, "here");
     }
 
+    @Test
+    void answersWithoutALikelihoodAreNotScored() throws IOException {
+        try (Model model = Model.load(TinyModel.train(folder, "method", "fp32")); SessionGroup group = group(model, 2, TinyModel.CONTEXT)) {
+            TinyModel.damage(model);
+            ChoiceScorer scorer = new ChoiceScorer(group, model.tokenizer());
+            scorer.logLikelihoods(question("the tern", " flies", "the tern", " ice."));
+            TaskException e = assertThrows(TaskException.class, () -> scorer.logLikelihoods(question("the tern", " flies", "the ~", " ice.")));
+            assertEquals("here answer 1: its log-likelihood is NaN: the weights are damaged", e.getMessage());
+        }
+    }
+
     /** Bytes are tokens, so the split of text into tokens is plain to see; logits are those of the training's forward pass. */
     @ParameterizedTest
     @ValueSource(strings = {"bits 1.58", "method fp32", "bits 8 forward ternary"})

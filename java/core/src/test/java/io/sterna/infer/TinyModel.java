@@ -7,6 +7,7 @@ import io.sterna.nn.Engine;
 import io.sterna.nn.Llama;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.LlamaPass;
+import io.sterna.nn.Parameter;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
@@ -60,6 +61,34 @@ public final class TinyModel {
             run.train();
         }
         return out;
+    }
+
+    /** Of a model of floats: behind the token '~' alone, logits are infinite. */
+    public static void damage(Model model) {
+        model.llama().parameters().forEach(TinyModel::damage);
+    }
+
+    /** The first feature of the residual is that token's own, and the head makes it infinite. */
+    private static void damage(Parameter parameter) {
+        FloatMatrix weight = ((Parameter.Plain) parameter).weight();
+        switch (parameter.kind()) {
+            case EMBEDDING -> {
+                for (int token = 0; token < weight.rows(); token++) {
+                    weight.set(token, 0, token == '~' ? 100 : 0);
+                }
+            }
+            case O, DOWN -> {
+                for (int column = 0; column < weight.cols(); column++) {
+                    weight.set(0, column, 0);
+                }
+            }
+            case HEAD -> {
+                for (int token = 0; token < weight.rows(); token++) {
+                    weight.set(token, 0, 3e38f);
+                }
+            }
+            default -> { }
+        }
     }
 
     /** Logits after each of the tokens, (tokens, vocab), by the training's own forward pass over a full window. */
