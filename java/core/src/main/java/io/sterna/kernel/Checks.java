@@ -78,8 +78,19 @@ final class Checks {
             throw new IllegalArgumentException(name + ": must be off-heap memory");
         }
         alive(name, "memory", memory);
+        if (!memory.isAccessibleBy(Thread.currentThread())) {
+            throw new IllegalArgumentException(name + ": is the memory of another thread alone");
+        }
         if (memory.byteSize() < bytes) {
             throw new IllegalArgumentException(name + ": has " + memory.byteSize() + " bytes, needs " + bytes);
+        }
+    }
+
+    /** The same, which the kernel writes to: the JVM would end at pages that are mapped to be read. */
+    static void output(String name, MemorySegment memory, long bytes) {
+        bytes(name, memory, bytes);
+        if (memory.isReadOnly()) {
+            throw new IllegalArgumentException(name + ": is read-only");
         }
     }
 
@@ -91,7 +102,7 @@ final class Checks {
     }
 
     static void scratch(MemorySegment scratch) {
-        bytes("scratch", scratch, Slices.SCRATCH_BYTES);
+        output("scratch", scratch, Slices.SCRATCH_BYTES);
     }
 
     /** 0 <= begin <= end <= limit. */

@@ -105,7 +105,7 @@ public final class Kernels {
     public void statistics(FloatMatrix x, long group, MemorySegment stats, long row0, long row1) {
         Checks.alive("x", x);
         Checks.slice(row0, row1, x.rows());
-        Checks.bytes("stats", stats, row1 * (group == 0 ? 1 : Math.ceilDiv(x.cols(), group)) * STATISTICS * Double.BYTES);
+        Checks.output("stats", stats, row1 * (group == 0 ? 1 : Math.ceilDiv(x.cols(), group)) * STATISTICS * Double.BYTES);
         int status = sterna_statistics(tier, x.descriptor(), group, stats, row0, row1);
         if (status != OK) {
             throw new KernelException("statistics", status, "x group stats row0 row1", x, group, stats, row0, row1);
@@ -138,7 +138,7 @@ public final class Kernels {
     public void histogram(PackedMatrix w, MemorySegment counts, long row0, long row1) {
         Checks.packed("w", w, w.rows(), w.cols());
         Checks.slice(row0, row1, w.rows());
-        Checks.bytes("counts", counts, 256 * Long.BYTES);
+        Checks.output("counts", counts, 256 * Long.BYTES);
         int status = sterna_histogram(tier, w.descriptor(), counts, row0, row1);
         if (status != OK) {
             throw new KernelException("histogram", status, "w counts row0 row1", w, counts, row0, row1);
@@ -148,6 +148,7 @@ public final class Kernels {
     /** Ternary codes of the rows at rest: {@code trits} holds ceil(cols / 5) bytes for each row of w. */
     public static void packTrits(PackedMatrix w, MemorySegment trits, long row0, long row1) {
         checkTrits(w, trits, row0, row1);
+        Checks.output("trits", trits, 0);
         int status = sterna_trits_pack(w.descriptor(), trits, row0, row1);
         if (status != OK) {
             // These two take no tier, so their first argument has position 1.
@@ -581,9 +582,10 @@ public final class Kernels {
     // ------------------------------------------------------------ updates
 
     /**
-     * Rounds w * keep - delta back to the grid and adds the codes that changed to {@code flips} (one long).
+     * Rounds w * keep - delta back to the grid and adds the codes that changed to {@code flips}.
      *
      * @param delta its first row is row0
+     * @param flips one long, which no slice that runs at the same time adds to
      * @return false when delta is not finite; nothing changed then
      */
     public boolean updatePacked(PackedMatrix w, FloatMatrix delta, float keep, long key, Rounding rounding, MemorySegment flips,
@@ -591,7 +593,7 @@ public final class Kernels {
         Checks.packed("w", w, w.rows(), w.cols());
         Checks.slice(row0, row1, w.rows());
         Checks.tile("delta", delta, row1 - row0, w.cols());
-        Checks.bytes("flips", flips, Long.BYTES);
+        Checks.output("flips", flips, Long.BYTES);
         int status = sterna_update_packed(tier, w.descriptor(), delta.descriptor(), keep, key, rounding.code(), flips, row0, row1);
         return status == OK || nonFinite(new KernelException("update_packed", status, "w delta keep key rounding flips row0 row1",
                 w, delta, keep, key, rounding, flips, row0, row1));
@@ -642,7 +644,7 @@ public final class Kernels {
         Checks.moment("v", v, row1, g.cols());
         Checks.packed("w", w, w.rows(), g.cols());
         Checks.slice(row0, row1, w.rows());
-        Checks.bytes("flips", flips, Long.BYTES);
+        Checks.output("flips", flips, Long.BYTES);
         int status = sterna_adamw_packed(tier, step.struct(), g.descriptor(), m.descriptor(), v.descriptor(), squares,
                 w.descriptor(), keep, rounding.code(), flips, row0, row1);
         return status == OK || nonFinite(new KernelException("adamw_packed", status,
@@ -664,14 +666,14 @@ public final class Kernels {
     private static void checkTile(FloatMatrix g, MemorySegment squares, long row0, long row1) {
         Checks.slice(row0, row1, Long.MAX_VALUE);
         Checks.tile("g", g, row1 - row0, g.cols());
-        Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
+        Checks.output("squares", squares, (row1 - row0) * Double.BYTES);
     }
 
     /** squares[r - row0] = sum of g(r) squared, for rows row0 ... row1 - 1 of g; not finite where g is not. */
     public void rowSquares(FloatMatrix g, MemorySegment squares, long row0, long row1) {
         Checks.alive("g", g);
         Checks.slice(row0, row1, g.rows());
-        Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
+        Checks.output("squares", squares, (row1 - row0) * Double.BYTES);
         int status = sterna_row_squares(tier, g.descriptor(), squares, row0, row1);
         if (status != OK) {
             throw new KernelException("row_squares", status, "g squares row0 row1", g, squares, row0, row1);
@@ -682,7 +684,7 @@ public final class Kernels {
     public void columnSquares(FloatMatrix g, MemorySegment sums, long col0, long col1) {
         Checks.alive("g", g);
         Checks.slice(col0, col1, g.cols());
-        Checks.bytes("sums", sums, g.cols() * Double.BYTES);
+        Checks.output("sums", sums, g.cols() * Double.BYTES);
         int status = sterna_column_squares(tier, g.descriptor(), sums, col0, col1);
         if (status != OK) {
             throw new KernelException("column_squares", status, "g sums col0 col1", g, sums, col0, col1);
@@ -694,7 +696,7 @@ public final class Kernels {
             MemorySegment squares, long row0, long row1) {
         Checks.step(step, step.struct());
         checkFactors(g, rowFactor, colFactor, row0, row1);
-        Checks.bytes("squares", squares, (row1 - row0) * Double.BYTES);
+        Checks.output("squares", squares, (row1 - row0) * Double.BYTES);
         int status = sterna_adafactor_squares(tier, step.struct(), g.descriptor(), rowFactor.data(), colFactor.data(), squares, row0, row1);
         if (status != OK) {
             throw new KernelException("adafactor_squares", status, "step g row_factor col_factor squares row0 row1", step, g,

@@ -67,7 +67,8 @@ public final class OpenBlas {
      * @param ldb floats from one row of {@code b} to the next, at least its columns
      * @param c C (M, N), off-heap like {@code a} and {@code b}, and not overlapping them
      * @param ldc floats from one row of C to the next, at least {@code n}
-     * @throws IllegalArgumentException when a size is below its range or a segment too small for its shape
+     * @throws IllegalArgumentException when a size is below its range or a segment too small for its shape,
+     *     on the heap or closed, or c read-only
      */
     public static void sgemm(
             boolean transposeA, boolean transposeB, int m, int n, int k,
@@ -76,6 +77,7 @@ public final class OpenBlas {
         check("a", a, transposeA ? k : m, transposeA ? m : k, lda);
         check("b", b, transposeB ? n : k, transposeB ? k : n, ldb);
         check("c", c, m, n, ldc);
+        Checks.output("c", c, 0);
         load();
         cblas_h.cblas_sgemm(cblas_h.CblasRowMajor(), transpose(transposeA), transpose(transposeB),
                 m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
@@ -92,6 +94,7 @@ public final class OpenBlas {
                             "%s is %d x %d with stride %d; rows and columns must be positive and fit the stride",
                             name, rows, cols, stride));
         }
+        Checks.bytes(name, matrix, 0);
         long floats = (rows - 1L) * stride + cols; // their bytes may be more than a long holds
         if (matrix.byteSize() / FLOAT < floats) {
             throw new IllegalArgumentException(String.format(Locale.ROOT,

@@ -22,13 +22,16 @@ import io.sterna.tensor.QuantizedMatrix;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.StateType;
 import io.sterna.tensor.Workspace;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 
 /** What Java refuses before, and what kernels refuse after, a downcall. */
 class KernelsTest {
@@ -110,6 +113,38 @@ class KernelsTest {
         assertThrows(IllegalArgumentException.class, () -> kernels.gather(x, few.asSlice(0, 8), x, 0, 4));
         MemorySegment heap = MemorySegment.ofArray(new int[4]);
         assertThrows(IllegalArgumentException.class, () -> kernels.gather(x, heap, x, 0, 4));
+    }
+
+    /** Before the downcall: at a page that is mapped to be read, a kernel that writes ends the JVM. */
+    @Test
+    void readOnlyMemoryIsRefusedWhereKernelsWrite() {
+        MemorySegment memory = section.allocate(Slices.SCRATCH_BYTES).asReadOnly();
+        kernels.gather(x, memory, x, 0, 4);
+        MemorySegment flips = section.allocate(8);
+        assertReadOnly("scratch", () -> kernels.linear(q, w, y, null, 0, 24, memory));
+        assertReadOnly("stats", () -> kernels.statistics(x, 0, memory, 0, 4));
+        assertReadOnly("counts", () -> kernels.histogram(w, memory, 0, 24));
+        assertReadOnly("trits", () -> Kernels.packTrits(w, memory, 0, 24));
+        assertReadOnly("squares", () -> kernels.rowSquares(x, memory, 0, 4));
+        assertReadOnly("sums", () -> kernels.columnSquares(x, memory, 0, 80));
+        assertReadOnly("squares", () -> kernels.sgd(new SgdStep(section), x, null, memory, 0, 4));
+        FloatMatrix delta = FloatMatrix.allocate(section, FloatType.F32, 24, 80);
+        assertReadOnly("flips", () -> kernels.updatePacked(w, delta, 1, 7, Rounding.NEAREST, flips.asReadOnly(), 0, 24));
+    }
+
+    private static void assertReadOnly(String name, Executable call) {
+        assertEquals(name + ": is read-only", assertThrows(IllegalArgumentException.class, call).getMessage());
+    }
+
+    @Test
+    void memoryOfAnotherThreadAloneIsNamed() throws Exception {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment counts = arena.allocate(256 * Long.BYTES, Long.BYTES);
+            AtomicReference<Throwable> thrown = new AtomicReference<>();
+            Thread other = Thread.ofPlatform().uncaughtExceptionHandler((_, e) -> thrown.set(e)).start(() -> kernels.histogram(w, counts, 0, 24));
+            other.join();
+            assertEquals("counts: is the memory of another thread alone", thrown.get().getMessage());
+        }
     }
 
     @Test

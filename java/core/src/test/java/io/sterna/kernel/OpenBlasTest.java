@@ -76,6 +76,18 @@ class OpenBlasTest {
         }
     }
 
+    @Test
+    void refusesMemoryThatNativeCodeCannotUse() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment full = arena.allocate(4 * Float.BYTES, 64);
+            MemorySegment heap = MemorySegment.ofArray(new float[4]);
+            assertEquals("c: is read-only", assertThrows(IllegalArgumentException.class,
+                    () -> OpenBlas.sgemm(false, false, 2, 2, 2, 1, full, 2, full, 2, 0, full.asReadOnly(), 2)).getMessage());
+            assertEquals("b: must be off-heap memory", assertThrows(IllegalArgumentException.class,
+                    () -> OpenBlas.sgemm(false, false, 2, 2, 2, 1, full, 2, heap, 2, 0, full, 2)).getMessage());
+        }
+    }
+
     private static MemorySegment integers(Arena arena, Random random, int count) {
         MemorySegment floats = arena.allocate((long) count * Float.BYTES, 64);
         for (int i = 0; i < count; i++) {
