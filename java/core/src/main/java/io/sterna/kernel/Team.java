@@ -10,8 +10,15 @@ public sealed interface Team permits Slices, Worker {
 
     /** Slices 0 ... count - 1, which may run in any order and at the same time. */
     record Work(long count, Slices.Body body) {
-        /** Rows 0 ... rows - 1 in slices of exactly {@code size} rows; the last one may be shorter. */
+        /**
+         * Rows 0 ... rows - 1 in slices of exactly {@code size} rows; the last one may be shorter.
+         *
+         * @throws IllegalArgumentException for a size below 1
+         */
         public static Work rows(long rows, long size, Slices.RowBody body) {
+            if (size < 1) {
+                throw new IllegalArgumentException("slices of " + size + " rows: must be at least 1");
+            }
             return new Work(Math.ceilDiv(rows, size), (i, worker) -> body.run(i * size, Math.min(rows, (i + 1) * size), worker));
         }
     }

@@ -51,8 +51,15 @@ public final class FloatMatrix {
         return matrix;
     }
 
-    /** A matrix cut into windows that never move, of {@code size} rows each, the last one of the rest. */
+    /**
+     * A matrix cut into windows that never move, of {@code size} rows each, the last one of the rest.
+     *
+     * @throws IllegalArgumentException for a size below 1
+     */
     public static List<FloatMatrix> windows(Workspace.Section section, FloatMatrix matrix, long size) {
+        if (size < 1) {
+            throw new IllegalArgumentException("windows of " + size + " rows: must be at least 1");
+        }
         return LongStream.range(0, Math.ceilDiv(matrix.rows, size))
                 .mapToObj(i -> window(section).overRows(matrix, i * size, Math.min(matrix.rows, (i + 1) * size)))
                 .toList();

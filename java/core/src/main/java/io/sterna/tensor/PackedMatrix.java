@@ -53,13 +53,17 @@ public final class PackedMatrix {
      * @throws IllegalArgumentException when a size is below 1, or their product beyond what a machine holds
      */
     public static PackedMatrix allocate(Workspace.Section section, Grid grid, Scaling scaling, long rows, long cols) {
-        Shapes.check(rows, cols);
         long bytes = bytes(grid, scaling, rows, cols);
         return new PackedMatrix(section, grid, scaling, rows, cols, section.allocate(bytes));
     }
 
-    /** Bytes of codes and scales of a matrix. */
+    /**
+     * Bytes of codes and scales of a matrix.
+     *
+     * @throws IllegalArgumentException as {@link #allocate} does
+     */
     public static long bytes(Grid grid, Scaling scaling, long rows, long cols) {
+        Shapes.check(rows, cols);
         return rows * grid.rowBytes(cols) + scaling.count(rows, cols) * Float.BYTES;
     }
 

@@ -89,8 +89,18 @@ public final class QuantizedMatrix {
                 part(matrix.scales, row0 * Float.BYTES, (row1 - row0) * Float.BYTES), row1 - row0, matrix.cols);
     }
 
-    /** Copies rows row0 ... row1 - 1 of a matrix of the same columns to the same rows of this one. */
+    /**
+     * Copies rows row0 ... row1 - 1, maybe none, of a matrix of the same columns to the same rows of this one.
+     *
+     * @throws IllegalArgumentException when the columns differ, or a matrix lacks such rows
+     */
     public void copyRows(QuantizedMatrix from, long row0, long row1) {
+        if (from.cols != cols) {
+            throw new IllegalArgumentException(from + ": has other columns than " + this);
+        }
+        if (row0 != row1) {
+            Shapes.range("rows", row0, row1, Math.min(rows, from.rows));
+        }
         MemorySegment.copy(from.codes, row0 * stride, codes, row0 * stride, (row1 - row0) * stride);
         MemorySegment.copy(from.scales, row0 * Float.BYTES, scales, row0 * Float.BYTES, (row1 - row0) * Float.BYTES);
     }

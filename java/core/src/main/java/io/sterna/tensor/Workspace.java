@@ -101,8 +101,9 @@ public final class Workspace implements AutoCloseable {
                 used += whole;
                 return workspace.planning ? MemorySegment.NULL : region.memory.asSlice(used - whole, size);
             }
+            MemorySegment memory = workspace.planning ? MemorySegment.NULL : workspace.arena.allocate(size, ALIGNMENT);
             workspace.bytes.merge(kind, whole, Long::sum);
-            return workspace.planning ? MemorySegment.NULL : workspace.arena.allocate(size, ALIGNMENT);
+            return memory;
         }
 
         /** A native descriptor, which lives as long as the tensor's memory. */

@@ -72,6 +72,14 @@ class SlicesTest {
     }
 
     @Test
+    void slicesOfNoRowsAreRefused() {
+        try (Slices slices = new Slices(1)) {
+            assertEquals("slices of 0 rows: must be at least 1",
+                    assertThrows(IllegalArgumentException.class, () -> slices.tiles(4, 0, (row0, row1, worker) -> { })).getMessage());
+        }
+    }
+
+    @Test
     void workersHaveScratchOfTheirOwn() {
         try (Slices slices = new Slices(2)) {
             long[] addresses = new long[2];

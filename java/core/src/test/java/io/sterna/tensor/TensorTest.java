@@ -100,6 +100,37 @@ class TensorTest {
     }
 
     @Test
+    void rowsAreCopiedBetweenMatricesOfTheSameColumns() {
+        QuantizedMatrix from = QuantizedMatrix.allocate(section, 4, 80);
+        QuantizedMatrix to = QuantizedMatrix.allocate(section, 6, 80);
+        from.scales().setAtIndex(ValueLayout.JAVA_FLOAT, 3, 7);
+        to.copyRows(from, 2, 4);
+        assertEquals(7, to.scale(3));
+        to.copyRows(from, 4, 4);
+        assertEquals("rows 3...5: not within 0...4", assertThrows(IllegalArgumentException.class, () -> to.copyRows(from, 3, 5)).getMessage());
+        assertThrows(IllegalArgumentException.class, () -> to.copyRows(from, -1, 1));
+        QuantizedMatrix wide = QuantizedMatrix.allocate(section, 4, 200);
+        assertEquals("int8 activations (4, 80): has other columns than int8 activations (4, 200)",
+                assertThrows(IllegalArgumentException.class, () -> wide.copyRows(from, 0, 2)).getMessage());
+    }
+
+    @Test
+    void windowsOfNoRowsAreRefused() {
+        FloatMatrix m = FloatMatrix.allocate(section, FloatType.F32, 6, 10);
+        for (long size : new long[] {0, -2}) {
+            assertEquals("windows of " + size + " rows: must be at least 1",
+                    assertThrows(IllegalArgumentException.class, () -> FloatMatrix.windows(section, m, size)).getMessage());
+        }
+        assertEquals(2, FloatMatrix.windows(section, m, 5).size());
+    }
+
+    @Test
+    void memoryThatThereIsNotIsNotCounted() {
+        assertThrows(OutOfMemoryError.class, () -> FloatMatrix.allocate(section, FloatType.F32, 1 << 24, 1 << 24));
+        assertEquals(0, workspace.bytes().get(MemoryKind.SCRATCH));
+    }
+
+    @Test
     void sizesBeyondAnyMachineAreRefused() {
         long much = 1L << 32;
         FloatMatrix small = FloatMatrix.allocate(section, FloatType.F32, 4, 4);
@@ -110,6 +141,7 @@ class TensorTest {
         assertThrows(IllegalArgumentException.class, () -> QuantizedMatrix.allocate(section, 1L << 62, 60));
         assertThrows(IllegalArgumentException.class, () -> QuantizedGradient.allocate(section, 60, 1L << 62));
         assertThrows(IllegalArgumentException.class, () -> PackedMatrix.allocate(section, Grid.INT8, Scaling.TENSOR, 1L << 60, 64));
+        assertThrows(IllegalArgumentException.class, () -> PackedMatrix.bytes(Grid.INT8, Scaling.TENSOR, 1L << 60, 64));
         assertThrows(IllegalArgumentException.class, () -> Moment.allocate(section, StateType.F32, much, much));
     }
 
