@@ -10,6 +10,7 @@ import java.lang.foreign.ValueLayout;
 import java.net.URL;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermission;
@@ -22,6 +23,7 @@ import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -61,7 +63,7 @@ final class LibraryCache {
     static Opened open(List<Packed> files, String remedy) {
         Packed library = files.getLast();
         List<String> failures = new ArrayList<>();
-        for (Path cache : caches()) {
+        for (Path cache : caches(failures)) {
             Path folder = cache.resolve(library.sha256());
             try {
                 makeFolder(folder);
@@ -130,23 +132,39 @@ final class LibraryCache {
         }
     }
 
-    /** The folders to try, best first. */
-    private static List<Path> caches() {
+    /** The folders to try, best first; what is no path goes to the failures. */
+    private static List<Path> caches(List<String> failures) {
         String xdg = System.getenv("XDG_CACHE_HOME");
-        Path home = xdg == null || xdg.isEmpty() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(xdg);
-        Path shared = temporary().resolve("sterna-" + System.getProperty("user.name"));
+        String home = xdg == null || xdg.isEmpty() ? System.getProperty("user.home") + "/.cache" : xdg;
+        List<Path> caches = new ArrayList<>();
         // A user without home has "?" for one, and a relative XDG_CACHE_HOME has no meaning.
-        return home.isAbsolute() ? List.of(home.resolve("sterna"), shared) : List.of(shared);
+        path(home + "/sterna", failures).filter(Path::isAbsolute).ifPresent(caches::add);
+        path(temporary() + "/sterna-" + System.getProperty("user.name"), failures).ifPresent(caches::add);
+        return caches;
     }
 
-    private static Path temporary() {
-        return Path.of(System.getProperty("java.io.tmpdir"));
+    private static Optional<Path> path(String name, List<String> failures) {
+        try {
+            return Optional.of(Path.of(name));
+        } catch (InvalidPathException e) {
+            failures.add(describe(e));
+            return Optional.empty();
+        }
+    }
+
+    private static String temporary() {
+        return System.getProperty("java.io.tmpdir");
+    }
+
+    /** Under a locale without UTF-8 a JVM cannot name every folder that there is. */
+    static String describe(InvalidPathException e) {
+        return e.getMessage() + " (file names are in " + System.getProperty("sun.jnu.encoding") + " here, as the locale says)";
     }
 
     private static void makeFolder(Path folder) throws IOException {
         Files.createDirectories(folder, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
         Path cache = folder.getParent();
-        if (cache.startsWith(temporary())) {
+        if (path(temporary(), new ArrayList<>()).filter(cache::startsWith).isPresent()) {
             refuseForeign(cache);
         }
     }

@@ -13,6 +13,7 @@ import java.lang.foreign.ValueLayout;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -54,7 +55,8 @@ public final class NativeLibrary {
 
     /** The library's symbols; the first look-up loads it and throws what {@link #load} throws. */
     public static SymbolLookup symbols() {
-        return LIBRARY::find;
+        return name -> Optional.of(LIBRARY.find(name).orElseThrow(() -> cannotLoad(
+                LIBRARY.get().path() + " has no " + name, "use the library of the same release, whole", null)));
     }
 
     private static Opened open() {
@@ -64,7 +66,15 @@ public final class NativeLibrary {
     }
 
     /** The setting that names a library, and its value. */
-    private record Named(String setting, Path path) {
+    private record Named(String setting, String value) {
+        Path path() {
+            try {
+                return Path.of(value).toAbsolutePath();
+            } catch (InvalidPathException e) {
+                throw cannotLoad(LibraryCache.describe(e), remedy(), e);
+            }
+        }
+
         String remedy() {
             return "correct or unset " + setting;
         }
@@ -74,13 +84,13 @@ public final class NativeLibrary {
         String property = System.getProperty(PATH_PROPERTY, "");
         String variable = System.getenv().getOrDefault(PATH_VARIABLE, "");
         if (!property.isEmpty()) {
-            return Optional.of(new Named(PATH_PROPERTY, Path.of(property)));
+            return Optional.of(new Named(PATH_PROPERTY, property));
         }
-        return variable.isEmpty() ? Optional.empty() : Optional.of(new Named(PATH_VARIABLE, Path.of(variable)));
+        return variable.isEmpty() ? Optional.empty() : Optional.of(new Named(PATH_VARIABLE, variable));
     }
 
     private static Opened openNamed(Named named) {
-        Path path = named.path().toAbsolutePath();
+        Path path = named.path();
         Path file = Files.isDirectory(path) ? path.resolve(NAME) : path;
         if (!Files.isRegularFile(file)) {
             throw cannotLoad("there is no file " + file, named.remedy(), null);

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertNotSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.sterna.kernel.ffm.sterna_h;
 import java.io.File;
 import java.io.IOException;
 import java.lang.reflect.Method;
@@ -88,6 +89,21 @@ class NativeLibraryTest {
     void fallsBackToTheTemporaryFolder() throws Exception {
         cache = Files.writeString(temp.resolve("file"), "");
         run().expect(LOADED, temp + "/sterna-");
+    }
+
+    /** As of a server that starts without a locale, for a user whose name is not ASCII. */
+    @Test
+    void passesOverAFolderThatTheLocaleCannotName() throws Exception {
+        assumeTrue(LibraryCache.platform().startsWith("linux") && System.getProperty("sun.jnu.encoding").equals("UTF-8"),
+                "no locale here without such letters, or none with them");
+        Map<String, String> c = Map.of("LC_ALL", "C", "XDG_CACHE_HOME", "");
+        options.add("-Duser.home=" + temp + "/h\u00f6me");
+        end(start(c, "-cp", CLASS_PATH, LoadProbe.class.getName(), "sterna")).expect(LOADED, temp + "/sterna-");
+        options.add("-Djava.io.tmpdir=" + temp + "/h\u00f6me");
+        end(start(c, "-cp", CLASS_PATH, LoadProbe.class.getName(), "sterna")).expect(REFUSED, "cannot load", "ANSI_X3.4-1968", "XDG_CACHE_HOME");
+        options.add("-Dsterna.library.path=h\u00f6me");
+        end(start(c, "-cp", CLASS_PATH, LoadProbe.class.getName(), "sterna"))
+                .expect(REFUSED, "cannot load", "ANSI_X3.4-1968", "correct or unset sterna.library.path");
     }
 
     @Test
@@ -175,6 +191,13 @@ class NativeLibraryTest {
     void aNamedLibraryMustHaveTheAbiVersion() throws Exception {
         Path old = compile("int sterna_abi_version(void) { return 9999; }");
         withProperty(old).expect(REFUSED, old.toString(), "ABI version 9999");
+    }
+
+    @Test
+    void aNamedLibraryMustHaveEveryKernel() throws Exception {
+        Path part = compile("int sterna_abi_version(void) { return " + sterna_h.STERNA_ABI_VERSION() + "; }");
+        Ended ended = end(start(Map.of(), "-Dsterna.library.path=" + part, "-cp", CLASS_PATH, LoadProbe.class.getName(), "tier"));
+        ended.expect(REFUSED, "cannot load", part + " has no sterna_best_tier; use the library of the same release");
     }
 
     /** A server may mend what is missing and try again, so no use may leave a broken class behind. */
