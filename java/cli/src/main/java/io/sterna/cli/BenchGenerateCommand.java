@@ -89,9 +89,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
         if (promptTokens == null) {
             promptTokens = Math.min(PROMPT_TOKENS, config.seqLen - STEPS);
         }
-        if (!(seconds > 0)) {
-            throw new ConfigException("seconds " + seconds + ": must be above 0");
-        }
+        BenchCommand.requireSeconds(seconds);
         if (batch < 1) {
             throw new ConfigException("batch " + batch + ": must be at least 1");
         }

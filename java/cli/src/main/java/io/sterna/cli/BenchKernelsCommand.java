@@ -62,9 +62,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         json.check();
-        if (!(seconds > 0)) {
-            throw new ConfigException("seconds " + seconds + ": must be above 0");
-        }
+        BenchCommand.requireSeconds(seconds);
         int workers = threads.count();
         List<KernelBench.Case> cases = cases();
         List<Map<String, Object>> rows = new ArrayList<>();

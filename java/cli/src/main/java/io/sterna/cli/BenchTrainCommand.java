@@ -67,9 +67,7 @@ final class BenchTrainCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         json.check();
-        if (!(seconds > 0)) {
-            throw new ConfigException("seconds " + seconds + ": must be above 0");
-        }
+        BenchCommand.requireSeconds(seconds);
         if (warmUp < 0) {
             throw new ConfigException("warm-up " + warmUp + ": must be at least 0");
         }
