@@ -36,7 +36,7 @@ final class BenchKernelsCommand implements Callable<Integer> {
     private JsonFile json;
 
     @Option(names = "--tier", split = ",", paramLabel = "NAME",
-            description = "Tiers; default all that are granted, the reference only where it is alone.")
+            description = "Tiers; default all that are granted, or up to STERNA_TIER where it is set, the reference only where it is alone.")
     private List<String> tiers;
 
     @Option(names = "--bits", split = ",", paramLabel = "N", defaultValue = "1.58,8", description = "Grids. Default: ${DEFAULT-VALUE}")
@@ -126,8 +126,8 @@ final class BenchKernelsCommand implements Callable<Integer> {
         if (tiers != null) {
             return tiers.stream().map(name -> Errors.usage(() -> Kernels.of(Tier.parse(name)).tier())).toList();
         }
-        int granted = Tier.granted().ordinal();
-        return List.of(Tier.values()).subList(Math.min(granted, 1), granted + 1);
+        int best = Errors.usage(Tier::best).ordinal();
+        return List.of(Tier.values()).subList(Math.min(best, 1), best + 1);
     }
 
     private void print(Tier tier, int workers, List<KernelBench.Row> rows, Ceilings ceilings) {

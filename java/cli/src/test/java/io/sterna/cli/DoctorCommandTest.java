@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.sterna.kernel.Tier;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -35,6 +36,24 @@ class DoctorCommandTest {
         assertTrue(findings.get("sterna").get("refused").asText().startsWith("STERNA_TIER: tier \"bogus\": expected one of"), findings.toString());
         assertTrue(findings.get("sterna").has("library") && findings.get("system").get("granted").isArray(), findings.toString());
         assertFalse(findings.get("well").asBoolean());
+    }
+
+    @Test
+    void theKernelBenchTakesTheTierThatTheVariableNames() throws Exception {
+        ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--enable-native-access=ALL-UNNAMED",
+                "-cp", System.getProperty("java.class.path"), Main.class.getName(), "bench", "kernels", "--seconds", "0.01", "--shape", "64x64",
+                "--tokens", "1", "--bits", "1", "--threads", "1");
+        builder.environment().put(Tier.VARIABLE, "reference");
+        Process lowered = builder.start();
+        List<String> tables = new String(lowered.getInputStream().readAllBytes(), StandardCharsets.UTF_8).lines()
+                .filter(line -> line.contains("ceilings:")).toList();
+        assertEquals(1, tables.size(), tables.toString());
+        assertTrue(tables.getFirst().startsWith("reference, "), tables.toString());
+        builder.environment().put(Tier.VARIABLE, "bogus");
+        Process refused = builder.start();
+        String error = new String(refused.getErrorStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(2, refused.waitFor(), error);
+        assertTrue(error.startsWith("sterna: STERNA_TIER: tier \"bogus\": expected one of"), error);
     }
 
     @Test
