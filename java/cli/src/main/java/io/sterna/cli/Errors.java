@@ -21,6 +21,9 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
     /** As shells have it: 128 and the number of SIGINT. */
     static final int INTERRUPTED = 130;
 
+    /** How the JVM says that the system gave it no memory; its heap has no part in that. */
+    private static final String OFF_HEAP = "Unable to allocate ";
+
     private final BooleanSupplier stackTrace;
 
     Errors(BooleanSupplier stackTrace) {
@@ -71,6 +74,8 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
                     case NoSuchFileException f -> f.getFile() + ": no such file";
                     case AccessDeniedException f -> f.getFile() + ": permission denied";
                     case FileAlreadyExistsException f -> f.getFile() + ": exists already";
+                    case OutOfMemoryError m when String.valueOf(m.getMessage()).startsWith(OFF_HEAP) -> "out of memory: "
+                            + m.getMessage() + " outside the Java heap, where the machine has no such room";
                     case OutOfMemoryError m -> "out of memory: " + m.getMessage() + "; STERNA_JAVA_OPTS=-Xmx2g gives the JVM more";
                     default -> e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
                 };

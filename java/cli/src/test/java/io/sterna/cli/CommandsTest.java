@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.sterna.tensor.MemoryKind;
+import io.sterna.tensor.Workspace;
 import io.sterna.train.RunResult;
 import io.sterna.train.TrainConfig;
 import io.sterna.train.TrainListener;
@@ -756,6 +758,16 @@ class CommandsTest {
         assertEquals(code, outcome.code, outcome.err);
         assertTrue(outcome.err.contains(message), outcome.err);
         assertFalse(outcome.err.contains("\tat "), "no stack trace");
+    }
+
+    @Test
+    void memoryThatTheSystemDoesNotGiveIsNotTheHeaps() {
+        try (Workspace workspace = new Workspace()) {
+            OutOfMemoryError system = assertThrows(OutOfMemoryError.class, () -> workspace.section(MemoryKind.SCRATCH).allocate(1L << 52));
+            assertTrue(Errors.line(system).endsWith(" bytes outside the Java heap, where the machine has no such room"), Errors.line(system));
+        }
+        assertEquals("out of memory: Java heap space; STERNA_JAVA_OPTS=-Xmx2g gives the JVM more",
+                Errors.line(new OutOfMemoryError("Java heap space")));
     }
 
     @Test
