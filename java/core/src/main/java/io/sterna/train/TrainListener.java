@@ -40,7 +40,7 @@ public interface TrainListener extends DataProgress {
     /** The run is ready to train; {@code facts} describes data, model and memory, in words to print. */
     default void ready(Map<String, String> facts) {}
 
-    /** After each step. */
+    /** After each step, its evaluation and its record. */
     default void stepped(Progress progress) {}
 
     /** After an evaluation; {@code loss} in nats a token over the held-out data. */

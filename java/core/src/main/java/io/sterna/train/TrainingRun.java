@@ -393,11 +393,12 @@ public final class TrainingRun implements AutoCloseable {
             MemorySegment inputs = arena.allocate(ValueLayout.JAVA_INT, ints);
             MemorySegment targets = arena.allocate(ValueLayout.JAVA_INT, ints);
             while (step < end && !isStopped()) {
-                StepReport report = step(inputs, targets, recorder);
+                TrainListener.Progress progress = step(inputs, targets, recorder);
                 OptionalDouble devLoss = evaluate();
                 if (logged(step)) {
-                    recorder.record(report, tokens, devLoss);
+                    recorder.record(progress.report(), tokens, devLoss);
                 }
+                tell(progress, devLoss);
                 if (config.checkpointEvery > 0 && step % config.checkpointEvery == 0 && step < end) {
                     checkpoint();
                 }
@@ -417,7 +418,7 @@ public final class TrainingRun implements AutoCloseable {
         return evaluated(number) || number % config.logEvery == 0 || number == 1 || number == config.steps;
     }
 
-    private StepReport step(MemorySegment inputs, MemorySegment targets, Recorder recorder) throws IOException {
+    private TrainListener.Progress step(MemorySegment inputs, MemorySegment targets, Recorder recorder) throws IOException {
         long start = System.nanoTime();
         batches.fill(step, inputs, targets); // batches count from 0
         StepReport report = trainer.step(step + 1, inputs, targets, logged(step + 1));
@@ -430,8 +431,7 @@ public final class TrainingRun implements AutoCloseable {
             throw new TrainingException("step " + step + ": " + nonFinite
                     + " steps in a row met numbers that are not finite; lower lr (now " + report.rate() + ") or clip gradients");
         }
-        listener.stepped(new TrainListener.Progress(report, config.steps, report.tokens() / (nanos * 1e-9)));
-        return report;
+        return new TrainListener.Progress(report, config.steps, report.tokens() / (nanos * 1e-9));
     }
 
     private boolean evaluated(long number) {
@@ -443,9 +443,13 @@ public final class TrainingRun implements AutoCloseable {
         if (!evaluated(step)) {
             return OptionalDouble.empty();
         }
-        double loss = heldOut.get().of(trainer);
-        listener.evaluated(step, loss);
-        return OptionalDouble.of(loss);
+        return OptionalDouble.of(heldOut.get().of(trainer));
+    }
+
+    /** After the record, which a listener that throws would leave out. */
+    private void tell(TrainListener.Progress progress, OptionalDouble devLoss) {
+        listener.stepped(progress);
+        devLoss.ifPresent(loss -> listener.evaluated(step, loss));
     }
 
     /** Writes the checkpoint of this step and drops those that are too old. */

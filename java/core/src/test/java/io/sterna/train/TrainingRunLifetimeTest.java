@@ -88,6 +88,36 @@ class TrainingRunLifetimeTest {
     }
 
     @Test
+    void whatAListenerThrowsLosesNoRecord() throws IOException {
+        TrainListener listener = new TrainListener() {
+            private boolean thrown;
+
+            @Override
+            public void stepped(Progress progress) {
+                if (progress.report().step() == 1) {
+                    throw new IllegalStateException("listener");
+                }
+            }
+
+            @Override
+            public void evaluated(long step, double devLoss) {
+                if (step == 2 && !thrown) {
+                    thrown = true;
+                    throw new IllegalStateException("listener");
+                }
+            }
+        };
+        try (TrainingRun run = TrainingRun.open(config().set("log-every", 1), listener)) {
+            assertThrows(IllegalStateException.class, run::train);
+            assertThrows(IllegalStateException.class, run::train);
+            RunResult result = run.train();
+            assertEquals(2, Files.readAllLines(run.folder().metrics()).size());
+            assertTrue(result.devLoss().isPresent());
+            assertEquals(2L * 2 * 16, result.summary().get("tokens"));
+        }
+    }
+
+    @Test
     void aListenerIsAskedForBeforeAnythingIsMade() {
         assertThrows(NullPointerException.class, () -> TrainingRun.open(config(), null));
         assertTrue(Files.notExists(folder.resolve("run")) && Files.notExists(folder.resolve("cache")));
