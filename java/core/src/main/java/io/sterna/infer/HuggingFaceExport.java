@@ -14,7 +14,6 @@ import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.MemoryKind;
-import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.Workspace;
 import io.sterna.train.ConfigException;
@@ -254,12 +253,12 @@ public final class HuggingFaceExport {
     }
 
     private void add(Parameter parameter, Map<SafetensorsWriter.Entry, Body> tensors) {
-        if (packed && parameter instanceof Parameter.Packed(_, String name, _, PackedMatrix w)) {
-            List<Long> shape = List.of(w.rows() / BitNetPacking.CODES, w.cols());
-            tensors.put(new SafetensorsWriter.Entry(name, "U8", shape, shape.get(0) * shape.get(1)),
-                    writer -> writeCodes(w, writer));
-            tensors.put(new SafetensorsWriter.Entry(name + "_scale", "F32", List.of(1L), Float.BYTES),
-                    writer -> writer.write(w.scales()));
+        if (packed && parameter instanceof Parameter.Packed linear) {
+            List<Long> shape = List.of(linear.rows() / BitNetPacking.CODES, linear.cols());
+            tensors.put(new SafetensorsWriter.Entry(linear.name(), "U8", shape, shape.get(0) * shape.get(1)),
+                    writer -> writeCodes(linear, writer));
+            tensors.put(new SafetensorsWriter.Entry(linear.name() + "_scale", "F32", List.of(1L), Float.BYTES),
+                    writer -> writer.write(model.scales(linear)));
         } else { // a norm's gain is a vector there
             List<Long> shape = parameter.rows() == 1 ? List.of(parameter.cols()) : List.of(parameter.rows(), parameter.cols());
             String dtype = type == FloatType.F32 ? "F32" : "BF16";
@@ -282,7 +281,7 @@ public final class HuggingFaceExport {
         }
     }
 
-    private void writeCodes(PackedMatrix w, SafetensorsWriter writer) throws IOException {
+    private void writeCodes(Parameter.Packed w, SafetensorsWriter writer) throws IOException {
         long packedRows = w.rows() / BitNetPacking.CODES;
         try (Workspace workspace = new Workspace()) {
             Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
@@ -293,7 +292,7 @@ public final class HuggingFaceExport {
                 MemorySegment bytes = tile.asSlice(0, rows * w.cols()).fill((byte) 0);
                 for (int part = 0; part < BitNetPacking.CODES; part++) {
                     long row0 = part * packedRows + r0;
-                    model.kernels().decode(w, floats.reshape(rows, w.cols()), row0, row0 + rows);
+                    model.decode(w, row0, floats.reshape(rows, w.cols()));
                     for (long i = 0; i < bytes.byteSize(); i++) {
                         int code = (int) Math.signum(floats.data().getAtIndex(ValueLayout.JAVA_FLOAT, i)); // scales are positive
                         bytes.set(ValueLayout.JAVA_BYTE, i,

@@ -20,6 +20,8 @@ import io.sterna.train.ModelFolder;
 import io.sterna.train.PreparedData;
 import io.sterna.train.ProcessMemory;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -27,18 +29,23 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
  * A trained model for reading: weights in memory once, in the packed form they were trained in (those with a
  * ternary forward pass are ternarised once), and shared by all sessions. Thread-safe.
  */
 public final class Model implements AutoCloseable {
+    private static final String CLOSED = "model: already closed";
+
     private final Path tokenizerFile;
     private final Tokenizer tokenizer;
     private final Kernels kernels;
     private final Workspace workspace;
     private final Llama llama;
     private final Set<SessionGroup> groups = new HashSet<>();
+    private final ReadWriteLock reading = new ReentrantReadWriteLock();
     private boolean closed;
 
     /**
@@ -221,7 +228,7 @@ public final class Model implements AutoCloseable {
      */
     public synchronized SessionGroup group(SessionOptions options, int sequences) {
         if (closed) {
-            throw new IllegalStateException("model: already closed");
+            throw new IllegalStateException(CLOSED);
         }
         SessionGroup group = new SessionGroup(this, options, sequences);
         groups.add(group);
@@ -236,17 +243,45 @@ public final class Model implements AutoCloseable {
         return kernels;
     }
 
-    /** Fills {@code to} (rows, K) with weights of a parameter (N, K), from row {@code row0} on, as floats. */
+    /**
+     * Fills {@code to} (rows, K) with weights of a parameter (N, K), from row {@code row0} on, as floats.
+     *
+     * @throws IllegalStateException when the model is closed
+     */
     void decode(Parameter parameter, long row0, FloatMatrix to) {
-        switch (parameter) {
-            case Parameter.Packed packed -> kernels.decode(packed.weight(), to, row0, row0 + to.rows());
-            case Parameter.Plain plain -> {
-                for (long r = 0; r < to.rows(); r++) {
-                    for (long c = 0; c < to.cols(); c++) {
-                        to.set(r, c, plain.weight().get(row0 + r, c));
-                    }
-                }
+        read(() -> {
+            switch (parameter) {
+                case Parameter.Packed packed -> kernels.decode(packed.weight(), to, row0, row0 + to.rows());
+                case Parameter.Plain plain -> copy(plain.weight(), row0, to);
             }
+        });
+    }
+
+    private static void copy(FloatMatrix weight, long row0, FloatMatrix to) {
+        for (long r = 0; r < to.rows(); r++) {
+            for (long c = 0; c < to.cols(); c++) {
+                to.set(r, c, weight.get(row0 + r, c));
+            }
+        }
+    }
+
+    /** A copy of a parameter's scales; as {@link #decode}. */
+    MemorySegment scales(Parameter.Packed parameter) {
+        MemorySegment[] copy = new MemorySegment[1];
+        read(() -> copy[0] = MemorySegment.ofArray(parameter.weight().scales().toArray(ValueLayout.JAVA_BYTE)));
+        return copy[0];
+    }
+
+    /** Reads weights outside of any session; {@link #close} returns their memory after it. */
+    private void read(Runnable work) {
+        reading.readLock().lock();
+        try {
+            if (!workspace.isAlive()) {
+                throw new IllegalStateException(CLOSED);
+            }
+            work.run();
+        } finally {
+            reading.readLock().unlock();
         }
     }
 
@@ -259,7 +294,7 @@ public final class Model implements AutoCloseable {
         groups.remove(group);
     }
 
-    /** Closes the sessions, each after the pass that it is in, and returns all memory. */
+    /** Closes the sessions, each after the pass that it is in, and returns all memory; an export under way fails. */
     @Override
     public void close() {
         List<SessionGroup> open;
@@ -271,6 +306,11 @@ public final class Model implements AutoCloseable {
             open = List.copyOf(groups);
         }
         open.forEach(SessionGroup::close);
-        workspace.close();
+        reading.writeLock().lock();
+        try {
+            workspace.close();
+        } finally {
+            reading.writeLock().unlock();
+        }
     }
 }

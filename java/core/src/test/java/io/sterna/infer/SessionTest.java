@@ -12,10 +12,12 @@ import io.sterna.io.CheckpointException;
 import io.sterna.kernel.Tier;
 import io.sterna.nn.CacheType;
 import io.sterna.nn.Parameter;
+import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.PackedMatrix;
+import io.sterna.tensor.Workspace;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -229,6 +231,38 @@ class SessionTest {
         assertThrows(SessionClosedException.class, () -> session.append(1));
         session.close();
         model.close();
+    }
+
+    /** As exports read them, on another thread than the one that closes. */
+    @Test
+    void closingUnderAReaderOfWeightsReturnsTheMemory() throws Exception {
+        Path run = TinyModel.train(folder, "bits", "1.58", "hidden", "512", "layers", "1", "steps", "1");
+        for (int round = 0; round < 10; round++) {
+            Model model = Model.load(run);
+            CountDownLatch reading = new CountDownLatch(1);
+            AtomicReference<Throwable> end = new AtomicReference<>();
+            Thread reader = Thread.ofPlatform().start(() -> {
+                try (Workspace workspace = new Workspace()) {
+                    readWeights(model, workspace, reading);
+                } catch (RuntimeException e) {
+                    end.set(e);
+                }
+            });
+            assertTrue(reading.await(60, TimeUnit.SECONDS));
+            model.close();
+            reader.join(60_000);
+            assertInstanceOf(IllegalStateException.class, end.get());
+            assertEquals("model: already closed", end.get().getMessage());
+        }
+    }
+
+    private static void readWeights(Model model, Workspace workspace, CountDownLatch reading) {
+        Parameter weights = model.llama().parameters().stream().filter(p -> p instanceof Parameter.Packed).findFirst().orElseThrow();
+        FloatMatrix copy = FloatMatrix.allocate(workspace.section(MemoryKind.SCRATCH), FloatType.F32, weights.rows(), weights.cols());
+        while (true) {
+            model.decode(weights, 0, copy);
+            reading.countDown();
+        }
     }
 
     @Test
