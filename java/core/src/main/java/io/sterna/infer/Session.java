@@ -25,6 +25,11 @@ public final class Session implements AutoCloseable {
         return group.length(0);
     }
 
+    /** As {@link SessionGroup#changes}. */
+    long changes() {
+        return group.changes();
+    }
+
     /** The tokens that it holds; a copy. */
     public int[] tokens() {
         return group.tokens(0);

@@ -33,6 +33,7 @@ public final class SessionGroup implements AutoCloseable {
     private final int[][] tokens;
     private final boolean[] fresh;
     private final int context;
+    private long changes;
     private final ReentrantLock lock = new ReentrantLock();
     private volatile boolean closed;
 
@@ -93,6 +94,11 @@ public final class SessionGroup implements AutoCloseable {
     /** Tokens that a sequence holds. */
     public int length(int sequence) {
         return locked(() -> decoder.cache(sequence).length());
+    }
+
+    /** How often the sequences were changed; a caller who finds the number it left finds the tokens that it left. */
+    long changes() {
+        return locked(() -> changes);
     }
 
     /** The tokens that a sequence holds; a copy. */
@@ -174,6 +180,7 @@ public final class SessionGroup implements AutoCloseable {
             }
             throw e;
         }
+        changes++;
         for (int i = 0; i < starts.length; i++) {
             System.arraycopy(more[i], 0, tokens[i], starts[i], more[i].length);
             fresh[i] |= more[i].length > 0;
@@ -252,6 +259,7 @@ public final class SessionGroup implements AutoCloseable {
         locked(() -> {
             decoder.cache(sequence).truncate(count);
             fresh[sequence] = false;
+            changes++;
             return null;
         });
     }
@@ -266,6 +274,7 @@ public final class SessionGroup implements AutoCloseable {
             decoder.copy(from, to, count);
             System.arraycopy(tokens[from], 0, tokens[to], 0, count);
             fresh[to] = false;
+            changes++;
             return null;
         });
     }

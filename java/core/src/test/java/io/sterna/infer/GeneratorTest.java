@@ -1,5 +1,6 @@
 package io.sterna.infer;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
@@ -101,6 +102,27 @@ class GeneratorTest {
         session.truncate(0);
         String parts = generator.generate("the tern", greedy(5), NOBODY).text() + generator.generate("", greedy(7), NOBODY).text();
         assertEquals(whole, parts);
+    }
+
+    @Test
+    void aTextBehindAKeptBeginningHoldsNothingOfTheOneBefore() {
+        generator.generate("the tern", greedy(3), NOBODY);
+        session.truncate(4);
+        assertFalse(generator.endsWith(""), "its last token is gone with it");
+        assertThrows(IllegalStateException.class, () -> generator.generate("", greedy(1), NOBODY));
+        Generation g = generator.generate("x", greedy(1), NOBODY);
+        assertEquals(1, g.promptTokens());
+        assertArrayEquals(new int[] {256, 't', 'h', 'e', 'x'}, session.tokens());
+    }
+
+    @Test
+    void aTextFollowsTokensThatTheCallerAppended() {
+        String whole = generator.generate("the tern", greedy(5), NOBODY).text();
+        session.truncate(0);
+        session.append(256, 't', 'h', 'e', ' ', 't', 'e', 'r', 'n');
+        Generation g = generator.generate("", greedy(5), NOBODY);
+        assertEquals(whole, g.text());
+        assertEquals(0, g.promptTokens());
     }
 
     @Test
