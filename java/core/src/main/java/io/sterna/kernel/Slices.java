@@ -65,17 +65,30 @@ public final class Slices implements Team, AutoCloseable {
      * Starts {@code workers - 1} daemon threads.
      *
      * @throws IllegalArgumentException as {@link #requireWorkers} does
+     * @throws OutOfMemoryError when the system grants fewer threads or has no memory for their scratch; none is left behind
      */
     public Slices(int workers) {
         requireWorkers(workers);
         this.workers = new Worker[workers];
         this.threads = new Thread[workers - 1];
-        for (int i = 0; i < workers; i++) {
-            this.workers[i] = new Worker(i, arena.allocate(SCRATCH_BYTES, 64));
-        }
         for (int i = 0; i < threads.length; i++) {
-            Worker worker = this.workers[i + 1];
-            threads[i] = Thread.ofPlatform().daemon().name("sterna-slice-" + worker.index()).start(() -> serve(worker));
+            int index = i + 1;
+            threads[i] = Thread.ofPlatform().daemon().name("sterna-slice-" + index).unstarted(() -> serve(this.workers[index]));
+        }
+        try {
+            startWorkers();
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
+        }
+    }
+
+    private void startWorkers() {
+        for (int i = 0; i < workers.length; i++) {
+            workers[i] = new Worker(i, arena.allocate(SCRATCH_BYTES, 64));
+        }
+        for (Thread thread : threads) {
+            thread.start();
         }
     }
 
