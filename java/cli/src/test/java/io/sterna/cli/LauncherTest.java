@@ -167,6 +167,14 @@ class LauncherTest {
     }
 
     /** There is no jar, and this is what Maven does; the PATH has Maven, CMake, make and nothing that compiles C. */
+    @Test
+    void aBuildLeavesStandardInputToTheProgram() throws Exception {
+        script("path/clang", "");
+        mustBuild("cat; touch java/cli/target/sterna-cli.jar");
+        script("jdk/bin/java", "#!/bin/bash\ncat\n");
+        assertTrue(run("./sterna generate <prompt", Map.of()).endsWith("caf\u00e9 \u65e5\u672c"));
+    }
+
     private void mustBuild(String maven) throws IOException {
         Files.deleteIfExists(folder.resolve("java/cli/target/sterna-cli.jar"));
         script("path/mvn", "#!/bin/bash\n" + maven + "\n");
@@ -189,14 +197,18 @@ class LauncherTest {
         assertTrue(file.toFile().setExecutable(true));
     }
 
-    /** What the JDK says of a prompt, with these variables alone. */
+    /** What the JDK says of an argument, with these variables alone. */
     private String run(Map<String, String> variables) throws Exception {
-        Files.writeString(folder.resolve("prompt"), "caf\u00e9 \u65e5\u672c"); // arguments of this process may be ASCII
         return run("./sterna generate \"$(<prompt)\"", variables);
+    }
+
+    private String run(String command, Map<String, String> variables) throws Exception {
+        return run(command, variables, List.of());
     }
 
     /** What launcher and JDK say. */
     private String run(String command, Map<String, String> variables, List<String> prefix) throws Exception {
+        Files.writeString(folder.resolve("prompt"), "caf\u00e9 \u65e5\u672c"); // arguments of this process may be ASCII
         List<String> line = new ArrayList<>(prefix);
         line.addAll(List.of("/bin/bash", "-c", command));
         ProcessBuilder builder = new ProcessBuilder(line).directory(folder.toFile());
@@ -208,9 +220,5 @@ class LauncherTest {
         String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertTrue(process.waitFor(60, TimeUnit.SECONDS), "the launcher ended");
         return said;
-    }
-
-    private String run(String command, Map<String, String> variables) throws Exception {
-        return run(command, variables, List.of());
     }
 }
