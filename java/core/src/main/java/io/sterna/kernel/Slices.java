@@ -2,14 +2,16 @@ package io.sterna.kernel;
 
 import io.sterna.kernel.ffm.sterna_h;
 import java.lang.foreign.Arena;
-import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 
 /**
  * The thread budget of a training: {@code workers} threads, of which the calling thread is one. Work is a
- * number of slices that idle workers take one after the other; results must not depend on who takes which,
- * and with Sterna's kernels they do not.
+ * number of slices. A worker takes those of its own share first, so that the same tokens, rows and heads mostly come to
+ * the core whose caches they are in; then what others have not begun. Results must not depend on who takes which, and
+ * with Sterna's kernels they do not.
  *
  * <p>Idle threads spin for about a tenth of a millisecond, since the next piece of work is usually near, then park.
  * Several instances may exist in a JVM; one instance serves one calling thread at a time.
@@ -98,13 +100,13 @@ public final class Slices implements Team, AutoCloseable {
     }
 
     /**
-     * Runs the slices 0 ... count - 1 and returns when all are done. When a slice throws, slices not yet
-     * begun are left out and the first exception is thrown here, the others suppressed in it.
+     * {@inheritDoc} When a slice throws, slices not yet begun are left out and the first exception is thrown here, the
+     * others suppressed in it.
      *
      * @throws IllegalStateException when closed, or when a run of this instance is already under way
      */
     @Override
-    public void run(long count, Body body) {
+    public void run(Work... works) {
         if (closed) {
             throw new IllegalStateException("slices: already closed");
         }
@@ -112,15 +114,15 @@ public final class Slices implements Team, AutoCloseable {
             throw new IllegalStateException("slices: already running for thread " + caller.get());
         }
         try {
-            Job work = new Job(count, body);
-            if (threads.length > 0 && count > 1) {
-                start(work);
-                work.take(workers[0]);
-                work.await();
+            Job next = new Job(works, workers.length);
+            if (threads.length > 0 && next.count > 1) {
+                start(next);
+                next.take(workers[0]);
+                next.await();
             } else {
-                work.take(workers[0]);
+                next.take(workers[0]);
             }
-            work.rethrow();
+            next.rethrow();
         } finally {
             caller.set(null);
         }
@@ -175,8 +177,8 @@ public final class Slices implements Team, AutoCloseable {
         }
     }
 
-    private void start(Job work) {
-        job = work;
+    private void start(Job next) {
+        job = next;
         for (Thread thread : threads) {
             LockSupport.unpark(thread);
         }
@@ -212,35 +214,77 @@ public final class Slices implements Team, AutoCloseable {
         }
     }
 
-    /** A run: the next slice to take, and how many are over. A helper that comes late finds nothing left. */
+    /** A run: which slices were begun, all works' in order, and how many are over. A helper that comes late finds none left. */
     private static final class Job {
-        private final long count;
-        private final Body body;
+        private final Work[] works;
+        private final int workers;
+        private final int count;
         private final Thread waiting = Thread.currentThread();
-        private final AtomicLong next = new AtomicLong();
-        private final AtomicLong over = new AtomicLong();
+        private final AtomicIntegerArray begun;
+        private final AtomicInteger over = new AtomicInteger();
         private final AtomicReference<Throwable> failure = new AtomicReference<>();
 
-        Job(long count, Body body) {
-            this.count = count;
-            this.body = body;
+        Job(Work[] works, int workers) {
+            long all = 0;
+            for (Work work : works) {
+                all += work.count();
+            }
+            this.works = works;
+            this.workers = workers;
+            this.count = Math.toIntExact(all);
+            this.begun = new AtomicIntegerArray(count);
         }
 
         void take(Worker worker) {
-            for (long i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
+            int first = 0;
+            for (Work work : works) {
+                take(work, first, share(work, worker.index()), share(work, worker.index() + 1), worker);
+                first += (int) work.count();
+            }
+            first = 0;
+            for (Work work : works) {
+                take(work, first, 0, (int) work.count(), worker);
+                first += (int) work.count();
+            }
+        }
+
+        /** Where the share of a worker begins: that of the one before ends there. */
+        private int share(Work work, int worker) {
+            return (int) (work.count() * worker / workers);
+        }
+
+        /** Slices begin ... end - 1 of a work whose first is number {@code first} of the run. */
+        private void take(Work work, int first, int begin, int end, Worker worker) {
+            for (int i = begin; i < end; i++) {
+                if (!begin(first + i)) {
+                    continue;
+                }
                 try {
-                    body.run(i, worker);
+                    work.body().run(i, worker);
                     finish(1);
                 } catch (Throwable e) {
                     if (!failure.compareAndSet(null, e) && failure.get() != e) { // the JVM's OutOfMemoryError is one object
                         failure.get().addSuppressed(e);
                     }
-                    finish(1 + count - Math.min(count, next.getAndSet(count)));
+                    finish(1 + leaveOut());
                 }
             }
         }
 
-        private void finish(long slices) {
+        private boolean begin(int slice) {
+            return begun.get(slice) == 0 && begun.compareAndSet(slice, 0, 1);
+        }
+
+        /** Slices that nobody had begun. */
+        private int leaveOut() {
+            int left = 0;
+            for (int i = 0; i < count; i++) {
+                left += begin(i) ? 1 : 0;
+            }
+            return left;
+        }
+
+        private void finish(int slices) {
             if (over.addAndGet(slices) == count && Thread.currentThread() != waiting) {
                 LockSupport.unpark(waiting);
             }

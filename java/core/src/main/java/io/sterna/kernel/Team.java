@@ -6,7 +6,9 @@ package io.sterna.kernel;
  */
 public sealed interface Team permits Slices, Worker {
     /** Runs the slices 0 ... count - 1 and returns when all are done. */
-    void run(long count, Slices.Body body);
+    default void run(long count, Slices.Body body) {
+        run(new Work(count, body));
+    }
 
     /** Slices 0 ... count - 1, which may run in any order and at the same time. */
     record Work(long count, Slices.Body body) {
@@ -24,24 +26,7 @@ public sealed interface Team permits Slices, Worker {
     }
 
     /** Runs several pieces of work, whose slices don't depend on each other, as one: nobody waits between them. */
-    default void run(Work... works) {
-        if (works.length == 1) {
-            run(works[0].count, works[0].body);
-            return;
-        }
-        long all = 0;
-        for (Work work : works) {
-            all += work.count;
-        }
-        run(all, (i, worker) -> {
-            long slice = i;
-            int work = 0;
-            while (slice >= works[work].count) {
-                slice -= works[work++].count;
-            }
-            works[work].body.run(slice, worker);
-        });
-    }
+    void run(Work... works);
 
     /**
      * Rows of a slice, a multiple of {@code multiple}, when all have work; a worker by itself takes all rows at once.

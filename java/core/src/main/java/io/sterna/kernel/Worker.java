@@ -10,13 +10,6 @@ import java.lang.foreign.MemorySegment;
  */
 public record Worker(int index, MemorySegment scratch) implements Team {
     @Override
-    public void run(long count, Slices.Body body) {
-        for (long i = 0; i < count; i++) {
-            body.run(i, this);
-        }
-    }
-
-    @Override
     public long sliceRows(long rows, long multiple, long worth) {
         return rows;
     }
@@ -24,7 +17,9 @@ public record Worker(int index, MemorySegment scratch) implements Team {
     @Override
     public void run(Work... works) {
         for (Work work : works) {
-            run(work.count(), work.body());
+            for (long i = 0; i < work.count(); i++) {
+                work.body().run(i, this);
+            }
         }
     }
 

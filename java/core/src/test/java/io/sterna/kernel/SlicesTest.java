@@ -47,6 +47,48 @@ class SlicesTest {
         }
     }
 
+    /** Each waits in its last slice for the other's, so that none is done early and takes from the other's share. */
+    @Test
+    void workersTakeTheirOwnShareFirst() {
+        try (Slices slices = new Slices(2)) {
+            for (int round = 0; round < 100; round++) {
+                CountDownLatch together = new CountDownLatch(2);
+                int[] taken = new int[16];
+                Slices.Body body = (i, worker) -> {
+                    taken[(int) i] = worker.index();
+                    if (i == 4 || i == 9) {
+                        together.countDown();
+                        await(together);
+                    }
+                };
+                slices.run(10, body);
+                assertArrayEquals(new int[] {0, 0, 0, 0, 0, 1, 1, 1, 1, 1}, Arrays.copyOf(taken, 10));
+            }
+        }
+    }
+
+    /** As above, but the second worker is kept in its first slice until the other one has done all else. */
+    @Test
+    void whoIsDoneTakesWhatOthersHaveNotBegun() {
+        try (Slices slices = new Slices(2)) {
+            CountDownLatch rest = new CountDownLatch(8);
+            CountDownLatch begun = new CountDownLatch(1);
+            int[] taken = new int[10];
+            slices.run(10, (i, worker) -> {
+                taken[(int) i] = worker.index();
+                if (i == 5) {
+                    begun.countDown();
+                    await(rest);
+                } else if (i == 0) {
+                    await(begun);
+                } else {
+                    rest.countDown();
+                }
+            });
+            assertArrayEquals(new int[] {0, 0, 0, 0, 0, 1, 0, 0, 0, 0}, taken);
+        }
+    }
+
     private static void await(CountDownLatch latch) {
         try {
             latch.await();
@@ -119,12 +161,12 @@ class SlicesTest {
         try (Slices slices = new Slices(2)) {
             CountDownLatch together = new CountDownLatch(2);
             AtomicInteger begun = new AtomicInteger();
-            RuntimeException[] thrown = {new IllegalStateException("slice 0"), new IllegalStateException("slice 1")};
+            RuntimeException[] thrown = {new IllegalStateException("worker 0"), new IllegalStateException("worker 1")};
             RuntimeException first = assertThrows(IllegalStateException.class, () -> slices.run(50, (i, worker) -> {
                 begun.incrementAndGet();
                 together.countDown();
                 await(together);
-                throw thrown[(int) i];
+                throw thrown[worker.index()];
             }));
             RuntimeException other = first == thrown[0] ? thrown[1] : thrown[0];
             assertArrayEquals(new Throwable[] {other}, first.getSuppressed());
