@@ -50,7 +50,7 @@ public final class EventFile implements AutoCloseable {
     /**
      * Appends one point of the curve {@code tag}.
      *
-     * @throws IOException when the file cannot be written
+     * @throws IOException when the file cannot be written; the message names it and the remedy
      */
     public void scalar(String tag, long step, double wallSeconds, double value) throws IOException {
         Message point = new Message().text(VALUE_TAG, tag).fixed32(VALUE_SIMPLE, (float) value);
@@ -66,8 +66,12 @@ public final class EventFile implements AutoCloseable {
         try {
             out.flush();
         } catch (IOException e) {
-            throw new IOException(file + ": cannot be written (" + e.getMessage() + "); free some space, then resume the run", e);
+            throw failed(e);
         }
+    }
+
+    private IOException failed(IOException e) {
+        return new IOException(file + ": cannot be written (" + e.getMessage() + "); free some space, then resume the run", e);
     }
 
     @Override
@@ -82,10 +86,14 @@ public final class EventFile implements AutoCloseable {
     private void write(Message message) throws IOException {
         byte[] data = message.bytes.toByteArray();
         byte[] length = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(data.length).array();
-        out.write(length);
-        out.write(maskedChecksum(length));
-        out.write(data);
-        out.write(maskedChecksum(data));
+        try {
+            out.write(length);
+            out.write(maskedChecksum(length));
+            out.write(data);
+            out.write(maskedChecksum(data));
+        } catch (IOException e) { // a full buffer is written before its flush
+            throw failed(e);
+        }
     }
 
     private static byte[] maskedChecksum(byte[] data) {

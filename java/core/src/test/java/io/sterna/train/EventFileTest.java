@@ -1,7 +1,9 @@
 package io.sterna.train;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -17,6 +19,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class EventFileTest {
+    private static final Path FULL = Path.of("/dev/full");
+
     @TempDir
     private Path folder;
 
@@ -40,6 +44,22 @@ class EventFileTest {
     void theFileIsOneThatTensorBoardLooksFor() throws IOException {
         new EventFile(folder, 0, 1.0).close();
         assertTrue(onlyFile().getFileName().toString().contains("tfevents"));
+    }
+
+    /** More than the buffer holds, so that it is written before it is flushed. */
+    @Test
+    void aFullDiskIsNamedWithTheFile() throws IOException {
+        assumeTrue(Files.exists(FULL), "needs a device that is always full");
+        Path file = folder.resolve("events.out.tfevents.0000000001.0.sterna");
+        Files.createSymbolicLink(file, FULL);
+        EventFile events = new EventFile(folder, 0, 1.0); // to close it would write once more
+        IOException e = assertThrows(IOException.class, () -> {
+            for (int layer = 0; layer < 1000; layer++) {
+                events.scalar("flip_rate_by_layer/" + layer, 1, 2.0, 0);
+            }
+        });
+        assertTrue(e.getMessage().startsWith(file + ": cannot be written"), e.getMessage());
+        Files.delete(file);
     }
 
     private Path onlyFile() throws IOException {
