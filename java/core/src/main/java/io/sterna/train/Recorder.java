@@ -19,7 +19,7 @@ final class Recorder implements AutoCloseable {
     Recorder(RunFolder folder, long step) throws IOException {
         this.metrics = new MetricsFile(folder.metrics(), step);
         try {
-            this.secondsBefore = secondsOf(metrics.last());
+            this.secondsBefore = Math.max(folder.seconds(), secondsOf(metrics.last()));
             this.events = new EventFile(folder.path(), step, now());
         } catch (IOException | RuntimeException e) {
             metrics.close();
@@ -38,7 +38,7 @@ final class Recorder implements AutoCloseable {
         stepNanos += nanos;
     }
 
-    /** Wall-clock seconds of the run: of this process so far, and of earlier ones up to the last record kept of them. */
+    /** Wall-clock seconds of the run: of this process so far, and of earlier ones up to their last checkpoint or the last record kept. */
     double wallSeconds() {
         return secondsBefore + (System.nanoTime() - startNanos) * 1e-9;
     }

@@ -17,6 +17,7 @@ import java.util.Map;
 
 /** The files of a run; see the package documentation. */
 public final class RunFolder {
+    private static final String SECONDS = ".wall-seconds";
     private static final String THREADS = "threads: "; // the line in config.yaml
 
     private final Path path;
@@ -238,6 +239,24 @@ public final class RunFolder {
         return value instanceof List<?> || value instanceof String s && !s.matches("(?!(y|n|yes|no|on|off|true|false|null)$)[a-z][a-z0-9/._-]*")
                 ? Json.write(value)
                 : String.valueOf(value);
+    }
+
+    /** Keeps the wall-clock seconds of the run up to its last checkpoint, which is the same for every run and so cannot hold them. */
+    void writeSeconds(double seconds) throws IOException {
+        DurableFiles.replace(path.resolve(SECONDS), seconds + "\n");
+    }
+
+    /** What {@link #writeSeconds} kept; 0 without it. */
+    double seconds() throws IOException {
+        Path file = path.resolve(SECONDS);
+        if (!Files.isRegularFile(file)) {
+            return 0;
+        }
+        try {
+            return Double.parseDouble(new String(Files.readAllBytes(file), StandardCharsets.UTF_8).strip());
+        } catch (NumberFormatException e) {
+            throw new ConfigException(file + ": expected the run's seconds so far; delete it", e);
+        }
     }
 
     void writeSummary(Map<String, Object> summary) throws IOException {

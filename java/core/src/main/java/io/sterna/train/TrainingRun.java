@@ -400,10 +400,10 @@ public final class TrainingRun implements AutoCloseable {
                 }
                 tell(progress, devLoss);
                 if (config.checkpointEvery > 0 && step % config.checkpointEvery == 0 && step < end) {
-                    checkpoint();
+                    checkpoint(recorder);
                 }
             }
-            checkpoint();
+            checkpoint(recorder);
             return step < config.steps ? stoppedResult() : finish(recorder.wallSeconds());
         }
     }
@@ -453,27 +453,28 @@ public final class TrainingRun implements AutoCloseable {
     }
 
     /** Writes the checkpoint of this step and drops those that are too old. */
-    private void checkpoint() throws IOException {
+    private void checkpoint(Recorder recorder) throws IOException {
         CheckpointFolder checkpoints = folder.checkpoints();
         Path file = checkpoints.file(step);
         try {
-            write(checkpoints);
+            write(checkpoints, recorder);
         } catch (IOException e) {
             if (!Thread.interrupted()) {
                 throw e;
             }
             interrupted = true;
-            write(checkpoints); // the interrupt closed the first one
+            write(checkpoints, recorder); // the interrupt closed the first one
         }
         checkpoints.prune(config.keep);
         listener.checkpointed(step, file);
     }
 
-    private void write(CheckpointFolder checkpoints) throws IOException {
+    private void write(CheckpointFolder checkpoints, Recorder recorder) throws IOException {
         try (CheckpointWriter writer = checkpoints.write(step)) {
             StoredTensors.of(trainer).write(writer);
             writer.commit(state().toMeta());
         }
+        folder.writeSeconds(recorder.wallSeconds());
     }
 
     private RunState state() {

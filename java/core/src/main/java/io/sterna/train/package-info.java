@@ -13,6 +13,7 @@
  * model/              final weights, configuration, tokenizer
  * report.html         the run on one page
  * summary.json        what came of it; written last, so its presence says that the run is finished
+ * .wall-seconds       seconds up to the last checkpoint, to which those of the next process are added
  * .lock               locked while a process trains the run
  * </pre>
  */

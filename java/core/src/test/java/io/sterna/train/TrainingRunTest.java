@@ -150,6 +150,38 @@ class TrainingRunTest {
     }
 
     @Test
+    void theSecondsOfAStoppedProcessCountUpToItsCheckpoint() throws IOException {
+        TrainListener slow = new TrainListener() {
+            @Override
+            public void stepped(Progress p) {
+                sleep(p.report().step() > 1 ? 200 : 0); // after the only record
+            }
+        };
+        run(config("a").set("log-every", 100).set("eval-every", 0).set("stop-after", 3), slow);
+        Path seconds = folder.resolve("a/.wall-seconds");
+        Map<String, Object> only = Metrics.read(folder.resolve("a/metrics.jsonl")).getFirst();
+        assertTrue(Double.parseDouble(Files.readString(seconds)) >= number(only, "wall_seconds") + 0.4, "two steps later");
+        Files.writeString(seconds, "1000\n");
+        try (TrainingRun resumed = TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE)) {
+            assertTrue(number(resumed.train().summary(), "wall_seconds") > 1000);
+        }
+        Files.writeString(seconds, "soon\n");
+        Files.delete(folder.resolve("a/summary.json"));
+        try (TrainingRun resumed = TrainingRun.resume(folder.resolve("a"), Map.of(), TrainListener.NONE)) {
+            ConfigException e = assertThrows(ConfigException.class, resumed::train);
+            assertTrue(e.getMessage().endsWith(".wall-seconds: expected the run's seconds so far; delete it"), e.getMessage());
+        }
+    }
+
+    private static void sleep(long millis) {
+        try {
+            Thread.sleep(millis);
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    @Test
     void theFinalLossIsTheMeanOfTheLastTwentieth() throws IOException {
         RunResult result = run(config("a").set("steps", 40).set("log-every", 1).set("checkpoint-every", 0), TrainListener.NONE);
         List<Map<String, Object>> metrics = Metrics.read(folder.resolve("a/metrics.jsonl"));
