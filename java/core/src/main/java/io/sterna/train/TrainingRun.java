@@ -10,6 +10,7 @@ import io.sterna.io.CheckpointReader;
 import io.sterna.io.CheckpointWriter;
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Slices;
+import io.sterna.nn.ScaleRule;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -104,6 +105,7 @@ public final class TrainingRun implements AutoCloseable {
             InitialModel.of(given).settle(given);
         }
         TrainConfig c = given.resolved();
+        requireScaleRuleUsed(c);
         RunFolder.choose(c.out, name(c)); // before the long preparation, should it be taken
         Kernels kernels = Kernels.best(); // the same, should there be none
         MemoryCheck.require(plan(c)); // the same; once more when the tokenizer has said its vocabulary
@@ -131,6 +133,14 @@ public final class TrainingRun implements AutoCloseable {
     static void requireBeginTokenKnown(TrainConfig config) {
         if (config.init == null && config.beginToken != null) { // no window of the data would hold it
             throw new ConfigException("begin-token " + config.beginToken + ": a model trained from nothing never meets it; leave it out");
+        }
+    }
+
+    /** A scale that a method has by definition; runs that were begun with another rule, which changed nothing, may go on. */
+    private static void requireScaleRuleUsed(TrainConfig resolved) {
+        if (!resolved.method.equals("dqt") && !ScaleRule.parse(resolved.scaleRule).equals(ScaleRule.ABSMEAN)) {
+            throw new ConfigException("scale-rule " + resolved.scaleRule + ": only method dqt has a choice of scales; leave it out for "
+                    + resolved.method);
         }
     }
 
@@ -319,6 +329,7 @@ public final class TrainingRun implements AutoCloseable {
     public static TrainConfig planned(TrainConfig config, PreparedData.TokenizerLoader loader) throws IOException {
         requireBeginTokenKnown(config);
         TrainConfig c = config.resolved();
+        requireScaleRuleUsed(c);
         c.vocab = vocabulary(c, PreparedData.vocabulary(c, loader));
         return c;
     }

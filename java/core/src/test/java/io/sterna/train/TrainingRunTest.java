@@ -181,6 +181,16 @@ class TrainingRunTest {
         }
     }
 
+    @ParameterizedTest
+    @CsvSource({"bitnet", "fp32", "bf16"})
+    void aScaleRuleThatWouldDoNothingIsRefused(String method) {
+        TrainConfig config = config("a").set("method", method).set("scale-rule", "absmax");
+        ConfigException e = assertThrows(ConfigException.class, () -> TrainingRun.open(config, TrainListener.NONE));
+        assertTrue(e.getMessage().startsWith("scale-rule absmax: only method dqt"), e.getMessage());
+        assertThrows(ConfigException.class, () -> TrainingRun.planned(config, BpeTokenizer::load));
+        assertEquals("absmax", config.resolved().scaleRule, "runs that were begun so go on");
+    }
+
     @Test
     void theFinalLossIsTheMeanOfTheLastTwentieth() throws IOException {
         RunResult result = run(config("a").set("steps", 40).set("log-every", 1).set("checkpoint-every", 0), TrainListener.NONE);
