@@ -6,12 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -68,6 +70,34 @@ class LauncherTest {
         script("path/locale", "#!/bin/bash\nexit 127\n");
         String said = run(Map.of("LANG", "xx_XX.UTF-8"));
         assertTrue(said.contains("locale C.UTF-8\n"), said);
+    }
+
+    /** A JVM says nothing of a method that it has not got. */
+    @Test
+    void methodsThatAreNotToBeCompiledExist() throws Exception {
+        script("jdk/bin/java", "#!/bin/bash\nprintf '%s\\n' \"$@\"\n");
+        List<String> commands = run(Map.of()).lines().filter(option -> option.startsWith("-XX:CompileCommand=")).toList();
+        assertEquals("-XX:CompileCommand=quiet", commands.getFirst());
+        assertTrue(commands.size() > 1, commands.toString());
+        for (String command : commands.subList(1, commands.size())) {
+            String method = command.split(",")[1];
+            int dot = method.indexOf('.');
+            List<String> there = Arrays.stream(Class.forName(method.substring(0, dot).replace('/', '.')).getDeclaredMethods())
+                    .map(Method::getName).toList();
+            assertTrue(there.contains(method.substring(dot + 1)), method);
+        }
+        assertEquals("", said(commands), "the JVM takes them and says nothing");
+    }
+
+    /** What this JDK says of options, but for its version. */
+    private static String said(List<String> options) throws Exception {
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin/java").toString()));
+        command.addAll(options);
+        command.addAll(List.of("-XX:TieredStopAtLevel=1", "--version"));
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        List<String> lines = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).lines().toList();
+        assertEquals(0, process.waitFor(), lines.toString());
+        return String.join("\n", lines.stream().filter(line -> line.contains("CompileCommand") || line.contains("Error")).toList());
     }
 
     @Test
