@@ -142,6 +142,9 @@ static void check_blocks(int32_t tier) {
     }
     run_case(tier, whole(33, 1200, 200, STERNA_INT4));
     run_case(tier, whole(6, 40, 16384, STERNA_INT8));
+    struct linear_case fills = whole(32, 40, 16384, STERNA_INT8); /* the scratch of few tokens */
+    fills.group = 64;
+    for (fills.extremes = 1; fills.extremes <= 2; fills.extremes++) run_case(tier, fills);
 }
 
 /* Activations of which few are large. 8-bit codes: none, some, and about as many as may be taken apart; narrower ones:

@@ -181,7 +181,7 @@ static void store_sums(struct linear_scratch *scratch) {
 
 /* ---------------------------------------------------------------- sums to y */
 
-/* Eight rows' sums of eight tokens from `token` on. */
+/* The sums of row r of a tile of rows, of eight tokens from `token` on. */
 INLINE __m256i sums_of_row(const linear_call *c, int half, int64_t r, int64_t token) {
     int which = c->q->rows > TILE ? (int)(token / TILE) : 0;
     __m256i sums = _mm256_load_si256((const __m256i *)&c->scratch->sums[half][which][r][token % TILE]);

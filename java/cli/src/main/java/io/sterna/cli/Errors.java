@@ -21,8 +21,9 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
     /** As shells have it: 128 and the number of SIGINT. */
     static final int INTERRUPTED = 130;
 
-    /** How the JVM says that the system gave it no memory; its heap has no part in that. */
+    /** How the JVM says that the system gave it no memory, or no thread; its heap has no part in that. */
     private static final String OFF_HEAP = "Unable to allocate ";
+    private static final String THREAD = "unable to create native thread";
 
     private final BooleanSupplier stackTrace;
 
@@ -74,11 +75,19 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
                     case NoSuchFileException f -> f.getFile() + ": no such file";
                     case AccessDeniedException f -> f.getFile() + ": permission denied";
                     case FileAlreadyExistsException f -> f.getFile() + ": exists already";
-                    case OutOfMemoryError m when String.valueOf(m.getMessage()).startsWith(OFF_HEAP) -> "out of memory: "
-                            + m.getMessage() + " outside the Java heap, where the machine has no such room";
-                    case OutOfMemoryError m -> "out of memory: " + m.getMessage() + "; STERNA_JAVA_OPTS=-Xmx2g gives the JVM more";
+                    case OutOfMemoryError m -> outOfMemory(String.valueOf(m.getMessage()));
                     default -> e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
                 };
         return message.lines().map(String::strip).reduce((a, b) -> a + " " + b).orElse("");
+    }
+
+    private static String outOfMemory(String message) {
+        if (message.startsWith(OFF_HEAP)) {
+            return "out of memory: " + message + " outside the Java heap, where the machine has no such room";
+        }
+        if (message.startsWith(THREAD)) {
+            return "the system grants no more threads; ask for fewer by --threads, or raise its limit of processes or of memory";
+        }
+        return "out of memory: " + message + "; STERNA_JAVA_OPTS=-Xmx2g gives the JVM more";
     }
 }

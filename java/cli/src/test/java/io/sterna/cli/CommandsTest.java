@@ -768,6 +768,8 @@ class CommandsTest {
         }
         assertEquals("out of memory: Java heap space; STERNA_JAVA_OPTS=-Xmx2g gives the JVM more",
                 Errors.line(new OutOfMemoryError("Java heap space")));
+        assertEquals("the system grants no more threads; ask for fewer by --threads, or raise its limit of processes or of memory",
+                Errors.line(new OutOfMemoryError("unable to create native thread: possibly out of memory or process/resource limits reached")));
     }
 
     @Test

@@ -263,10 +263,18 @@ public final class Slices implements Team, AutoCloseable {
                     work.body().run(i, worker);
                     finish(1);
                 } catch (Throwable e) {
-                    if (!failure.compareAndSet(null, e) && failure.get() != e) { // the JVM's OutOfMemoryError is one object
-                        failure.get().addSuppressed(e);
-                    }
+                    fail(e);
                     finish(1 + leaveOut());
+                }
+            }
+        }
+
+        private void fail(Throwable e) {
+            if (!failure.compareAndSet(null, e) && failure.get() != e) { // the JVM's OutOfMemoryError is one object
+                try {
+                    failure.get().addSuppressed(e);
+                } catch (OutOfMemoryError full) {
+                    // The first one is told; nothing may keep this slice from being over, for which the caller waits.
                 }
             }
         }
