@@ -45,10 +45,9 @@ static void copy_rows(const piece *c, int64_t m, int t, int i, int64_t g) {
     int64_t first = g * c->group_blocks, end = least(first + c->group_blocks, c->blocks);
     for (int64_t b = first; b < end; b++) {
         int64_t r = c->r0 + b * ROW_BLOCK, left = c->p->depth - r;
-        __mmask64 columns = left >= ROW_BLOCK ? ~0ull : (1ull << left) - 1;
         for (int j = 0; j < 4; j++) {
             const int8_t *from = c->p->left + (m + j) * c->p->left_stride + r;
-            bytes v = m + j < c->p->rows ? _mm512_maskz_loadu_epi8(columns, from) : zero_bytes();
+            bytes v = load_columns(from, m + j < c->p->rows, left);
             sums[j] = _mm512_dpbusd_epi32(sums[j], _mm512_set1_epi8(1), v);
             _mm512_store_si512(c->s->left[b][t][i + j], v);
         }

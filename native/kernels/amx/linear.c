@@ -42,10 +42,9 @@ static void copy_tokens(const linear_call *c, int64_t token, int t, int m, int64
     int64_t first = g * c->group_blocks;
     for (int64_t b = first; b < first + blocks_of_group(c, g); b++) {
         int64_t left = c->q->cols - b * STERNA_BLOCK;
-        __mmask64 columns = left >= STERNA_BLOCK ? ~0ull : (1ull << left) - 1;
         for (int i = 0; i < 4; i++) {
             const int8_t *x = c->q->codes + (token + i) * c->q->stride + b * STERNA_BLOCK;
-            bytes v = token + i < c->q->rows ? _mm512_maskz_loadu_epi8(columns, x) : zero_bytes();
+            bytes v = load_columns(x, token + i < c->q->rows, left);
             sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_set1_epi8(1), v);
             _mm512_store_si512(c->scratch->tokens[b][t][m + i], v);
         }

@@ -26,7 +26,7 @@ struct linear_scratch {
     token_tile tokens[2][MAX_BLOCKS]; /* those of tokens past T may hold anything */
     int32_t biases[MAX_BLOCKS][PAIR]; /* what the sums over a group's columns have too much of, by token */
     segment_codes codes[2];
-    int32_t sums[2][2][TILE][TILE];   /* of a tile of rows: by tile of tokens, or of even and odd blocks; row, token */
+    pair_sums sums;                   /* row, token; of one tile of tokens over even blocks, then over odd ones */
     float totals[2][PAIR][TILE];      /* sums of groups, scaled: of a tile of rows; token, row */
     float scales[2][TILE];
 };
@@ -52,10 +52,9 @@ static void pack_tokens(const linear_call *c, int64_t token, int64_t g) {
     int64_t first = g * c->group_blocks;
     for (int64_t b = first; b < first + blocks_of_group(c, g); b++) {
         int64_t left = c->q->cols - b * STERNA_BLOCK;
-        __mmask64 columns = left >= STERNA_BLOCK ? ~0ull : (1ull << left) - 1;
         for (int i = 0; i < 8; i++) {
             const int8_t *from = c->q->codes + (token + i) * c->q->stride + b * STERNA_BLOCK;
-            x[i] = token + i < c->q->rows ? _mm512_maskz_loadu_epi8(columns, from) : zero_bytes();
+            x[i] = load_columns(from, token + i < c->q->rows, left);
             sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_set1_epi8(1), x[i]);
         }
         interleave_tokens(c, token, b, x);
@@ -172,29 +171,22 @@ static void multiply_segment(const linear_call *c, struct segment s, segment_cod
     else multiply_two_tiles(x, codes, s.blocks);
 }
 
-static void store_sums(struct linear_scratch *scratch) {
-    tile_store(0, scratch->sums[0][0], TILE * 4);
-    tile_store(1, scratch->sums[0][1], TILE * 4);
-    tile_store(2, scratch->sums[1][0], TILE * 4);
-    tile_store(3, scratch->sums[1][1], TILE * 4);
-}
-
 /* ---------------------------------------------------------------- sums to y */
 
-/* The sums of row r of a tile of rows, of eight tokens from `token` on. */
-INLINE __m256i sums_of_row(const linear_call *c, int half, int64_t r, int64_t token) {
-    int which = c->q->rows > TILE ? (int)(token / TILE) : 0;
-    __m256i sums = _mm256_load_si256((const __m256i *)&c->scratch->sums[half][which][r][token % TILE]);
-    if (c->q->rows > TILE) return sums;
-    return _mm256_add_epi32(sums, _mm256_load_si256((const __m256i *)&c->scratch->sums[half][1][r][token]));
+/* The sums of row r of 32, of eight tokens from `token` on. */
+INLINE __m256i sums_of_row(const linear_call *c, int64_t r, int64_t token) {
+    const int32_t *sums = &c->scratch->sums[r][token];
+    __m256i first = _mm256_load_si256((const __m256i *)sums);
+    if (c->q->rows > TILE) return first;
+    return _mm256_add_epi32(first, _mm256_load_si256((const __m256i *)(sums + TILE)));
 }
 
 /* Eight tokens from `token` on of a tile of `rows` rows, whose first is n. */
 static void finish_tokens(const linear_call *c, struct segment s, int half, int64_t n, int64_t rows, int64_t token) {
     __m256i low[8], high[8];
     for (int r = 0; r < 8; r++) {
-        low[r] = sums_of_row(c, half, r, token);
-        high[r] = sums_of_row(c, half, 8 + r, token);
+        low[r] = sums_of_row(c, half * TILE + r, token);
+        high[r] = sums_of_row(c, half * TILE + 8 + r, token);
     }
     transpose_8x8(low);
     transpose_8x8(high);
@@ -230,7 +222,7 @@ int32_t sterna_amx_linear_few(const sterna_quantized *q, const sterna_packed *w,
     while (s.n < row1) {
         struct segment next = segment_after(&c, s);
         multiply_segment(&c, s, c.scratch->codes[turn]);
-        if (ends_group(&c, s)) store_sums(c.scratch);
+        if (ends_group(&c, s)) store_pair(&c.scratch->sums);
         turn ^= 1;
         if (next.n < row1) unpack_segment(&c, next, row1 - 1, c.scratch->codes[turn]);
         if (ends_group(&c, s)) finish_group(&c, s, row1 - 1);

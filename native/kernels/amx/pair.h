@@ -5,7 +5,7 @@
 #define STERNA_AMX_PAIR_H
 
 #include "kernels/amx/tile.h"
-#include "kernels/template/inline.h"
+#include "kernels/template/bytes.h"
 
 enum {
     TILE = 16,             /* rows, or columns, of a tile */
@@ -14,6 +14,12 @@ enum {
 };
 
 typedef int32_t pair_sums[PAIR][PAIR]; /* row of left, row of right */
+
+/* 64 columns of a row of int8, or as many as are left; zeros past them, and for a row that is not there. */
+INLINE bytes load_columns(const int8_t *row, int is_there, int64_t left) {
+    __mmask64 columns = left >= 64 ? ~0ull : (1ull << left) - 1;
+    return is_there ? _mm512_maskz_loadu_epi8(columns, row) : zero_bytes();
+}
 
 /* The sums begin with 0, or with `resume` with what they were. */
 INLINE void load_pair(const pair_sums *sums, int resume) {
