@@ -31,6 +31,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.Supplier;
 
 /**
  * A trained model for reading: weights in memory once, in the packed form they were trained in (those with a
@@ -254,6 +255,7 @@ public final class Model implements AutoCloseable {
                 case Parameter.Packed packed -> kernels.decode(packed.weight(), to, row0, row0 + to.rows());
                 case Parameter.Plain plain -> copy(plain.weight(), row0, to);
             }
+            return to;
         });
     }
 
@@ -267,19 +269,17 @@ public final class Model implements AutoCloseable {
 
     /** A copy of a parameter's scales; as {@link #decode}. */
     MemorySegment scales(Parameter.Packed parameter) {
-        MemorySegment[] copy = new MemorySegment[1];
-        read(() -> copy[0] = MemorySegment.ofArray(parameter.weight().scales().toArray(ValueLayout.JAVA_BYTE)));
-        return copy[0];
+        return read(() -> MemorySegment.ofArray(parameter.weight().scales().toArray(ValueLayout.JAVA_BYTE)));
     }
 
     /** Reads weights outside of any session; {@link #close} returns their memory after it. */
-    private void read(Runnable work) {
+    private <T> T read(Supplier<T> work) {
         reading.readLock().lock();
         try {
             if (!workspace.isAlive()) {
                 throw new IllegalStateException(CLOSED);
             }
-            work.run();
+            return work.get();
         } finally {
             reading.readLock().unlock();
         }

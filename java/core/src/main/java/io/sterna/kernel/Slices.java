@@ -236,14 +236,15 @@ public final class Slices implements Team, AutoCloseable {
         }
 
         void take(Worker worker) {
+            takeShares(worker.index(), worker.index() + 1, worker);
+            takeShares(0, workers, worker);
+        }
+
+        /** The shares of workers from ... to - 1. */
+        private void takeShares(int from, int to, Worker worker) {
             int first = 0;
             for (Work work : works) {
-                take(work, first, share(work, worker.index()), share(work, worker.index() + 1), worker);
-                first += (int) work.count();
-            }
-            first = 0;
-            for (Work work : works) {
-                take(work, first, 0, (int) work.count(), worker);
+                take(work, first, share(work, from), share(work, to), worker);
                 first += (int) work.count();
             }
         }
