@@ -208,7 +208,7 @@ final class GgufTokenizer {
         boolean adds = truth(reader, file, "add_bos_token", begins);
         long begin = integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end);
         try {
-            settings.set("end-token", ends.equals(longs(tokenizer.endTokens())) ? null : ends)
+            settings.set("end-token", ends.equals(TokenizerText.longs(tokenizer.endTokens())) ? null : ends)
                     .set("add-begin-token", adds ? null : false)
                     .set("begin-token", begin == end || !adds && begin >= tokenizer.vocabSize() ? null : begin);
             PreparedData.marked(tokenizer, settings);
@@ -222,17 +222,13 @@ final class GgufTokenizer {
         return SENTENCE_PIECE.equals(reader.metadata().get(PREFIX + "model"));
     }
 
-    private static List<Long> longs(List<Integer> ids) {
-        return ids.stream().map(Long::valueOf).toList();
-    }
-
     /** Those that are given, or else the keys', or else what is usual. */
     private static List<Long> ends(GgufReader reader, Path file, Tokenizer tokenizer, List<Integer> given) throws IOException {
         if (!given.isEmpty()) {
-            return longs(given);
+            return TokenizerText.longs(given);
         }
         String key = PREFIX + "eos_token_id";
-        List<Long> usual = isSentencePiece(reader) ? List.of((long) USUAL_END) : longs(tokenizer.endTokens());
+        List<Long> usual = isSentencePiece(reader) ? List.of((long) USUAL_END) : TokenizerText.longs(tokenizer.endTokens());
         if (usual.isEmpty() && !reader.metadata().containsKey(key)) {
             throw new ModelException("model " + file + ": key " + key + " is missing, and the tokenizer has none of " + Tokenizer.END_TOKENS
                     + "; give the id of its token that ends a text: --end-token ID");

@@ -68,7 +68,7 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
             throw fault("neither config.json nor generation_config.json has an eos_token_id, nor the tokenizer any of " + Tokenizer.END_TOKENS,
                     "give the id of its token that ends a text: --end-token ID");
         }
-        settings.set("end-token", ends.equals(longs(tokenizer.endTokens())) ? null : ends);
+        settings.set("end-token", ends.equals(TokenizerText.longs(tokenizer.endTokens())) ? null : ends);
         try {
             Optional<Integer> begin = TokenizerTemplate.beginToken(Json.asObject(
                     Json.parse(text.json().getBytes(StandardCharsets.UTF_8)), "tokenizer.json"));
@@ -101,12 +101,8 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
 
     /** Those that are given, or else the configuration's, or else the tokenizer's own. */
     private List<Long> ends(Tokenizer tokenizer, List<Integer> given) throws IOException {
-        List<Long> ends = given.isEmpty() ? ends() : longs(given);
-        return ends.isEmpty() ? longs(tokenizer.endTokens()) : ends;
-    }
-
-    private static List<Long> longs(List<Integer> ids) {
-        return ids.stream().map(Long::valueOf).toList();
+        List<Long> ends = given.isEmpty() ? ends() : TokenizerText.longs(given);
+        return ends.isEmpty() ? TokenizerText.longs(tokenizer.endTokens()) : ends;
     }
 
     /** None, one or several ids; generation_config.json goes first, as it does in transformers. */

@@ -102,4 +102,9 @@ record TokenizerText(Tokenizer tokenizer, String json) {
             Files.delete(file);
         }
     }
+
+    /** Ids as settings and files have them. */
+    static List<Long> longs(List<Integer> ids) {
+        return ids.stream().map(Long::valueOf).toList();
+    }
 }
