@@ -181,8 +181,7 @@ STERNA_API uint64_t sterna_key(uint64_t seed, uint32_t tensor, uint64_t step);
  * key and counter (low32(b * 16 + j % 16), high32(...), stream, 0). Streams keep uses apart:
  */
 #define STERNA_STREAM_WEIGHT 0
-#define STERNA_STREAM_MOMENT1 1
-#define STERNA_STREAM_MOMENT2 2
+#define STERNA_STREAM_MOMENT 1
 #define STERNA_STREAM_NORMAL 3
 #define STERNA_STREAM_GRADIENT 4
 /* u = (word >> 8) * 2^-24, uniform in [0, 1). */
@@ -450,9 +449,15 @@ STERNA_API int32_t sterna_update_float(int32_t tier, const sterna_matrix *w, con
  * `factor`), for norms; may be null. `factor` scales g first (clipping, accumulation). A scaled g whose square
  * is not finite in f32 (NaN, infinite, beyond 1.8e19) gives NONFINITE: squares are written, nothing else.
  * key seeds SR of the state, from sterna_key. beta and momentum lie in 0...1, epsilon is positive.
+ *
+ * A state in BF16 or I8 is rounded stochastically by u, a half of an element's word of STREAM_MOMENT: the upper for a
+ * first moment (or momentum), the lower for a second. BF16: as update_float. I8: x is a first moment, or the root of a
+ * second; a = max |x| over a block; scale = a / top, top 127 or 255; z = x * (65536 * (top / a)) to the nearest integer,
+ * ties to even; code = floor((z + u) / 65536): its mean is z / 65536. A second moment's code is at least 1 unless its
+ * block is zero; an a below 2^-100 gives scale 0 and codes 0.
  */
 
-/* m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; delta = rate * m * bias1 / (sqrt(v * bias2) + epsilon),
+/* m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; delta = rate * m * bias1 / (sqrt(v) * sqrt(bias2) + epsilon),
  * with bias1 = 1 / (1 - b1^t), bias2 = 1 / (1 - b2^t) (Loshchilov and Hutter; decay is `keep` of the update). */
 typedef struct sterna_adamw_step {
     float rate, beta1, beta2, epsilon, bias1, bias2, factor;

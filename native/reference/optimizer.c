@@ -6,7 +6,6 @@
 #include "dispatch/families.h"
 #include "dispatch/grid.h"
 #include "dispatch/philox.h"
-#include "rounding.h"
 
 /* ---------------------------------------------------------------- moments */
 
@@ -38,23 +37,28 @@ static void load_moment(const sterna_moment *m, enum kind kind, struct block b, 
     }
 }
 
-/* Block-wise int8: a signed moment, or the root of a square, over the block's largest. A block below
- * 2^-100 counts as zero, so that the inverse of its scale stays finite. */
+/* The half of an element's word that rounds a moment of that kind. */
+static uint32_t half_of(enum kind kind, uint32_t word) {
+    return kind == SIGNED ? word >> 16 : word & 0xffff;
+}
+
+/* Block-wise int8: a signed moment, or the root of a square, over the block's largest, in steps of 2^-16 of a code. A
+ * block below 2^-100 counts as zero, so that the inverse of its scale stays finite. */
 static void store_int8(const sterna_moment *m, enum kind kind, struct block b, const float values[64],
                        const uint32_t words[64]) {
-    float scaled[64], top = kind == SIGNED ? 127.0f : 255.0f, bottom = kind == SIGNED ? -127.0f : 0, max = 0;
+    float scaled[64], top = kind == SIGNED ? 127 : 255, bottom = kind == SIGNED ? -127 : 0, max = 0;
     for (int i = 0; i < b.count; i++) {
         scaled[i] = kind == SIGNED ? values[i] : sqrtf(values[i]);
         if (fabsf(scaled[i]) > max) max = fabsf(scaled[i]);
     }
     if (max < 0x1p-100f) max = 0;
-    float inverse = max > 0 ? top / max : 0;
+    float factor = max > 0 ? top / max * 65536 : 0;
     m->scales[b.scale] = max / top;
     for (int i = 0; i < b.count; i++) {
-        float z = scaled[i] * inverse;
-        z = z > bottom ? z : bottom; /* a NaN becomes the bottom */
-        z = z < top ? z : top;
-        int code = round_stochastic(z, words[i]);
+        float z = scaled[i] * factor;
+        z = z > bottom * 65536 ? z : bottom * 65536; /* a NaN becomes the bottom */
+        z = z < top * 65536 ? z : top * 65536;
+        int code = ((int)rintf(z) + (int)half_of(kind, words[i])) >> 16;
         if (kind == SQUARE && max > 0 && code < 1) code = 1;
         ((uint8_t *)m->data)[b.at + i] = (uint8_t)code;
     }
@@ -67,11 +71,11 @@ static void store_moment(const sterna_moment *m, enum kind kind, struct block b,
         for (int i = 0; i < b.count; i++) ((float *)m->data)[b.at + i] = values[i];
         return;
     }
-    sterna_philox_words(key, kind == SIGNED ? STERNA_STREAM_MOMENT1 : STERNA_STREAM_MOMENT2, b.number, words);
+    sterna_philox_words(key, STERNA_STREAM_MOMENT, b.number, words);
     if (m->type == STERNA_I8) store_int8(m, kind, b, values, words);
     else
         for (int i = 0; i < b.count; i++)
-            ((uint16_t *)m->data)[b.at + i] = sterna_bf16_stochastic(values[i], words[i]);
+            ((uint16_t *)m->data)[b.at + i] = sterna_bf16_stochastic(values[i], half_of(kind, words[i]) << 16);
 }
 
 /* ---------------------------------------------------------------- sums of squares */
@@ -123,12 +127,12 @@ static void adamw_block(const sterna_adamw_step *step, float *g, const sterna_mo
     float first[64], second[64];
     load_moment(m, SIGNED, b, first);
     load_moment(v, SQUARE, b, second);
-    float rate = step->rate * step->bias1;
+    float rate = step->rate * step->bias1, root_bias2 = sqrtf(step->bias2);
     for (int i = 0; i < b.count; i++) {
         float gradient = g[i] * step->factor;
         first[i] = step->beta1 * first[i] + (1 - step->beta1) * gradient;
         second[i] = step->beta2 * second[i] + (1 - step->beta2) * (gradient * gradient);
-        g[i] = rate * first[i] / (sqrtf(second[i] * step->bias2) + step->epsilon);
+        g[i] = rate * first[i] / (sqrtf(second[i]) * root_bias2 + step->epsilon);
     }
     store_moment(m, SIGNED, b, first, step->key);
     store_moment(v, SQUARE, b, second, step->key);

@@ -5,7 +5,12 @@
 #include "dispatch/families.h"
 #include "dispatch/grid.h"
 #include "dispatch/philox.h"
-#include "rounding.h"
+
+/* floor(z) or the integer above, with mean z over the words; the upper 24 bits of a word are exact in f32. */
+static int round_stochastic(float z, uint32_t word) {
+    float low = floorf(z), uniform = (float)(word >> 8) * 0x1p-24f;
+    return (int)low + (uniform < z - low);
+}
 
 static int new_code(int32_t grid, float z, int32_t rounding, uint32_t word) {
     float low = (float)sterna_qn(grid), high = (float)sterna_qp(grid);

@@ -291,23 +291,36 @@ static void check_momentum_formula(int32_t tier) {
     check_release();
 }
 
-/* The mean of many stochastic writes of one value is the value, within 6 standard errors of its step. */
+/* Element c of a moment, for a second one in int8 its root. */
+static double stored(const sterna_moment *m, int second, int c) {
+    if (m->type == STERNA_BF16) return sterna_f32_of_bf16(((uint16_t *)m->data)[c]);
+    return (second ? ((uint8_t *)m->data)[c] : ((int8_t *)m->data)[c]) * (double)m->scales[c / STERNA_BLOCK];
+}
+
+/* The mean of many stochastic writes of one value is the value, within 6 standard errors of its step, for both moments,
+ * whose errors know nothing of each other: their correlation is within 6 standard errors of 0. */
 static void check_state_unbiased(int32_t tier, int32_t type) {
     check_case("unbiased state %s", TYPES[type]);
     enum { COLS = 65536 };
     float *g = malloc(4 * COLS);
-    sterna_moment m = zero_moment(type, 1, COLS, AGAINST_END);
-    const sterna_sgd_step sgd = {1, 0, 1, 0, sterna_key(3, 4, 5)};
+    sterna_moment m = zero_moment(type, 1, COLS, AGAINST_END), v = zero_moment(type, 1, COLS, AGAINST_END);
+    const sterna_adamw_step step = {1, 0, 0, 1, 1, 1, 1, 0, sterna_key(3, 4, 5)};
     for (int c = 0; c < COLS; c++) g[c] = c % 64 ? 0.3f : 1;
     sterna_matrix tile = {g, 1, COLS, COLS, STERNA_F32, 0};
-    CHECK(sterna_sgd(tier, &sgd, &tile, &m, NULL, 0, 1) == STERNA_OK);
-    double sum = 0, n = COLS - COLS / 64, width = type == STERNA_I8 ? 1.0 / 127 : 0x1p-9;
+    CHECK(sterna_adamw(tier, &step, &tile, &m, &v, NULL, 0, 1) == STERNA_OK);
+    double n = COLS - COLS / 64, x[2] = {0.3f, type == STERNA_I8 ? 0.3f : 0.3f * 0.3f}, sum[2] = {0}, squares[2] = {0}, both = 0;
+    double width[2] = {type == STERNA_I8 ? 1.0 / 127 : 0x1p-9, type == STERNA_I8 ? 1.0 / 255 : 0x1p-11};
     for (int c = 0; c < COLS; c++) {
-        double x = type == STERNA_I8 ? (double)((int8_t *)m.data)[c] * m.scales[c / 64] : sterna_f32_of_bf16(((uint16_t *)m.data)[c]);
-        if (c % 64) sum += x;
-        else CHECK(fabs(x - 1) < 1e-6);
+        double error[2] = {stored(&m, 0, c) - x[0], stored(&v, 1, c) - x[1]};
+        if (c % 64 == 0) {
+            CHECK(fabs(stored(&m, 0, c) - 1) < 1e-6 && fabs(stored(&v, 1, c) - 1) < 1e-6);
+            continue;
+        }
+        for (int i = 0; i < 2; i++) sum[i] += error[i], squares[i] += error[i] * error[i];
+        both += error[0] * error[1];
     }
-    CHECK(fabs(sum / n - 0.3f) < 6 * 0.5 * width / sqrt(n));
+    for (int i = 0; i < 2; i++) CHECK(fabs(sum[i] / n) < 6 * 0.5 * width[i] / sqrt(n));
+    CHECK(fabs(both) < 6 / sqrt(n) * sqrt(squares[0] * squares[1]));
     free(g);
     check_release();
 }
@@ -332,20 +345,22 @@ static void check_int8_floor(int32_t tier) {
     check_release();
 }
 
-/* 127 / 1.375, rounded, times 1.375 is a hair above 127, and under this key column 46 draws a u so close to 1 that
- * floor(z + u) is the floor, -128: the lowest code is -127 all the same. */
-static void check_int8_lowest(int32_t tier) {
-    check_case("lowest int8 code");
-    const uint32_t counter[4] = {46 % 16, 0, STERNA_STREAM_MOMENT1, 0}, key[2] = {1676, 0};
+/* 255 / g * 65536, rounded, times g is a step above 255 * 65536, and under this key column 28 draws the largest u, which
+ * lifts it to 256: the highest code is 255 all the same. */
+static void check_int8_highest(int32_t tier) {
+    check_case("highest int8 code");
+    enum { KEY = 67, DRAWN = 28 };
+    const uint32_t counter[4] = {DRAWN % 16, 0, STERNA_STREAM_MOMENT, 0}, key[2] = {KEY, 0};
     uint32_t words[4];
-    CHECK(sterna_philox(tier, counter, key, words, 1) == STERNA_OK && words[46 / 16] >> 8 >= (1 << 24) - (1 << 7));
-    float g[STERNA_BLOCK];
-    for (int c = 0; c < STERNA_BLOCK; c++) g[c] = -1.375f;
-    sterna_moment m = zero_moment(STERNA_I8, 1, STERNA_BLOCK, AGAINST_END);
-    const sterna_sgd_step step = {1, 0, 1, 0, 1676};
+    CHECK(sterna_philox(tier, counter, key, words, 1) == STERNA_OK && (words[DRAWN / 16] & 0xffff) == 0xffff);
+    float g[STERNA_BLOCK], largest = 1 + 5 / 1024.0f;
+    CHECK(sqrtf(largest * largest) * (255 / largest * 65536) > 255 * 65536);
+    for (int c = 0; c < STERNA_BLOCK; c++) g[c] = largest;
+    sterna_moment m = zero_moment(STERNA_I8, 1, STERNA_BLOCK, AGAINST_END), v = zero_moment(STERNA_I8, 1, STERNA_BLOCK, AGAINST_END);
+    const sterna_adamw_step step = {1, 0, 0, 1, 1, 1, 1, 0, KEY};
     sterna_matrix tile = {g, 1, STERNA_BLOCK, STERNA_BLOCK, STERNA_F32, 0};
-    CHECK(sterna_sgd(tier, &step, &tile, &m, NULL, 0, 1) == STERNA_OK);
-    for (int c = 0; c < STERNA_BLOCK; c++) CHECK(((int8_t *)m.data)[c] == -127);
+    CHECK(sterna_adamw(tier, &step, &tile, &m, &v, NULL, 0, 1) == STERNA_OK);
+    for (int c = 0; c < STERNA_BLOCK; c++) CHECK(((int8_t *)m.data)[c] == 127 && ((uint8_t *)v.data)[c] == 255);
     check_release();
 }
 
@@ -424,7 +439,7 @@ static void check(int32_t tier) {
     check_state_unbiased(tier, STERNA_BF16);
     check_state_unbiased(tier, STERNA_I8);
     check_int8_floor(tier);
-    check_int8_lowest(tier);
+    check_int8_highest(tier);
     check_errors(tier);
     check_adamw_packed_errors(tier);
 }

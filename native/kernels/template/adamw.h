@@ -8,23 +8,18 @@
 typedef struct adamw_rule {
     round_keys keys;
     float beta1, rest1, beta2, rest2; /* rest = 1 - beta */
-    float factor, bias2, epsilon, rate;
+    float factor, root_bias2, epsilon, rate;
 } adamw_rule;
 
 INLINE adamw_rule make_adamw_rule(const sterna_adamw_step *step) {
     return (adamw_rule){expand_key((uint32_t)step->key, (uint32_t)(step->key >> 32)), step->beta1, 1 - step->beta1,
-                        step->beta2, 1 - step->beta2, step->factor, step->bias2, step->epsilon,
+                        step->beta2, 1 - step->beta2, step->factor, __builtin_sqrtf(step->bias2), step->epsilon,
                         step->rate * step->bias1};
 }
 
-/* Random words for both moments. */
-typedef struct adamw_words {
-    moment_words m, v;
-} adamw_words;
-
 /* Deltas of the gradients at g; the moments move on. `first_block`: these blocks begin a row. */
 INLINE void adamw_block(const adamw_rule *rule, const float *g, moment_block m, moment_block v, int first_block,
-                        adamw_words *words, vfloat delta[VECTORS]) {
+                        moment_words *words, vfloat delta[VECTORS]) {
     vfloat first[VECTORS], second[VECTORS];
     fetch_ahead(m);
     fetch_ahead(v);
@@ -36,13 +31,12 @@ INLINE void adamw_block(const adamw_rule *rule, const float *g, moment_block m, 
         vfloat gradient = load_floats(g + (n ? i * LANES : 0), n) * splat(rule->factor);
         first[i] = splat(rule->beta1) * first[i] + splat(rule->rest1) * gradient;
         second[i] = splat(rule->beta2) * second[i] + splat(rule->rest2) * (gradient * gradient);
-        vfloat root = square_root(second[i] * splat(rule->bias2)) + splat(rule->epsilon);
+        vfloat root = square_root(second[i]) * splat(rule->root_bias2) + splat(rule->epsilon);
         delta[i] = splat(rule->rate) * first[i] / root;
     }
-    draw_words(&rule->keys, m, SIGNED, first_block, &words->m);
-    draw_words(&rule->keys, v, SQUARE, first_block, &words->v);
-    store_moment(m, SIGNED, first, &words->m);
-    store_moment(v, SQUARE, second, &words->v);
+    if (m.m->type != STERNA_F32 || v.m->type != STERNA_F32) draw_words(&rule->keys, m.number, first_block, words);
+    store_moment(m, SIGNED, first, words);
+    store_moment(v, SQUARE, second, words);
 }
 
 #endif

@@ -20,7 +20,7 @@ typedef struct adamw_row {
 
 INLINE void delta_of_adamw(void *context, int64_t b, int count, vfloat delta[VECTORS]) {
     adamw_row *row = context;
-    adamw_words none; /* state in f32 is not rounded */
+    moment_words none; /* state in f32 is not rounded */
     int64_t c = b * STERNA_BLOCK, bytes = row->block_bytes;
     adamw_block(row->rule, row->g + c, block_of(&row->m, row->r, c, count), block_of(&row->v, row->r, c, count), b == 0,
                 &none, delta);

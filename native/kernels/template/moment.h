@@ -56,7 +56,12 @@ INLINE float block_max(enum moment_kind kind, const vfloat x[VECTORS]) {
     return largest < 0x1p-100f ? 0 : largest;
 }
 
-/* The lowest code's z, and a NaN's: beside a square above zero none is zero. */
+/* The half of elements' words that rounds a moment of that kind. */
+INLINE vuint half_of(enum moment_kind kind, vuint words) {
+    return kind == SIGNED ? words >> 16 : words & 0xffff;
+}
+
+/* The lowest code, and a NaN's: beside a square above zero none is zero. */
 INLINE float lowest_code(enum moment_kind kind, float max) {
     if (kind == SIGNED) return -127;
     return max > 0 ? 1 : 0;
@@ -66,14 +71,13 @@ INLINE void store_int8(moment_block b, enum moment_kind kind, vfloat x[VECTORS],
     float top = kind == SIGNED ? 127.0f : 255.0f;
 #pragma GCC unroll 8
     for (int v = 0; v < VECTORS && kind == SQUARE; v++) x[v] = square_root(x[v]);
-    float max = block_max(kind, x), inverse = max > 0 ? top / max : 0, lowest = lowest_code(kind, max);
+    float max = block_max(kind, x), factor = max > 0 ? top / max * 65536 : 0, lowest = lowest_code(kind, max) * 65536;
     b.m->scales[b.number] = max / top;
     vint codes[VECTORS];
 #pragma GCC unroll 8
     for (int v = 0; v < VECTORS; v++) {
-        vfloat z = max_float(x[v] * splat(inverse), splat(lowest)); /* a hair above top at most: the pack clips it */
-        vint low = floor_int(z);
-        codes[v] = increment_where_less(low, uniform(words[v]), z - float_of(low));
+        vfloat z = max_float(x[v] * splat(factor), splat(lowest)); /* a hair above top at most: the pack clips it */
+        codes[v] = (nearest_int(z) + (vint)half_of(kind, words[v])) >> 16;
     }
     uint8_t *data = (uint8_t *)b.m->data + b.at;
     if (b.count == STERNA_BLOCK) {
@@ -106,27 +110,25 @@ INLINE void store_bf16(moment_block b, enum moment_kind kind, const vfloat x[VEC
     if (b.count == STERNA_BLOCK && stays_finite(kind, x)) {
 #pragma GCC unroll 8
         for (int v = 0; v < VECTORS; v += 2)
-            store_upper_shorts(data + v * LANES, (vint)((vuint)x[v] + (words[v] >> 16)),
-                               (vint)((vuint)x[v + 1] + (words[v + 1] >> 16)));
+            store_upper_shorts(data + v * LANES, (vint)((vuint)x[v] + half_of(kind, words[v])),
+                               (vint)((vuint)x[v + 1] + half_of(kind, words[v + 1])));
         return;
     }
 #pragma GCC unroll 8
     for (int v = 0; v < VECTORS; v++) {
         int n = lanes_left(b.count, v * LANES);
-        store_shorts(data + (n ? v * LANES : 0), bf16_stochastic(x[v], words[v]), n);
+        store_shorts(data + (n ? v * LANES : 0), bf16_stochastic(x[v], half_of(kind, words[v]) << 16), n);
     }
 }
 
-/* Random words of two neighbouring blocks of a moment; nothing for a state in f32, which is not rounded. */
+/* Random words of two neighbouring blocks, for both moments; nothing for a state in f32, which is not rounded. */
 typedef struct moment_words {
     vuint pair[2][VECTORS];
 } moment_words;
 
-/* Draws the words when b is the first block of its pair, or of a row. */
-INLINE void draw_words(const round_keys *keys, moment_block b, enum moment_kind kind, int first, moment_words *words) {
-    if (b.m->type == STERNA_F32 || (b.number % 2 && !first)) return;
-    uint32_t stream = kind == SIGNED ? STERNA_STREAM_MOMENT1 : STERNA_STREAM_MOMENT2;
-    block_pair_words(keys, stream, b.number & ~1, words->pair);
+/* Draws the words when block `number` is the first of its pair, or of a row. */
+INLINE void draw_words(const round_keys *keys, int64_t number, int first, moment_words *words) {
+    if (number % 2 == 0 || first) block_pair_words(keys, STERNA_STREAM_MOMENT, number & ~1, words->pair);
 }
 
 /* x is used up. */

@@ -42,7 +42,7 @@ static int32_t TIER(adafactor_squares)(const sterna_adafactor_step *step, const 
 
 /* Up to 64 columns of a row: gradients become deltas. */
 INLINE void adamw_columns(const adamw_rule *rule, float *row, moment_block m, moment_block v, int first_block,
-                          adamw_words *words) {
+                          moment_words *words) {
     vfloat delta[VECTORS];
     adamw_block(rule, row, m, v, first_block, words, delta);
 #pragma GCC unroll 8
@@ -54,7 +54,7 @@ INLINE void adamw_columns(const adamw_rule *rule, float *row, moment_block m, mo
 
 /* Row r. The types of the state are constants where this is inlined, unless they differ from each other. */
 INLINE void adamw_row_of(const adamw_rule *rule, float *row, sterna_moment m, sterna_moment v, int64_t r) {
-    adamw_words words;
+    moment_words words;
     int64_t c = 0;
     for (; c + STERNA_BLOCK <= m.cols; c += STERNA_BLOCK)
         adamw_columns(rule, row + c, block_of(&m, r, c, STERNA_BLOCK), block_of(&v, r, c, STERNA_BLOCK), c == 0, &words);
@@ -102,7 +102,7 @@ INLINE void momentum_block(const momentum_rule *rule, float *g, moment_block m, 
         first[i] = splat(rule->momentum) * first[i] + splat(rule->share) * gradient;
         store_floats(g + at, splat(rule->rate) * first[i], n);
     }
-    draw_words(&rule->keys, m, SIGNED, first_block, words);
+    if (m.m->type != STERNA_F32) draw_words(&rule->keys, m.number, first_block, words);
     store_moment(m, SIGNED, first, words);
 }
 

@@ -337,23 +337,14 @@ public class sterna_h extends sterna_h$shared {
     public static int STERNA_STREAM_WEIGHT() {
         return STERNA_STREAM_WEIGHT;
     }
-    private static final int STERNA_STREAM_MOMENT1 = (int)1L;
+    private static final int STERNA_STREAM_MOMENT = (int)1L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_STREAM_MOMENT1 1
+     * #define STERNA_STREAM_MOMENT 1
      * }
      */
-    public static int STERNA_STREAM_MOMENT1() {
-        return STERNA_STREAM_MOMENT1;
-    }
-    private static final int STERNA_STREAM_MOMENT2 = (int)2L;
-    /**
-     * {@snippet lang=c :
-     * #define STERNA_STREAM_MOMENT2 2
-     * }
-     */
-    public static int STERNA_STREAM_MOMENT2() {
-        return STERNA_STREAM_MOMENT2;
+    public static int STERNA_STREAM_MOMENT() {
+        return STERNA_STREAM_MOMENT;
     }
     private static final int STERNA_STREAM_NORMAL = (int)3L;
     /**
