@@ -10,7 +10,7 @@ import io.sterna.io.CheckpointReader;
 import io.sterna.io.CheckpointWriter;
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Slices;
-import io.sterna.nn.ScaleRule;
+import io.sterna.optim.OptimizerConfig;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -105,7 +105,7 @@ public final class TrainingRun implements AutoCloseable {
             InitialModel.of(given).settle(given);
         }
         TrainConfig c = given.resolved();
-        requireScaleRuleUsed(c);
+        requireUsed(c);
         RunFolder.choose(c.out, name(c)); // before the long preparation, should it be taken
         Kernels kernels = Kernels.best(); // the same, should there be none
         MemoryCheck.require(plan(c)); // the same; once more when the tokenizer has said its vocabulary
@@ -136,11 +136,22 @@ public final class TrainingRun implements AutoCloseable {
         }
     }
 
-    /** A scale that a method has by definition; runs that were begun with another rule, which changed nothing, may go on. */
-    private static void requireScaleRuleUsed(TrainConfig resolved) {
-        if (!resolved.method.equals("dqt") && !ScaleRule.parse(resolved.scaleRule).equals(ScaleRule.ABSMEAN)) {
-            throw new ConfigException("scale-rule " + resolved.scaleRule + ": only method dqt has a choice of scales; leave it out for "
-                    + resolved.method);
+    /**
+     * Settings that would change nothing, so that nobody believes they did; runs that were begun with such a one may go on.
+     */
+    private static void requireUsed(TrainConfig resolved) {
+        OptimizerConfig kind = Parts.optimizerOf(resolved.optimizer);
+        boolean dqt = resolved.method.equals("dqt");
+        requireUsed("scale-rule", resolved.scaleRule, "absmean", dqt, "only method dqt has a choice of scales", resolved.method);
+        requireUsed("momentum", resolved.momentum, kind.momentum(), kind.kind() == OptimizerConfig.Kind.SGD,
+                "only sgd has it; what the others keep of past gradients is beta1", resolved.optimizer);
+        requireUsed("update-clip", resolved.updateClip, kind.clip(), kind.kind() == OptimizerConfig.Kind.ADAFACTOR,
+                "only adafactor has it", resolved.optimizer);
+    }
+
+    private static void requireUsed(String name, Object value, Object usual, boolean used, String reason, String choice) {
+        if (!used && !value.equals(usual)) {
+            throw new ConfigException(name + " " + value + ": " + reason + "; leave it out for " + choice);
         }
     }
 
@@ -329,7 +340,7 @@ public final class TrainingRun implements AutoCloseable {
     public static TrainConfig planned(TrainConfig config, PreparedData.TokenizerLoader loader) throws IOException {
         requireBeginTokenKnown(config);
         TrainConfig c = config.resolved();
-        requireScaleRuleUsed(c);
+        requireUsed(c);
         c.vocab = vocabulary(c, PreparedData.vocabulary(c, loader));
         return c;
     }

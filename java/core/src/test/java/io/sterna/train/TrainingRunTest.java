@@ -182,13 +182,15 @@ class TrainingRunTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"bitnet", "fp32", "bf16"})
-    void aScaleRuleThatWouldDoNothingIsRefused(String method) {
-        TrainConfig config = config("a").set("method", method).set("scale-rule", "absmax");
+    @CsvSource({"method, bitnet, scale-rule, absmax", "method, fp32, scale-rule, absmax", "method, bf16, scale-rule, absmax",
+        "optimizer, adamw, momentum, 0.5", "optimizer, adafactor, momentum, 0.5", "optimizer, adamw, update-clip, 2.0"})
+    void aSettingThatWouldDoNothingIsRefused(String choice, String value, String setting, String unused) {
+        TrainConfig config = config("a").set(choice, value).set(setting, unused);
         ConfigException e = assertThrows(ConfigException.class, () -> TrainingRun.open(config, TrainListener.NONE));
-        assertTrue(e.getMessage().startsWith("scale-rule absmax: only method dqt"), e.getMessage());
+        assertTrue(e.getMessage().startsWith(setting + " " + unused + ": only "), e.getMessage());
+        assertTrue(e.getMessage().endsWith("leave it out for " + value), e.getMessage());
         assertThrows(ConfigException.class, () -> TrainingRun.planned(config, BpeTokenizer::load));
-        assertEquals("absmax", config.resolved().scaleRule, "runs that were begun so go on");
+        config.resolved(); // runs that were begun so go on
     }
 
     @Test
