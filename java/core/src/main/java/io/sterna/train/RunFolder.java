@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -44,10 +45,20 @@ public final class RunFolder {
     /**
      * Where a new run goes: {@code out}, or else {@code runs/<name>}, with a number behind it when that is
      * taken. Nothing is made yet.
+     *
+     * @throws ConfigException where a folder holds something already, or none can be made
      */
     static Path choose(String out, String name) throws IOException {
         checkFree(out);
-        return out == null ? free(Path.of("runs").resolve(name)) : Path.of(out);
+        Path path = out == null ? free(Path.of("runs").resolve(name)) : Path.of(out);
+        Path parent = path.toAbsolutePath();
+        while (!Files.exists(parent)) {
+            parent = parent.getParent();
+        }
+        if (!Files.isWritable(parent)) {
+            throw new ConfigException("out " + path + ": " + parent + " cannot be written to; choose another folder");
+        }
+        return path;
     }
 
     /** Chooses a folder and makes it; of runs that begin at once, each gets its own. */
@@ -75,6 +86,9 @@ public final class RunFolder {
                 return false;
             }
             throw new ConfigException("out " + path + ": " + e.getFile() + " is no folder; choose another folder", e);
+        } catch (FileSystemException e) {
+            String reason = e.getReason() == null ? "" : ": " + e.getReason();
+            throw new ConfigException("out " + path + ": cannot be made" + reason + "; choose another folder", e);
         }
     }
 

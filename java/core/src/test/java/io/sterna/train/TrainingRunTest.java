@@ -36,6 +36,8 @@ import java.util.concurrent.ExecutorService;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -337,6 +339,13 @@ class TrainingRunTest {
                 () -> TrainingRun.open(config("a"), TrainListener.NONE).close());
         assertMessage(ConfigException.class, link + " is no folder", () -> RunFolder.claim(link.resolve("run").toString(), "unused"));
         assertEquals(folder.resolve("a-2"), RunFolder.claim(null, link.toString()).path());
+    }
+
+    /** The kernel's own folder takes none, whoever asks. */
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void aFolderThatCannotBeMadeIsNamedWithTheRemedy() {
+        assertMessage(ConfigException.class, "; choose another folder", () -> RunFolder.claim("/proc/sterna", "unused"));
     }
 
     @Test
