@@ -109,7 +109,7 @@ final class BenchGenerateCommand implements Callable<Integer> {
         Kernels kernels = method.kernels(Kernels.best());
         try (Slices slices = new Slices(config.threads); Workspace workspace = new Workspace()) {
             LlamaConfig model = shape.model();
-            Engine engine = new Engine(kernels, slices, slices.workers(), workspace, Math.max(model.hidden(), model.intermediate()));
+            Engine engine = new Engine(kernels, slices, slices.workers(), workspace, model.widest());
             Llama llama = new Llama(model, method, engine, workspace);
             llama.initialize(config.seed);
             Runner one = new Runner(new LlamaDecoder(llama, engine, size(1), workspace), config);

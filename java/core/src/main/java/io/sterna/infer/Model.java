@@ -181,7 +181,7 @@ public final class Model implements AutoCloseable {
     }
 
     private static Engine engine(Kernels kernels, Slices slices, int workers, LlamaConfig config, Workspace workspace) {
-        return new Engine(kernels, slices, workers, workspace, Math.max(config.hidden(), config.intermediate()));
+        return new Engine(kernels, slices, workers, workspace, config.widest());
     }
 
     /** Shape; {@code seqLen} is the longest context. */

@@ -63,7 +63,7 @@ public final class ModelConverter {
         Requantizer requantizer = new Requantizer(Kernels.best(), rule);
         LlamaConfig shape = target.model();
         try (Workspace workspace = new Workspace(); Slices slices = new Slices(1)) {
-            Engine engine = new Engine(Kernels.best(), slices, 1, workspace, Math.max(shape.hidden(), shape.intermediate()));
+            Engine engine = new Engine(Kernels.best(), slices, 1, workspace, shape.widest());
             Llama model = new Llama(shape, method, engine, workspace);
             for (Parameter parameter : model.parameters()) {
                 write(source, parameter, requantizer);
@@ -95,7 +95,7 @@ public final class ModelConverter {
                 .set("method", "dqt").set("bits", grid.width()).set("forward", "stored")
                 .set("scale", scaling.toString()).set("scale-rule", rule.toString()).set("float-type", floats.toString())
                 .set("sub-ln", shape.subLn()).set("hidden", shape.hidden()).set("intermediate", shape.intermediate())
-                .set("layers", shape.layers()).set("heads", shape.heads()).set("kv-heads", shape.kvHeads())
+                .set("layers", shape.layers()).set("heads", shape.heads()).set("kv-heads", shape.kvHeads()).set("head-dim", shape.headDim())
                 .set("vocab", shape.vocab()).set("seq-len", shape.seqLen()).set("rope-theta", shape.ropeTheta())
                 .set("rope-scaling", shape.ropeScaling().toString()).set("rms-epsilon", shape.rmsEpsilon()).set("tie-embeddings", shape.tied());
     }

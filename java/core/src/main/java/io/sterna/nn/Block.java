@@ -10,8 +10,8 @@ import java.util.stream.Stream;
 
 /**
  * A transformer block: y = m + down(swiglu(norm(m))), m = x + o(attention(norm(x))), where SubLN puts a
- * norm before o and before down. x, m, y (T, H). A pass is what comes before attention, attention, and what
- * comes after it; all but attention works on any tokens, wherever they lie in their sequences.
+ * norm before o and before down. x, m, y (T, H), attention (T, A). A pass is what comes before attention, attention, and
+ * what comes after it; all but attention works on any tokens, wherever they lie in their sequences.
  */
 final class Block {
     private final Engine engine;
@@ -73,10 +73,11 @@ final class Block {
 
     /** Adds to dx, so far the gradient of m, what queries, keys and values give to the gradient of x; inputs as of {@link #project}. */
     void projectBackward(FloatMatrix x, FloatMatrix dx, BlockInputs inputs, BlockScratch scratch, BlockGradients d, Keys keys, Worker worker) {
-        inputGradient(layers.q, d.dq(), d.results().q(), scratch.narrow, false, scratch, keys, worker);
-        inputGradient(layers.k, d.dk(), d.results().k(), scratch.narrow, true, scratch, keys, worker);
-        inputGradient(layers.v, d.dv(), d.results().v(), scratch.narrow, true, scratch, keys, worker);
-        layers.attentionNorm.backward(x, inputs.attentionRms(), scratch.narrow, dx, true, d.gains().attention(), worker);
+        FloatMatrix dnormed = scratch.narrow(config.hidden());
+        inputGradient(layers.q, d.dq(), d.results().q(), dnormed, false, scratch, keys, worker);
+        inputGradient(layers.k, d.dk(), d.results().k(), dnormed, true, scratch, keys, worker);
+        inputGradient(layers.v, d.dv(), d.results().v(), dnormed, true, scratch, keys, worker);
+        layers.attentionNorm.backward(x, inputs.attentionRms(), dnormed, dx, true, d.gains().attention(), worker);
     }
 
     /** Turns tokens row0 ... row1 - 1 of all queries or keys to their positions in sequences, or back. */
@@ -114,15 +115,17 @@ final class Block {
         FloatMatrix dgate = d.results().gate().floatsOr(scratch.gate);
         FloatMatrix dup = d.results().up().floatsOr(scratch.up);
         engine.kernels().swigluBackward(scratch.gate, scratch.up, scratch.wide, dgate, dup, 0, x.rows());
-        inputGradient(layers.gate, dgate, d.results().gate(), scratch.narrow, false, scratch, keys, worker);
-        inputGradient(layers.up, dup, d.results().up(), scratch.narrow, true, scratch, keys, worker);
-        layers.mlpNorm.backward(scratch.middle, scratch.mlpRms, scratch.narrow, dx, true, d.gains().mlp(), worker);
+        FloatMatrix dnormed = scratch.narrow(config.hidden());
+        inputGradient(layers.gate, dgate, d.results().gate(), dnormed, false, scratch, keys, worker);
+        inputGradient(layers.up, dup, d.results().up(), dnormed, true, scratch, keys, worker);
+        layers.mlpNorm.backward(scratch.middle, scratch.mlpRms, dnormed, dx, true, d.gains().mlp(), worker);
 
-        inputGradient(layers.output, dx, d.results().output(), scratch.narrow, false, scratch, keys, worker);
+        FloatMatrix dattended = scratch.narrow(config.attentionWidth());
+        inputGradient(layers.output, dx, d.results().output(), dattended, false, scratch, keys, worker);
         if (layers.outputNorm != null) {
-            layers.outputNorm.backward(tape.out(), scratch.outputRms, scratch.narrow, d.dout(), false, d.gains().output(), worker);
+            layers.outputNorm.backward(tape.out(), scratch.outputRms, dattended, d.dout(), false, d.gains().output(), worker);
         } else {
-            engine.copy(scratch.narrow, d.dout(), worker);
+            engine.copy(dattended, d.dout(), worker);
         }
     }
 

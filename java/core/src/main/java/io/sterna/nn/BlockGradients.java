@@ -7,18 +7,18 @@ import io.sterna.tensor.Workspace;
 
 /**
  * Gradients of all tokens within a block's backward pass: those around attention, and those of the linear
- * layers' results as the gradients of the weights want them. T tokens, H hidden, I intermediate, V key-value
- * width.
+ * layers' results as the gradients of the weights want them. T tokens, H hidden, A attention's width, V key-value
+ * width, I intermediate.
  *
- * @param dq      of queries (T, H)
+ * @param dq      of queries (T, A)
  * @param dk      of keys (T, V)
  * @param dv      of values (T, V)
- * @param dout    of the attention's result (T, H)
+ * @param dout    of the attention's result (T, A)
  * @param results of the linear layers' results
  * @param gains   of the norms
  */
 record BlockGradients(FloatMatrix dq, FloatMatrix dk, FloatMatrix dv, FloatMatrix dout, Results results, Gains gains) {
-    /** q (T, H), k (T, V), v (T, V), output (T, H), gate (T, I), up (T, I), down (T, H). */
+    /** q (T, A), k (T, V), v (T, V), output (T, H), gate (T, I), up (T, I), down (T, H). */
     record Results(OutputGradient q, OutputGradient k, OutputGradient v, OutputGradient output, OutputGradient gate,
                    OutputGradient up, OutputGradient down) {
     }
@@ -27,7 +27,7 @@ record BlockGradients(FloatMatrix dq, FloatMatrix dk, FloatMatrix dv, FloatMatri
      * Gradients of the norms' gains, a row for each chunk of tokens.
      *
      * @param attention (chunks, H)
-     * @param output    (chunks, H)
+     * @param output    (chunks, A)
      * @param mlp       (chunks, H)
      * @param down      (chunks, I)
      */
@@ -37,20 +37,21 @@ record BlockGradients(FloatMatrix dq, FloatMatrix dk, FloatMatrix dv, FloatMatri
     /** @param inputs of all tokens */
     static BlockGradients allocate(LlamaConfig config, Batch batch, long chunks, BlockInputs inputs, Workspace.Section section) {
         int hidden = config.hidden();
+        int attended = config.attentionWidth();
         int wide = config.intermediate();
-        FloatMatrix dq = floats(section, batch, hidden);
+        FloatMatrix dq = floats(section, batch, attended);
         FloatMatrix dk = floats(section, batch, config.kvWidth());
         FloatMatrix dv = floats(section, batch, config.kvWidth());
         boolean int8 = batch.gradients() == GradientType.INT8;
         Results results = new Results(
-                int8 ? codes(section, batch, hidden, inputs.attention()) : floats(batch, dq),
+                int8 ? codes(section, batch, attended, inputs.attention()) : floats(batch, dq),
                 int8 ? codes(section, batch, config.kvWidth(), inputs.attention()) : floats(batch, dk),
                 int8 ? codes(section, batch, config.kvWidth(), inputs.attention()) : floats(batch, dv),
                 result(section, batch, hidden, inputs.output()), result(section, batch, wide, inputs.mlp()),
                 result(section, batch, wide, inputs.mlp()), result(section, batch, hidden, inputs.down()));
-        Gains gains = new Gains(gain(section, chunks, hidden), gain(section, chunks, hidden),
+        Gains gains = new Gains(gain(section, chunks, hidden), gain(section, chunks, attended),
                 gain(section, chunks, hidden), gain(section, chunks, wide));
-        return new BlockGradients(dq, dk, dv, floats(section, batch, hidden), results, gains);
+        return new BlockGradients(dq, dk, dv, floats(section, batch, attended), results, gains);
     }
 
     private static OutputGradient result(Workspace.Section section, Batch batch, long width, Input input) {

@@ -6,18 +6,18 @@ import io.sterna.tensor.QuantizedMatrix;
 import io.sterna.tensor.Workspace;
 
 /**
- * What the linear layers of a block multiply. T tokens, H hidden, I intermediate.
+ * What the linear layers of a block multiply. T tokens, H hidden, A attention's width, I intermediate.
  *
  * @param attention    of q, k and v (T, H)
  * @param attentionRms inverse roots of the norm that gives {@code attention} (1, T)
- * @param output       of the attention's output projection (T, H)
+ * @param output       of the attention's output projection (T, A)
  * @param mlp          of gate and up (T, H)
  * @param down         of the down projection (T, I)
  */
 record BlockInputs(Input attention, FloatMatrix attentionRms, Input output, Input mlp, Input down) {
     static BlockInputs allocate(LlamaConfig config, Method method, long tokens, Workspace.Section section) {
         return new BlockInputs(input(section, method, tokens, config.hidden()),
-                FloatMatrix.allocate(section, FloatType.F32, 1, tokens), input(section, method, tokens, config.hidden()),
+                FloatMatrix.allocate(section, FloatType.F32, 1, tokens), input(section, method, tokens, config.attentionWidth()),
                 input(section, method, tokens, config.hidden()), input(section, method, tokens, config.intermediate()));
     }
 

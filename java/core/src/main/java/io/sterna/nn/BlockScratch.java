@@ -10,7 +10,7 @@ import java.util.Map;
 
 /**
  * A worker's buffers for a few tokens within a block, F32, overwritten by the next ones. n tokens, H hidden,
- * I intermediate.
+ * A attention's width, I intermediate.
  */
 final class BlockScratch {
     /** The residual stream between attention and feed-forward (n, H). */
@@ -24,9 +24,9 @@ final class BlockScratch {
     final FloatMatrix outputRms;
     final FloatMatrix mlpRms;
     final FloatMatrix downRms;
-    /** Gradients of the product (n, I) and of a normed tensor (n, H); null without a backward pass. */
+    /** Gradient of the product (n, I); null without a backward pass. */
     final FloatMatrix wide;
-    final FloatMatrix narrow;
+    private final FloatMatrix narrow;
     /** Gradients of linear layers' results by token, in int8, by their width; none unless gradients are int8. */
     private final Map<Long, QuantizedMatrix> codes = new HashMap<>();
 
@@ -39,7 +39,7 @@ final class BlockScratch {
     BlockScratch(LlamaConfig config, long tokens, GradientType gradients, Workspace.Section section) {
         this(config, tokens, true, section);
         if (gradients == GradientType.INT8) {
-            for (long width : new long[] {config.hidden(), config.kvWidth(), config.intermediate()}) {
+            for (long width : new long[] {config.hidden(), config.attentionWidth(), config.kvWidth(), config.intermediate()}) {
                 codes.computeIfAbsent(width, w -> QuantizedMatrix.allocate(section, tokens, w));
             }
         }
@@ -54,7 +54,12 @@ final class BlockScratch {
         mlpRms = matrix(section, 1, tokens);
         downRms = matrix(section, 1, tokens);
         wide = backward ? matrix(section, tokens, config.intermediate()) : null;
-        narrow = backward ? matrix(section, tokens, config.hidden()) : null;
+        narrow = backward ? matrix(section, tokens, Math.max(config.hidden(), config.attentionWidth())) : null;
+    }
+
+    /** Gradient of a normed tensor or of what the output projection takes (n, width), width H or A; the next call overwrites it. */
+    FloatMatrix narrow(long width) {
+        return narrow.reshape(middle.rows(), width);
     }
 
     /** Codes (n, width). */
@@ -79,7 +84,6 @@ final class BlockScratch {
         }
         if (wide != null) {
             wide.reshape(tokens, wide.cols());
-            narrow.reshape(tokens, narrow.cols());
         }
         codes.values().forEach(x -> x.resize(tokens));
     }

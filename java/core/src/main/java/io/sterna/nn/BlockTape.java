@@ -7,20 +7,21 @@ import java.util.List;
 
 /**
  * The operands of a block's attention and its result. Between the passes a block keeps its input and the result
- * alone; all the rest follows from them by cheap products. T tokens, H hidden, V key-value width.
+ * alone; all the rest follows from them by cheap products. T tokens, A attention's width, V key-value
+ * width.
  *
- * @param q   queries (T, H), turned to their positions
+ * @param q   queries (T, A), turned to their positions
  * @param k   keys (T, V), turned to their positions
  * @param v   values (T, V)
- * @param out the attention's result (T, H)
+ * @param out the attention's result (T, A)
  */
 record BlockTape(FloatMatrix q, FloatMatrix k, FloatMatrix v, FloatMatrix out) {
     static BlockTape allocate(LlamaConfig config, FloatType type, long tokens, Workspace.Section section) {
         return new BlockTape(
-                FloatMatrix.allocate(section, type, tokens, config.hidden()),
+                FloatMatrix.allocate(section, type, tokens, config.attentionWidth()),
                 FloatMatrix.allocate(section, type, tokens, config.kvWidth()),
                 FloatMatrix.allocate(section, type, tokens, config.kvWidth()),
-                FloatMatrix.allocate(section, type, tokens, config.hidden()));
+                FloatMatrix.allocate(section, type, tokens, config.attentionWidth()));
     }
 
     /** The same operands, with a result of its own. */

@@ -6,13 +6,13 @@ import java.util.Locale;
 public enum LayerKind {
     /** The vector of each token (vocab, hidden); also the head, where that is tied. */
     EMBEDDING,
-    /** Attention: queries from the residual stream (hidden, hidden). */
+    /** Attention: queries from the residual stream (heads * headDim, hidden). */
     Q,
     /** Attention: keys (kvHeads * headDim, hidden). */
     K,
     /** Attention: values (kvHeads * headDim, hidden). */
     V,
-    /** Attention: from the heads back to the residual stream (hidden, hidden). */
+    /** Attention: from the heads back to the residual stream (hidden, heads * headDim). */
     O,
     /** Feed-forward: what SiLU is taken of (intermediate, hidden). */
     GATE,

@@ -40,7 +40,7 @@ public final class Llama {
             fillRopeTable();
         }
         this.ternary = method.ternarised()
-                ? new Ternary(engine, workspace, Math.max(config.hidden(), config.intermediate())) : null;
+                ? new Ternary(engine, workspace, config.widest()) : null;
         this.embedding = plain("model.embed_tokens", LayerKind.EMBEDDING, config.vocab(), config.hidden());
         for (int i = 0; i < config.layers(); i++) {
             blocks.add(new Block(engine, config, layers("model.layers." + i + "."), ropeTable));
@@ -78,16 +78,17 @@ public final class Llama {
 
     private Block.Layers layers(String prefix) {
         int hidden = config.hidden();
+        int attended = config.attentionWidth();
         int wide = config.intermediate();
         String attention = prefix + "self_attn.";
         String mlp = prefix + "mlp.";
         return new Block.Layers(
                 norm(prefix + "input_layernorm", hidden),
-                linear(attention + "q_proj", LayerKind.Q, hidden, hidden),
+                linear(attention + "q_proj", LayerKind.Q, attended, hidden),
                 linear(attention + "k_proj", LayerKind.K, config.kvWidth(), hidden),
                 linear(attention + "v_proj", LayerKind.V, config.kvWidth(), hidden),
-                config.subLn() ? norm(attention + "attn_sub_norm", hidden) : null,
-                linear(attention + "o_proj", LayerKind.O, hidden, hidden),
+                config.subLn() ? norm(attention + "attn_sub_norm", attended) : null,
+                linear(attention + "o_proj", LayerKind.O, hidden, attended),
                 norm(prefix + "post_attention_layernorm", hidden),
                 linear(mlp + "gate_proj", LayerKind.GATE, wide, hidden),
                 linear(mlp + "up_proj", LayerKind.UP, wide, hidden),

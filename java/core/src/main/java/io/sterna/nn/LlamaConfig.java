@@ -10,8 +10,9 @@ import java.util.Map;
  * @param hidden       width of the residual stream
  * @param intermediate width of the feed-forward block
  * @param layers       blocks
- * @param heads        query heads; divides hidden
+ * @param heads        query heads
  * @param kvHeads      key and value heads; divides heads
+ * @param headDim      width of a head, {@link #usualHeadDim} in most models
  * @param vocab        tokens in the vocabulary
  * @param seqLen       tokens of a training sequence
  * @param ropeTheta    base of the rotary positions
@@ -20,10 +21,12 @@ import java.util.Map;
  * @param subLn        whether a norm stands before the attention output and the down projection
  * @param tied         whether embeddings and head share their weights
  */
-public record LlamaConfig(int hidden, int intermediate, int layers, int heads, int kvHeads, int vocab, int seqLen,
+public record LlamaConfig(int hidden, int intermediate, int layers, int heads, int kvHeads, int headDim, int vocab, int seqLen,
                           double ropeTheta, RopeScaling ropeScaling, double rmsEpsilon, boolean subLn, boolean tied) {
     /** Widest input of a linear layer: int8 sums stay exact up to it. */
     public static final int MAX_WIDTH = 65536;
+
+    private static final int MAX_HEAD_DIM = 256; // as the attention kernels have it
 
     private static final Map<String, LlamaConfig> PRESETS = presetTable();
 
@@ -36,19 +39,20 @@ public record LlamaConfig(int hidden, int intermediate, int layers, int heads, i
         between("kv-heads", kvHeads, 1, heads);
         between("vocab", vocab, 2, 1 << 24);
         between("seq-len", seqLen, 1, 1 << 20);
-        require(hidden % heads == 0, "hidden " + hidden + ": must be a multiple of heads " + heads);
         require(heads % kvHeads == 0, "heads " + heads + ": must be a multiple of kv-heads " + kvHeads);
-        int headDim = hidden / heads;
-        require(headDim % 2 == 0 && headDim <= 256,
-                "hidden " + hidden + " / heads " + heads + " = " + headDim + ": a head must be even and at most 256 wide");
+        boolean usual = (long) heads * headDim == hidden;
+        require(headDim % 2 == 0 && headDim >= 2 && headDim <= MAX_HEAD_DIM, (usual ? "hidden " + hidden + " / heads " + heads + " = " : "head-dim ")
+                + headDim + ": a head must be even and 2 to " + MAX_HEAD_DIM + " wide");
+        require(heads * headDim <= MAX_WIDTH, "heads " + heads + " * head-dim " + headDim + " = " + heads * headDim + ": must be at most " + MAX_WIDTH);
         require(ropeTheta > 1 && Double.isFinite(ropeTheta), "rope-theta " + ropeTheta + ": must be above 1");
         require(rmsEpsilon > 0 && rmsEpsilon < 1, "rms-epsilon " + rmsEpsilon + ": must lie between 0 and 1");
     }
 
-    /** A shape whose rotary positions are not stretched. */
+    /** A shape whose heads are as wide as is usual, and whose rotary positions are not stretched. */
     public LlamaConfig(int hidden, int intermediate, int layers, int heads, int kvHeads, int vocab, int seqLen,
                        double ropeTheta, double rmsEpsilon, boolean subLn, boolean tied) {
-        this(hidden, intermediate, layers, heads, kvHeads, vocab, seqLen, ropeTheta, RopeScaling.NONE, rmsEpsilon, subLn, tied);
+        this(hidden, intermediate, layers, heads, kvHeads, usualHeadDim(hidden, heads), vocab, seqLen, ropeTheta, RopeScaling.NONE,
+                rmsEpsilon, subLn, tied);
     }
 
     /** A shape with the defaults of the paper: heads of their own for keys and values, SubLN, untied. */
@@ -79,14 +83,21 @@ public record LlamaConfig(int hidden, int intermediate, int layers, int heads, i
         return Collections.unmodifiableMap(table);
     }
 
-    /** Width of a head. */
-    public int headDim() {
+    /**
+     * Width of a head where nothing else is said: hidden / heads.
+     *
+     * @throws IllegalArgumentException where that is no whole number
+     */
+    public static int usualHeadDim(int hidden, int heads) {
+        between("hidden", hidden, 2, MAX_WIDTH);
+        between("heads", heads, 1, hidden);
+        require(hidden % heads == 0, "hidden " + hidden + ": must be a multiple of heads " + heads + " unless head-dim is said");
         return hidden / heads;
     }
 
     /** What the pair {@code i} = 0 ... headDim / 2 - 1 of a head turns by, in radians a token. */
     public double ropeFrequency(int i) {
-        return ropeScaling.frequency(ropeFrequency(ropeTheta, i, headDim() / 2));
+        return ropeScaling.frequency(ropeFrequency(ropeTheta, i, headDim / 2));
     }
 
     /** The same without scaling, of {@code pairs} pairs. */
@@ -94,19 +105,34 @@ public record LlamaConfig(int hidden, int intermediate, int layers, int heads, i
         return StrictMath.pow(theta, -(double) i / pairs);
     }
 
+    /** Width of queries and of the attention's result: heads * headDim. */
+    public int attentionWidth() {
+        return heads * headDim;
+    }
+
     /** Width of keys and of values: kvHeads * headDim. */
     public int kvWidth() {
-        return kvHeads * headDim();
+        return kvHeads * headDim;
+    }
+
+    /** Most columns that a weight has, and most rows that a linear layer has. */
+    public int widest() {
+        return Math.max(Math.max(hidden, attentionWidth()), intermediate);
+    }
+
+    /** The same model with heads of another width. */
+    public LlamaConfig withHeadDim(int width) {
+        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, width, vocab, seqLen, ropeTheta, ropeScaling, rmsEpsilon, subLn, tied);
     }
 
     /** The same model with or without SubLN. */
     public LlamaConfig withSubLn(boolean on) {
-        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, vocab, seqLen, ropeTheta, ropeScaling, rmsEpsilon, on, tied);
+        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, headDim, vocab, seqLen, ropeTheta, ropeScaling, rmsEpsilon, on, tied);
     }
 
     /** The same model with the embeddings as head, or with a head of its own. */
     public LlamaConfig withTied(boolean on) {
-        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, vocab, seqLen, ropeTheta, ropeScaling, rmsEpsilon, subLn, on);
+        return new LlamaConfig(hidden, intermediate, layers, heads, kvHeads, headDim, vocab, seqLen, ropeTheta, ropeScaling, rmsEpsilon, subLn, on);
     }
 
     private static void between(String name, int value, int low, int high) {

@@ -28,6 +28,7 @@ final class Defaults {
         if (c.init == null) {
             c.preset = or(c.preset, "nano");
             model(c, LlamaConfig.preset(c.preset));
+            usualHeads(c);
         } else if (!InitialModel.isSettled(c)) {
             InitialModel.of(c).settle(c);
         }
@@ -42,6 +43,13 @@ final class Defaults {
     /** Fills the settings that files written before these came lack. */
     static void missing(TrainConfig c) {
         c.ropeScaling = or(c.ropeScaling, RopeScaling.NONE.toString());
+    }
+
+    /** The usual width of a head stays unsaid, so that a model has the same files whether or not it was said. */
+    private static void usualHeads(TrainConfig c) {
+        if (c.headDim != null && (long) c.headDim * c.heads == c.hidden) {
+            c.headDim = null;
+        }
     }
 
     private static void model(TrainConfig c, LlamaConfig preset) {

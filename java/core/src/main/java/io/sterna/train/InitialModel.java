@@ -58,6 +58,11 @@ record InitialModel(ModelFolder folder) {
         for (String key : SHAPE) {
             take(config, key, Setting.of(key).get(own));
         }
+        int headDim = folder.model().headDim();
+        if (config.headDim != null && config.headDim != headDim) {
+            throw contradiction("head-dim " + config.headDim, "has " + headDim);
+        }
+        config.headDim = own.headDim;
         if (Boolean.TRUE.equals(config.addBeginToken) && own.addBeginToken == null) {
             config.addBeginToken = null; // which says the same
         }

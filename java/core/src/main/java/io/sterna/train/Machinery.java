@@ -28,7 +28,7 @@ record Machinery(Llama model, LlamaPass pass, Updater updater, TernaryFlips tern
 
     static Machinery of(LlamaConfig config, Method method, OptimizerConfig optimizerConfig, Schedule schedule,
                         TrainSettings settings, Kernels kernels, Slices slices, int workers, Workspace workspace) {
-        long widest = Math.max(config.hidden(), config.intermediate());
+        long widest = config.widest();
         Engine engine = new Engine(method.kernels(kernels), slices, workers, workspace, widest);
         Llama model = new Llama(config, method, engine, workspace);
         Batch batch = new Batch(settings.batch(), config.seqLen(), settings.activations(), settings.gradients());

@@ -59,7 +59,7 @@ public record MemoryPlan(Map<MemoryKind, Long> bytes, Map<LayerKind, Long> param
             linear += entry.getKey().linear() ? entry.getValue() : 0;
         }
         // A causal query sees half of the sequence on average; scores and weighted sum are a product each.
-        double attention = (double) config.layers() * config.seqLen() * config.hidden();
+        double attention = (double) config.layers() * config.seqLen() * config.attentionWidth();
         double head = (double) config.vocab() * config.hidden();
         return 3 * 2 * (linear + attention + head);
     }

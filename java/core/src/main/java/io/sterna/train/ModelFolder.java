@@ -35,7 +35,7 @@ public record ModelFolder(Path path, TrainConfig config) {
     private static final long LARGEST_CONFIG = 1 << 20;
     private static final long PART_ROWS = 256; // or one head, if that has more
     /** Settings that make another model of the same weights; not the length of sequences, which may be given anew. */
-    private static final List<String> DECISIVE = List.of("hidden", "intermediate", "layers", "heads", "kv-heads", "vocab", "rope-theta",
+    private static final List<String> DECISIVE = List.of("hidden", "intermediate", "layers", "heads", "kv-heads", "head-dim", "vocab", "rope-theta",
             "rope-scaling", "begin-token", "add-begin-token", "end-token", "rms-epsilon", "tie-embeddings", "sub-ln", "method", "bits", "forward",
             "scale");
 

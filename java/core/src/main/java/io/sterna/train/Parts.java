@@ -63,6 +63,7 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
                 c.layers,
                 c.heads,
                 c.kvHeads,
+                c.headDim != null ? c.headDim : LlamaConfig.usualHeadDim(c.hidden, c.heads),
                 c.vocab,
                 c.seqLen,
                 c.ropeTheta,

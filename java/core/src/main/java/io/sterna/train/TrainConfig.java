@@ -45,6 +45,9 @@ public final class TrainConfig {
     @Describe(group = MODEL, value = "N", text = "Key and value heads; fewer than heads share them in groups.")
     public Integer kvHeads;
 
+    @Describe(group = MODEL, value = "N", text = "Width of a head; default hidden / heads.")
+    public Integer headDim;
+
     @Describe(group = MODEL, value = "N", text = "Tokens of context; one sequence of a batch.")
     public Integer seqLen;
 

@@ -218,7 +218,7 @@ class HostileFilesTest {
         refuse(format, JsonFaults.ofFields(format.good(), List.of(
                 Field.of("model_type", TEXT), Field.of("hidden_size", COUNT).called("hid"), Field.of("intermediate_size", COUNT).called("intermediate"),
                 Field.of("num_hidden_layers", COUNT).called("layers"), Field.of("num_attention_heads", COUNT).called("heads"),
-                Field.of("num_key_value_heads", COUNT).mayBeMissing().called("heads"), Field.of("head_dim", COUNT).mayBeMissing(),
+                Field.of("num_key_value_heads", COUNT).mayBeMissing().called("heads"), Field.of("head_dim", COUNT).mayBeMissing().called("head"),
                 Field.of("vocab_size", COUNT).called("vocab"), Field.of("max_position_embeddings", COUNT).mayBeMissing().called("-"),
                 Field.of("rms_norm_eps", NUMBER).mayBeMissing().called("rms"), Field.of("rope_theta", NUMBER).mayBeMissing(),
                 Field.of("tie_word_embeddings", FLAG).mayBeMissing(), Field.of("hidden_act", TEXT).mayBeMissing(),
@@ -306,6 +306,8 @@ class HostileFilesTest {
                 new Kind("fewer layers than weights", JsonFaults.utf8(good.replaceFirst("\"layers\": 2", "\"layers\": 1")), "layers 1"),
                 new Kind("fewer and wider heads", JsonFaults.utf8(good.replaceFirst("\"heads\": 4", "\"heads\": 2").replaceFirst("\"kv-heads\": 2", "\"kv-heads\": 1")),
                         "heads 2: weights.sterna was written with 4"),
+                new Kind("heads wider than their weights", JsonFaults.utf8(good.replaceFirst("\"heads\": 4", "\"heads\": 4, \"head-dim\": 14")), "tensor"),
+                new Kind("heads of no width", JsonFaults.utf8(good.replaceFirst("\"heads\": 4", "\"heads\": 4, \"head-dim\": 0")), "head-dim 0"),
                 new Kind("a head that is not used", JsonFaults.utf8(good.replaceFirst("\"tie-embeddings\": false", "\"tie-embeddings\": true")), "tie-embeddings true"),
                 new Kind("another rotary base", JsonFaults.utf8(good.replaceFirst("\"rope-theta\": 1", "\"rope-theta\": 2")), "rope-theta 20000")));
     }

@@ -40,7 +40,7 @@ class ModelConverterTest {
 
     /** Trained ternary, deployed ternary, converted to ternary: the same numbers. */
     @ParameterizedTest
-    @ValueSource(strings = {"bits 8 forward ternary", "method bitnet", "bits 1.58"})
+    @ValueSource(strings = {"bits 8 forward ternary", "method bitnet", "bits 1.58", "method bitnet head-dim 20", "bits 1.58 sub-ln false head-dim 6"})
     void aTernaryForwardStaysWhatItWas(String settings) throws IOException {
         Path run = TinyModel.train(folder, settings.split(" "));
         ternary(Scaling.TENSOR).convert(run, out(settings));

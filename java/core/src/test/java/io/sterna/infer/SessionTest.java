@@ -53,7 +53,7 @@ class SessionTest {
     @ValueSource(strings = {
         "bits 1", "bits 1.58", "bits 2", "bits 3", "bits 4", "bits 5", "bits 6", "bits 7", "bits 8", "bits 8 forward ternary",
         "bits 4 scale row", "bits 4 scale group:64", "method bitnet", "method fp32", "method bf16",
-        "method fp32 tie-embeddings true", "bits 1.58 float-type bf16"})
+        "method fp32 tie-embeddings true", "bits 1.58 float-type bf16", "method fp32 head-dim 20", "bits 1.58 head-dim 6", "method bitnet head-dim 40"})
     void cachedIsUncachedTokenForToken(String settings) throws IOException {
         Path run = TinyModel.train(folder, settings.split(" "));
         try (Model model = Model.load(run);

@@ -96,7 +96,7 @@ public final class TinyModel {
         ModelFolder files = ModelFolder.open(folder);
         LlamaConfig config = files.model();
         try (Workspace workspace = new Workspace(); Slices slices = new Slices(1)) {
-            Engine engine = new Engine(Kernels.best(), slices, 1, workspace, config.intermediate());
+            Engine engine = new Engine(Kernels.best(), slices, 1, workspace, config.widest());
             Llama model = new Llama(config, files.method(), engine, workspace);
             files.read(model.parameters());
             LlamaPass pass = new LlamaPass(model, engine, new Batch(1, config.seqLen()), true, workspace);

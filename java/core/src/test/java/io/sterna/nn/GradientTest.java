@@ -80,8 +80,7 @@ class GradientTest {
         }
 
         private Fixture(LlamaConfig config, Method method, Batch batch, boolean recompute, long logits) {
-            int widest = Math.max(config.hidden(), config.intermediate());
-            Engine engine = new Engine(method.kernels(Kernels.best()), slices, 2, workspace, widest);
+            Engine engine = new Engine(method.kernels(Kernels.best()), slices, 2, workspace, config.widest());
             model = new Llama(config, method, engine, workspace);
             model.initialize(3);
             pass = new LlamaPass(model, engine, batch, recompute, logits, workspace);
@@ -111,7 +110,9 @@ class GradientTest {
         return Stream.of(
                 new LlamaConfig(48, 80, 2, 4, 2, 70, 20, 1e4, 1e-5, true, false),
                 new LlamaConfig(32, 112, 1, 4, 4, 70, 20, 1e4, 1e-5, false, false),
-                new LlamaConfig(48, 80, 2, 2, 1, 70, 20, 1e4, 1e-5, true, true));
+                new LlamaConfig(48, 80, 2, 2, 1, 70, 20, 1e4, 1e-5, true, true),
+                new LlamaConfig(48, 80, 2, 4, 2, 70, 20, 1e4, 1e-5, true, false).withHeadDim(22),
+                new LlamaConfig(48, 80, 2, 4, 2, 70, 20, 1e4, 1e-5, false, true).withHeadDim(6));
     }
 
     @ParameterizedTest

@@ -16,13 +16,29 @@ class SettingsTest {
 
     @Test
     void impossibleShapesAreNamed() {
-        assertEquals("hidden 100: must be a multiple of heads 3", refusal(() -> LlamaConfig.of(100, 64, 1, 3, 10, 8)));
-        assertEquals("hidden 15 / heads 3 = 5: a head must be even and at most 256 wide",
+        assertEquals("hidden 100: must be a multiple of heads 3 unless head-dim is said", refusal(() -> LlamaConfig.of(100, 64, 1, 3, 10, 8)));
+        assertEquals("hidden 15 / heads 3 = 5: a head must be even and 2 to 256 wide",
                 refusal(() -> LlamaConfig.of(15, 64, 1, 3, 10, 8)));
         assertEquals("layers 0: must lie between 1 and 1000", refusal(() -> LlamaConfig.of(32, 64, 0, 4, 10, 8)));
         assertEquals("heads 4: must be a multiple of kv-heads 3",
                 refusal(() -> new LlamaConfig(32, 64, 1, 4, 3, 10, 8, 1e4, 1e-5, true, false)));
+        LlamaConfig config = LlamaConfig.of(32, 64, 1, 4, 10, 8);
+        for (int width : new int[] {0, -2, 5, 258, Integer.MAX_VALUE}) {
+            assertEquals("head-dim " + width + ": a head must be even and 2 to 256 wide", refusal(() -> config.withHeadDim(width)));
+        }
+        assertEquals("heads 512 * head-dim 256 = 131072: must be at most 65536", refusal(() -> LlamaConfig.of(4096, 64, 1, 512, 10, 8).withHeadDim(256)));
         assertTrue(refusal(() -> LlamaConfig.preset("2b")).contains("nano, 8m, 30m, 130m, 320m, 1b"));
+    }
+
+    /** As Mistral-Nemo has them; and hidden need be no multiple of them. */
+    @Test
+    void headsMayHaveAWidthOfTheirOwn() {
+        LlamaConfig nemo = new LlamaConfig(5120, 14336, 40, 32, 8, 131072, 512, 1e6, 1e-5, false, false).withHeadDim(128);
+        assertEquals(4096, nemo.attentionWidth());
+        assertEquals(1024, nemo.kvWidth());
+        assertEquals(14336, nemo.widest());
+        assertEquals(320, new LlamaConfig(75, 100, 1, 5, 5, 64, 10, 8, 1e4, RopeScaling.NONE, 1e-5, false, false).widest());
+        assertEquals(nemo, nemo.withSubLn(true).withTied(true).withSubLn(false).withTied(false));
     }
 
     @Test
@@ -38,7 +54,7 @@ class SettingsTest {
     @Test
     void scaledRotaryPositionsAreLlamas() {
         RopeScaling scaling = RopeScaling.parse("llama3:8:1:4:8192");
-        LlamaConfig config = new LlamaConfig(2048, 64, 1, 32, 32, 10, 8, 5e5, scaling, 1e-5, true, false);
+        LlamaConfig config = new LlamaConfig(2048, 64, 1, 32, 32, 64, 10, 8, 5e5, scaling, 1e-5, true, false);
         double[][] expected = {{0, 1}, {10, 0.016560440883040428}, {14, 0.0032114461064338684}, {15, 0.0013718936825171113},
             {16, 0.0005248460220173001}, {17, 0.0001785077911335975}, {18, 7.784655463183299e-05}, {31, 3.76732259610435e-07}};
         for (double[] pair : expected) {

@@ -24,10 +24,10 @@ class LlamaOracleTest {
     /** Some five times what the differences are off by: the loss's rounding over the step, and the step's square, small as embeddings begin. */
     private static final double BOUND = 1e-7;
 
-    @ParameterizedTest(name = "{0} layers, SubLN {1}")
-    @CsvSource({"1, true", "1, false", "2, true", "2, false"})
-    void everyGradientIsAFiniteDifference(int layers, boolean subLn) {
-        LlamaConfig config = new LlamaConfig(12, 20, layers, 2, 1, 11, 6, 1e4, 1e-5, subLn, false);
+    @ParameterizedTest(name = "{0} layers, SubLN {1}, heads of {2}")
+    @CsvSource({"1, true, 6", "1, false, 6", "2, true, 6", "2, false, 6", "1, true, 8", "1, false, 4"})
+    void everyGradientIsAFiniteDifference(int layers, boolean subLn, int headDim) {
+        LlamaConfig config = new LlamaConfig(12, 20, layers, 2, 1, 11, 6, 1e4, 1e-5, subLn, false).withHeadDim(headDim);
         int[] tokens = new Random(layers).ints(config.seqLen() + 1L, 0, config.vocab()).toArray();
         int[] ids = Arrays.copyOf(tokens, config.seqLen());
         int[] targets = Arrays.copyOfRange(tokens, 1, tokens.length);

@@ -39,12 +39,13 @@ class PlainStepOracleTest {
         return tier == Tier.AMX ? 0.15 : 1e-4; // AMX rounds the operands of products to bf16
     }
 
-    @ParameterizedTest(name = "SubLN {0}, tied {1}, clip {2}")
+    @ParameterizedTest(name = "SubLN {0}, tied {1}, clip {2}, heads of {3}")
     @CsvSource({
-        "true, false, none", "false, false, none", "true, true, none",
-        "false, false, global:0.5", "true, true, global:0.5", "true, false, tensor:0.1", "true, true, tensor:0.1"})
-    void followsTheOracle(boolean subLn, boolean tied, String clip) {
-        LlamaConfig config = new LlamaConfig(72, 104, 2, 4, 2, 50, 12, 1e4, 1e-5, subLn, tied);
+        "true, false, none, 18", "false, false, none, 18", "true, true, none, 18", "false, false, global:0.5, 18",
+        "true, true, global:0.5, 18", "true, false, tensor:0.1, 18", "true, true, tensor:0.1, 18",
+        "true, false, none, 26", "false, false, global:0.5, 26", "true, false, none, 10", "false, true, none, 10"})
+    void followsTheOracle(boolean subLn, boolean tied, String clip, int headDim) {
+        LlamaConfig config = new LlamaConfig(72, 104, 2, 4, 2, 50, 12, 1e4, 1e-5, subLn, tied).withHeadDim(headDim);
         TrainSettings settings = TrainSettings.of(1, 7).withClip(Clip.parse(clip));
         for (Tier tier : new Tier[] {Tier.REFERENCE, Tier.best()}) {
             try (Slices slices = new Slices(2); Trainer trainer = new Trainer(config, Method.fp32(), OptimizerConfig.sgd(),

@@ -88,17 +88,20 @@ class TrainingStepOracleTest {
                 Method.dqt(Grid.INT8),
                 Method.dqt(Grid.INT8).withScale(Scaling.ROW, ScaleRule.sigma(3)));
         Stream<Arguments> floats = Stream.of(Tier.REFERENCE, Tier.best()).distinct()
-                .flatMap(tier -> methods.stream().map(method -> Arguments.of(tier, method, GradientType.FLOAT)));
-        return Stream.concat(floats, methods.stream().filter(Method::quantized)
-                .map(method -> Arguments.of(Tier.best(), method, GradientType.INT16)));
+                .flatMap(tier -> methods.stream().map(method -> Arguments.of(tier, method, GradientType.FLOAT, CONFIG.headDim())));
+        Stream<Arguments> int16 = methods.stream().filter(Method::quantized)
+                .map(method -> Arguments.of(Tier.best(), method, GradientType.INT16, CONFIG.headDim()));
+        Stream<Arguments> heads = Stream.of(10, 26).flatMap(headDim -> Stream.of(Method.bitnet(), Method.dqt(Grid.TERNARY))
+                .flatMap(method -> Stream.of(GradientType.FLOAT, GradientType.INT16).map(type -> Arguments.of(Tier.best(), method, type, headDim))));
+        return Stream.of(floats, int16, heads).flatMap(arguments -> arguments);
     }
 
-    @ParameterizedTest(name = "{0} {1} {2}")
+    @ParameterizedTest(name = "{0} {1} {2}, heads of {3}")
     @MethodSource("methods")
-    void followsTheOracle(Tier tier, Method method, GradientType gradients) {
+    void followsTheOracle(Tier tier, Method method, GradientType gradients, int headDim) {
         OptimizerConfig adamw = OptimizerConfig.adamw().withWeightDecay(DECAY);
         Schedule schedule = Schedule.constant(RATE, WARMUP, STEPS);
-        try (Slices slices = new Slices(2); Trainer trainer = new Trainer(CONFIG, method, adamw, schedule,
+        try (Slices slices = new Slices(2); Trainer trainer = new Trainer(CONFIG.withHeadDim(headDim), method, adamw, schedule,
                 TrainSettings.of(1, SEED).withGradients(gradients), Kernels.of(tier), slices)) {
             for (int step = 1; step <= STEPS; step++) {
                 follow(trainer, tier, gradients, step);
@@ -122,7 +125,7 @@ class TrainingStepOracleTest {
         int choices = 0;
         int outcomes = 1;
         do {
-            oracle = new LlamaOracle(CONFIG, trainer.model().method(), Snapshot.weights(before), ids, targets, choices++);
+            oracle = new LlamaOracle(trainer.model().config(), trainer.model().method(), Snapshot.weights(before), ids, targets, choices++);
             errors = errors(oracle, report.loss(), before, after);
             outcomes = Math.max(outcomes, 1 << oracle.doubts());
         } while (!errors.within(Errors.limit(tier, gradients)) && choices < outcomes);

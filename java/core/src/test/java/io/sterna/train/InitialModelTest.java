@@ -85,6 +85,24 @@ class InitialModelTest {
         assertEquals(firstLoss(tune("bits 8", "steps 1")), firstLoss(floats), 0.01);
     }
 
+    /** In floats and in codes, resumed and converted too. */
+    @Test
+    void headsOfAnotherWidthGoOn() throws IOException {
+        for (String settings : List.of("method fp32 head-dim 20", "bits 8 head-dim 6")) {
+            Path tuned = tune(settings, "steps 2");
+            assertEquals(ModelFolder.open(TinyModel.train(folder, words(settings))).model().headDim(), ModelFolder.open(tuned).model().headDim());
+            Path again = folder.resolve("halves-of-" + settings.replace(' ', '-'));
+            try (TrainingRun run = TrainingRun.open(config(settings, "steps 2 stop-after 1", again), TrainListener.NONE)) {
+                assertFalse(run.train().finished());
+            }
+            try (TrainingRun run = TrainingRun.resume(again, Map.of("stop-after", 2), TrainListener.NONE)) {
+                assertTrue(run.train().finished());
+            }
+            assertArrayEquals(codes(tuned), codes(again));
+        }
+        tune(FLOATS, "head-dim 12 steps 1");
+    }
+
     @Test
     void aResumedRunDoesNotStartAgain() throws IOException {
         Path whole = tune("bits 8", "steps 6");
@@ -103,6 +121,7 @@ class InitialModelTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "hidden 64              | hidden 64: the model",
+        "head-dim 16            | head-dim 16: the model",
         "preset 8m              | preset 8m: the model",
         "vocab 300              | vocab 300: the model",
         "tokenizer train        | tokenizer train: the model",

@@ -55,7 +55,12 @@ class TrainConfigTest {
         "preset       | 9m        | preset \"9m\": expected one of nano, 8m",
         "hidden       | 193       | hidden 193: must be a multiple of heads 6",
         "layers       | 0         | layers 0: must lie between 1 and 1000",
-        "heads        | 5         | hidden 192: must be a multiple of heads 5",
+        "heads        | 5         | hidden 192: must be a multiple of heads 5 unless head-dim is said",
+        "heads        | 0         | heads 0: must lie between 1 and 192",
+        "head-dim     | 0         | head-dim 0: a head must be even and 2 to 256 wide",
+        "head-dim     | 33        | head-dim 33: a head must be even",
+        "head-dim     | 258       | head-dim 258: a head must be even and 2 to 256 wide",
+        "head-dim     | 99999999999 | head-dim is \"99999999999\"; it takes a whole number up to 2147483647",
         "method       | dtq       | method \"dtq\": expected one of dqt, bitnet, fp32, bf16; did you mean dqt?",
         "split        | lines     | split \"lines\": expected one of auto, file, blank-lines",
         "bits         | 9         | bits \"9\": expected 1, 1.58, 2",
@@ -110,6 +115,17 @@ class TrainConfigTest {
         assertEquals(expected, config.resolved().lr);
     }
 
+    /** So that a model has one description. */
+    @Test
+    void theUsualWidthOfAHeadIsNotSaid() {
+        TrainConfig usual = new TrainConfig().resolved();
+        assertEquals(usual.toMap(), new TrainConfig().set("head-dim", 32).resolved().toMap());
+        TrainConfig wide = new TrainConfig().set("head-dim", 64).resolved();
+        assertEquals(64, wide.headDim);
+        assertEquals(wide.toMap(), wide.resolved().toMap());
+        assertEquals(16, new TrainConfig().set("heads", 5).set("head-dim", 16).resolved().headDim, "hidden need be no multiple of heads then");
+    }
+
     @Test
     void whatIsSetStaysAndTheRestIsFilled() {
         TrainConfig config = new TrainConfig().setAll(Map.of("hidden", 96, "data", List.of("a", "b"), "lr", 0.5));
@@ -119,7 +135,7 @@ class TrainConfigTest {
         assertEquals(0.5, resolved.lr);
         assertEquals("1.58", resolved.bits);
         assertEquals(3, config.toMap().size(), "the original stays as it was");
-        List<String> optional = List.of("init", "begin-token", "add-begin-token", "end-token", "stop-after", "out");
+        List<String> optional = List.of("init", "head-dim", "begin-token", "add-begin-token", "end-token", "stop-after", "out");
         for (Setting setting : Setting.all()) {
             assertEquals(optional.contains(setting.key()), setting.get(resolved) == null, setting.key());
         }

@@ -3,6 +3,7 @@ package io.sterna.train;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
+import io.sterna.nn.GradientType;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.nn.ScaleRule;
@@ -35,6 +36,9 @@ class VariantsTest {
                 Arguments.of("clip by tensor", plain.with(Clip.tensor(0.01))),
                 Arguments.of("tied embeddings", plain.with(c.withTied(true))),
                 Arguments.of("without SubLN", plain.with(c.withSubLn(false))),
+                Arguments.of("wide heads", plain.with(c.withHeadDim(34))),
+                Arguments.of("narrow heads", plain.with(c.withHeadDim(10))),
+                Arguments.of("wide heads and int8 gradients", plain.with(c.withHeadDim(34)).with(plain.settings().withGradients(GradientType.INT8))),
                 Arguments.of("a scale a group", Trainings.of(Method.dqt(Grid.INT4).withScale(Scaling.parse("group:64"), ScaleRule.sigma(3)))));
     }
 
