@@ -88,7 +88,7 @@ public final class HuggingFaceExport {
      * @param shardBytes bytes of tensors in a file at most; a larger tensor has a file of its own
      * @param out        a folder that is not there, or empty
      * @throws ModelException for a model whose tokens are bytes, which the format has no tokenizer for; for a
-     *     packed form of a model that is not ternary with one scale a tensor
+     *     packed form of a model that is not ternary with one scale a tensor; for SubLN with heads of an unusual width
      * @throws ConfigException for a folder that holds something
      * @throws IOException when a file cannot be read or written
      */
@@ -104,6 +104,10 @@ public final class HuggingFaceExport {
         if (!Files.exists(tokenizer)) {
             throw new ModelException("model " + folder + ": its tokens are bytes, which Hugging Face has no tokenizer for;"
                     + " train with one");
+        }
+        if (model.config().subLn() && model.config().attentionWidth() != model.config().hidden()) {
+            throw new ModelException("model " + folder + ": has SubLN and heads of " + model.config().headDim() + "; transformers has SubLN in"
+                    + " bitnet alone, whose heads are hidden / heads wide: train with sub-ln false");
         }
         if (form == Form.PACKED) {
             requirePackable(folder, model);

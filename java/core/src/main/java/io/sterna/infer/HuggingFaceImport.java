@@ -159,17 +159,13 @@ public final class HuggingFaceImport {
         requireNoWindow(type, context);
         boolean bf16 = tensors.tensors().values().stream()
                 .allMatch(t -> t.dtype().equals("BF16") || packed && !FLOATS.contains(t.dtype()) || t.name().endsWith("_scale"));
-        long hidden = Json.integer(config, "hidden_size");
         long heads = Json.integer(config, "num_attention_heads");
-        if (config.get("head_dim") != null && heads > 0 && hidden > 0 && hidden / heads != Json.integer(config, "head_dim")) {
-            throw fault("head_dim " + Json.brief(config.get("head_dim")) + ", hidden_size " + hidden + ", num_attention_heads " + heads,
-                    "expected head_dim = hidden_size / num_attention_heads");
-        }
         return new HuggingFaceRope(folder, config).set(method(new TrainConfig(), bf16)).set("sub-ln", type.equals("bitnet"))
-                .set("hidden", hidden).set("heads", heads)
+                .set("hidden", Json.integer(config, "hidden_size")).set("heads", heads)
                 .set("intermediate", Json.integer(config, "intermediate_size"))
                 .set("layers", Json.integer(config, "num_hidden_layers"))
                 .set("kv-heads", kvHeads(type, heads))
+                .set("head-dim", config.get("head_dim") == null ? null : Json.integer(config, "head_dim"))
                 .set("vocab", Json.integer(config, "vocab_size"))
                 .set("seq-len", context)
                 .set("rms-epsilon", config.get(EPSILON) == null ? EPSILONS.get(type) : Double.valueOf(Json.number(config, EPSILON)))

@@ -35,7 +35,8 @@ class HuggingFaceExportTest {
     /** What transformers computes from the folder, in double, with inputs in int8 where the model has them so. */
     @ParameterizedTest
     @CsvSource({"method fp32, false", "method fp32 tie-embeddings true, false", "method fp32 sub-ln true, false",
-        "method fp32 rope-scaling linear:2.5, false", "method fp32 rope-theta 100 rope-scaling llama3:4:1:4:32, false",
+        "method fp32 head-dim 20, false", "method fp32 head-dim 6, false", "bits 4 sub-ln false head-dim 16, true",
+        "method fp32 head-dim 20 rope-theta 100 rope-scaling llama3:4:1:4:32, false", "method fp32 rope-scaling linear:2.5, false", "method fp32 rope-theta 100 rope-scaling llama3:4:1:4:32, false",
         "bits 1.58, true", "bits 4 scale row, true", "bits 8 forward ternary, true", "method bitnet, true"})
     void theFolderHoldsTheModel(String settings, boolean int8) throws IOException {
         Path run = train(settings);
@@ -55,7 +56,7 @@ class HuggingFaceExportTest {
             assertEquals(expected[i], logits[i], bound, "token " + i);
         }
         Map<String, Object> config = Json.readObject(out.resolve("config.json"), 1 << 20);
-        boolean subLn = int8 || settings.contains("sub-ln true");
+        boolean subLn = settings.contains("sub-ln true") || int8 && !settings.contains("sub-ln false");
         assertEquals(List.of(subLn ? "BitNetForCausalLM" : "LlamaForCausalLM"), config.get("architectures"));
         Map<String, Object> tokenizer = Json.readObject(out.resolve("tokenizer.json"), 1 << 24);
         assertEquals(Optional.of(0), TokenizerTemplate.beginToken(tokenizer), "texts begin behind the end of another one there too");
@@ -97,6 +98,12 @@ class HuggingFaceExportTest {
             message = assertThrows(ModelException.class,
                     () -> HuggingFaceExport.write(run, other, HuggingFaceExport.Form.PACKED, folder.resolve("none"))).getMessage();
             assertTrue(message.contains("of 4 bits with scale tensor"), message);
+            Path wide = train("bits 1.58 head-dim 16");
+            try (Model heads = Model.load(wide)) {
+                message = assertThrows(ModelException.class,
+                        () -> HuggingFaceExport.write(wide, heads, HuggingFaceExport.Form.F32, folder.resolve("none"))).getMessage();
+                assertTrue(message.contains("has SubLN and heads of 16") && message.contains("train with sub-ln false"), message);
+            }
             assertEquals("form", assertThrows(NullPointerException.class,
                     () -> HuggingFaceExport.write(run, other, null, folder.resolve("none"))).getMessage());
             assertFalse(Files.exists(folder.resolve("none")));
@@ -115,6 +122,7 @@ class HuggingFaceExportTest {
         private final int wide;
         private final int layers;
         private final int heads;
+        private final int dim;
         private final int kvHeads;
         private final double theta;
         private final Map<String, Object> scaling;
@@ -129,6 +137,7 @@ class HuggingFaceExportTest {
             this.wide = (int) Json.integer(config, "intermediate_size");
             this.layers = (int) Json.integer(config, "num_hidden_layers");
             this.heads = (int) Json.integer(config, "num_attention_heads");
+            this.dim = (int) Json.integer(config, "head_dim");
             this.kvHeads = (int) Json.integer(config, "num_key_value_heads");
             this.theta = Json.number(config, "rope_theta");
             this.scaling = config.containsKey("rope_scaling") ? Json.object(config, "rope_scaling") : Map.of("rope_type", "default");
@@ -202,8 +211,7 @@ class HuggingFaceExportTest {
         }
 
         private double[] attend(double[] q, double[][] k, double[][] v, int t) {
-            int dim = hidden / heads;
-            double[] out = new double[hidden];
+            double[] out = new double[heads * dim];
             for (int h = 0; h < heads; h++) {
                 int kv = h / (heads / kvHeads) * dim;
                 double[] p = new double[t + 1];
@@ -226,7 +234,6 @@ class HuggingFaceExportTest {
         }
 
         private double[] rotate(double[] x, int position) {
-            int dim = hidden / heads;
             double[] y = new double[x.length];
             for (int i = 0; i < x.length; i++) {
                 int j = i % dim;

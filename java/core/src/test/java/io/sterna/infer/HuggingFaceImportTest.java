@@ -47,7 +47,8 @@ class HuggingFaceImportTest {
     private static Path folder;
 
     @ParameterizedTest
-    @CsvSource({"method fp32, F32", "method fp32 tie-embeddings true, F32", "method bf16, BF16", "bits 4, F32", "method bitnet, F32",
+    @CsvSource({"method fp32, F32", "method fp32 tie-embeddings true, F32", "method bf16, BF16", "method fp32 head-dim 16, F32",
+        "method bf16 head-dim 8 tie-embeddings true, BF16", "bits 1.58 sub-ln false head-dim 16, PACKED", "bits 4, F32", "method bitnet, F32",
         "method fp32 rope-scaling llama3:8:1:4:16, F32", "method fp32 rope-scaling linear:2.5, F32",
         "bits 1.58, PACKED", "bits 1.58 sub-ln false tie-embeddings true, PACKED", "bits 1.58 float-type bf16, PACKED",
         "bits 8 forward ternary, PACKED", "method bitnet, PACKED"})
@@ -230,8 +231,13 @@ class HuggingFaceImportTest {
         "\"mlp_bias\": false           | \"sliding_window\": 4          | sliding_window 4",
         "\"mlp_bias\": false           | \"quantization_config\": {\"quant_method\": \"gptq\"} | quant_method \"gptq\"",
         "\"mlp_bias\": false           | \"quantization_config\": 1      | field \"quantization_config\" is not an object",
-        "\"head_dim\": 12              | \"head_dim\": 16                | head_dim 16",
-        "\"hidden_size\": 48           | \"hidden_size\": 40             | head_dim 12",
+        "\"head_dim\": 12              | \"head_dim\": 16                | tensor model.layers.0.self_attn.q_proj.weight is F32 [48, 48]",
+        "\"head_dim\": 12              | \"head_dim\": 0                 | head-dim 0: a head must be even and 2 to 256 wide",
+        "\"head_dim\": 12              | \"head_dim\": 13                | head-dim 13: a head must be even",
+        "\"head_dim\": 12              | \"head_dim\": 512               | head-dim 512: a head must be even and 2 to 256 wide",
+        "\"head_dim\": 12              | \"head_dim\": 99999999999       | head-dim is \"99999999999\"; it takes a whole number",
+        "\"head_dim\": 12              | \"head_dim\": 12.5              | field \"head_dim\" is not an integer",
+        "\"hidden_size\": 48           | \"hidden_size\": 40             | tensor model.embed_tokens.weight is F32 [270, 48]",
         "\"hidden_size\": 48           | \"hidden_sizes\": 48            | field \"hidden_size\" is missing",
         "\"num_hidden_layers\": 2      | \"num_hidden_layers\": 3        | tensor model.layers.2.input_layernorm.weight is missing",
         "\"num_hidden_layers\": 2      | \"num_hidden_layers\": 1        | tensor model.layers.1.",
