@@ -70,6 +70,10 @@ public final class GgufExport {
             throw new ModelException("model: has SubLN and a head of its own; llama.cpp has SubLN in bitnet alone, whose head"
                     + " is the embedding: train with tie-embeddings true or sub-ln false, or export to hf");
         }
+        if (config.subLn() && unusualHeads()) {
+            throw new ModelException("model: has SubLN and heads of " + config.headDim() + "; llama.cpp has SubLN in bitnet alone, whose heads"
+                    + " are hidden / heads wide: train with sub-ln false");
+        }
         GgufMetadata metadata = metadata();
         List<GgufWriter.Entry> entries = entries();
         List<Parameter> parameters = model.llama().parameters();
@@ -104,8 +108,16 @@ public final class GgufExport {
                 .u32(architecture + ".rope.dimension_count", config.headDim())
                 .f32(architecture + ".rope.freq_base", (float) config.ropeTheta())
                 .u32(architecture + ".vocab_size", config.vocab());
+        if (unusualHeads()) {
+            metadata.u32(architecture + ".attention.key_length", config.headDim()).u32(architecture + ".attention.value_length", config.headDim());
+        }
         GgufTokenizer.write(model.tokenizerFile(), model.tokenizer(), config.vocab(), metadata);
         return metadata;
+    }
+
+    /** Whether a reader has to be told how wide a head is. */
+    private boolean unusualHeads() {
+        return config.attentionWidth() != config.hidden();
     }
 
     private List<GgufWriter.Entry> entries() throws ModelException {
@@ -114,8 +126,8 @@ public final class GgufExport {
             GgufType stored = type(p.kind());
             if (p.cols() % stored.block() != 0) {
                 throw new ModelException("tensor " + p.name() + ": rows of " + p.cols() + " weights are not whole blocks of the "
-                        + stored.block() + " of " + stored + "; export another type, or train with hidden and intermediate in"
-                        + " multiples of " + stored.block());
+                        + stored.block() + " of " + stored + "; export another type, or train with hidden, heads * head-dim and"
+                        + " intermediate in multiples of " + stored.block());
             }
             entries.add(new GgufWriter.Entry(GgufNames.of(p), stored, p.rows() == 1 ? List.of(p.cols()) : List.of(p.rows(), p.cols())));
         }

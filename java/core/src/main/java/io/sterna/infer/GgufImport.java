@@ -172,11 +172,6 @@ public final class GgufImport {
     private TrainConfig readSettings() throws IOException {
         long hidden = integer("embedding_length");
         long heads = integer("attention.head_count");
-        for (String width : List.of("rope.dimension_count", "attention.key_length", "attention.value_length")) {
-            if (has(width) && integer(width) * heads != hidden) {
-                throw fault("key " + architecture + "." + width + ": " + integer(width), "expected embedding_length / attention.head_count");
-            }
-        }
         GgufReader.Tensor embedding = reader.tensors().get("token_embd.weight");
         if (embedding == null || has("vocab_size") && integer("vocab_size") != embedding.shape().getFirst()) {
             throw fault("tensor token_embd.weight is " + (embedding == null ? "missing" : embedding.type() + " " + embedding.shape()),
@@ -184,15 +179,32 @@ public final class GgufImport {
         }
         double theta = has("rope.freq_base") ? reader.number(architecture + ".rope.freq_base") : 1e4;
         TrainConfig config = new TrainConfig().set("sub-ln", architecture.equals(GgufNames.BITNET))
-                .set("hidden", hidden).set("heads", heads).set("intermediate", integer("feed_forward_length"))
+                .set("hidden", hidden).set("heads", heads).set("head-dim", headDim(hidden, heads)).set("intermediate", integer("feed_forward_length"))
                 .set("layers", integer("block_count"))
-                .set("kv-heads", has("attention.head_count_kv") ? integer("attention.head_count_kv") : heads)
+                .set("kv-heads", integer("attention.head_count_kv", heads))
                 .set("vocab", embedding.shape().getFirst()).set("seq-len", integer("context_length"))
                 .set("rope-theta", theta)
                 .set("rope-scaling", new GgufRope(file, reader, architecture).scaling(theta).toString())
                 .set("rms-epsilon", reader.number(architecture + ".attention.layer_norm_rms_epsilon"))
                 .set("tie-embeddings", architecture.equals(GgufNames.BITNET) || !reader.tensors().containsKey("output.weight"));
         return method(config);
+    }
+
+    /** Width of a head: that of its keys, of its values, and of what is rotated of it. What is not said is as llama.cpp takes it. */
+    private long headDim(long hidden, long heads) throws IOException {
+        long usual = heads == 0 ? 0 : hidden / heads;
+        long keys = integer("attention.key_length", usual);
+        long values = integer("attention.value_length", usual);
+        long rotated = integer("rope.dimension_count", keys);
+        if (values != keys || rotated != keys) {
+            throw fault("a head has keys of " + keys + ", values of " + values + " and rotates " + rotated + ", by " + architecture
+                    + ".attention.key_length, .attention.value_length and .rope.dimension_count", "expected one width");
+        }
+        return keys;
+    }
+
+    private long integer(String key, long otherwise) throws IOException {
+        return has(key) ? integer(key) : otherwise;
     }
 
     private boolean has(String key) {

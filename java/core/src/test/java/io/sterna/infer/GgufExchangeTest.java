@@ -62,6 +62,10 @@ class GgufExchangeTest {
         "method bf16 sub-ln false rope-theta 500000 rope-scaling llama3:8:1:4:8192, BF16, BF16",
         "method fp32 sub-ln true tie-embeddings true rope-scaling linear:2.5, F32, FP32",
         "bits 4 sub-ln false,                              F32, FP32",
+        "method fp32 head-dim 16,                          F32, FP32",
+        "method bf16 sub-ln false head-dim 6 rope-scaling llama3:4:1:4:64, BF16, BF16",
+        "method fp32 hidden 96 intermediate 96 head-dim 16, Q8_0, FP32",
+        "bits 1.58 sub-ln false head-dim 128" + WIDE + ",  TQ2_0, DQT",
         "method fp32 hidden 64 intermediate 96,            F16, FP32",
         "method fp32 hidden 64 intermediate 96,            Q8_0, FP32",
         "method fp32 hidden 64 intermediate 96,            Q4_0, FP32",
@@ -123,6 +127,43 @@ class GgufExchangeTest {
         }
         refused("method fp32 sub-ln true tie-embeddings true rope-scaling llama3:8:1:4:64", GgufType.F32, folder.resolve("none.gguf"),
                 "has SubLN and rope-scaling llama3:8:1:4:64");
+    }
+
+    /** Whatever is not said of the width of a head is hidden / heads, as llama.cpp takes it. */
+    @Test
+    void headsOfAnotherWidthAreSaid() throws IOException {
+        Path file = folder.resolve("heads.gguf");
+        try (Model model = Model.load(train("method fp32 head-dim 16")); Model usual = Model.load(train("method fp32 head-dim 12"))) {
+            GgufExport.write(model, GgufType.F32, file);
+            GgufImport.read(file, folder.resolve("heads"));
+            try (GgufReader reader = new GgufReader(file); Model back = Model.load(folder.resolve("heads"))) {
+                for (String key : List.of("attention.key_length", "attention.value_length", "rope.dimension_count")) {
+                    assertEquals(16, reader.integer("llama." + key), key);
+                }
+                assertEquals(model.config(), back.config());
+            }
+            GgufExport.write(usual, GgufType.F32, folder.resolve("usual.gguf"));
+        }
+        assertEquals(-1, Files.mismatch(exported(), folder.resolve("usual.gguf")));
+        GgufImport.read(rewritten(file, "llama.rope.dimension_count", null), folder.resolve("heads-rotated-whole"));
+        for (String key : List.of("attention.key_length", "attention.value_length", "rope.dimension_count")) {
+            for (Long value : new Long[] {null, 0L, 8L, 17L, 256L}) {
+                if (value != null || !key.startsWith("rope")) {
+                    assertMessage(ModelException.class, "expected one width", () -> GgufImport.read(rewritten(file, "llama." + key, value), folder.resolve("never")));
+                }
+            }
+        }
+        for (long width : new long[] {0, 17, 258, Integer.MAX_VALUE}) {
+            Path wrong = headsOf(width, file);
+            assertMessage(ModelException.class, "head-dim", () -> GgufImport.read(wrong, folder.resolve("never")));
+        }
+        assertMessage(ModelException.class, "tensor blk.0.attn_q.weight is [64, 48]; expected [32, 48]",
+                () -> GgufImport.read(headsOf(8, file), folder.resolve("never")));
+    }
+
+    private static Path headsOf(long width, Path file) throws IOException {
+        return rewritten(rewritten(rewritten(file, "llama.attention.key_length", width), "llama.attention.value_length", width),
+                "llama.rope.dimension_count", width);
     }
 
     /** Queries and keys as Hugging Face's (heads, 2, half) becomes (heads, half, 2) in llama, and as they are in bitnet. */
@@ -423,6 +464,7 @@ class GgufExchangeTest {
         refused("method fp32", GgufType.Q8_0, none, "tensor model.embed_tokens.weight: rows of 48", "32 of q8_0");
         refused("method fp32" + WIDE, GgufType.TQ2_0, none, "tensor model.layers.0.self_attn.q_proj.weight: weight", "is none of the ternary");
         refused("bits 4", GgufType.F32, none, "has SubLN and a head of its own", "tie-embeddings true");
+        refused("bits 4 tie-embeddings true head-dim 16", GgufType.F32, none, "has SubLN and heads of 16", "train with sub-ln false");
         try (Model model = Model.load(train("method fp32"))) {
             Path taken = exported();
             assertMessage(ConfigException.class, "exists already; choose another file", () -> GgufExport.write(model, GgufType.F32, taken));
@@ -449,8 +491,9 @@ class GgufExchangeTest {
         "llama.attention.sliding_window         | 128          | key llama.attention.sliding_window: 128",
         "llama.rope.scaling.type                | yarn         | key llama.rope.scaling.type: yarn",
         "llama.rope.scaling.factor              | 0.5          | key llama.rope.scaling.factor: rope-scaling linear:0.5",
-        "llama.rope.dimension_count             | 8            | key llama.rope.dimension_count: 8",
-        "llama.attention.key_length             | 24           | key llama.attention.key_length: 24",
+        "llama.rope.dimension_count             | 8            | a head has keys of 12, values of 12 and rotates 8, by llama.attention.key_length",
+        "llama.attention.key_length             | 24           | a head has keys of 24, values of 12 and rotates 12",
+        "llama.attention.value_length           | 24           | a head has keys of 12, values of 24 and rotates 12",
         "llama.attention.head_count             | 0            | rope.dimension_count",
         "llama.attention.head_count_kv          | 3            | must be a multiple of kv-heads 3",
         "llama.block_count                      | 3            | tensor blk.2.attn_norm.weight is missing",
