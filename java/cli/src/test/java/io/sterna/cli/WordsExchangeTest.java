@@ -14,10 +14,13 @@ import io.sterna.infer.HuggingFaceExport;
 import io.sterna.infer.HuggingFaceImport;
 import io.sterna.infer.Model;
 import io.sterna.infer.ModelException;
+import io.sterna.io.GgufMetadata;
 import io.sterna.io.GgufReader;
 import io.sterna.io.GgufType;
+import io.sterna.io.GgufWriter;
 import io.sterna.io.Json;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -35,7 +38,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Byte-level BPE whose words are cut otherwise than GPT-2's, in a GGUF file and on the way back. */
 class WordsExchangeTest {
     /** "axb" is a token that merges do not reach. */
-    private static final List<String> MERGES = List.of("1 2", "12 3", "123 4", "' s", "' S", "a b", "ab c", "\u010a \u010a", "\u010a\u010a c");
+    private static final List<String> MERGES = List.of("1 2", "12 3", "123 4", "' s", "' S", "a b", "ab c", "\u010a \u010a", "\u010a\u010a c",
+            "ab A", "! \u010a", "! ab", "ab 's");
     private static final String BYTE_LEVEL = "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": %s}";
     private static final Map<String, String> PRE_TOKENIZERS = Map.of(
             "gpt-2", BYTE_LEVEL.formatted("true"),
@@ -78,6 +82,70 @@ class WordsExchangeTest {
                 assertEquals(-1, Files.mismatch(file, again));
             }
         }
+    }
+
+    /** By the expressions of llama.cpp, worked out by hand: a text, then its pieces; each merge would go on. */
+    @Test
+    void llamaCppsOtherWordsAreRead() throws IOException {
+        Path file = folder.resolve("gpt-2.gguf");
+        try (Model model = Model.load(train(json("gpt-2", false)), Tokenizers::load)) {
+            GgufExport.write(model, GgufType.F32, file);
+        }
+        String[][] words = {
+            {"gpt-2", "abAab abA ab", "12341 1234 1", "ab's ab 's"}, {"olmo", "12341 1234 1", "axb a x b"},
+            {"starcoder", "12341 1 2 3 4 1", "axb a x b"}, {"falcon3", "12341 123 4 1", "axb axb"},
+            {"dbrx", "12341 123 4 1", "axb a x b", "ab'S ab 'S"},
+            {"qwen2", "123 1 2 3", "abAab abA ab", "!\\n !\\n", "\\n\\nc \\n\\n c", "ab's ab 's"},
+            {"seed-coder", "123 1 2 3", "!\\n ! \\n", "\\n\\nc \\n\\n c"}, {"minicpm5", "12341 123 4 1", "axb axb", "abAab abA ab"},
+            {"tekken", "123 1 2 3", "axb axb", "abAab ab A ab", "ab's ab 's", "!\\n !\\n"},
+            {"gpt-4o", "12341 123 4 1", "axb a x b", "abAab ab A ab", "ab's ab's", "AabA A ab A"},
+            {"deepseek-coder", "123 1 2 3", "\\n\\nc \\n \\n c", "!ab ! ab"},
+            {"deepseek-v3", "12341 123 4 1", "!ab !ab", "\\n\\nc \\n\\n c", "!\\n !\\n"},
+            {"falcon", "12341 123 4 1", "12 12", "!ab ! ab", "!\\n ! \\n"}, {"viking", "ab's ab's", "12 1 2", "!ab ! ab", "!12 ! 1 2"}};
+        for (String[] row : words) {
+            Path out = folder.resolve("of-" + row[0]);
+            GgufImport.read(named(file, row[0]), Tokenizers::load, out);
+            try (Model model = Model.load(out, Tokenizers::load)) {
+                for (String text : Arrays.copyOfRange(row, 1, row.length)) {
+                    String[] parts = text.replace("\\n", "\n").split(" ", 2);
+                    assertEquals(parts[1], pieces(model.tokenizer(), parts[0]), row[0]);
+                }
+                assertEquals(List.of("falcon3", "tekken").contains(row[0]), model.tokenizer().addsBeginToken(), row[0]);
+            }
+        }
+    }
+
+    /** The file with another name of its words and no weights, not saying whether texts begin with the begin token. */
+    private Path named(Path from, String words) throws IOException {
+        Path file = folder.resolve(words + "-words.gguf");
+        try (GgufReader reader = new GgufReader(from)) {
+            GgufMetadata metadata = new GgufMetadata();
+            for (Map.Entry<String, Object> entry : reader.metadata().entrySet()) {
+                String key = entry.getKey();
+                switch (entry.getValue()) {
+                    case String text -> metadata.string(key, key.equals("tokenizer.ggml.pre") ? words : text);
+                    case Long number -> metadata.u32(key, Math.toIntExact(number));
+                    case Float number -> metadata.f32(key, number);
+                    case Boolean truth -> { }
+                    default -> {
+                        if (key.endsWith("token_type")) {
+                            metadata.i32s(key, reader.i32s(key));
+                        } else {
+                            metadata.strings(key, reader.strings(key));
+                        }
+                    }
+                }
+            }
+            List<GgufReader.Tensor> tensors = List.copyOf(reader.tensors().values());
+            try (GgufWriter writer = new GgufWriter(file, metadata,
+                    tensors.stream().map(t -> new GgufWriter.Entry(t.name(), t.type(), t.shape())).toList())) {
+                for (GgufReader.Tensor tensor : tensors) {
+                    writer.write(ByteBuffer.allocate((int) tensor.type().bytes(tensor.size())));
+                }
+                writer.commit();
+            }
+        }
+        return file;
     }
 
     @Test

@@ -54,7 +54,7 @@ public final class GgufImport {
     }
 
     /**
-     * Imports a model with its own tokenizer, which must be byte-level BPE that cuts text as GPT-2, Llama 3 or SmolLM do.
+     * Imports a model with its own tokenizer, which must be byte-level BPE that cuts text as GPT-2 does.
      *
      * @param out a folder that is not there, or empty: the model folder
      * @throws ModelException for what has no place here; {@link io.sterna.io.GgufException} for a damaged file
@@ -64,9 +64,9 @@ public final class GgufImport {
     }
 
     /**
-     * Imports a model with its own tokenizer, byte-level BPE that cuts text as GPT-2, Llama 3 or SmolLM do, or BPE of SentencePiece's kind.
+     * Imports a model with its own tokenizer, byte-level BPE that cuts text in one of many ways, or BPE of SentencePiece's kind.
      *
-     * @param loader reads a tokenizer of SentencePiece's kind
+     * @param loader reads a tokenizer that is not GPT-2's kind
      * @throws IOException as {@link #read(Path, Path)}, and of the loader
      */
     public static void read(Path file, PreparedData.TokenizerLoader loader, Path out) throws IOException {

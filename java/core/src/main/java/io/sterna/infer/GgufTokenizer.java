@@ -122,7 +122,7 @@ final class GgufTokenizer {
         try {
             return new PieceScores(root, size);
         } catch (TokenizerException e) {
-            throw new ModelException("tokenizer " + file + ": neither byte-level BPE that cuts words as " + GgufWords.all()
+            throw new ModelException("tokenizer " + file + ": neither byte-level BPE that cuts words as " + GgufWords.written()
                     + ", nor SentencePiece's BPE, which are exported to gguf: " + e.getMessage() + "; export to hf, or train with another one", e);
         }
     }
@@ -202,7 +202,7 @@ final class GgufTokenizer {
     static void setMarks(GgufReader reader, Path file, Tokenizer tokenizer, List<Integer> given, TrainConfig settings) throws IOException {
         boolean sentencePiece = isSentencePiece(reader);
         boolean begins = sentencePiece // as llama.cpp has it
-                || GgufWords.named(reader.metadata().get(PREFIX + "pre")).equals(Optional.of(GgufWords.LLAMA3));
+                || GgufWords.named(reader.metadata().get(PREFIX + "pre")).filter(GgufWords::begins).isPresent();
         List<Long> ends = ends(reader, file, tokenizer, given);
         long end = ends.getFirst();
         boolean adds = truth(reader, file, "add_bos_token", begins);
@@ -268,7 +268,7 @@ final class GgufTokenizer {
     private static TokenizerText byteLevel(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
         Object pre = reader.metadata().get(PREFIX + "pre");
         GgufWords words = GgufWords.named(pre).orElseThrow(() -> fault(file, "key " + PREFIX + "pre" + (pre == null ? " is missing" : ": " + pre)
-                + ", of byte-level BPE only that which cuts words as " + GgufWords.all() + " is read"));
+                + ", of byte-level BPE only that which cuts words as " + GgufWords.read() + " is read"));
         List<String> tokens = reader.strings(PREFIX + "tokens");
         List<PieceKind> kinds = kinds(reader, file, tokens.size());
         Map<String, Object> vocab = new LinkedHashMap<>();

@@ -507,7 +507,7 @@ class GgufExchangeTest {
         "llama.attention.layer_norm_rms_epsilon | NaN          | rms-epsilon",
         "tokenizer.ggml.model                   | bert         | key tokenizer.ggml.model: bert",
         "tokenizer.ggml.model                   | llama        | key tokenizer.ggml.scores is missing",
-        "tokenizer.ggml.pre                     | viking       | only that which cuts words as gpt-2, llama-bpe, smollm is read; name a tokenizer.json with --tokenizer",
+        "tokenizer.ggml.pre                     | kimi-k2      | kimi-k2, of byte-level BPE only that which cuts words as gpt-2, llama-bpe, smollm, dbrx, qwen2, seed-coder, minicpm5, tekken",
         "tokenizer.ggml.eos_token_id            | 270          | end-token 270: the tokenizer has tokens 0 to 269",
         "tokenizer.ggml.bos_token_id            | 4000         | begin-token 4000: the tokenizer has tokens 0 to 269"})
     void whatHasNoPlaceHereIsRefusedByName(String key, String value, String part) throws IOException {
