@@ -70,7 +70,7 @@ public final class GgufExport {
             throw new ModelException("model: has SubLN and a head of its own; llama.cpp has SubLN in bitnet alone, whose head"
                     + " is the embedding: train with tie-embeddings true or sub-ln false, or export to hf");
         }
-        if (config.subLn() && unusualHeads()) {
+        if (config.subLn() && !config.hasUsualHeads()) {
             throw new ModelException("model: has SubLN and heads of " + config.headDim() + "; llama.cpp has SubLN in bitnet alone, whose heads"
                     + " are hidden / heads wide: train with sub-ln false");
         }
@@ -108,16 +108,11 @@ public final class GgufExport {
                 .u32(architecture + ".rope.dimension_count", config.headDim())
                 .f32(architecture + ".rope.freq_base", (float) config.ropeTheta())
                 .u32(architecture + ".vocab_size", config.vocab());
-        if (unusualHeads()) {
+        if (!config.hasUsualHeads()) {
             metadata.u32(architecture + ".attention.key_length", config.headDim()).u32(architecture + ".attention.value_length", config.headDim());
         }
         GgufTokenizer.write(model.tokenizerFile(), model.tokenizer(), config.vocab(), metadata);
         return metadata;
-    }
-
-    /** Whether a reader has to be told how wide a head is. */
-    private boolean unusualHeads() {
-        return config.attentionWidth() != config.hidden();
     }
 
     private List<GgufWriter.Entry> entries() throws ModelException {

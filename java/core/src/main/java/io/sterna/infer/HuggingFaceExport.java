@@ -105,7 +105,7 @@ public final class HuggingFaceExport {
             throw new ModelException("model " + folder + ": its tokens are bytes, which Hugging Face has no tokenizer for;"
                     + " train with one");
         }
-        if (model.config().subLn() && model.config().attentionWidth() != model.config().hidden()) {
+        if (model.config().subLn() && !model.config().hasUsualHeads()) {
             throw new ModelException("model " + folder + ": has SubLN and heads of " + model.config().headDim() + "; transformers has SubLN in"
                     + " bitnet alone, whose heads are hidden / heads wide: train with sub-ln false");
         }

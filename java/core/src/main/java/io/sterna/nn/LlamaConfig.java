@@ -105,6 +105,11 @@ public record LlamaConfig(int hidden, int intermediate, int layers, int heads, i
         return StrictMath.pow(theta, -(double) i / pairs);
     }
 
+    /** Whether heads are as wide as is usual, so that a reader need not be told. */
+    public boolean hasUsualHeads() {
+        return attentionWidth() == hidden;
+    }
+
     /** Width of queries and of the attention's result: heads * headDim. */
     public int attentionWidth() {
         return heads * headDim;

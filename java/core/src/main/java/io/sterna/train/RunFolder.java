@@ -51,6 +51,12 @@ public final class RunFolder {
     static Path choose(String out, String name) throws IOException {
         checkFree(out);
         Path path = out == null ? free(Path.of("runs").resolve(name)) : Path.of(out);
+        requireWritable(path);
+        return path;
+    }
+
+    /** Refuses a folder that the closest one above it that exists would not take. */
+    private static void requireWritable(Path path) {
         Path parent = path.toAbsolutePath();
         while (!Files.exists(parent)) {
             parent = parent.getParent();
@@ -58,7 +64,6 @@ public final class RunFolder {
         if (!Files.isWritable(parent)) {
             throw new ConfigException("out " + path + ": " + parent + " cannot be written to; choose another folder");
         }
-        return path;
     }
 
     /** Chooses a folder and makes it; of runs that begin at once, each gets its own. */
