@@ -18,8 +18,9 @@ import io.sterna.nn.LayerKind;
  * @param flipRates        the same by kind of layer, for kinds with codes that were counted
  * @param flipRatesByLayer the same by name of the tensor, in the model's order
  * @param nonFinite        whether a NaN or an infinity appeared: in the forward pass (then nothing changed, and
- *                         loss is NaN), or in a gradient (then the rows concerned kept their weights and state; with
- *                         a global clip or accumulation, all of them did). Gradients in int8 cannot hold it and end the
+ *                         loss is NaN), or in a gradient (then the rows concerned kept their weights and state; the whole
+ *                         tensor where all of its gradient is needed first, as for a clip by tensor, accumulation or
+ *                         Adafactor; with a global clip, all tensors). Gradients in int8 cannot hold it and end the
  *                         step where it appears: layers nearer the loss may have changed, and loss is NaN
  */
 public record StepReport(long step, long tokens, double loss, double rate, double gradNorm, double flipRate,

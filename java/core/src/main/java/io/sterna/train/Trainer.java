@@ -128,7 +128,6 @@ public final class Trainer implements AutoCloseable {
     }
 
     private StepReport skipped(long step, long tokens, boolean countTernary) {
-        updater.discard();
         return report(step, tokens, Double.NaN, updater.flips(), countTernary, true);
     }
 

@@ -45,6 +45,7 @@ final class Updater implements GradientSink {
     private final MemorySegment flips;
     private final AtomicBoolean finite = new AtomicBoolean();
     private long step;
+    private boolean unfinished;
     private double squaredNorm;
 
     /** Learning rate and the factor of the weights for the parameters of a step. */
@@ -142,8 +143,12 @@ final class Updater implements GradientSink {
         return slots;
     }
 
-    /** Begins step number {@code number}, counted from 1. */
+    /** Begins step number {@code number}, counted from 1; the gradients of one that did not finish are forgotten. */
     void begin(long number) {
+        if (unfinished) {
+            discard();
+        }
+        unfinished = true;
         step = number;
         squaredNorm = 0;
         finite.set(true);
@@ -177,14 +182,24 @@ final class Updater implements GradientSink {
             }
         }
         run(buffered, (job, tile, r0, r1, worker) -> { });
-        boolean clip = settings.clip().kind() == Clip.Kind.TENSOR;
-        if (clip) {
-            run(streamed, this::squares);
+        if (settings.clip().kind() == Clip.Kind.TENSOR) {
+            updateClipped(streamed);
+        } else {
+            update(streamed, job -> 1);
         }
-        update(streamed, job -> clip ? settings.clip().factor(Math.sqrt(job.sumSquares())) : 1);
         for (Job job : streamed) {
             squaredNorm += job.sumSquares();
         }
+    }
+
+    /** Each by its own norm; one that is not finite clips nothing, and its tensor keeps its weights. */
+    private void updateClipped(List<Job> jobs) {
+        run(jobs, this::squares);
+        List<Job> usable = jobs.stream().filter(job -> Double.isFinite(job.sumSquares())).toList();
+        if (usable.size() < jobs.size()) {
+            finite.set(false);
+        }
+        update(usable, job -> settings.clip().factor(Math.sqrt(job.sumSquares())));
     }
 
     private FloatMatrix tile(Part part, long r0, long r1, Worker worker) {
@@ -223,10 +238,10 @@ final class Updater implements GradientSink {
                 apply(slot, settings.clip().factor(norm), usable && Double.isFinite(norm));
             }
         }
+        unfinished = false;
     }
 
-    /** Forgets the gradients of a step that failed. */
-    void discard() {
+    private void discard() {
         for (Slot slot : slots) {
             if (slot.buffer() != null) {
                 slot.buffer().data().fill((byte) 0);

@@ -21,6 +21,8 @@ import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What becomes of gradients that are not finite, and of the norms that clip. */
 class UpdaterTest {
@@ -49,11 +51,15 @@ class UpdaterTest {
 
     /** Large numbers, but for a NaN in a row. */
     private static Gradient gradient(long badRow) {
+        return gradient(badRow, Float.NaN);
+    }
+
+    private static Gradient gradient(long badRow, float bad) {
         return (dw, accumulate, row0, row1, worker) -> {
             Random random = new Random(row0);
             for (long r = row0; r < row1; r++) {
                 for (long c = 0; c < dw.cols(); c++) {
-                    float g = r == badRow && c == 5 ? Float.NaN : (float) random.nextGaussian();
+                    float g = r == badRow && c == 5 ? bad : (float) random.nextGaussian();
                     dw.set(r - row0, c, accumulate ? dw.get(r - row0, c) + g : g);
                 }
             }
@@ -97,6 +103,37 @@ class UpdaterTest {
         updater.finish();
         assertFalse(updater.finite());
         assertArrayEquals(before, codes(w, 0, w.rows()));
+        updater.begin(2);
+        updater.finish();
+        assertTrue(updater.finite());
+        assertEquals(0, updater.gradientNorm());
+    }
+
+    @ParameterizedTest
+    @ValueSource(floats = {Float.NaN, Float.POSITIVE_INFINITY})
+    void underAClipByTensorABadGradientKeepsItsTensorAlone(float bad) {
+        Machinery machinery = machinery(Trainings.ternary().with(Schedule.constant(0.5, 0, 10)).with(Clip.tensor(1)));
+        Updater updater = machinery.updater();
+        Parameter.Packed up = (Parameter.Packed) machinery.model().parameters().stream()
+                .filter(p -> p.kind() == LayerKind.UP).findFirst().orElseThrow();
+        PackedMatrix kept = gate(machinery).weight();
+        byte[] before = codes(kept, 0, kept.rows());
+        byte[] other = codes(up.weight(), 0, up.rows());
+        updater.begin(1);
+        updater.acceptAll(List.of(Part.of(gate(machinery), gradient(BAD_ROW, bad)), Part.of(up, gradient(-1))));
+        updater.finish();
+        assertFalse(updater.finite());
+        assertArrayEquals(before, codes(kept, 0, kept.rows()));
+        assertFalse(Arrays.equals(other, codes(up.weight(), 0, up.rows())));
+        assertFalse(Double.isFinite(updater.gradientNorm()));
+    }
+
+    @Test
+    void theGradientsOfAStepThatWasBrokenOffAreForgotten() {
+        Machinery machinery = machinery(Trainings.ternary().with(Clip.global(1)));
+        Updater updater = machinery.updater();
+        updater.begin(1);
+        updater.acceptAll(List.of(Part.of(gate(machinery), gradient(-1))));
         updater.begin(2);
         updater.finish();
         assertTrue(updater.finite());
