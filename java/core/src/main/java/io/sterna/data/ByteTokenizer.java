@@ -6,9 +6,12 @@ import java.util.List;
 public final class ByteTokenizer implements Tokenizer {
     private static final int END = 256;
 
+    /** Its tokens. */
+    public static final int VOCABULARY = END + 1;
+
     @Override
     public int vocabSize() {
-        return END + 1;
+        return VOCABULARY;
     }
 
     @Override

@@ -130,7 +130,8 @@ public final class Corpus {
 
     /**
      * SHA-256 in hex over the options and each file's path, size and time of change: equal for two corpora
-     * only if they read the same documents, as long as nobody changes a file behind its time stamp.
+     * only if they read the same documents, as long as nobody changes a file behind its time stamp. (A file of text with
+     * NUL bytes is one that is read when it is named, and left out of its folder; the two count as equal.)
      */
     public String fingerprint() {
         StringBuilder text = new StringBuilder("reading " + READING + ", " + options);

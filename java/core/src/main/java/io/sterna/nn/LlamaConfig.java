@@ -45,7 +45,8 @@ public record LlamaConfig(int hidden, int intermediate, int layers, int heads, i
                 + headDim + ": a head must be even and 2 to " + MAX_HEAD_DIM + " wide");
         require(heads * headDim <= MAX_WIDTH, "heads " + heads + " * head-dim " + headDim + " = " + heads * headDim + ": must be at most " + MAX_WIDTH);
         require(ropeTheta > 1 && Double.isFinite(ropeTheta), "rope-theta " + ropeTheta + ": must be above 1");
-        require(rmsEpsilon > 0 && rmsEpsilon < 1, "rms-epsilon " + rmsEpsilon + ": must lie between 0 and 1");
+        require(rmsEpsilon >= Float.MIN_NORMAL && rmsEpsilon < 1,
+                "rms-epsilon " + rmsEpsilon + ": must lie between " + Float.MIN_NORMAL + " and 1");
     }
 
     /** A shape whose heads are as wide as is usual, and whose rotary positions are not stretched. */

@@ -38,7 +38,7 @@ public record OptimizerConfig(Kind kind, double beta1, double beta2, double epsi
         Objects.requireNonNull(state, "optimizer state type");
         require(beta1 >= 0 && beta1 < 1, "beta1", beta1, "must lie in [0, 1)");
         require(beta2 >= 0 && beta2 < 1, "beta2", beta2, "must lie in [0, 1)");
-        require(epsilon > 0 && epsilon < 1, "epsilon", epsilon, "must lie between 0 and 1");
+        require(epsilon >= Float.MIN_NORMAL && epsilon < 1, "epsilon", epsilon, "must lie between " + Float.MIN_NORMAL + " and 1");
         require(weightDecay >= 0 && weightDecay < 100, "weight-decay", weightDecay, "must lie in [0, 100)");
         require(momentum >= 0 && momentum < 1, "momentum", momentum, "must lie in [0, 1)");
         require(clip > 0 && Double.isFinite(clip), "update clip", clip, "must be above 0");

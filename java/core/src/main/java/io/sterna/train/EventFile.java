@@ -76,7 +76,11 @@ public final class EventFile implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        out.close();
+        try {
+            out.close();
+        } catch (IOException e) {
+            throw failed(e);
+        }
     }
 
     private static Message event(long step, double wallSeconds) {

@@ -69,8 +69,7 @@ record InitialModel(ModelFolder folder) {
         for (String key : MAYBE_UNSET) {
             take(config, key, Setting.of(key).get(own));
         }
-        Path tokenizer = folder.tokenizerFile();
-        take(config, "tokenizer", Files.exists(tokenizer) ? tokenizer.toString() : "bytes");
+        take(config, "tokenizer", folder.hasByteTokens() ? "bytes" : folder.tokenizerFile().toString());
         config.seqLen = config.seqLen == null ? Math.min(own.seqLen, LONGEST_SEQUENCE) : config.seqLen;
         settleMethod(config, own);
     }
@@ -105,8 +104,10 @@ record InitialModel(ModelFolder folder) {
         if (config.scale == null) {
             config.scale = sameGrid ? own.scale : "row";
         }
-        if (config.scaleRule == null) {
-            config.scaleRule = sameGrid ? own.scaleRule : usualScaleRule(config.bits).toString();
+        if (sameGrid && config.scale.equals(own.scale)) {
+            take(config, "scale-rule", own.scaleRule); // its codes and scales stay as they are
+        } else if (config.scaleRule == null) {
+            config.scaleRule = usualScaleRule(config.bits).toString();
         }
     }
 

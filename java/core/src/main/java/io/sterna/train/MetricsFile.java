@@ -21,6 +21,7 @@ import java.util.function.Consumer;
 final class MetricsFile implements AutoCloseable {
     private final Path file;
     private final Map<String, Object> last;
+    private final FileOutputStream bytes;
     private final BufferedWriter out;
 
     /** Opens {@code file} to append after the record of {@code step}; later ones, of steps to be run again, go. */
@@ -28,7 +29,8 @@ final class MetricsFile implements AutoCloseable {
         this.file = file;
         this.last = Files.exists(file) ? keepUpTo(file, step) : Map.of();
         // Not by Files: an interrupt would close what that opens.
-        this.out = new BufferedWriter(new OutputStreamWriter(new FileOutputStream(file.toFile(), true), StandardCharsets.UTF_8));
+        this.bytes = new FileOutputStream(file.toFile(), true);
+        this.out = new BufferedWriter(new OutputStreamWriter(bytes, StandardCharsets.UTF_8));
     }
 
     /** The last record that the file had when it was opened; empty without one. */
@@ -43,9 +45,22 @@ final class MetricsFile implements AutoCloseable {
             out.write('\n');
             out.flush();
         } catch (IOException e) {
-            throw new IOException(file + ": cannot be written (" + e.getMessage()
-                    + "); free some space, then resume the run from its last checkpoint", e);
+            throw failed(e);
         }
+    }
+
+    /** Waits until what was appended is on the disk. */
+    void sync() throws IOException {
+        try {
+            bytes.getFD().sync();
+        } catch (IOException e) {
+            throw failed(e);
+        }
+    }
+
+    private IOException failed(IOException e) {
+        return new IOException(file + ": cannot be written (" + e.getMessage()
+                + "); free some space, then resume the run from its last checkpoint", e);
     }
 
     @Override

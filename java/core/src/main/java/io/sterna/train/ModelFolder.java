@@ -32,26 +32,12 @@ public record ModelFolder(Path path, TrainConfig config) {
     private static final String WEIGHTS = "weights.sterna";
     private static final String CONFIG = "config.json";
     private static final String TOKENIZER = "tokenizer.json";
-    private static final long LARGEST_CONFIG = 1 << 20;
+    private static final long LARGEST_CONFIG = 64L << 20; // as the header of the weights, which holds the same settings
     private static final long PART_ROWS = 256; // or one head, if that has more
     /** Settings that make another model of the same weights; not the length of sequences, which may be given anew. */
     private static final List<String> DECISIVE = List.of("hidden", "intermediate", "layers", "heads", "kv-heads", "head-dim", "vocab", "rope-theta",
             "rope-scaling", "begin-token", "add-begin-token", "end-token", "rms-epsilon", "tie-embeddings", "sub-ln", "method", "bits", "forward",
             "scale");
-
-    /** Writes a model; the tokenizer, if there is one, comes from the folder of the data. */
-    static void write(Path path, Map<String, Object> meta, List<Parameter> parameters, Path dataFolder) throws IOException {
-        Files.createDirectories(path);
-        try (CheckpointWriter writer = new CheckpointWriter(path.resolve(WEIGHTS))) {
-            StoredTensors.weightsOf(parameters).write(writer);
-            writer.commit(meta);
-        }
-        Path tokenizer = dataFolder.resolve(TOKENIZER);
-        if (Files.exists(tokenizer)) {
-            DurableFiles.replace(path.resolve(TOKENIZER), Files.readString(tokenizer));
-        }
-        DurableFiles.replace(path.resolve(CONFIG), Json.writePretty(meta.get("config")));
-    }
 
     /**
      * A model that is not written yet.
@@ -72,15 +58,29 @@ public record ModelFolder(Path path, TrainConfig config) {
         RunFolder.checkFree(path.toString());
     }
 
+    /** Writes the model of a run, over what an earlier attempt has left; its tokenizer comes from the folder of the data. */
+    void write(Map<String, Object> meta, List<Parameter> parameters, Path tokenizerFolder) throws IOException {
+        Path tokenizer = tokenizerFolder.resolve(TOKENIZER);
+        boolean bytes = hasByteTokens(tokenizer); // before any file is written
+        Files.createDirectories(path);
+        try (CheckpointWriter writer = new CheckpointWriter(path.resolve(WEIGHTS))) {
+            StoredTensors.weightsOf(parameters).write(writer);
+            writer.commit(meta);
+        }
+        if (!bytes) {
+            DurableFiles.replace(path.resolve(TOKENIZER), Files.readString(tokenizer));
+        }
+        DurableFiles.replace(path.resolve(CONFIG), Json.writePretty(meta.get("config")));
+    }
+
     /**
-     * Writes a model of weights that come from elsewhere, with the tokenizer of another folder if that has one.
+     * Writes a model of weights that come from elsewhere, with the tokenizer of another folder unless its tokens are bytes.
      *
-     * @throws ConfigException when the folder holds something
-     * @throws IOException when a file cannot be written, or the tokenizer not read
+     * @throws ConfigException when the folder holds something, or the other one lacks the tokenizer
+     * @throws IOException when a file cannot be written, or the tokenizer not read; what was written is removed
      */
     public void write(List<Parameter> parameters, Path tokenizerFolder) throws IOException {
-        requireFree();
-        write(path, Map.of("config", RunState.lasting(config)), parameters, tokenizerFolder);
+        writeWhole(() -> write(Map.of("config", RunState.lasting(config)), parameters, tokenizerFolder));
     }
 
     /** Gives parameters their weights. */
@@ -106,11 +106,21 @@ public record ModelFolder(Path path, TrainConfig config) {
      * @throws IOException of the source, or when a file cannot be written; what was written is removed
      */
     public void write(WeightSource source, String tokenizer) throws IOException {
+        writeWhole(() -> writeInto(source, tokenizer));
+    }
+
+    @FunctionalInterface
+    private interface Writing {
+        void run() throws IOException;
+    }
+
+    /** All of it, or nothing. */
+    private void writeWhole(Writing files) throws IOException {
         requireFree();
         boolean made = !Files.exists(path);
         Files.createDirectories(path);
         try {
-            writeInto(source, tokenizer);
+            files.run();
         } catch (IOException | RuntimeException | Error e) {
             clear(made, e);
             throw e;
@@ -267,16 +277,29 @@ public record ModelFolder(Path path, TrainConfig config) {
         return path.resolve(TOKENIZER);
     }
 
+    /** Whether its tokens are bytes, which have no tokenizer.json. */
+    boolean hasByteTokens() {
+        return hasByteTokens(tokenizerFile());
+    }
+
+    private boolean hasByteTokens(Path tokenizer) {
+        boolean missing = !Files.exists(tokenizer);
+        if (missing && config.vocab != ByteTokenizer.VOCABULARY) {
+            throw new ConfigException("tokenizer " + tokenizer + ": missing, and the model's " + config.vocab
+                    + " tokens are not bytes; restore it, or prepare the same data again");
+        }
+        return missing;
+    }
+
     /**
      * Its tokenizer.
      *
-     * @throws ConfigException when the settings name tokens that it has not got
+     * @throws ConfigException when it is missing, or the settings name tokens that it has not got
      * @throws IOException of the loader, when it cannot be read
      */
     public Tokenizer tokenizer(PreparedData.TokenizerLoader loader) throws IOException {
-        Path file = tokenizerFile();
         try {
-            return PreparedData.marked(Files.exists(file) ? loader.load(file) : new ByteTokenizer(), config);
+            return PreparedData.marked(hasByteTokens() ? new ByteTokenizer() : loader.load(tokenizerFile()), config);
         } catch (ConfigException e) {
             throw new ConfigException(path.resolve(CONFIG) + ": " + e.getMessage() + "; restore the file of the run", e);
         }

@@ -17,6 +17,7 @@ import io.sterna.data.TokenizerException;
 import io.sterna.io.DurableFiles;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -112,7 +113,7 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
     /** The same tokenizer as a {@code tokenizer.json} in the cache, which a run folder keeps. */
     private static Path converted(Path sentencePiece, Path cache) throws IOException {
         byte[] json = SentencePiece.tokenizerJson(sentencePiece);
-        Path file = Files.createDirectories(cache).resolve(UUID.nameUUIDFromBytes(json) + ".json");
+        Path file = make(cache).resolve(UUID.nameUUIDFromBytes(json) + ".json");
         DurableFiles.ensure(file, new String(json, StandardCharsets.UTF_8));
         return file;
     }
@@ -182,7 +183,16 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
 
     private static Path folder(Path cache, Corpus corpus, String tokenizer) throws IOException {
         String name = corpus.fingerprint().substring(0, NAME_DIGITS) + "-" + tokenizer;
-        return Files.createDirectories(cache.resolve(name));
+        return make(cache.resolve(name));
+    }
+
+    private static Path make(Path folder) throws IOException {
+        try {
+            return Files.createDirectories(folder);
+        } catch (FileSystemException e) {
+            String reason = e.getReason() == null ? "" : ": " + e.getReason();
+            throw new ConfigException("cache: " + folder + " cannot be made" + reason + "; choose another one", e);
+        }
     }
 
     private static PreparedData shards(

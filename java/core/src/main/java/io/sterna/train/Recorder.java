@@ -96,9 +96,15 @@ final class Recorder implements AutoCloseable {
         return System.currentTimeMillis() * 1e-3;
     }
 
+    /** Waits until the records are on the disk. */
+    void sync() throws IOException {
+        metrics.sync();
+    }
+
     @Override
     public void close() throws IOException {
-        metrics.close();
-        events.close();
+        try (metrics; events) {
+            return; // both are closed, whatever one of them throws
+        }
     }
 }

@@ -58,8 +58,11 @@ public final class RunFolder {
     /** Refuses a folder that the closest one above it that exists would not take. */
     private static void requireWritable(Path path) {
         Path parent = path.toAbsolutePath();
-        while (!Files.exists(parent)) {
+        while (!Files.exists(parent, LinkOption.NOFOLLOW_LINKS)) {
             parent = parent.getParent();
+        }
+        if (!Files.isDirectory(parent)) {
+            throw new ConfigException("out " + path + ": " + parent + " is no folder; choose another folder");
         }
         if (!Files.isWritable(parent)) {
             throw new ConfigException("out " + path + ": " + parent + " cannot be written to; choose another folder");

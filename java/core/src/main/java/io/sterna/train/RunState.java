@@ -11,24 +11,23 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What a checkpoint says beside its tensors: the same for every run of the same settings, on any machine
- * and any number of threads.
+ * What a checkpoint says beside its tensors: the same for every run of the same settings and data folder, on any
+ * machine and any number of threads.
  *
  * @param step      steps made
  * @param tokens    tokens learned from
  * @param nonFinite steps in a row, up to this one, that met a NaN or an infinity
  * @param config    the resolved settings, without those of this process alone
- * @param data      the folder of the token shards
+ * @param data      the folder of the token shards; a run that is resumed elsewhere may find them in another cache
  * @param shards    fingerprint of the shards
  */
 record RunState(long step, long tokens, int nonFinite, Map<String, Object> config, String data, String shards) {
     /** Settings that say how a process runs, not what it computes. */
-    static final List<String> PROCESS_SETTINGS = List.of("out", "threads", "stop-after");
+    static final List<String> PROCESS_SETTINGS = List.of("out", "threads", "stop-after", "cache");
 
     static Map<String, Object> lasting(TrainConfig config) {
         Map<String, Object> map = new LinkedHashMap<>(config.toMap());
         PROCESS_SETTINGS.forEach(map::remove);
-        map.remove("cache"); // where this machine keeps prepared data
         return map;
     }
 

@@ -73,6 +73,7 @@ public final class TrainingRun implements AutoCloseable {
     private List<Report.Histogram> histograms; // of the final codes; null before the end
     private volatile boolean stopped;
     private boolean interrupted;
+    private boolean stepping; // or broken off within a step
     private final AtomicReference<Phase> phase = new AtomicReference<>(Phase.OPEN);
 
     private enum Phase { OPEN, TRAINING, CLOSED }
@@ -147,6 +148,14 @@ public final class TrainingRun implements AutoCloseable {
                 "only sgd has it; what the others keep of past gradients is beta1", resolved.optimizer);
         requireUsed("update-clip", resolved.updateClip, kind.clip(), kind.kind() == OptimizerConfig.Kind.ADAFACTOR,
                 "only adafactor has it", resolved.optimizer);
+        requireUsed("beta1", resolved.beta1, kind.beta1(), kind.kind() != OptimizerConfig.Kind.SGD,
+                "only adamw and adafactor have it; sgd has momentum", resolved.optimizer);
+        requireUsed("beta2", resolved.beta2, kind.beta2(), kind.kind() == OptimizerConfig.Kind.ADAMW,
+                "only adamw has it", resolved.optimizer);
+        requireUsed("epsilon", resolved.epsilon, kind.epsilon(), kind.kind() != OptimizerConfig.Kind.SGD, "only adamw and adafactor divide by it",
+                resolved.optimizer);
+        requireUsed("lr-floor", resolved.lrFloor, 0.0, List.of("cosine", "linear").contains(resolved.schedule),
+                "only cosine and linear end at it", resolved.schedule);
     }
 
     private static void requireUsed(String name, Object value, Object usual, boolean used, String reason, String choice) {
@@ -193,7 +202,7 @@ public final class TrainingRun implements AutoCloseable {
      *
      * @param folder  the run folder
      * @param changes settings of this process: threads, by default those of {@code config.yaml} as far as there are
-     *     processors, and stop-after
+     *     processors, stop-after, and the cache that holds the data, should it have moved
      * @throws CheckpointException when there is no checkpoint, or it is damaged; then the message names the
      *     one to go on from
      * @throws io.sterna.data.DataException when the data has gone or is damaged
@@ -223,14 +232,14 @@ public final class TrainingRun implements AutoCloseable {
             requireUnfinished(run, state);
             TrainConfig began = settings(state, file);
             run.requireConfig(RunState.lasting(began));
+            Path data = dataFolder(state, changes.get("cache"));
             TrainConfig c = began.set("threads", changes.containsKey("threads") ? null : run.threads()).setAll(changes).set("out", run.path())
-                    .set("cache", Path.of(state.data()).getParent()).resolved();
-            Shards shards = Shards.open(Path.of(state.data()), true);
+                    .set("cache", data.getParent()).resolved();
+            Shards shards = Shards.open(data, true);
             try {
-                checkShards(shards, state);
+                checkShards(data, shards, state);
                 MemoryCheck.require(plan(c));
-                TrainingRun resumed = new TrainingRun(
-                        c, listener, run, lock, Path.of(state.data()), shards, Kernels.best());
+                TrainingRun resumed = new TrainingRun(c, listener, run, lock, data, shards, Kernels.best());
                 resumed.restore(reader, file, state);
                 return resumed;
             } catch (CheckpointException e) {
@@ -299,10 +308,16 @@ public final class TrainingRun implements AutoCloseable {
         }
     }
 
-    private static void checkShards(Shards shards, RunState state) {
+    /** Where the run began to read, or the folder of that name in the cache that is given. */
+    private static Path dataFolder(RunState state, Object cache) {
+        Path began = Path.of(state.data());
+        return (cache == null ? began : Path.of(cache.toString()).resolve(began.getFileName())).toAbsolutePath().normalize();
+    }
+
+    private static void checkShards(Path data, Shards shards, RunState state) {
         String found = shards.manifest().fingerprint();
         if (!found.equals(state.shards())) {
-            throw new TrainingException("token shards in " + state.data() + " are others than the run began with (fingerprint "
+            throw new TrainingException("token shards in " + data + " are others than the run began with (fingerprint "
                     + found + ", not " + state.shards() + "): prepare the same data again");
         }
     }
@@ -385,10 +400,11 @@ public final class TrainingRun implements AutoCloseable {
 
     /**
      * Trains until the last step, or until it is stopped; both end with a checkpoint. To interrupt the thread stops it
-     * too, and the thread's mark is set again when the checkpoint is there. After an exception, the listener's own too, the
-     * run is as it was after its last whole step, and this method goes on from there.
+     * too, and the thread's mark is set again when the checkpoint is there. After an exception of the listener or of a file, the
+     * run is as it was after its last whole step, and this method goes on from there; one within a step leaves weights that are
+     * neither before nor after it.
      *
-     * @throws IllegalStateException when it is closed or training already
+     * @throws IllegalStateException when it is closed or training already, or a step did not end: resume it from its last checkpoint
      * @throws TrainingException when 20 steps in a row met numbers that are not finite
      * @throws IOException when the run folder cannot be written
      */
@@ -397,12 +413,21 @@ public final class TrainingRun implements AutoCloseable {
             throw new IllegalStateException("run " + folder.path() + (phase.get() == Phase.CLOSED ? ": closed already" : ": training already"));
         }
         try {
+            requireWholeStep();
             return trainToTheEnd();
         } finally {
             phase.set(Phase.OPEN);
             if (interrupted) {
+                interrupted = false; // it is the thread's again
                 Thread.currentThread().interrupt();
             }
+        }
+    }
+
+    private void requireWholeStep() {
+        if (stepping) {
+            throw new IllegalStateException("run " + folder.path() + ": step " + (step + 1)
+                    + " was broken off by an error; close the run and resume it from its last checkpoint");
         }
     }
 
@@ -443,7 +468,9 @@ public final class TrainingRun implements AutoCloseable {
     private TrainListener.Progress step(MemorySegment inputs, MemorySegment targets, Recorder recorder) throws IOException {
         long start = System.nanoTime();
         batches.fill(step, inputs, targets); // batches count from 0
+        stepping = true;
         StepReport report = trainer.step(step + 1, inputs, targets, logged(step + 1));
+        stepping = false;
         long nanos = System.nanoTime() - start;
         step++;
         tokens += report.tokens();
@@ -491,7 +518,9 @@ public final class TrainingRun implements AutoCloseable {
         listener.checkpointed(step, file);
     }
 
+    /** After the records of its steps, which a resumed run does not write again. */
     private void write(CheckpointFolder checkpoints, Recorder recorder) throws IOException {
+        recorder.sync();
         try (CheckpointWriter writer = checkpoints.write(step)) {
             StoredTensors.of(trainer).write(writer);
             writer.commit(state().toMeta());
@@ -509,7 +538,7 @@ public final class TrainingRun implements AutoCloseable {
     }
 
     private RunResult finish(double wallSeconds) throws IOException {
-        ModelFolder.write(folder.model(), state().toMeta(), trainer.model().parameters(), Path.of(dataFolder));
+        ModelFolder.of(folder.model(), config).write(state().toMeta(), trainer.model().parameters(), Path.of(dataFolder));
         history = RunHistory.of(folder.metrics(), config.steps);
         Map<String, Object> summary =
                 RunSummary.of(config, trainer.plan(), kernels.tier(), shards.manifest(), history, wallSeconds);

@@ -78,6 +78,12 @@ class InitialModelTest {
     }
 
     @Test
+    void aRuleForScalesThatStayIsRefused() {
+        ConfigException e = assertThrows(ConfigException.class, () -> tune("bits 3 scale row", "scale-rule absmax steps 1"));
+        assertTrue(e.getMessage().startsWith("scale-rule absmax: the model"), e.getMessage());
+    }
+
+    @Test
     void anotherWidthIsReached() throws IOException {
         Path ternary = tune("bits 8", "bits 1.58 steps 20 lr 1e-2");
         assertEquals("1.58", ModelFolder.open(ternary).config().bits);

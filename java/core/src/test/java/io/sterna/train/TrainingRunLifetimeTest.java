@@ -5,11 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.sterna.data.DataException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -115,6 +118,83 @@ class TrainingRunLifetimeTest {
             assertTrue(result.devLoss().isPresent());
             assertEquals(2L * 2 * 16, result.summary().get("tokens"));
         }
+    }
+
+    @Test
+    void aStepThatWasBrokenOffIsNotGoneOnFrom() throws IOException {
+        try (TrainingRun run = TrainingRun.open(config(), TrainListener.NONE)) {
+            run.trainer().close(); // as good as any error within a step
+            assertThrows(RuntimeException.class, run::train);
+            assertMessage("step 1 was broken off", assertThrows(IllegalStateException.class, run::train));
+        }
+    }
+
+    @Test
+    void aTokenizerThatHasGoneEndsNoRunWithoutIt() throws IOException {
+        Path[] tokenizer = new Path[1];
+        Path kept = folder.resolve("kept.json");
+        TrainListener deleting = new TrainListener() {
+            @Override
+            public void stepped(Progress progress) {
+                if (progress.report().step() == 2) {
+                    tokenizer[0] = take(folder.resolve("cache"), kept);
+                }
+            }
+        };
+        try (TrainingRun run = TrainingRun.open(config(), deleting)) {
+            assertMessage("tokens are not bytes", assertThrows(ConfigException.class, run::train));
+        }
+        Files.move(kept, tokenizer[0]);
+        try (TrainingRun run = TrainingRun.resume(folder.resolve("run"), Map.of(), TrainListener.NONE)) {
+            assertTrue(run.train().finished());
+        }
+        Files.delete(folder.resolve("run/model/tokenizer.json"));
+        assertMessage("run/model/tokenizer.json: missing", assertThrows(ConfigException.class,
+                () -> ModelFolder.open(folder.resolve("run")).tokenizer(PreparedData.TokenizerLoader.BPE)));
+        assertMessage("run/model/tokenizer.json: missing", assertThrows(ConfigException.class,
+                () -> TrainingRun.open(new TrainConfig().set("init", folder.resolve("run")).set("data", folder), TrainListener.NONE)));
+    }
+
+    /** Moves the tokenizer out of a cache, and says where it was. */
+    private static Path take(Path cache, Path to) {
+        try (Stream<Path> files = Files.walk(cache)) {
+            Path tokenizer = files.filter(file -> file.endsWith("tokenizer.json")).findAny().orElseThrow();
+            Files.move(tokenizer, to);
+            return tokenizer;
+        } catch (IOException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    @Test
+    void aRunWhoseDataHasMovedGoesOnFromItsNewPlace() throws IOException {
+        try (TrainingRun run = TrainingRun.open(config().set("stop-after", 1), TrainListener.NONE)) {
+            run.train();
+        }
+        Files.move(folder.resolve("cache"), folder.resolve("moved"));
+        assertMessage("or name the cache that holds them", assertThrows(DataException.class,
+                () -> TrainingRun.resume(folder.resolve("run"), Map.of(), TrainListener.NONE)));
+        try (TrainingRun run = TrainingRun.resume(folder.resolve("run"), Map.of("cache", folder.resolve("moved").toString()),
+                TrainListener.NONE)) {
+            assertTrue(run.train().finished());
+        }
+    }
+
+    @Test
+    void aRunFolderBelowAFileIsRefusedBeforeDataIsPrepared() throws IOException {
+        Path file = Files.writeString(folder.resolve("notes"), "");
+        for (Path out : List.of(file.resolve("run"), Files.createSymbolicLink(folder.resolve("link"), folder.resolve("nowhere")).resolve("run"))) {
+            assertMessage(" is no folder", assertThrows(ConfigException.class,
+                    () -> TrainingRun.open(config().set("out", out), TrainListener.NONE)));
+        }
+        assertTrue(Files.notExists(folder.resolve("cache")));
+    }
+
+    @Test
+    void aCacheThatCannotBeMadeIsNamed() throws IOException {
+        Path file = Files.writeString(folder.resolve("notes"), "");
+        assertMessage("choose another one", assertThrows(ConfigException.class,
+                () -> TrainingRun.open(config().set("cache", file.resolve("cache")), TrainListener.NONE)));
     }
 
     @Test
