@@ -47,7 +47,7 @@ final class ChatCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        GenerationOptions options = sampling.read("\n" + userLabel, "\n");
+        GenerationOptions options = sampling.read("\n");
         PrintWriter out = spec.commandLine().getOut();
         try (Model loaded = model.load();
                 Session session = model.session(loaded, CacheType.BF16);
@@ -72,14 +72,14 @@ final class ChatCommand implements Callable<Integer> {
     private void answer(String line, Session session, Generator generator, GenerationOptions options, PrintWriter out) {
         boolean first = session.length() == 0;
         boolean newLine = generator.endsWith("\n");
-        if (!newLine) {
-            generator.dropEnd(); // an end of text, or a stop string and what the model would say next
-        }
         String turn = (first || newLine ? "" : "\n") + userLabel + " " + line + "\n" + modelLabel;
         GenerateCommand.print(out, modelLabel);
         try {
             Generation result = generator.generate(turn, options, piece -> GenerateCommand.print(out, piece));
             out.println();
+            if (!keepsEnd(result, generator)) {
+                generator.dropEnd();
+            }
             if (result.end() == Generation.End.CONTEXT_FULL) {
                 forget(session, out, "the context of " + session.context() + " tokens is full");
             }
@@ -92,6 +92,15 @@ final class ChatCommand implements Callable<Integer> {
                 answer(line, session, generator, options, out);
             }
         }
+    }
+
+    /** Of an answer's last token, an end of text is none of the transcript, nor a stop string and what the model would say next. */
+    private static boolean keepsEnd(Generation answer, Generator generator) {
+        return switch (answer.end()) {
+            case END_OF_TEXT -> false;
+            case STOP_STRING -> generator.endsWith("\n");
+            default -> true;
+        };
     }
 
     private static void forget(Session session, PrintWriter out, String reason) {

@@ -46,7 +46,9 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
     public int handleParseException(ParameterException e, String[] args) {
         CommandLine command = e.getCommandLine();
         print(e, command);
-        if (!UnmatchedArgumentException.printSuggestions(e, command.getErr())) {
+        if (e.getMessage().contains("Expected parameter for option ")) { // before what looks like another one
+            command.getErr().println("A value that begins with - needs = before it, as in --prompt='- item'");
+        } else if (!UnmatchedArgumentException.printSuggestions(e, command.getErr())) {
             command.getErr().println("See: " + command.getCommandSpec().qualifiedName() + " --help");
         }
         return ExitCode.USAGE;

@@ -1,10 +1,12 @@
 package io.sterna.cli;
 
+import io.sterna.eval.ChoiceScorer;
 import io.sterna.eval.Perplexity;
 import io.sterna.eval.Task;
 import io.sterna.eval.TaskResult;
 import io.sterna.infer.Model;
 import io.sterna.infer.Session;
+import io.sterna.infer.SessionGroup;
 import io.sterna.nn.CacheType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
@@ -160,7 +162,7 @@ final class EvalCommand implements Callable<Integer> {
         figures.put("seconds", seconds);
     }
 
-    /** JSON has no infinity, the perplexity of a text without words or of one very long one, and no NaN. */
+    /** JSON has no infinity, the perplexity of a text without words or of one very long one, and no NaN, the error of one question. */
     private static Double finite(double value) {
         return Double.isFinite(value) ? value : null;
     }
@@ -170,8 +172,7 @@ final class EvalCommand implements Callable<Integer> {
         Map<String, Object> results = new LinkedHashMap<>();
         for (Task task : read) {
             long start = System.nanoTime();
-            TaskResult result = TaskResult.of(loaded, model.options(loaded, CacheType.F32), task,
-                    share -> progress.update(task.name(), share, 0));
+            TaskResult result = answer(loaded, task, progress);
             Map<String, Object> row = new LinkedHashMap<>();
             row.put("questions", result.questions());
             addScore(row, "acc", result.accuracy());
@@ -184,6 +185,14 @@ final class EvalCommand implements Callable<Integer> {
             figures.put("tasks", results);
             lines.add(Units.format("%-16s %9d  %s  %s", task.name(), result.questions(), columns(result.accuracy()),
                     result.normalized().map(EvalCommand::columns).orElse("")).stripTrailing());
+        }
+    }
+
+    /** With no more context than the task's longest answer takes, and a sequence for each answer. */
+    private TaskResult answer(Model loaded, Task task, ConsoleProgress progress) throws IOException {
+        int needed = Math.min(ChoiceScorer.longest(task, loaded.tokenizer()), ModelOptions.usualContext(loaded));
+        try (SessionGroup group = model.group(loaded, CacheType.F32, needed, task.mostAnswers())) {
+            return TaskResult.of(group, loaded.tokenizer(), task, share -> progress.update(task.name(), share, 0));
         }
     }
 

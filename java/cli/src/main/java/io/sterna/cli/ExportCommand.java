@@ -36,9 +36,9 @@ final class ExportCommand implements Callable<Integer> {
                 "Default: ${DEFAULT-VALUE}"})
     private String type;
 
-    @Option(names = "--shard-size", paramLabel = "BYTES", defaultValue = "" + HuggingFaceExport.SHARD_BYTES,
-            description = "hf: bytes of weights a file holds at most; larger models become several. Default: ${DEFAULT-VALUE}")
-    private long shardSize;
+    @Option(names = "--shard-size", paramLabel = "BYTES", description = "hf: bytes of weights a file holds at most; larger models become"
+            + " several. Default: " + HuggingFaceExport.SHARD_BYTES)
+    private Long shardSize;
 
     @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new folder; for gguf a new file.")
     private Path out;
@@ -61,14 +61,20 @@ final class ExportCommand implements Callable<Integer> {
     }
 
     /** What the options ask for; they are checked before the model is loaded. */
-    private Export export() {
+    private Export export() throws IOException {
         switch (format) {
             case "hf" -> {
                 HuggingFaceExport.Form form = form();
-                return loaded -> HuggingFaceExport.write(model, loaded, form, shardSize, out);
+                long bytes = shardSize == null ? HuggingFaceExport.SHARD_BYTES : shardSize;
+                HuggingFaceExport.check(bytes, out);
+                return loaded -> HuggingFaceExport.write(loaded, form, bytes, out);
             }
             case "gguf" -> {
                 GgufType weights = Errors.usage(() -> GgufType.parse(type));
+                if (shardSize != null) {
+                    throw new ConfigException("shard-size " + shardSize + ": a GGUF file is one; leave it out");
+                }
+                GgufExport.check(out);
                 return loaded -> GgufExport.write(loaded, weights, out);
             }
             default -> throw new ConfigException("format \"" + format + "\": expected hf or gguf");

@@ -104,7 +104,7 @@ final class GenerateCommand implements Callable<Integer> {
         }
         List<String> lines = Inputs.text(prompts).lines().toList();
         try (Model loaded = model.load();
-                SessionGroup group = model.group(loaded, CacheType.BF16, needed(lines, options, loaded), batch)) {
+                SessionGroup group = model.group(loaded, CacheType.BF16, needed(lines, options, loaded), Math.clamp(lines.size(), 1, batch))) {
             long start = System.nanoTime();
             long tokens = generateMany(lines, new BatchGenerator(group, loaded.tokenizer()), options);
             if (!quiet) {

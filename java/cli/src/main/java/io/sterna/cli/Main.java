@@ -80,6 +80,7 @@ public final class Main {
                 .setParameterExceptionHandler(errors)
                 .setHelpFactory(SettingHelp::new)
                 .setUsageHelpAutoWidth(true)
+                .setExpandAtFiles(false) // a prompt may begin with @
                 .setUnmatchedOptionsAllowedAsOptionParameters(false)
                 .setAbbreviatedOptionsAllowed(false);
     }

@@ -38,12 +38,7 @@ final class ModelOptions {
         return Model.load(folder, Tokenizers::load, type, threads.count());
     }
 
-    /** What a session may use, as the options say; the cache's type is {@code cacheType} where they say none. */
-    SessionOptions options(Model model, CacheType cacheType) {
-        return options(model, cacheType, USUAL_CONTEXT);
-    }
-
-    /** The same with {@code tokens} of context where the options say none, or all that the model has. */
+    /** What a session may use, as the options say; where they say none, a {@code cacheType} of so many tokens, or all that the model has. */
     private SessionOptions options(Model model, CacheType cacheType, int tokens) {
         return new SessionOptions(context == null ? Math.min(tokens, model.config().seqLen()) : context,
                 cache == null ? cacheType : Errors.usage(() -> CacheType.parse(cache)), threads.count());

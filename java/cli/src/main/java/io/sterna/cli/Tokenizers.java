@@ -72,7 +72,7 @@ final class Tokenizers {
                 }
                 List<Object> plain = new ArrayList<>();
                 Map<String, Integer> ends = new HashMap<>();
-                for (Object item : Json.list(root, "added_tokens")) {
+                for (Object item : Json.listOrEmpty(root, "added_tokens")) {
                     Map<String, Object> token = Json.asObject(item, "added token");
                     int id = Math.toIntExact(Json.integer(token, "id"));
                     size = Math.max(size, Math.addExact(id, 1));

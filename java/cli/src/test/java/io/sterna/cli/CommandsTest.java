@@ -225,6 +225,10 @@ class CommandsTest {
         assertEquals("logit of token 0 is Infinity: the weights are damaged", texts.get(1).get("error").asText());
         assertEquals(0, texts.get(1).get("tokens").asInt());
         assertFalse(texts.get(0).has("error"));
+        Outcome evaluated = run(List.of("eval", "--model", model, "--data", prompts.toString(), "--quiet"));
+        assertEquals(1, evaluated.code);
+        assertTrue(evaluated.err.matches("sterna: the loss of the text is (Infinity|NaN): the model's weights are damaged\n"), evaluated.err);
+        assertEquals("", evaluated.out);
     }
 
     /** Sets every {@code step}-th float of a tensor of a safetensors file, from the one at {@code first} on. */
@@ -264,7 +268,7 @@ class CommandsTest {
         assertEquals(0, run(train("run", "--steps", "6")).code);
         Path config = folder.resolve("run/model/config.json");
         Files.writeString(config, Files.readString(config).replace("\"seq-len\": 16", "\"seq-len\": 1048576"));
-        Path prompts = Files.writeString(folder.resolve("prompts.txt"), "int x\n");
+        Path prompts = Files.writeString(folder.resolve("prompts.txt"), "int x\n".repeat(16384));
         Outcome refused = run(List.of("generate", "--model", folder.resolve("run").toString(), "--prompts", prompts.toString(), "--batch", "16384",
                 "--context", "1048576"));
         assertEquals(2, refused.code);
@@ -374,6 +378,18 @@ class CommandsTest {
         assertEquals(0, chat.code, chat.err);
         assertEquals(5, chat.out.split("U ", -1).length - 1, chat.out);
         assertFalse(chat.out.contains("never"), chat.out);
+    }
+
+    /** A token that --max-tokens ends an answer with is seen before the next line: that fits 16 tokens, not 15. */
+    @Test
+    void anAnswerCutShortIsInTheConversation() {
+        assertEquals(0, run(train("run", "--steps", "6", "--tokenizer", "bytes")).code);
+        for (int context : new int[] {15, 16}) {
+            Outcome chat = runWith("int\nx\n", List.of("chat", "--model", folder.resolve("run").toString(), "--context", "" + context,
+                    "--max-tokens", "2", "--temperature", "0", "--stop", "never", "--user-label", "U", "--model-label", "M"));
+            assertEquals(0, chat.code, chat.err);
+            assertEquals(context == 15, chat.out.contains("has no room for this line"), chat.out);
+        }
     }
 
     @Test
@@ -550,6 +566,8 @@ class CommandsTest {
         assertEquals(1, figures.get("tasks").size());
         assertEquals(1, figures.get("tasks").get("good").get("questions").asInt());
         assertEquals("", run(concat(command, "--tasks", "bad", "--json")).out, "nothing was measured");
+        Outcome context = run(concat(command, "--tasks", "good", "--context", "0"));
+        assertEquals(2, context.code, context.err);
     }
 
     @Test
@@ -739,6 +757,13 @@ class CommandsTest {
         "train --begin-token 1 --dry-run    | 2 | sterna: begin-token 1: a model trained from nothing never meets it",
         "import nowhere.gguf --out o        | 2 | sterna: nowhere.gguf: no such folder or file",
         "chat --model nowhere               | 2 | sterna: model nowhere: no config.json there",
+        "generate --model nowhere --prompt @src | 2 | sterna: model nowhere: no config.json there",
+        "generate --model nowhere --prompt -x | 2 | A value that begins with - needs = before it",
+        "export --model nowhere --format hf --out src | 2 | sterna: out src: holds files already",
+        "export --model nowhere --format hf --out pom.xml | 2 | sterna: out pom.xml: is a file",
+        "export --model nowhere --format hf --out o --shard-size 0 | 2 | sterna: shard size 0: must be at least 1",
+        "export --model nowhere --format gguf --out o --shard-size 9 | 2 | sterna: shard-size 9: a GGUF file is one",
+        "export --model nowhere --format gguf --out pom.xml | 2 | sterna: out pom.xml: exists already",
         "generate --model m --prompt x --prompts f | 2 | sterna: prompt and prompts: give one of them",
         "generate --model nowhere           | 2 | sterna: model nowhere: no config.json there",
         "bench kernels --bits 9             | 2 | sterna: bits \"9\"",

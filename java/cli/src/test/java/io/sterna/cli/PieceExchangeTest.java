@@ -178,7 +178,7 @@ class PieceExchangeTest {
         Path run = train(json(MERGED, true));
         Path hf = folder.resolve("hf");
         try (Model model = Model.load(run, Tokenizers::load)) {
-            HuggingFaceExport.write(run, model, HuggingFaceExport.Form.F32, hf);
+            HuggingFaceExport.write(model, HuggingFaceExport.Form.F32, hf);
         }
         Files.delete(hf.resolve("tokenizer.json"));
         Files.write(hf.resolve("tokenizer.model"), SentencePieceTest.model(2, 0, 1, 0));

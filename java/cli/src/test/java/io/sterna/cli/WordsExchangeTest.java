@@ -163,7 +163,7 @@ class WordsExchangeTest {
         Path hf = folder.resolve("hf");
         Path run = train(json("llama-bpe", true));
         try (Model model = Model.load(run, Tokenizers::load)) {
-            HuggingFaceExport.write(run, model, HuggingFaceExport.Form.F32, hf);
+            HuggingFaceExport.write(model, HuggingFaceExport.Form.F32, hf);
             int rows = model.config().vocab();
             Map<String, Object> root = Json.readObject(hf.resolve("tokenizer.json"), 1 << 24);
             List<Object> added = new ArrayList<>(Json.list(root, "added_tokens"));

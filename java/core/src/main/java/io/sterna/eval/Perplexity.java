@@ -28,6 +28,7 @@ public record Perplexity(long tokens, long bytes, long words, double nats, int c
      * @param stride   1 ... the session's context
      * @param progress is told the share that is done, now and then
      * @throws IllegalArgumentException for a text without tokens, or a stride outside its range
+     * @throws IllegalStateException    when the loss is not finite
      */
     public static Perplexity of(Session session, Tokenizer tokenizer, byte[] utf8, int stride, DoubleConsumer progress) {
         int context = session.context();
@@ -46,6 +47,9 @@ public record Perplexity(long tokens, long bytes, long words, double nats, int c
         while (scored < all.length - 1) {
             int end = Math.min(all.length - 1, scored == 0 ? context : scored + stride);
             nats += window(session, all, Math.max(0, end - context), scored, end);
+            if (!Double.isFinite(nats)) {
+                throw new IllegalStateException("the loss of the text is " + nats + ": the model's weights are damaged");
+            }
             scored = end;
             progress.accept((double) scored / (all.length - 1));
         }

@@ -19,6 +19,11 @@ public record Task(String name, List<Question> questions) {
         }
     }
 
+    /** Answers of the question that has most of them. */
+    public int mostAnswers() {
+        return questions.stream().mapToInt(q -> q.choices().size()).max().orElseThrow();
+    }
+
     /**
      * Reads the questions of a task.
      *

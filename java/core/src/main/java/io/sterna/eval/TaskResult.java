@@ -1,8 +1,7 @@
 package io.sterna.eval;
 
-import io.sterna.infer.Model;
+import io.sterna.data.Tokenizer;
 import io.sterna.infer.SessionGroup;
-import io.sterna.infer.SessionOptions;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.DoubleConsumer;
@@ -34,18 +33,13 @@ public record TaskResult(String task, int questions, Score accuracy, Optional<Sc
     /**
      * Asks a model the questions of a task.
      *
-     * @param options  of the sequences; a cache in F32 computes as training does
-     * @param progress is told the share that is done, now and then
+     * @param group     at least {@link Task#mostAnswers} sequences, which are used up; caches in F32 compute as training does
+     * @param tokenizer of the group's model
+     * @param progress  is told the share that is done, now and then
      * @throws TaskException for a question that cannot be asked
      */
-    public static TaskResult of(Model model, SessionOptions options, Task task, DoubleConsumer progress) throws TaskException {
-        int most = task.questions().stream().mapToInt(q -> q.choices().size()).max().orElseThrow();
-        try (SessionGroup group = model.group(options, most)) {
-            return of(task, new ChoiceScorer(group, model.tokenizer()), progress);
-        }
-    }
-
-    private static TaskResult of(Task task, ChoiceScorer scorer, DoubleConsumer progress) throws TaskException {
+    public static TaskResult of(SessionGroup group, Tokenizer tokenizer, Task task, DoubleConsumer progress) throws TaskException {
+        ChoiceScorer scorer = new ChoiceScorer(group, tokenizer);
         List<Question> questions = task.questions();
         int right = 0;
         int rightNormalized = 0;

@@ -46,6 +46,17 @@ public final class GgufExport {
     }
 
     /**
+     * Refuses what {@link #write} would refuse of a file, before a model is loaded for it.
+     *
+     * @throws ConfigException for a file that is there
+     */
+    public static void check(Path out) {
+        if (Files.exists(out)) {
+            throw new ConfigException("out " + out + ": exists already; choose another file");
+        }
+    }
+
+    /**
      * Exports a model.
      *
      * @param type of the linear layers; the ternary ones hold ternary weights alone, exactly but for their scale,
@@ -59,9 +70,7 @@ public final class GgufExport {
         if (!type.written()) {
             throw new IllegalArgumentException("type " + type + ": is only read, never written; choose another one");
         }
-        if (Files.exists(out)) {
-            throw new ConfigException("out " + out + ": exists already; choose another file");
-        }
+        check(out);
         new GgufExport(model, type).write(out);
     }
 

@@ -95,6 +95,10 @@ public final class GgufImport {
     public static void read(Path file, Optional<Path> tokenizer, PreparedData.TokenizerLoader loader, List<Integer> ends, Path out)
             throws IOException {
         try (GgufReader reader = new GgufReader(file)) {
+            if (reader.metadata().get("split.count") instanceof Number parts && parts.longValue() > 1) {
+                throw new ModelException("model " + file + ": is one of " + parts + " parts; join them with llama.cpp's"
+                        + " llama-gguf-split --merge");
+            }
             TextSource source = tokenizer.isEmpty() ? () -> GgufTokenizer.read(reader, file, loader)
                     : () -> TokenizerText.of(tokenizer.get(), loader);
             new GgufImport(file, reader).convert(source, loader, ends, out);

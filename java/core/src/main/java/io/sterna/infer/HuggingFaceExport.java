@@ -17,11 +17,11 @@ import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.Workspace;
 import io.sterna.train.ConfigException;
-import io.sterna.train.ModelFolder;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
+import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -75,59 +75,69 @@ public final class HuggingFaceExport {
     /**
      * Exports a model in files of up to {@link #SHARD_BYTES}.
      *
-     * @throws IOException as {@link #write(Path, Model, Form, long, Path)}, which says what else is thrown
+     * @throws IOException as {@link #write(Model, Form, long, Path)}, which says what else is thrown
      */
-    public static void write(Path folder, Model model, Form form, Path out) throws IOException {
-        write(folder, model, form, SHARD_BYTES, out);
+    public static void write(Model model, Form form, Path out) throws IOException {
+        write(model, form, SHARD_BYTES, out);
+    }
+
+    /**
+     * Refuses what {@link #write} would refuse of these, before a model is loaded for it.
+     *
+     * @throws ConfigException for a folder that holds something, and a size below 1
+     */
+    public static void check(long shardBytes, Path out) throws IOException {
+        if (shardBytes < 1) {
+            throw new ConfigException("shard size " + shardBytes + ": must be at least 1 byte");
+        }
+        if (!Files.exists(out)) {
+            return;
+        }
+        try (var files = Files.list(out)) {
+            if (files.findAny().isPresent()) {
+                throw new ConfigException("out " + out + ": holds files already; choose another folder");
+            }
+        } catch (NotDirectoryException e) {
+            throw new ConfigException("out " + out + ": is a file; choose another folder", e);
+        }
     }
 
     /**
      * Exports a model.
      *
-     * @param folder     that the model was loaded from
      * @param shardBytes bytes of tensors in a file at most; a larger tensor has a file of its own
      * @param out        a folder that is not there, or empty
      * @throws ModelException for a model whose tokens are bytes, which the format has no tokenizer for; for a
      *     packed form of a model that is not ternary with one scale a tensor; for SubLN with heads of an unusual width
-     * @throws ConfigException for a folder that holds something
+     * @throws ConfigException as {@link #check}
      * @throws IOException when a file cannot be read or written
      */
-    public static void write(Path folder, Model model, Form form, long shardBytes, Path out) throws IOException {
-        Objects.requireNonNull(folder, "folder");
+    public static void write(Model model, Form form, long shardBytes, Path out) throws IOException {
         Objects.requireNonNull(model, "model");
         Objects.requireNonNull(form, "form");
         Objects.requireNonNull(out, "out");
-        if (shardBytes < 1) {
-            throw new ModelException("shard size " + shardBytes + ": must be at least 1 byte");
-        }
-        Path tokenizer = ModelFolder.open(folder).tokenizerFile();
-        if (!Files.exists(tokenizer)) {
-            throw new ModelException("model " + folder + ": its tokens are bytes, which Hugging Face has no tokenizer for;"
-                    + " train with one");
+        check(shardBytes, out);
+        if (!Files.exists(model.tokenizerFile())) {
+            throw new ModelException("model: its tokens are bytes, which Hugging Face has no tokenizer for; train with one");
         }
         if (model.config().subLn() && !model.config().hasUsualHeads()) {
-            throw new ModelException("model " + folder + ": has SubLN and heads of " + model.config().headDim() + "; transformers has SubLN in"
+            throw new ModelException("model: has SubLN and heads of " + model.config().headDim() + "; transformers has SubLN in"
                     + " bitnet alone, whose heads are hidden / heads wide: train with sub-ln false");
         }
         if (form == Form.PACKED) {
-            requirePackable(folder, model);
+            requirePackable(model);
         }
         Files.createDirectories(out);
-        try (var files = Files.list(out)) {
-            if (files.findAny().isPresent()) {
-                throw new ConfigException("out " + out + ": holds files already; choose another folder");
-            }
-        }
         try {
-            new HuggingFaceExport(model, form).write(tokenizer, shardBytes, out);
-        } catch (IOException | RuntimeException e) {
+            new HuggingFaceExport(model, form).write(shardBytes, out);
+        } catch (IOException | RuntimeException | Error e) {
             clear(out, e);
             throw e;
         }
     }
 
     /** Removes what a failed export has written to its folder, which was empty. */
-    private static void clear(Path out, Exception failure) {
+    private static void clear(Path out, Throwable failure) {
         try (var files = Files.list(out)) {
             for (Path file : files.toList()) {
                 Files.delete(file);
@@ -137,10 +147,10 @@ public final class HuggingFaceExport {
         }
     }
 
-    private static void requirePackable(Path folder, Model model) throws ModelException {
+    private static void requirePackable(Model model) throws ModelException {
         Method method = model.method();
         if (method.grid() != Grid.TERNARY || !method.scaling().equals(Scaling.TENSOR)) {
-            throw new ModelException("model " + folder + ": its weights are " + (method.grid() == null ? "floats"
+            throw new ModelException("model: its weights are " + (method.grid() == null ? "floats"
                     : "of " + method.grid().width() + " bits with scale " + method.scaling())
                     + ", the packed form takes ternary ones with scale tensor; export floats, or convert it first");
         }
@@ -152,7 +162,8 @@ public final class HuggingFaceExport {
         }
     }
 
-    private void write(Path tokenizer, long shardBytes, Path out) throws IOException {
+    private void write(long shardBytes, Path out) throws IOException {
+        Path tokenizer = model.tokenizerFile();
         int begin = model.tokenizer().beginToken();
         int end = model.tokenizer().endToken();
         Object ends = model.tokenizer().endTokens().size() > 1 ? model.tokenizer().endTokens() : end;
@@ -222,7 +233,8 @@ public final class HuggingFaceExport {
 
     /** The tokenizer's class and the names of the tokens that documents begin and end with. */
     private static Map<String, Object> tokenizerConfig(Map<String, Object> root, int begin, int end) throws IOException {
-        Map<String, Object> config = Json.ordered("tokenizer_class", "PreTrainedTokenizerFast");
+        Map<String, Object> config = Json.ordered("tokenizer_class", "PreTrainedTokenizerFast",
+                "clean_up_tokenization_spaces", false); // what older versions would do
         for (Object item : Json.listOrEmpty(root, "added_tokens")) {
             Map<String, Object> token = Json.asObject(item, "added token");
             if (Json.integer(token, "id") == begin) {

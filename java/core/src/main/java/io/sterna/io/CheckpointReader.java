@@ -1,10 +1,10 @@
 package io.sterna.io;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -34,7 +34,7 @@ public final class CheckpointReader implements AutoCloseable {
      * Opens {@code file} and checks everything but the tensors' bytes.
      *
      * @throws CheckpointException when there is no such file, or it is damaged
-     * @throws java.io.InterruptedIOException when the thread is interrupted, as by every method that reads
+     * @throws InterruptedIOException when the thread is interrupted, as by every method that reads
      */
     public CheckpointReader(Path file) throws IOException {
         this.file = file;
@@ -61,8 +61,7 @@ public final class CheckpointReader implements AutoCloseable {
 
     /** An interrupt is no damage, and no reason to take another file. */
     private IOException unreadable(String what, IOException e) {
-        return e instanceof ClosedByInterruptException interrupt ? FileBytes.interrupted("reading", file, interrupt)
-                : fault(what + "cannot be read (" + e.getMessage() + ")", e);
+        return e instanceof InterruptedIOException ? e : fault(what + "cannot be read (" + e.getMessage() + ")", e);
     }
 
     /** What the writer gave to {@link CheckpointWriter#commit}. */
@@ -131,7 +130,7 @@ public final class CheckpointReader implements AutoCloseable {
     }
 
     private Map<String, Object> readHeader() throws IOException {
-        long size = channel.size();
+        long size = FileBytes.size(channel, file);
         check(size >= CheckpointFormat.PREAMBLE_BYTES, "size " + size + " is less than a checkpoint's");
         byte[] bytes = new byte[CheckpointFormat.PREAMBLE_BYTES];
         FileBytes.read(channel, file, 0, ByteBuffer.wrap(bytes));

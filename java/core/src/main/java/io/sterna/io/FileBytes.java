@@ -22,6 +22,15 @@ final class FileBytes {
         return interrupted;
     }
 
+    /** Bytes of the file. */
+    static long size(FileChannel channel, Path file) throws IOException {
+        try {
+            return channel.size();
+        } catch (ClosedByInterruptException e) {
+            throw interrupted("reading", file, e);
+        }
+    }
+
     /** Bytes from {@code at} on, as many as one buffer takes. */
     static ByteBuffer chunk(MemorySegment bytes, long at) {
         return bytes.asSlice(at, Math.min(CHUNK, bytes.byteSize() - at)).asByteBuffer();
@@ -41,7 +50,12 @@ final class FileBytes {
     static void read(FileChannel channel, Path file, long at, ByteBuffer target) throws IOException {
         long position = at;
         while (target.hasRemaining()) {
-            int n = channel.read(target, position);
+            int n;
+            try {
+                n = channel.read(target, position);
+            } catch (ClosedByInterruptException e) {
+                throw interrupted("reading", file, e);
+            }
             if (n < 0) {
                 throw new EOFException(file + ": ends at byte " + position);
             }

@@ -376,7 +376,7 @@ public final class GgufReader implements AutoCloseable {
 
         Cursor(long position) throws IOException {
             this.position = position;
-            this.end = channel.size();
+            this.end = FileBytes.size(channel, file);
         }
 
         /** Makes up to 8 bytes available. */

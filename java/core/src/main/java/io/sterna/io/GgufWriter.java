@@ -61,7 +61,12 @@ public final class GgufWriter implements AutoCloseable {
         this.file = file;
         this.entries = List.copyOf(entries);
         this.pending = new PendingFile(file);
-        append(ByteBuffer.wrap(header));
+        try {
+            append(ByteBuffer.wrap(header));
+        } catch (IOException | RuntimeException | Error e) {
+            pending.close();
+            throw e;
+        }
     }
 
     private static byte[] header(GgufMetadata metadata, List<Entry> entries) {

@@ -76,7 +76,7 @@ public final class SafetensorsReader implements AutoCloseable {
     }
 
     private void readHeader() throws IOException {
-        long size = channel.size();
+        long size = FileBytes.size(channel, file);
         check(size >= Long.BYTES, "size " + size + " is less than a header's");
         ByteBuffer start = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
         FileBytes.read(channel, file, 0, start);

@@ -59,7 +59,12 @@ public final class SafetensorsWriter implements AutoCloseable {
         while (start.hasRemaining()) {
             start.put((byte) ' ');
         }
-        pending.write(0, start.flip());
+        try {
+            pending.write(0, start.flip());
+        } catch (IOException | RuntimeException | Error e) {
+            pending.close();
+            throw e;
+        }
         this.position = start.limit();
     }
 

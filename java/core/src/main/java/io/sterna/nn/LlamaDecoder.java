@@ -106,7 +106,9 @@ public final class LlamaDecoder {
         if (count < 0 || count > cache(from).length()) {
             throw new IllegalArgumentException("copy " + count + " tokens: the sequence holds " + cache(from).length());
         }
-        if (from != to) {
+        if (from == to) {
+            cache(to).truncate(count);
+        } else {
             cache(to).copyFrom(cache(from), count);
         }
     }

@@ -157,12 +157,23 @@ class TaskTest {
         }
         Files.writeString(folder.resolve("by_hand.jsonl"), lines + "\n");
         try (Model model = Model.load(run)) {
-            TaskResult result = TaskResult.of(model, options(model, 64), Task.read(folder, "by_hand", 10), share -> { });
+            Task task = Task.read(folder, "by_hand", 10);
+            assertEquals(2, task.mostAnswers());
+            int longest = ("Question: over the\nAnswer: qqqqqqqq").length(); // with a token before it, but for the last
+            assertEquals(longest, ChoiceScorer.longest(new Task("one", task.questions().subList(1, 2)), model.tokenizer()));
+            TaskResult result = answer(model, task);
             assertEquals(3, result.questions());
             assertEquals(right / 3.0, result.accuracy().value(), 1e-12);
             assertEquals(rightByLength / 3.0, result.normalized().orElseThrow().value(), 1e-12);
             assertTrue(rightByLength > right, "the two differ here, or this proves little");
-            assertEquals(1, TaskResult.of(model, options(model, 64), Task.read(folder, "by_hand", 1), share -> { }).questions());
+            assertEquals(1, answer(model, Task.read(folder, "by_hand", 1)).questions());
+        }
+    }
+
+    /** In no more context than its longest answer takes. */
+    private static TaskResult answer(Model model, Task task) throws TaskException {
+        try (SessionGroup group = group(model, task.mostAnswers(), ChoiceScorer.longest(task, model.tokenizer()))) {
+            return TaskResult.of(group, model.tokenizer(), task, share -> { });
         }
     }
 

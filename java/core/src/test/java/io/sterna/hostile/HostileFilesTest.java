@@ -92,10 +92,10 @@ class HostileFilesTest {
         floats = folder.resolve("floats");
         packed = folder.resolve("packed");
         try (Model model = Model.load(plain)) {
-            HuggingFaceExport.write(plain, model, HuggingFaceExport.Form.F32, 30_000, floats);
+            HuggingFaceExport.write(model, HuggingFaceExport.Form.F32, 30_000, floats);
         }
         try (Model model = Model.load(run)) {
-            HuggingFaceExport.write(run, model, HuggingFaceExport.Form.PACKED, packed);
+            HuggingFaceExport.write(model, HuggingFaceExport.Form.PACKED, packed);
         }
     }
 

@@ -228,6 +228,8 @@ class BatchGeneratorTest {
             group.logits(new int[] {0, 1}, logits);
             assertArrayEquals(logits[0], logits[1], 1e-3f); // tiles round what many tokens attend to to bf16, and not what one does
             assertThrows(IllegalArgumentException.class, () -> group.copy(0, 1, 7));
+            group.copy(0, 0, 4);
+            assertArrayEquals(new int[] {256, 't', 'h', 'e'}, group.tokens(0));
             assertThrows(IllegalArgumentException.class, () -> group.append(new int[][] {{1}}));
             assertThrows(IllegalArgumentException.class, () -> group.append(new int[3][0]));
             assertEquals(1, group.length(2));

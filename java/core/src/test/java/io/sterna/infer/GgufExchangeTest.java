@@ -382,7 +382,7 @@ class GgufExchangeTest {
         }
         Path back = folder.resolve("marks-hf");
         try (Model model = Model.load(imported)) {
-            HuggingFaceExport.write(imported, model, HuggingFaceExport.Form.F32, back);
+            HuggingFaceExport.write(model, HuggingFaceExport.Form.F32, back);
         }
         HuggingFaceImport.read(back, TokenizerLoader.BPE, folder.resolve("marks-of-hf"));
         try (Model model = Model.load(folder.resolve("marks-of-hf"))) {
@@ -486,6 +486,7 @@ class GgufExchangeTest {
     /** The exported file with a key of another value, or one more key. */
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
+        "split.count                            | 3            | is one of 3 parts; join them",
         "general.architecture                   | gpt2         | general.architecture gpt2",
         "llama.expert_count                     | 8            | key llama.expert_count: 8",
         "llama.attention.sliding_window         | 128          | key llama.attention.sliding_window: 128",

@@ -44,7 +44,7 @@ class HuggingFaceExportTest {
         float[] logits;
         try (Model model = Model.load(run);
                 Session session = model.session(SessionOptions.of(model).withCacheType(FloatType.F32))) {
-            HuggingFaceExport.write(run, model, HuggingFaceExport.Form.F32, out);
+            HuggingFaceExport.write(model, HuggingFaceExport.Form.F32, out);
             session.append(TOKENS);
             logits = new float[model.config().vocab()];
             session.logits(logits);
@@ -70,8 +70,8 @@ class HuggingFaceExportTest {
     void bf16IsEachWeightRounded() throws IOException {
         Path run = train("bits 4");
         try (Model model = Model.load(run)) {
-            HuggingFaceExport.write(run, model, HuggingFaceExport.Form.F32, folder.resolve("f32"));
-            HuggingFaceExport.write(run, model, HuggingFaceExport.Form.BF16, folder.resolve("bf16"));
+            HuggingFaceExport.write(model, HuggingFaceExport.Form.F32, folder.resolve("f32"));
+            HuggingFaceExport.write(model, HuggingFaceExport.Form.BF16, folder.resolve("bf16"));
         }
         Map<String, double[]> exact = Forward.read(folder.resolve("f32/model.safetensors"));
         Map<String, double[]> rounded = Forward.read(folder.resolve("bf16/model.safetensors"));
@@ -89,23 +89,23 @@ class HuggingFaceExportTest {
         Path run = train("bits 4");
         try (Model model = Model.load(bytes); Model other = Model.load(run)) {
             String message = assertThrows(ModelException.class,
-                    () -> HuggingFaceExport.write(bytes, model, HuggingFaceExport.Form.F32, folder.resolve("none"))).getMessage();
+                    () -> HuggingFaceExport.write(model, HuggingFaceExport.Form.F32, folder.resolve("none"))).getMessage();
             assertTrue(message.contains("its tokens are bytes"), message);
             assertFalse(Files.exists(folder.resolve("none")));
             message = assertThrows(ConfigException.class,
-                    () -> HuggingFaceExport.write(run, other, HuggingFaceExport.Form.F32, folder)).getMessage();
+                    () -> HuggingFaceExport.write(other, HuggingFaceExport.Form.F32, folder)).getMessage();
             assertTrue(message.contains("holds files already"), message);
             message = assertThrows(ModelException.class,
-                    () -> HuggingFaceExport.write(run, other, HuggingFaceExport.Form.PACKED, folder.resolve("none"))).getMessage();
+                    () -> HuggingFaceExport.write(other, HuggingFaceExport.Form.PACKED, folder.resolve("none"))).getMessage();
             assertTrue(message.contains("of 4 bits with scale tensor"), message);
             Path wide = train("bits 1.58 head-dim 16");
             try (Model heads = Model.load(wide)) {
                 message = assertThrows(ModelException.class,
-                        () -> HuggingFaceExport.write(wide, heads, HuggingFaceExport.Form.F32, folder.resolve("none"))).getMessage();
+                        () -> HuggingFaceExport.write(heads, HuggingFaceExport.Form.F32, folder.resolve("none"))).getMessage();
                 assertTrue(message.contains("has SubLN and heads of 16") && message.contains("train with sub-ln false"), message);
             }
             assertEquals("form", assertThrows(NullPointerException.class,
-                    () -> HuggingFaceExport.write(run, other, null, folder.resolve("none"))).getMessage());
+                    () -> HuggingFaceExport.write(other, null, folder.resolve("none"))).getMessage());
             assertFalse(Files.exists(folder.resolve("none")));
         }
     }

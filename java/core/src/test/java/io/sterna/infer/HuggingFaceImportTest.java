@@ -60,7 +60,7 @@ class HuggingFaceImportTest {
         Path imported = folder.resolve("imported-" + name);
         float[] before;
         try (Model model = Model.load(run)) {
-            HuggingFaceExport.write(run, model, form, first);
+            HuggingFaceExport.write(model, form, first);
             before = TinyModel.logits(model);
         }
         HuggingFaceImport.read(first, TokenizerLoader.BPE, imported);
@@ -70,7 +70,7 @@ class HuggingFaceImportTest {
                 case BF16 -> Method.Kind.BF16;
                 case PACKED -> Method.Kind.DQT;
             }, model.method().kind());
-            HuggingFaceExport.write(imported, model, form, second);
+            HuggingFaceExport.write(model, form, second);
             if (form == Form.PACKED || settings.startsWith("method fp32") || settings.startsWith("method bf16")) {
                 assertArrayEquals(before, TinyModel.logits(model), "the same weights, the same logits");
             }
@@ -84,7 +84,7 @@ class HuggingFaceImportTest {
         Path several = folder.resolve("several");
         Path again = folder.resolve("several-again");
         try (Model model = Model.load(run)) {
-            HuggingFaceExport.write(run, model, Form.F32, 30_000, several);
+            HuggingFaceExport.write(model, Form.F32, 30_000, several);
         }
         try (var files = Files.list(several)) {
             List<Path> shards = files.filter(f -> f.toString().endsWith(".safetensors")).sorted().toList();
@@ -101,7 +101,7 @@ class HuggingFaceImportTest {
         HuggingFaceImport.read(exported(), TokenizerLoader.BPE, folder.resolve("of-one"));
         assertSameFiles(folder.resolve("of-one"), folder.resolve("of-several"));
         try (Model model = Model.load(folder.resolve("of-several"))) {
-            HuggingFaceExport.write(folder.resolve("of-several"), model, Form.F32, 30_000, again);
+            HuggingFaceExport.write(model, Form.F32, 30_000, again);
         }
         assertSameFiles(several, again);
     }
@@ -139,7 +139,7 @@ class HuggingFaceImportTest {
         Path back = folder.resolve("of-half-f32");
         try (Model model = Model.load(imported)) {
             assertEquals(Method.Kind.FP32, model.method().kind());
-            HuggingFaceExport.write(imported, model, Form.F32, back);
+            HuggingFaceExport.write(model, Form.F32, back);
         }
         try (SafetensorsReader reader = new SafetensorsReader(back.resolve("model.safetensors"))) {
             for (int i = 0; i < entries.size(); i++) {
@@ -161,7 +161,7 @@ class HuggingFaceImportTest {
         HuggingFaceImport.read(divides, TokenizerLoader.BPE, imported);
         Path back = folder.resolve("divides-back");
         try (Model model = Model.load(imported)) {
-            HuggingFaceExport.write(imported, model, Form.PACKED, back);
+            HuggingFaceExport.write(model, Form.PACKED, back);
         }
         String name = "model.layers.0.mlp.up_proj.weight";
         try (SafetensorsReader before = new SafetensorsReader(divides.resolve("model.safetensors"));
@@ -263,7 +263,7 @@ class HuggingFaceImportTest {
         Path out = folder.resolve("of-ours-tuned-hf");
         try (Model model = Model.load(tuned)) {
             assertEquals(0, model.tokenizer().beginToken());
-            HuggingFaceExport.write(tuned, model, Form.F32, out);
+            HuggingFaceExport.write(model, Form.F32, out);
         }
         assertEquals(-1, Files.mismatch(exported().resolve("tokenizer.json"), out.resolve("tokenizer.json")));
     }
@@ -286,7 +286,7 @@ class HuggingFaceImportTest {
         Path back = folder.resolve("bare-back");
         try (Model model = Model.load(imported)) {
             assertBeginsBare(model);
-            HuggingFaceExport.write(imported, model, Form.F32, back);
+            HuggingFaceExport.write(model, Form.F32, back);
         }
         for (String file : List.of("tokenizer.json", "config.json", "model.safetensors")) {
             assertEquals(-1, Files.mismatch(hf.resolve(file), back.resolve(file)), file);
@@ -346,7 +346,7 @@ class HuggingFaceImportTest {
             assertEquals(9, model.tokenizer().endToken());
             new Generator(session, model.tokenizer()).generate("the", GenerationOptions.of(1), text -> { });
             assertEquals(7, session.tokens()[0]);
-            HuggingFaceExport.write(imported, model, Form.F32, back);
+            HuggingFaceExport.write(model, Form.F32, back);
         }
         assertEquals(Files.readString(hf.resolve("config.json")), Files.readString(back.resolve("config.json")));
         TrainConfig tuning = new TrainConfig().set("init", imported).set("data", folder.resolve("data")).set("cache", folder.resolve("cache"))
@@ -367,7 +367,7 @@ class HuggingFaceImportTest {
         try (Model model = Model.load(folder.resolve("of-several-ends"))) {
             assertEquals(8, model.tokenizer().endToken());
             assertTrue(model.tokenizer().endTokens().contains(0) && model.tokenizer().endTokens().contains(8));
-            HuggingFaceExport.write(folder.resolve("of-several-ends"), model, Form.F32, folder.resolve("several-ends-back"));
+            HuggingFaceExport.write(model, Form.F32, folder.resolve("several-ends-back"));
         }
         assertTrue(Files.readString(folder.resolve("several-ends-back/config.json")).matches("(?s).*\"eos_token_id\": \\[\\s*8,\\s*0\\s*].*"));
         Files.writeString(hf.resolve("tokenizer.json"), marked.replace("\"ids\":[7]", "\"ids\":[7,8]"));
@@ -388,7 +388,7 @@ class HuggingFaceImportTest {
         Path out = folder.resolve("hf-" + name);
         Path run = train(settings);
         try (Model model = Model.load(run)) {
-            HuggingFaceExport.write(run, model, Form.F32, out);
+            HuggingFaceExport.write(model, Form.F32, out);
         }
         return out;
     }
@@ -509,7 +509,7 @@ class HuggingFaceImportTest {
         Path out = folder.resolve("templated-hf");
         try (Model model = Model.load(run)) {
             assertEquals(model.tokenizer().endToken(), model.tokenizer().beginToken());
-            HuggingFaceExport.write(run, model, Form.F32, out);
+            HuggingFaceExport.write(model, Form.F32, out);
         }
         assertEquals(Optional.of(0), TokenizerTemplate.beginToken(Json.readObject(out.resolve("tokenizer.json"), 1 << 24)));
     }
@@ -557,7 +557,7 @@ class HuggingFaceImportTest {
             assertArrayEquals(TinyModel.logits(original), Arrays.copyOf(logits, 270));
             assertTrue(Math.max(logits[280], logits[281]) > 1000, "the padding would win every time");
             assertEquals(generated(original), generated(model));
-            HuggingFaceExport.write(imported, model, Form.F32, back);
+            HuggingFaceExport.write(model, Form.F32, back);
         }
         assertSameFiles(hf, back);
         TrainConfig tuning = new TrainConfig().set("init", imported).set("data", folder.resolve("data")).set("cache", folder.resolve("cache"))
@@ -697,7 +697,7 @@ class HuggingFaceImportTest {
         if (!Files.exists(out)) {
             Path run = train(settings);
             try (Model model = Model.load(run)) {
-                HuggingFaceExport.write(run, model, form, out);
+                HuggingFaceExport.write(model, form, out);
             }
         }
         return out;

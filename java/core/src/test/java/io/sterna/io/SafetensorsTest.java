@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -15,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -44,6 +46,34 @@ class SafetensorsTest {
             assertThrows(IllegalArgumentException.class, () -> reader.read(x, 3, MemorySegment.ofArray(bytes)));
             assertThrows(IllegalArgumentException.class, () -> reader.read(x, -1, MemorySegment.ofArray(bytes)));
         }
+    }
+
+    /** Neither when a file is read nor when its header is written. */
+    @Test
+    void anInterruptIsNamedAndLeavesNothing() throws IOException {
+        Path file = folder.resolve("a.safetensors");
+        Path gguf = folder.resolve("a.gguf");
+        try (SafetensorsWriter writer = new SafetensorsWriter(file, List.of()); GgufWriter other = new GgufWriter(gguf, new GgufMetadata(), List.of())) {
+            writer.commit();
+            other.commit();
+        }
+        Thread.currentThread().interrupt();
+        try {
+            assertInterrupted("reading " + file, () -> new SafetensorsReader(file));
+            assertInterrupted("reading " + gguf, () -> new GgufReader(gguf));
+            Path never = folder.resolve("never");
+            assertInterrupted("writing " + never, () -> new SafetensorsWriter(never, List.of()));
+            assertInterrupted("writing " + never, () -> new GgufWriter(never, new GgufMetadata(), List.of()));
+        } finally {
+            assertTrue(Thread.interrupted(), "the mark is still set");
+        }
+        try (var files = Files.list(folder)) {
+            assertEquals(2, files.count());
+        }
+    }
+
+    private static void assertInterrupted(String doing, Executable work) {
+        assertEquals("interrupted while " + doing, assertThrows(InterruptedIOException.class, work).getMessage());
     }
 
     @Test
