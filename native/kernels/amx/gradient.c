@@ -43,11 +43,14 @@ typedef struct piece {
 static void copy_rows(const piece *c, int64_t m, int t, int i, int64_t g) {
     bytes sums[4] = {zero_bytes(), zero_bytes(), zero_bytes(), zero_bytes()};
     int64_t first = g * c->group_blocks, end = least(first + c->group_blocks, c->blocks);
+    __mmask64 there[4];
+    rows_there(m, c->p->rows, 4, there);
     for (int64_t b = first; b < end; b++) {
-        int64_t r = c->r0 + b * ROW_BLOCK, left = c->p->depth - r;
+        int64_t r = c->r0 + b * ROW_BLOCK;
+        __mmask64 columns = columns_left(c->p->depth - r);
         for (int j = 0; j < 4; j++) {
             const int8_t *from = c->p->left + (m + j) * c->p->left_stride + r;
-            bytes v = load_columns(from, m + j < c->p->rows, left);
+            bytes v = _mm512_maskz_loadu_epi8(columns & there[j], from);
             sums[j] = _mm512_dpbusd_epi32(sums[j], _mm512_set1_epi8(1), v);
             _mm512_store_si512(c->s->left[b][t][i + j], v);
         }

@@ -39,12 +39,14 @@ _Static_assert(PANELS_BYTES >= 2 * (MAX_BLOCKS * TILE_BYTES + MAX_BLOCKS * TILE 
 /* Four tokens, tile t, rows m...m+3: their columns of group g, and their biases. */
 static void copy_tokens(const linear_call *c, int64_t token, int t, int m, int64_t g) {
     bytes sum[4] = {zero_bytes(), zero_bytes(), zero_bytes(), zero_bytes()};
-    int64_t first = g * c->group_blocks;
-    for (int64_t b = first; b < first + blocks_of_group(c, g); b++) {
-        int64_t left = c->q->cols - b * STERNA_BLOCK;
+    int64_t first = g * c->group_blocks, end = first + blocks_of_group(c, g);
+    __mmask64 there[4];
+    rows_there(token, c->q->rows, 4, there);
+    for (int64_t b = first; b < end; b++) {
+        __mmask64 columns = columns_left(c->q->cols - b * STERNA_BLOCK);
         for (int i = 0; i < 4; i++) {
             const int8_t *x = c->q->codes + (token + i) * c->q->stride + b * STERNA_BLOCK;
-            bytes v = load_columns(x, token + i < c->q->rows, left);
+            bytes v = _mm512_maskz_loadu_epi8(columns & there[i], x);
             sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_set1_epi8(1), v);
             _mm512_store_si512(c->scratch->tokens[b][t][m + i], v);
         }

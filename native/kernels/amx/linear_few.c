@@ -49,12 +49,14 @@ static void interleave_tokens(const linear_call *c, int64_t token, int64_t b, co
 static void pack_tokens(const linear_call *c, int64_t token, int64_t g) {
     bytes sum[8], x[8];
     for (int i = 0; i < 8; i++) sum[i] = zero_bytes();
-    int64_t first = g * c->group_blocks;
-    for (int64_t b = first; b < first + blocks_of_group(c, g); b++) {
-        int64_t left = c->q->cols - b * STERNA_BLOCK;
+    int64_t first = g * c->group_blocks, end = first + blocks_of_group(c, g);
+    __mmask64 there[8];
+    rows_there(token, c->q->rows, 8, there);
+    for (int64_t b = first; b < end; b++) {
+        __mmask64 columns = columns_left(c->q->cols - b * STERNA_BLOCK);
         for (int i = 0; i < 8; i++) {
             const int8_t *from = c->q->codes + (token + i) * c->q->stride + b * STERNA_BLOCK;
-            x[i] = load_columns(from, token + i < c->q->rows, left);
+            x[i] = _mm512_maskz_loadu_epi8(columns & there[i], from);
             sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_set1_epi8(1), x[i]);
         }
         interleave_tokens(c, token, b, x);

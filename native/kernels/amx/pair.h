@@ -15,10 +15,14 @@ enum {
 
 typedef int32_t pair_sums[PAIR][PAIR]; /* row of left, row of right */
 
-/* 64 columns of a row of int8, or as many as are left; zeros past them, and for a row that is not there. */
-INLINE bytes load_columns(const int8_t *row, int is_there, int64_t left) {
-    __mmask64 columns = left >= 64 ? ~0ull : (1ull << left) - 1;
-    return is_there ? _mm512_maskz_loadu_epi8(columns, row) : zero_bytes();
+/* Of 64 columns those that are left. */
+INLINE __mmask64 columns_left(int64_t left) {
+    return left >= 64 ? ~0ull : (1ull << left) - 1;
+}
+
+/* Of `count` rows from `row` on, all columns of those before `rows`, and none of the others. */
+INLINE void rows_there(int64_t row, int64_t rows, int count, __mmask64 *there) {
+    for (int i = 0; i < count; i++) there[i] = row + i < rows ? ~0ull : 0;
 }
 
 /* The sums begin with 0, or with `resume` with what they were. */

@@ -46,7 +46,7 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--config", paramLabel = "FILE", description = "Settings in YAML; options override them.")
     private Path config;
 
-    @Option(names = "--resume", paramLabel = "DIR", description = "Go on with the run in this folder.")
+    @Option(names = "--resume", paramLabel = "DIR", description = "Go on with the run in this folder; where its data has moved, --cache says where to.")
     private Path resume;
 
     @Option(names = "--dry-run", description = "Print the plan: parameters, memory, arithmetic; train nothing.")
