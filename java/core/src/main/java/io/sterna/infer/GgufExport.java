@@ -121,6 +121,7 @@ public final class GgufExport {
             metadata.u32(architecture + ".attention.key_length", config.headDim()).u32(architecture + ".attention.value_length", config.headDim());
         }
         GgufTokenizer.write(model.tokenizerFile(), model.tokenizer(), config.vocab(), metadata);
+        model.chatTemplate().ifPresent(template -> metadata.string(GgufTokenizer.CHAT_TEMPLATE, template));
         return metadata;
     }
 

@@ -123,7 +123,7 @@ public final class GgufImport {
                 "model " + file + ": vocabulary of " + shape.vocab(), loader);
         GgufTokenizer.setMarks(reader, file, text.tokenizer(), ends, settings);
         Kernels kernels = Kernels.best();
-        folder(out, settings).write((part, row0) -> fill(part, row0, shape, kernels), text.json());
+        folder(out, settings).write((part, row0) -> fill(part, row0, shape, kernels), text.json(), GgufTokenizer.chatTemplate(reader));
     }
 
     // Settings

@@ -33,6 +33,7 @@ import java.util.Set;
  */
 final class GgufTokenizer {
     private static final String PREFIX = "tokenizer.ggml.";
+    static final String CHAT_TEMPLATE = "tokenizer.chat_template";
     private static final String BYTE_LEVEL = "gpt2";
     private static final String SENTENCE_PIECE = "llama";
     private static final String NO_WORDS = "default";
@@ -313,6 +314,11 @@ final class GgufTokenizer {
             kinds.add(PieceKind.of(type));
         }
         return kinds;
+    }
+
+    /** The file's chat template, if it has one. */
+    static Optional<String> chatTemplate(GgufReader reader) throws IOException {
+        return reader.metadata().containsKey(CHAT_TEMPLATE) ? Optional.of(reader.string(CHAT_TEMPLATE)) : Optional.empty();
     }
 
     private static ModelException fault(Path file, String what) {

@@ -34,7 +34,7 @@ import java.util.Optional;
 /**
  * Writes a model as Hugging Face's transformers reads it: {@code config.json}, {@code generation_config.json},
  * {@code model.safetensors} (several and an index when they are large), {@code tokenizer.json} and
- * {@code tokenizer_config.json}. Without SubLN it is a {@code LlamaForCausalLM}, with SubLN a
+ * {@code tokenizer_config.json}, and the chat template that came with it. Without SubLN it is a {@code LlamaForCausalLM}, with SubLN a
  * {@code BitNetForCausalLM}, whose structure has those norms.
  *
  * <p>In the float forms the weights of a quantized model are code * scale, as here; that its linear layers see
@@ -174,6 +174,9 @@ public final class HuggingFaceExport {
         DurableFiles.replace(out.resolve("config.json"), Json.writePretty(config(begin, ends)));
         DurableFiles.replace(out.resolve("generation_config.json"),
                 Json.writePretty(Json.ordered("bos_token_id", begin, "eos_token_id", ends)));
+        if (model.chatTemplate().isPresent()) {
+            DurableFiles.replace(out.resolve("chat_template.jinja"), model.chatTemplate().get());
+        }
         writeWeights(shardBytes, out);
     }
 

@@ -119,7 +119,7 @@ public final class HuggingFaceImport {
                 case Parameter.Plain plain -> fill(plain, row0);
                 case Parameter.Packed ternary -> fill(ternary, kernels);
             }
-        }, text.json());
+        }, text.json(), texts.chatTemplate());
     }
 
     private ModelFolder target(Path out, TrainConfig settings) throws IOException {

@@ -6,6 +6,7 @@ import io.sterna.data.TokenizerTemplate;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import io.sterna.train.ConfigException;
+import io.sterna.train.ModelFolder;
 import io.sterna.train.PreparedData;
 import io.sterna.train.TrainConfig;
 import java.io.IOException;
@@ -20,6 +21,8 @@ import java.util.Set;
 
 /** The tokenizer of a folder of transformers, and the tokens that its model's texts begin and end with. */
 record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
+    private static final long LARGEST_TOKENIZER_CONFIG = 1 << 24; // some repeat every added token in it
+
     /** That of tokenizer.json; folders of older Llamas have SentencePiece's file alone, and begin texts as it is used with. */
     TokenizerText read(PreparedData.TokenizerLoader loader) throws IOException {
         for (String name : List.of("tokenizer.json", "tokenizer.model")) {
@@ -88,6 +91,22 @@ record HuggingFaceTokenizer(Path folder, Map<String, Object> config) {
     private Optional<Integer> configured(Tokenizer tokenizer) {
         return config.get("bos_token_id") instanceof Long id && id >= 0 && id < tokenizer.vocabSize()
                 ? Optional.of(id.intValue()) : Optional.empty();
+    }
+
+    /** The folder's chat template, as a file or in tokenizer_config.json, where there may be several with names. */
+    Optional<String> chatTemplate() throws IOException {
+        Optional<String> own = ModelFolder.chatTemplate(folder);
+        Path file = folder.resolve("tokenizer_config.json");
+        if (own.isPresent() || !Files.exists(file)) {
+            return own;
+        }
+        return switch (Json.readObject(file, LARGEST_TOKENIZER_CONFIG).get("chat_template")) {
+            case null -> Optional.empty();
+            case String template -> Optional.of(template);
+            case List<?> named -> named.stream().filter(item -> item instanceof Map<?, ?> fields && "default".equals(fields.get("name")))
+                    .map(item -> ((Map<?, ?>) item).get("template")).filter(String.class::isInstance).map(String.class::cast).findFirst();
+            case Object other -> throw fault("chat_template " + Json.brief(other) + " of tokenizer_config.json", "expected a text");
+        };
     }
 
     /** The ids that texts end with and the begin token. */

@@ -41,6 +41,7 @@ public final class Model implements AutoCloseable {
     private static final String CLOSED = "model: already closed";
 
     private final Path tokenizerFile;
+    private final Optional<String> chatTemplate;
     private final Tokenizer tokenizer;
     private final Kernels kernels;
     private final Workspace workspace;
@@ -126,6 +127,7 @@ public final class Model implements AutoCloseable {
 
     private Model(ModelFolder files, Tokenizer tokenizer, Method method, int threads) throws IOException {
         this.tokenizerFile = files.tokenizerFile();
+        this.chatTemplate = files.chatTemplate();
         this.tokenizer = tokenizer;
         this.kernels = files.method().kernels(Kernels.best());
         this.workspace = new Workspace();
@@ -197,6 +199,11 @@ public final class Model implements AutoCloseable {
     /** The tokenizer. */
     public Tokenizer tokenizer() {
         return tokenizer;
+    }
+
+    /** The chat template that came with it; see {@link ModelFolder#chatTemplate()}. */
+    public Optional<String> chatTemplate() {
+        return chatTemplate;
     }
 
     /** The tokenizer.json that it was loaded with, unless its tokens are bytes. */

@@ -68,7 +68,7 @@ public final class ModelConverter {
             for (Parameter parameter : model.parameters()) {
                 write(source, parameter, requantizer);
             }
-            target.write(model.parameters(), source.path());
+            target.write(model.parameters(), source);
         }
     }
 

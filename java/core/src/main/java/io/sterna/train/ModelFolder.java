@@ -8,6 +8,7 @@ import io.sterna.io.CheckpointWriter;
 import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
+import io.sterna.io.Utf8;
 import io.sterna.nn.Engine;
 import io.sterna.nn.Llama;
 import io.sterna.nn.LlamaConfig;
@@ -15,15 +16,18 @@ import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
 import io.sterna.tensor.Workspace;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 
 /**
  * A trained model on disk: {@code weights.sterna}, {@code config.json} with the settings it was trained with,
- * and {@code tokenizer.json} unless its tokens are bytes. Immutable.
+ * {@code tokenizer.json} unless its tokens are bytes, and {@code chat_template.jinja} where an imported one came with
+ * it. Immutable.
  *
  * @param path   the folder
  * @param config the settings
@@ -32,6 +36,8 @@ public record ModelFolder(Path path, TrainConfig config) {
     private static final String WEIGHTS = "weights.sterna";
     private static final String CONFIG = "config.json";
     private static final String TOKENIZER = "tokenizer.json";
+    private static final String CHAT_TEMPLATE = "chat_template.jinja"; // as transformers has it
+    private static final long LARGEST_TEMPLATE = 1 << 20;
     private static final long LARGEST_CONFIG = 64L << 20; // as the header of the weights, which holds the same settings
     private static final long PART_ROWS = 256; // or one head, if that has more
     /** Settings that make another model of the same weights; not the length of sequences, which may be given anew. */
@@ -74,13 +80,23 @@ public record ModelFolder(Path path, TrainConfig config) {
     }
 
     /**
-     * Writes a model of weights that come from elsewhere, with the tokenizer of another folder unless its tokens are bytes.
+     * Writes a model of weights that were another's, with its tokenizer unless the tokens are bytes, and its chat template.
      *
      * @throws ConfigException when the folder holds something, or the other one lacks the tokenizer
-     * @throws IOException when a file cannot be written, or the tokenizer not read; what was written is removed
+     * @throws IOException when a file cannot be written, or not read; what was written is removed
      */
-    public void write(List<Parameter> parameters, Path tokenizerFolder) throws IOException {
-        writeWhole(() -> write(Map.of("config", RunState.lasting(config)), parameters, tokenizerFolder));
+    public void write(List<Parameter> parameters, ModelFolder other) throws IOException {
+        writeWhole(() -> {
+            write(Map.of("config", RunState.lasting(config)), parameters, other.path);
+            writeChatTemplate(other.chatTemplate());
+        });
+    }
+
+    void writeChatTemplate(Optional<String> template) throws IOException {
+        if (template.isPresent()) {
+            Files.createDirectories(path);
+            DurableFiles.replace(path.resolve(CHAT_TEMPLATE), template.get());
+        }
     }
 
     /** Gives parameters their weights. */
@@ -100,13 +116,17 @@ public record ModelFolder(Path path, TrainConfig config) {
     /**
      * Writes a model of weights that come from elsewhere, in memory only until they are written.
      *
-     * @param source    of the weights
-     * @param tokenizer the text of its tokenizer.json
+     * @param source       of the weights
+     * @param tokenizer    the text of its tokenizer.json
+     * @param chatTemplate that came with it, if one did
      * @throws ConfigException when the folder holds something
      * @throws IOException of the source, or when a file cannot be written; what was written is removed
      */
-    public void write(WeightSource source, String tokenizer) throws IOException {
-        writeWhole(() -> writeInto(source, tokenizer));
+    public void write(WeightSource source, String tokenizer, Optional<String> chatTemplate) throws IOException {
+        writeWhole(() -> {
+            writeInto(source, tokenizer);
+            writeChatTemplate(chatTemplate);
+        });
     }
 
     @FunctionalInterface
@@ -130,7 +150,7 @@ public record ModelFolder(Path path, TrainConfig config) {
     /** Removes what a failed write has left in a folder that was empty. */
     private void clear(boolean made, Throwable failure) {
         try {
-            for (String file : List.of(WEIGHTS, TOKENIZER, CONFIG)) {
+            for (String file : List.of(WEIGHTS, TOKENIZER, CONFIG, CHAT_TEMPLATE)) {
                 Files.deleteIfExists(path.resolve(file));
             }
             if (made) {
@@ -303,6 +323,37 @@ public record ModelFolder(Path path, TrainConfig config) {
         } catch (ConfigException e) {
             throw new ConfigException(path.resolve(CONFIG) + ": " + e.getMessage() + "; restore the file of the run", e);
         }
+    }
+
+    /**
+     * How its makers had conversations written, a template in Jinja; empty where nobody said. It goes where the model goes, and
+     * nothing here follows it.
+     *
+     * @throws ConfigException when it is no text, or too long for one
+     */
+    public Optional<String> chatTemplate() throws IOException {
+        return chatTemplate(path);
+    }
+
+    /**
+     * The same of any folder that may hold one, such as those of transformers.
+     *
+     * @throws ConfigException as there
+     */
+    public static Optional<String> chatTemplate(Path folder) throws IOException {
+        Path file = folder.resolve(CHAT_TEMPLATE);
+        if (!Files.isRegularFile(file)) {
+            return Optional.empty();
+        }
+        if (Files.size(file) > LARGEST_TEMPLATE) {
+            throw new ConfigException(file + ": " + Files.size(file) + " bytes are more than the " + LARGEST_TEMPLATE + " allowed; delete it");
+        }
+        byte[] text = Files.readAllBytes(file);
+        int invalid = Utf8.invalidAt(text, 0, text.length);
+        if (invalid >= 0) {
+            throw new ConfigException(file + ": byte " + invalid + " is not UTF-8; restore or delete it");
+        }
+        return Optional.of(new String(text, StandardCharsets.UTF_8));
     }
 
     /**

@@ -169,7 +169,9 @@ public final class TrainingRun implements AutoCloseable {
         TrainingRun run = ready(c, listener, folder, data, kernels);
         try {
             if (c.init != null) {
-                InitialModel.of(c).write(run.trainer.model(), kernels);
+                InitialModel init = InitialModel.of(c);
+                init.write(run.trainer.model(), kernels);
+                ModelFolder.of(folder.model(), c).writeChatTemplate(init.folder().chatTemplate());
             }
             folder.writeConfig(c);
             return run;

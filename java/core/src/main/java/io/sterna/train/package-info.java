@@ -10,7 +10,7 @@
  *                     rss_bytes, wall_seconds
  * events.out.tfevents the same for TensorBoard, a file for each process of the run
  * checkpoints/        step-00000200.sterna and so on: the last few, from which the run can go on
- * model/              final weights, configuration, tokenizer
+ * model/              final weights, configuration, tokenizer; the chat template of the model that a run began with
  * report.html         the run on one page
  * summary.json        what came of it; written last, so its presence says that the run is finished
  * .wall-seconds       seconds up to the last checkpoint, to which those of the next process are added

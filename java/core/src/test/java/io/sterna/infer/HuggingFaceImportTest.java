@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.sterna.data.BpeTokenizer;
 import io.sterna.data.TokenizerTemplate;
 import io.sterna.infer.HuggingFaceExport.Form;
+import io.sterna.io.GgufType;
 import io.sterna.io.Json;
 import io.sterna.io.SafetensorsException;
 import io.sterna.io.SafetensorsReader;
@@ -374,6 +375,57 @@ class HuggingFaceImportTest {
         assertMessage(ModelException.class, "special token \"<b>\" of the template has ids [7,8]", hf, folder.resolve("never"));
     }
 
+    /** From folder to folder, in another format, in another width, and through a training. */
+    @Test
+    void aChatTemplateGoesWithItsModel() throws IOException {
+        String template = "{% for m in messages %}{{ '\u2039' + m.content }}\n{% endfor %}\n";
+        Path hf = copy(exported(), "with-template");
+        Files.writeString(hf.resolve("chat_template.jinja"), template);
+        Path imported = folder.resolve("of-template");
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, imported);
+        Path back = folder.resolve("template-back");
+        Path gguf = folder.resolve("template.gguf");
+        try (Model model = Model.load(imported)) {
+            assertEquals(Optional.of(template), model.chatTemplate());
+            HuggingFaceExport.write(model, Form.F32, back);
+            GgufExport.write(model, GgufType.F32, gguf);
+        }
+        assertSameFiles(hf, back);
+        GgufImport.read(gguf, folder.resolve("of-template-gguf"));
+        new ModelConverter(Grid.TERNARY, Scaling.TENSOR, ScaleRule.ABSMEAN, null).convert(imported, folder.resolve("of-template-ternary"));
+        TrainConfig tuning = new TrainConfig().set("init", imported).set("data", folder.resolve("data")).set("cache", folder.resolve("cache"))
+                .set("holdout", 0.2).set("batch", 4).set("seq-len", 16).set("threads", 1).set("steps", 1).set("out", folder.resolve("template-run"));
+        try (TrainingRun run = TrainingRun.open(tuning, TrainListener.NONE)) {
+            run.train();
+        }
+        for (String of : List.of("of-template-gguf", "of-template-ternary", "template-run")) {
+            assertEquals(Optional.of(template), ModelFolder.open(folder.resolve(of)).chatTemplate(), of);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
+        "\"a\" | a", "[{\"name\": \"tool_use\", \"template\": \"a\"}, {\"name\": \"default\", \"template\": \"b\"}] | b", "null | ",
+        "[{\"name\": \"tool_use\", \"template\": \"a\"}] | "})
+    void aChatTemplateMayStandInTheTokenizersConfiguration(String value, String expected) throws IOException {
+        Path hf = copy(exported(), "configured-template" + value.hashCode());
+        Files.writeString(hf.resolve("tokenizer_config.json"), "{\"chat_template\": " + value + "}");
+        Path imported = folder.resolve("of-configured-template" + value.hashCode());
+        HuggingFaceImport.read(hf, TokenizerLoader.BPE, imported);
+        assertEquals(Optional.ofNullable(expected), ModelFolder.open(imported).chatTemplate());
+    }
+
+    @Test
+    void aChatTemplateThatIsNoTextIsRefused() throws IOException {
+        Path hf = copy(exported(), "bad-template");
+        Files.writeString(hf.resolve("tokenizer_config.json"), "{\"chat_template\": 5}");
+        assertMessage(ModelException.class, "chat_template 5 of tokenizer_config.json; expected a text", hf, folder.resolve("never"));
+        Files.write(hf.resolve("chat_template.jinja"), new byte[] {'a', (byte) 0xff});
+        assertMessage(ConfigException.class, "chat_template.jinja: byte 1 is not UTF-8", hf, folder.resolve("never"));
+        Files.write(hf.resolve("chat_template.jinja"), new byte[(1 << 20) + 1]);
+        assertMessage(ConfigException.class, "chat_template.jinja: 1048577 bytes are more than", hf, folder.resolve("never"));
+    }
+
     @Test
     void aTiedHeadMayBeStoredToo() throws IOException {
         Path hf = exportedAs("tied", "method fp32 tie-embeddings true");
@@ -519,7 +571,7 @@ class HuggingFaceImportTest {
         Path out = folder.resolve("late");
         ModelFolder target = ModelFolder.of(out, new TrainConfig().set("hidden", 32).set("intermediate", 32).set("layers", 1).set("heads", 2)
                 .set("vocab", 270).set("method", "fp32"));
-        assertThrows(NullPointerException.class, () -> target.write((part, row0) -> { }, (String) null));
+        assertThrows(NullPointerException.class, () -> target.write((part, row0) -> { }, null, Optional.empty()));
         assertFalse(Files.exists(out));
     }
 

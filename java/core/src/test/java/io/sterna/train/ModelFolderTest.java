@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -33,7 +34,7 @@ class ModelFolderTest {
             for (long i = 0; i < part.size(); i++) {
                 weight.set(i / part.cols(), i % part.cols(), value(part, row0 + i / part.cols(), i % part.cols()));
             }
-        }, "{}");
+        }, "{}", Optional.empty());
         ModelFolder written = ModelFolder.open(folder.resolve("model"));
         for (Parameter planned : written.parameters()) {
             assertEquals(planned.rows(), rows.get(planned.name()));
