@@ -121,7 +121,8 @@ public final class Shards implements AutoCloseable {
         try {
             return ShardManifest.read(Json.readObject(file, LARGEST_MANIFEST));
         } catch (NoSuchFileException e) {
-            throw new ShardException(folder + " holds no token shards (no " + MadeFolder.MANIFEST + "): prepare the data first, or name the cache that holds them", e);
+            throw new ShardException(folder + " holds no token shards (no " + MadeFolder.MANIFEST
+                    + "): prepare the data first, or name the cache that holds them", e);
         } catch (JsonException e) {
             throw damaged(file, e.getMessage());
         } catch (IOException e) {

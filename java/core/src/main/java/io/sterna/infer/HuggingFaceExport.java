@@ -17,11 +17,12 @@ import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.Workspace;
 import io.sterna.train.ConfigException;
+import io.sterna.train.ModelFolder;
+import io.sterna.train.RunFolder;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
-import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -85,21 +86,13 @@ public final class HuggingFaceExport {
      * Refuses what {@link #write} would refuse of these, before a model is loaded for it.
      *
      * @throws ConfigException for a folder that holds something, and a size below 1
+     * @throws IOException when the folder cannot be listed
      */
     public static void check(long shardBytes, Path out) throws IOException {
         if (shardBytes < 1) {
             throw new ConfigException("shard size " + shardBytes + ": must be at least 1 byte");
         }
-        if (!Files.exists(out)) {
-            return;
-        }
-        try (var files = Files.list(out)) {
-            if (files.findAny().isPresent()) {
-                throw new ConfigException("out " + out + ": holds files already; choose another folder");
-            }
-        } catch (NotDirectoryException e) {
-            throw new ConfigException("out " + out + ": is a file; choose another folder", e);
-        }
+        RunFolder.checkFree(out.toString());
     }
 
     /**
@@ -174,9 +167,7 @@ public final class HuggingFaceExport {
         DurableFiles.replace(out.resolve("config.json"), Json.writePretty(config(begin, ends)));
         DurableFiles.replace(out.resolve("generation_config.json"),
                 Json.writePretty(Json.ordered("bos_token_id", begin, "eos_token_id", ends)));
-        if (model.chatTemplate().isPresent()) {
-            DurableFiles.replace(out.resolve("chat_template.jinja"), model.chatTemplate().get());
-        }
+        ModelFolder.writeChatTemplate(out, model.chatTemplate());
         writeWeights(shardBytes, out);
     }
 

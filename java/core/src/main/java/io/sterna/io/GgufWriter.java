@@ -60,13 +60,8 @@ public final class GgufWriter implements AutoCloseable {
         byte[] header = header(metadata, entries);
         this.file = file;
         this.entries = List.copyOf(entries);
-        this.pending = new PendingFile(file);
-        try {
-            append(ByteBuffer.wrap(header));
-        } catch (IOException | RuntimeException | Error e) {
-            pending.close();
-            throw e;
-        }
+        this.pending = PendingFile.beginning(file, ByteBuffer.wrap(header));
+        this.position = header.length;
     }
 
     private static byte[] header(GgufMetadata metadata, List<Entry> entries) {

@@ -40,6 +40,18 @@ final class PendingFile implements Closeable {
         }
     }
 
+    /** A file of one writer that begins with these bytes; none when they cannot be written. */
+    static PendingFile beginning(Path file, ByteBuffer start) throws IOException {
+        PendingFile pending = new PendingFile(file);
+        try {
+            pending.write(0, start);
+            return pending;
+        } catch (IOException | RuntimeException | Error e) {
+            pending.close();
+            throw e;
+        }
+    }
+
     /** Writes bytes {@code at} bytes from the file's start; what is left out reads as 0. */
     void write(long at, MemorySegment bytes) throws IOException {
         for (long done = 0; done < bytes.byteSize(); ) {

@@ -53,18 +53,12 @@ public final class SafetensorsWriter implements AutoCloseable {
         int padded = Math.ceilDiv(json.length, ALIGNMENT) * ALIGNMENT;
         this.file = file;
         this.end = Long.BYTES + padded + offset;
-        this.pending = new PendingFile(file);
         ByteBuffer start = ByteBuffer.allocate(Long.BYTES + padded).order(ByteOrder.LITTLE_ENDIAN);
         start.putLong(padded).put(json);
         while (start.hasRemaining()) {
             start.put((byte) ' ');
         }
-        try {
-            pending.write(0, start.flip());
-        } catch (IOException | RuntimeException | Error e) {
-            pending.close();
-            throw e;
-        }
+        this.pending = PendingFile.beginning(file, start.flip());
         this.position = start.limit();
     }
 

@@ -88,15 +88,8 @@ public record ModelFolder(Path path, TrainConfig config) {
     public void write(List<Parameter> parameters, ModelFolder other) throws IOException {
         writeWhole(() -> {
             write(Map.of("config", RunState.lasting(config)), parameters, other.path);
-            writeChatTemplate(other.chatTemplate());
+            writeChatTemplate(path, other.chatTemplate());
         });
-    }
-
-    void writeChatTemplate(Optional<String> template) throws IOException {
-        if (template.isPresent()) {
-            Files.createDirectories(path);
-            DurableFiles.replace(path.resolve(CHAT_TEMPLATE), template.get());
-        }
     }
 
     /** Gives parameters their weights. */
@@ -125,7 +118,7 @@ public record ModelFolder(Path path, TrainConfig config) {
     public void write(WeightSource source, String tokenizer, Optional<String> chatTemplate) throws IOException {
         writeWhole(() -> {
             writeInto(source, tokenizer);
-            writeChatTemplate(chatTemplate);
+            writeChatTemplate(path, chatTemplate);
         });
     }
 
@@ -318,8 +311,9 @@ public record ModelFolder(Path path, TrainConfig config) {
      * @throws IOException of the loader, when it cannot be read
      */
     public Tokenizer tokenizer(PreparedData.TokenizerLoader loader) throws IOException {
+        Tokenizer tokenizer = hasByteTokens() ? new ByteTokenizer() : loader.load(tokenizerFile());
         try {
-            return PreparedData.marked(hasByteTokens() ? new ByteTokenizer() : loader.load(tokenizerFile()), config);
+            return PreparedData.marked(tokenizer, config);
         } catch (ConfigException e) {
             throw new ConfigException(path.resolve(CONFIG) + ": " + e.getMessage() + "; restore the file of the run", e);
         }
@@ -354,6 +348,18 @@ public record ModelFolder(Path path, TrainConfig config) {
             throw new ConfigException(file + ": byte " + invalid + " is not UTF-8; restore or delete it");
         }
         return Optional.of(new String(text, StandardCharsets.UTF_8));
+    }
+
+    /**
+     * Writes what {@link #chatTemplate(Path)} reads, if there is one, to a folder, which is made for it.
+     *
+     * @throws IOException when it cannot be written
+     */
+    public static void writeChatTemplate(Path folder, Optional<String> template) throws IOException {
+        if (template.isPresent()) {
+            Files.createDirectories(folder);
+            DurableFiles.replace(folder.resolve(CHAT_TEMPLATE), template.get());
+        }
     }
 
     /**

@@ -124,8 +124,13 @@ public final class RunFolder {
         return Files.exists(path.resolve(MadeFolder.LOCK));
     }
 
-    /** Refuses a folder that holds something; null is none. */
-    static void checkFree(String out) throws IOException {
+    /**
+     * Refuses what no new folder can be made of; null is none.
+     *
+     * @throws ConfigException for a folder that holds something, a file, and a link that leads nowhere
+     * @throws IOException when the folder cannot be listed
+     */
+    public static void checkFree(String out) throws IOException {
         if (out == null || !isTaken(Path.of(out))) {
             return;
         }

@@ -171,7 +171,7 @@ public final class TrainingRun implements AutoCloseable {
             if (c.init != null) {
                 InitialModel init = InitialModel.of(c);
                 init.write(run.trainer.model(), kernels);
-                ModelFolder.of(folder.model(), c).writeChatTemplate(init.folder().chatTemplate());
+                ModelFolder.writeChatTemplate(folder.model(), init.folder().chatTemplate());
             }
             folder.writeConfig(c);
             return run;
