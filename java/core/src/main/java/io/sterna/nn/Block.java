@@ -104,7 +104,7 @@ final class Block {
         prepare(layers.downNorm, scratch.product, inputs.down(), scratch.downRms, team);
     }
 
-    /** Turns dx, the gradient of y, into that of m, and gives the gradient of the attention's result. */
+    /** Turns dx, the gradient of y, into that of m, and gives the tape the gradient of the attention's result. */
     void mixBackward(FloatMatrix x, FloatMatrix dx, BlockInputs inputs, BlockTape tape, BlockScratch scratch, BlockGradients d,
             Keys keys, Worker worker) {
         activate(x, inputs, tape, scratch, worker);
@@ -123,9 +123,9 @@ final class Block {
         FloatMatrix dattended = scratch.narrow(config.attentionWidth());
         inputGradient(layers.output, dx, d.results().output(), dattended, false, scratch, keys, worker);
         if (layers.outputNorm != null) {
-            layers.outputNorm.backward(tape.out(), scratch.outputRms, dattended, d.dout(), false, d.gains().output(), worker);
+            layers.outputNorm.backward(tape.out(), scratch.outputRms, dattended, tape.dout(), false, d.gains().output(), worker);
         } else {
-            engine.copy(dattended, d.dout(), worker);
+            engine.copy(dattended, tape.dout(), worker);
         }
     }
 

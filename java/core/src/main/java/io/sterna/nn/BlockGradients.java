@@ -6,18 +6,17 @@ import io.sterna.tensor.QuantizedGradient;
 import io.sterna.tensor.Workspace;
 
 /**
- * Gradients of all tokens within a block's backward pass: those around attention, and those of the linear
+ * Gradients of all tokens within a block's backward pass: those of attention's operands, and those of the linear
  * layers' results as the gradients of the weights want them. T tokens, H hidden, A attention's width, V key-value
  * width, I intermediate.
  *
  * @param dq      of queries (T, A)
  * @param dk      of keys (T, V)
  * @param dv      of values (T, V)
- * @param dout    of the attention's result (T, A)
  * @param results of the linear layers' results
  * @param gains   of the norms
  */
-record BlockGradients(FloatMatrix dq, FloatMatrix dk, FloatMatrix dv, FloatMatrix dout, Results results, Gains gains) {
+record BlockGradients(FloatMatrix dq, FloatMatrix dk, FloatMatrix dv, Results results, Gains gains) {
     /** q (T, A), k (T, V), v (T, V), output (T, H), gate (T, I), up (T, I), down (T, H). */
     record Results(OutputGradient q, OutputGradient k, OutputGradient v, OutputGradient output, OutputGradient gate,
                    OutputGradient up, OutputGradient down) {
@@ -51,7 +50,7 @@ record BlockGradients(FloatMatrix dq, FloatMatrix dk, FloatMatrix dv, FloatMatri
                 result(section, batch, wide, inputs.mlp()), result(section, batch, hidden, inputs.down()));
         Gains gains = new Gains(gain(section, chunks, hidden), gain(section, chunks, attended),
                 gain(section, chunks, hidden), gain(section, chunks, wide));
-        return new BlockGradients(dq, dk, dv, floats(section, batch, attended), results, gains);
+        return new BlockGradients(dq, dk, dv, results, gains);
     }
 
     private static OutputGradient result(Workspace.Section section, Batch batch, long width, Input input) {
@@ -77,7 +76,7 @@ record BlockGradients(FloatMatrix dq, FloatMatrix dk, FloatMatrix dv, FloatMatri
 
     /** What belongs to a chunk: its rows, and of the gains its own row. */
     BlockGradients chunk(Workspace.Section section, Ranges.Chunk c) {
-        return new BlockGradients(rows(section, dq, c), rows(section, dk, c), rows(section, dv, c), rows(section, dout, c),
+        return new BlockGradients(rows(section, dq, c), rows(section, dk, c), rows(section, dv, c),
                 new Results(rows(section, results.q, c), rows(section, results.k, c), rows(section, results.v, c),
                         rows(section, results.output, c), rows(section, results.gate, c), rows(section, results.up, c),
                         rows(section, results.down, c)),

@@ -1,8 +1,11 @@
 package io.sterna.nn;
 
-import io.sterna.kernel.AttentionCall;
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Worker;
+import io.sterna.nn.Ranges.Chunk;
+import io.sterna.nn.Ranges.Chunks;
+import io.sterna.nn.Ranges.Phase;
+import io.sterna.nn.Ranges.Units;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
@@ -25,7 +28,9 @@ public final class LlamaPass {
     private final boolean recompute;
     private final Ranges ranges;
     private final List<Chunked<FloatMatrix>> residual = new ArrayList<>();
-    private final List<Layer> layers = new ArrayList<>();
+    /** What blocks keep of their attention; none with recomputation. */
+    private final List<SpanAttention.Kept> kept = new ArrayList<>();
+    private final SpanAttention[] places;
     private final Local[] locals;
     private final Chunked<BlockInputs> inputs;
     private final Chunked<BlockGradients> gradients;
@@ -39,17 +44,8 @@ public final class LlamaPass {
     private final MemorySegment ids;
     private final MemorySegment targets;
 
-    /** The operands of a block's attention, which all blocks share, its result, and the attention over them. */
-    private record Layer(Chunked<BlockTape> tape, AttentionCall attention) {
-    }
-
-    /** What a worker needs for a chunk of tokens; the inputs in the forward pass only. */
-    private record Local(BlockScratch scratch, BlockInputs inputs) {
-        Local resize(long tokens) {
-            scratch.resize(tokens);
-            inputs.resize(tokens);
-            return this;
-        }
+    /** What a worker needs for a chunk of tokens: windows over the operands of attention; the inputs in the forward pass only. */
+    private record Local(BlockScratch scratch, BlockInputs inputs, BlockTape tape) {
     }
 
     /** Tokens that the head takes at once: its input, before the final norm, and the gradient of it. */
@@ -67,17 +63,16 @@ public final class LlamaPass {
         if (batch.gradients() == GradientType.INT8 && !model.method().int8Gradients()) {
             throw new IllegalArgumentException("gradients int8: need method dqt or bitnet, and one scale a tensor or a row");
         }
-        Workspace.Section kept = workspace.section(MemoryKind.ACTIVATIONS);
+        Workspace.Section activations = workspace.section(MemoryKind.ACTIVATIONS);
         Workspace.Section scratch = workspace.section(MemoryKind.SCRATCH);
         long tokens = batch.tokens();
         this.engine = engine;
         this.model = model;
         this.batch = batch;
         this.recompute = recompute;
-        this.ranges = new Ranges(engine.slices(), engine.workers(), batch, config.kvHeads(), config.intermediate(),
-                model.method().quantized());
+        this.ranges = new Ranges(engine.slices(), engine.workers(), batch, config.kvHeads(), model.method().quantized());
         for (int i = 0; i <= config.layers(); i++) {
-            residual.add(chunked(kept, batch.activations(), config.hidden()));
+            residual.add(chunked(activations, batch.activations(), config.hidden()));
         }
         this.dx = chunked(scratch, FloatType.F32, config.hidden());
         this.inputs = chunked(BlockInputs.allocate(config, model.method(), tokens, scratch), scratch);
@@ -86,19 +81,22 @@ public final class LlamaPass {
         long blockBytes = Workspace.measure(s -> BlockGradients.allocate(config, batch, chunks, inputs.whole(), s));
         Workspace.Region shared = scratch.region(blockBytes);
         this.gradients = chunked(BlockGradients.allocate(config, batch, chunks, inputs.whole(), shared.section()), scratch);
-        BlockTape first = BlockTape.allocate(config, batch.activations(), tokens, scratch);
-        layers.add(layer(config, first, scratch));
-        for (int i = 1; i < (recompute ? 1 : config.layers()); i++) {
-            layers.add(layer(config, first.withResult(kept), kept));
+        for (int i = 0; i < (recompute ? 0 : config.layers()); i++) {
+            kept.add(SpanAttention.Kept.allocate(config, batch, activations));
+        }
+        this.places = new SpanAttention[ranges.places()];
+        for (int i = 0; i < places.length; i++) {
+            places[i] = new SpanAttention(config, batch, ranges.spanTokens(), !recompute, scratch);
         }
         this.locals = new Local[engine.workers()];
         for (int i = 0; i < locals.length; i++) {
             locals[i] = new Local(new BlockScratch(config, ranges.chunk(), batch.gradients(), scratch),
-                    BlockInputs.allocate(config, model.method(), ranges.chunk(), scratch));
+                    BlockInputs.allocate(config, model.method(), ranges.chunk(), scratch), BlockTape.window(scratch));
         }
-        this.ids = kept.allocate(tokens * Integer.BYTES);
-        this.targets = kept.allocate(tokens * Integer.BYTES);
-        long fitting = 3 * logits * Float.BYTES <= blockBytes ? 2 * logits : logits; // the more tokens at once, the less is packed
+        this.ids = activations.allocate(tokens * Integer.BYTES);
+        this.targets = activations.allocate(tokens * Integer.BYTES);
+        boolean twice = (2 * logits + tokens * config.hidden()) * Float.BYTES <= blockBytes;
+        long fitting = twice ? 2 * logits : logits; // the more tokens at once, the less is packed
         long group = model.head.group(tokens, fitting, ranges.chunk());
         Workspace.Section head = shared.section();
         this.headInput = new Input.Floats(FloatMatrix.allocate(head, FloatType.F32, group, config.hidden()));
@@ -106,7 +104,7 @@ public final class LlamaPass {
         this.finalRms = FloatMatrix.allocate(scratch, FloatType.F32, 1, group);
         this.finalGains = FloatMatrix.allocate(scratch, FloatType.F32, Math.ceilDiv(tokens, group), config.hidden());
         this.groups = groups(group, scratch);
-        this.lastToken = FloatMatrix.window(kept);
+        this.lastToken = FloatMatrix.window(activations);
     }
 
     private Chunked<FloatMatrix> chunked(Workspace.Section section, FloatType type, long width) {
@@ -119,15 +117,6 @@ public final class LlamaPass {
 
     private Chunked<BlockGradients> chunked(BlockGradients d, Workspace.Section section) {
         return Chunked.of(d, ranges, section, c -> d.chunk(section, c));
-    }
-
-    private Layer layer(LlamaConfig config, BlockTape tape, Workspace.Section section) {
-        BlockGradients d = gradients.whole();
-        FloatMatrix lse = FloatMatrix.allocate(section, FloatType.F32, config.heads(), batch.tokens());
-        var shape = new AttentionCall.Shape(batch.sequences(), batch.length(), config.heads(), config.kvHeads(), config.headDim());
-        return new Layer(
-                Chunked.of(tape, ranges, section, c -> tape.rows(section, c.row0(), c.row1())),
-                new AttentionCall(section, shape, tape.q(), tape.k(), tape.v(), tape.out(), lse, d.dout(), d.dq(), d.dk(), d.dv()));
     }
 
     /** As chunks, none in a planning workspace. */
@@ -208,7 +197,7 @@ public final class LlamaPass {
         ids.copyFrom(newInputs);
         targets.copyFrom(newTargets);
         FloatMatrix first = residual.getFirst().whole();
-        ranges.run((chunk, worker) -> engine.kernels().gather(model.embedding.weight(), ids, first, chunk.row0(), chunk.row1()));
+        ranges.run((chunk, place, worker) -> engine.kernels().gather(model.embedding.weight(), ids, first, chunk.row0(), chunk.row1()));
         for (int i = 0; i < model.blocks().size(); i++) {
             blockForward(i);
         }
@@ -243,64 +232,77 @@ public final class LlamaPass {
 
     private void blockForward(int i) {
         Block block = model.blocks().get(i);
-        Layer layer = layer(i);
         block.prepare();
-        ranges.run(
-                (chunk, worker) -> project(block, i, chunk, local(chunk, worker).inputs(), worker),
-                (unit0, unit1, worker) -> kernels().attentionForward(layer.attention(), unit0, unit1, worker.scratch()),
-                (chunk, worker) -> {
-                    Local local = local(chunk, worker);
-                    block.mix(residual.get(i).chunk(chunk), residual.get(i + 1).chunk(chunk), local.inputs(),
-                            layer.tape().chunk(chunk), local.scratch(), worker);
-                });
-    }
-
-    private void project(Block block, int i, Ranges.Chunk chunk, BlockInputs chunkInputs, Worker worker) {
-        Chunked<BlockTape> tape = layer(i).tape();
-        block.project(residual.get(i).chunk(chunk), chunkInputs, tape.chunk(chunk), worker);
-        block.rotate(tape.whole().q(), batch.length(), true, chunk.row0(), chunk.row1());
-        block.rotate(tape.whole().k(), batch.length(), true, chunk.row0(), chunk.row1());
+        ranges.run(begin(i),
+                new Chunks((chunk, place, worker) -> project(block, i, chunk, inputs(chunk, worker), place, worker)),
+                new Units(this::attentionForward),
+                new Chunks((chunk, place, worker) -> block.mix(residual.get(i).chunk(chunk), residual.get(i + 1).chunk(chunk),
+                        inputs(chunk, worker), tape(chunk, place, worker), scratch(chunk, worker), worker)));
     }
 
     /** Turns dx, the gradient of the block's result, into that of its input, and hands those of the weights over. */
     private void blockBackward(int i, Block.Keys keys, GradientSink sink) {
         Block block = model.blocks().get(i);
-        Layer layer = layer(i);
         BlockGradients d = gradients.whole();
         block.prepare();
+        List<Phase> phases = new ArrayList<>();
         if (recompute) {
-            ranges.run(
-                    (chunk, worker) -> project(block, i, chunk, inputs.chunk(chunk), worker),
-                    (unit0, unit1, worker) -> kernels().attentionForward(layer.attention(), unit0, unit1, worker.scratch()),
-                    (chunk, worker) -> { });
+            phases.add(new Chunks((chunk, place, worker) -> project(block, i, chunk, inputs.chunk(chunk), place, worker)));
+            phases.add(new Units(this::attentionForward));
         }
-        ranges.run(
-                (chunk, worker) -> {
-                    if (!recompute) {
-                        project(block, i, chunk, inputs.chunk(chunk), worker);
-                    }
-                    block.mixBackward(residual.get(i).chunk(chunk), dx.chunk(chunk), inputs.chunk(chunk),
-                            layer.tape().chunk(chunk), local(chunk, worker).scratch(), gradients.chunk(chunk), keys, worker);
-                },
-                (unit0, unit1, worker) -> kernels().attentionBackward(layer.attention(), unit0, unit1, worker.scratch()),
-                (chunk, worker) -> {
-                    block.rotate(d.dq(), batch.length(), false, chunk.row0(), chunk.row1());
-                    block.rotate(d.dk(), batch.length(), false, chunk.row0(), chunk.row1());
-                    block.projectBackward(residual.get(i).chunk(chunk), dx.chunk(chunk), inputs.chunk(chunk),
-                            local(chunk, worker).scratch(), gradients.chunk(chunk), keys, worker);
-                });
+        phases.add(new Chunks((chunk, place, worker) -> {
+            if (!recompute) {
+                project(block, i, chunk, inputs.chunk(chunk), place, worker);
+            }
+            block.mixBackward(residual.get(i).chunk(chunk), dx.chunk(chunk), inputs.chunk(chunk), tape(chunk, place, worker),
+                    scratch(chunk, worker), gradients.chunk(chunk), keys, worker);
+        }));
+        phases.add(new Units((unit0, unit1, place, worker) -> places[place].backward(kernels(), unit0, unit1, worker)));
+        phases.add(new Chunks((chunk, place, worker) -> {
+            block.rotate(d.dq(), batch.length(), false, chunk.row0(), chunk.row1());
+            block.rotate(d.dk(), batch.length(), false, chunk.row0(), chunk.row1());
+            block.projectBackward(residual.get(i).chunk(chunk), dx.chunk(chunk), inputs.chunk(chunk),
+                    scratch(chunk, worker), gradients.chunk(chunk), keys, worker);
+        }));
+        ranges.run(begin(i), phases.toArray(Phase[]::new));
         sink.acceptAll(block.gradients(inputs.whole(), d));
+    }
+
+    private Ranges.SpanBody begin(int i) {
+        SpanAttention.Kept result = recompute ? null : kept.get(i);
+        return (span, place) -> places[place].begin(result, gradients.whole(), span.row0(), span.row1());
+    }
+
+    private void project(Block block, int i, Chunk chunk, BlockInputs chunkInputs, int place, Worker worker) {
+        BlockTape tape = tape(chunk, place, worker);
+        block.project(residual.get(i).chunk(chunk), chunkInputs, tape, worker);
+        // A span begins with a sequence, so that positions follow from a token's place in it.
+        BlockTape span = places[place].tape();
+        block.rotate(span.q(), batch.length(), true, chunk.start(), chunk.start() + chunk.rows());
+        block.rotate(span.k(), batch.length(), true, chunk.start(), chunk.start() + chunk.rows());
+    }
+
+    private void attentionForward(long unit0, long unit1, int place, Worker worker) {
+        places[place].forward(kernels(), unit0, unit1, worker);
     }
 
     private Kernels kernels() {
         return engine.kernels();
     }
 
-    private Local local(Ranges.Chunk chunk, Worker worker) {
-        return locals[worker.index()].resize(chunk.rows());
+    private BlockTape tape(Chunk chunk, int place, Worker worker) {
+        return locals[worker.index()].tape().overRows(places[place].tape(), chunk.start(), chunk.start() + chunk.rows());
     }
 
-    private Layer layer(int i) {
-        return layers.get(recompute ? 0 : i);
+    private BlockScratch scratch(Chunk chunk, Worker worker) {
+        BlockScratch scratch = locals[worker.index()].scratch();
+        scratch.resize(chunk.rows());
+        return scratch;
+    }
+
+    private BlockInputs inputs(Chunk chunk, Worker worker) {
+        BlockInputs chunkInputs = locals[worker.index()].inputs();
+        chunkInputs.resize(chunk.rows());
+        return chunkInputs;
     }
 }

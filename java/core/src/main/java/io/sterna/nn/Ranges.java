@@ -4,6 +4,7 @@ import io.sterna.kernel.Slices;
 import io.sterna.kernel.Worker;
 import io.sterna.tensor.QuantizedGradient;
 import java.util.List;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 
 /**
@@ -12,20 +13,16 @@ import java.util.stream.LongStream;
  * takes the next one, so that threads wait for each other a few times a block and not at each operation.
  *
  * <p>Attention mixes the tokens of a sequence. Where there are enough sequences to keep all workers busy, a
- * worker takes all chunks of some sequences and nobody waits for it; otherwise all chunks are done before
- * attention begins, and attention before what comes after it.
+ * worker takes a span of some sequences, all of their chunks, and nobody waits for it; otherwise all tokens are one
+ * span, whose chunks are all done before attention begins, and attention before what comes after it.
  *
  * <p>Chunks depend on T alone and never on the threads: they are also what the gradients of norms are summed by.
  */
 final class Ranges {
-    /** Tokens of a chunk where there are many, and of each with int8 gradients, whose scales are those of a chunk. */
+    /** Tokens of a chunk with float weights, which each chunk packs anew, and with int8 gradients, whose scales are those of a chunk. */
     static final long CHUNK = QuantizedGradient.GROUP;
-    /**
-     * Shorter ones where these fit in a worker's L2 cache and those do not: with little work between, memory decides. Not
-     * with float weights, which each chunk packs anew.
-     */
+    /** Packed weights are unpacked fast enough for shorter ones, which take half of the memory and more of which fits in a worker's cache. */
     private static final long SHORT_CHUNK = CHUNK / 2;
-    private static final long CACHE = 5 << 18;
     /** With fewer tokens there are still so many chunks, of at least {@link #MIN_CHUNK}. */
     private static final long MIN_CHUNKS = 8;
     private static final long MIN_CHUNK = 32;
@@ -35,62 +32,86 @@ final class Ranges {
     private static final double IDLE = 0.1;
 
     private final Slices slices;
+    private final int workers;
     private final long count;
     private final List<Chunk> chunks;
+    private final List<Span> spans;
     private final long chunk;
     private final long units;
-    private final long sequences;
-    private final long chunksOfRange;
+    private final long tokens;
+    private final long length;
+    private final long chunksOfSpan;
 
-    /** Tokens row0 ... row1 - 1. */
-    record Chunk(int index, long row0, long row1) {
+    /** Tokens row0 ... row1 - 1 of the pass, which are those from {@code start} on of their span. */
+    record Chunk(int index, long row0, long row1, long start) {
         long rows() {
             return row1 - row0;
         }
     }
 
-    /** What is done with a chunk of tokens. */
-    interface ChunkBody {
-        void run(Chunk chunk, Worker worker);
+    /** Whole sequences, in order. */
+    record Span(List<Chunk> chunks) {
+        long row0() {
+            return chunks.getFirst().row0;
+        }
+
+        long row1() {
+            return chunks.getLast().row1;
+        }
     }
 
-    /** What is done with units of attention. */
-    interface UnitBody {
-        void run(long unit0, long unit1, Worker worker);
+    /** What is done before anything is done with a span. */
+    interface SpanBody {
+        void run(Span span, int place);
     }
+
+    /** What is done with a chunk of tokens, of the span at {@code place}. */
+    interface ChunkBody {
+        void run(Chunk chunk, int place, Worker worker);
+    }
+
+    /** What is done with units of attention, counted from the first of the span at {@code place}. */
+    interface UnitBody {
+        void run(long unit0, long unit1, int place, Worker worker);
+    }
+
+    /** A part of what is done with a span, which begins when the one before has ended for all of it. */
+    sealed interface Phase { }
+
+    /** By chunk. */
+    record Chunks(ChunkBody body) implements Phase { }
+
+    /** By unit of attention. */
+    record Units(UnitBody body) implements Phase { }
 
     /**
      * The ranges of a pass.
      *
      * @param units     of attention that a sequence has
-     * @param width     of a block's widest tensors
      * @param quantized whether the weights are
      */
-    Ranges(Slices slices, int workers, Batch batch, long units, long width, boolean quantized) {
-        long tokens = batch.tokens();
-        long length = batch.length();
+    Ranges(Slices slices, int workers, Batch batch, long units, boolean quantized) {
+        this.tokens = batch.tokens();
+        this.length = batch.length();
         long share = Math.ceilDiv(Math.ceilDiv(tokens, MIN_CHUNKS), MIN_CHUNK) * MIN_CHUNK;
         this.slices = slices;
-        this.sequences = batch.sequences();
+        this.workers = workers;
         this.units = units;
-        this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(quantized ? chunkOf(width) : CHUNK, share));
+        this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(quantized ? SHORT_CHUNK : CHUNK, share));
         this.count = Math.ceilDiv(tokens, chunk);
         long together = chunk % length == 0 ? 1 : length % chunk == 0 ? length / chunk : Long.MAX_VALUE;
-        this.chunksOfRange = together <= MAX_SEQUENCE_CHUNKS && even(Math.ceilDiv(count, together), workers) ? together : 0;
+        boolean whole = together <= MAX_SEQUENCE_CHUNKS && even(Math.ceilDiv(count, together), workers);
+        this.chunksOfSpan = whole ? together : count;
         this.chunks = slices == null ? List.of() : LongStream.range(0, count)
-                .mapToObj(i -> new Chunk((int) i, i * chunk, Math.min(tokens, (i + 1) * chunk))).toList();
+                .mapToObj(i -> new Chunk((int) i, i * chunk, Math.min(tokens, (i + 1) * chunk), i % chunksOfSpan * chunk)).toList();
+        this.spans = IntStream.range(0, Math.toIntExact(Math.ceilDiv(chunks.size(), chunksOfSpan)))
+                .mapToObj(i -> new Span(chunks.subList((int) (i * chunksOfSpan), (int) Math.min(count, (i + 1) * chunksOfSpan)))).toList();
     }
 
-    /** Gate, up and their product are what a chunk is about; where even few tokens' do not fit, fewer packings of weights do more. */
-    private static long chunkOf(long width) {
-        long fitting = CACHE / (3 * width * Float.BYTES);
-        return fitting < CHUNK && fitting >= SHORT_CHUNK ? SHORT_CHUNK : CHUNK;
-    }
-
-    /** Whether so many ranges keep the workers busy. */
-    private static boolean even(long ranges, int workers) {
-        long rounds = Math.ceilDiv(ranges, workers);
-        return rounds * workers <= ranges * (1 + IDLE);
+    /** Whether so many spans keep the workers busy. */
+    private static boolean even(long spans, int workers) {
+        long rounds = Math.ceilDiv(spans, workers);
+        return rounds * workers <= spans * (1 + IDLE);
     }
 
     /** Tokens of a chunk; the last one may be shorter. */
@@ -108,25 +129,45 @@ final class Ranges {
         return chunks;
     }
 
-    /** Does something with each chunk. */
-    void run(ChunkBody body) {
-        slices.run(chunks.size(), (i, worker) -> body.run(chunks.get((int) i), worker));
+    /** How many spans are worked on at once: one by all workers, or one by each. */
+    int places() {
+        return chunksOfSpan == count ? 1 : workers;
     }
 
-    /** Does something with each chunk, then attention, then something else with each chunk. */
-    void run(ChunkBody before, UnitBody attention, ChunkBody after) {
-        if (chunksOfRange == 0) {
-            run(before);
-            slices.run(sequences * units, (i, worker) -> attention.run(i, i + 1, worker));
-            run(after);
+    /** Tokens of a span at most. */
+    long spanTokens() {
+        return Math.min(chunksOfSpan * chunk, tokens);
+    }
+
+    /** Does something with each chunk. */
+    void run(ChunkBody body) {
+        slices.run(chunks.size(), (i, worker) -> body.run(chunks.get((int) i), 0, worker));
+    }
+
+    /** Does with each span what there is to be done, phase by phase. */
+    void run(SpanBody begin, Phase... phases) {
+        if (spans.size() == 1) {
+            begin.run(spans.getFirst(), 0);
+            for (Phase phase : phases) {
+                switch (phase) {
+                    case Chunks(ChunkBody body) -> run(body);
+                    case Units(UnitBody body) -> slices.run(tokens / length * units, (i, worker) -> body.run(i, i + 1, 0, worker));
+                }
+            }
         } else {
-            slices.run(Math.ceilDiv(chunks.size(), chunksOfRange), (i, worker) -> {
-                List<Chunk> own = chunks.subList((int) (i * chunksOfRange), (int) Math.min(chunks.size(), (i + 1) * chunksOfRange));
-                long tokens = chunks.getLast().row1();
-                own.forEach(chunk -> before.run(chunk, worker));
-                attention.run(own.getFirst().row0() * sequences / tokens * units, own.getLast().row1() * sequences / tokens * units, worker);
-                own.forEach(chunk -> after.run(chunk, worker));
-            });
+            slices.run(spans.size(), (i, worker) -> run(spans.get((int) i), begin, phases, worker));
+        }
+    }
+
+    private void run(Span span, SpanBody begin, Phase[] phases, Worker worker) {
+        int place = worker.index();
+        long spanUnits = (span.row1() - span.row0()) / length * units;
+        begin.run(span, place);
+        for (Phase phase : phases) {
+            switch (phase) {
+                case Chunks(ChunkBody body) -> span.chunks.forEach(c -> body.run(c, place, worker));
+                case Units(UnitBody body) -> body.run(0, spanUnits, place, worker);
+            }
         }
     }
 }
