@@ -37,7 +37,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a prototype, a constant, a struct or a meaning below changes. */
-#define STERNA_ABI_VERSION 7
+#define STERNA_ABI_VERSION 8
 
 /* ---------------------------------------------------------------- status */
 
@@ -215,7 +215,8 @@ STERNA_API int32_t sterna_histogram(int32_t tier, const sterna_packed *w, int64_
                                     int64_t row1);
 
 /* Ternary at rest: ceil(cols / 5) bytes a row, byte = sum of (code + 1) * 3^i over 5 weights, the first
- * in the lowest place; missing ones count as 0 + 1. Unpack refuses a byte above 242 (BAD_VALUE). */
+ * in the lowest place; missing ones count as 0 + 1. Unpack refuses a byte above 242, or one in which missing ones count
+ * as anything else (BAD_VALUE). */
 STERNA_API int32_t sterna_trits_pack(const sterna_packed *w, uint8_t *trits, int64_t row0, int64_t row1);
 STERNA_API int32_t sterna_trits_unpack(const uint8_t *trits, const sterna_packed *w, int64_t row0,
                                        int64_t row1);
@@ -240,7 +241,7 @@ STERNA_API int32_t sterna_rmsnorm_quantize(int32_t tier, const sterna_matrix *x,
                                            float epsilon, const sterna_quantized *q, float *inv_rms,
                                            int64_t row0, int64_t row1);
 
-/* dx = inv_rms * (g - xhat * mean(g * xhat)), g = dy * gain, xhat = x * inv_rms; adds to dx when
+/* dx = inv_rms * (g - xhat * mean(g * xhat)), g = dy * gain, xhat = x * inv_rms, which is finite; adds to dx when
  * accumulate is 1. dx may be dy (in place) when accumulate is 0. */
 STERNA_API int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain,
                                            const float *inv_rms, const sterna_matrix *dy,
@@ -401,7 +402,8 @@ STERNA_API int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradie
  * the backward. Query i of a sequence sees keys 0...past + i. A unit is (sequence, kv head): unit =
  * sequence * kv_heads + kv_head. Softmax scale 1 / sqrt(head_dim). head_dim is a multiple of 2, at most
  * 256. The backward takes past = 0 only. Tiers with a bf16 matrix unit round the operands of the products
- * to bf16, except for a few queries; sums and the softmax are f32. The forward reads quantized keys or values,
+ * to bf16, except for a few queries; sums and the softmax are f32. A value that is not finite shows in every query that
+ * sees it, and may in those just before, which are computed with it. The forward reads quantized keys or values,
  * shaped like k and v, instead of those, where they are not null; the backward takes none.
  *
  * With a capacity above 0, forward only, the keys and values of a head lie together, with room for so many, at least
@@ -448,7 +450,7 @@ STERNA_API int32_t sterna_update_float(int32_t tier, const sterna_matrix *w, con
  * is row0 of the moments. squares[i] (row1 - row0) receives the sum of g^2 of each row in float64 (before
  * `factor`), for norms; may be null. `factor` scales g first (clipping, accumulation). A scaled g whose square
  * is not finite in f32 (NaN, infinite, beyond 1.8e19) gives NONFINITE: squares are written, nothing else.
- * key seeds SR of the state, from sterna_key. beta and momentum lie in 0...1, epsilon is positive.
+ * key seeds SR of the state, from sterna_key. beta and momentum lie in 0...1, epsilon is at least 2^-126.
  *
  * A state in BF16 or I8 is rounded stochastically by u, a half of an element's word of STREAM_MOMENT: the upper for a
  * first moment (or momentum), the lower for a second. BF16: as update_float. I8: x is a first moment, or the root of a
@@ -489,7 +491,7 @@ STERNA_API int32_t sterna_sgd(int32_t tier, const sterna_sgd_step *step, const s
 /*
  * Adafactor (Shazeer and Stern 2018). The caller folds row and column sums of g^2 into the factored
  * second moment and hands over, for the step, u(r, c) = g * (factor * row_factor[r]) * col_factor[c], with r
- * the row of the tensor.
+ * the row of the tensor; all three factors are finite.
  * sterna_column_squares: sums[c] = sum over rows, in order, of g^2, for columns col0...col1-1 (float64).
  * sterna_row_squares: squares[r - row0] of rows row0...row1-1 of g. sterna_adafactor_squares: sum of u^2 of
  * each row, for update clipping. sterna_adafactor: m = beta1 m + (1 - beta1) u; delta = rate * m (m null: rate * u).
@@ -514,7 +516,8 @@ STERNA_API int32_t sterna_adafactor(int32_t tier, const sterna_adafactor_step *s
 /* ---------------------------------------------------------------- ceilings of the machine */
 
 /* What one thread reaches with nothing in its way: the yardstick of the benches. Runs `rounds` rounds
- * and writes what was done to *work: operations (a multiply-add counts as two) or bytes moved. */
+ * and writes what was done to *work: operations (a multiply-add counts as two) or bytes moved. buffer is aligned to 64 and
+ * bytes a positive multiple of 64, for every probe. */
 #define STERNA_PROBE_INT8 0   /* the tier's widest int8 multiply-add, operands in registers */
 #define STERNA_PROBE_INT16 1  /* int16 multiply-add in vectors; BAD_TYPE where the tier has none */
 #define STERNA_PROBE_BF16 2   /* bf16 multiply-add, likewise */

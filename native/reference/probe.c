@@ -5,11 +5,11 @@
 #define KEEP(value) __asm__ volatile("" : : "r"(value) : "memory")
 
 static double multiply_int8(int64_t rounds) {
-    int32_t sum[8] = {0};
+    uint32_t sum[8] = {0};
     int8_t a = 3, b = 5;
     __asm__("" : "+r"(a), "+r"(b));
     for (int64_t i = 0; i < rounds; i++)
-        for (int j = 0; j < 8; j++) sum[j] += a * b + (int32_t)i;
+        for (int j = 0; j < 8; j++) sum[j] += (uint32_t)(a * b) + (uint32_t)i;
     KEEP(sum);
     return 16.0 * (double)rounds;
 }

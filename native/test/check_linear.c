@@ -159,6 +159,17 @@ static void check_few_large(int32_t tier) {
     }
 }
 
+/* So many tokens of short rows that not all fit in scratch, where what is kept beside a token is as large as it is. */
+static void check_many_tokens(int32_t tier) {
+    static const int64_t SHAPES[][3] = {{20485, 64, 0}, {16387, 64, 64}, {10245, 128, 64}, {10245, 128, 0}, {4101, 320, 64}};
+    for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++)
+        for (int wide = 0; wide < 2; wide++) {
+            struct linear_case c = whole(SHAPES[i][0], 3, SHAPES[i][1], wide ? STERNA_INT8 : STERNA_TERNARY);
+            c.group = SHAPES[i][2];
+            run_case(tier, c);
+        }
+}
+
 /* Numbers below the normal ones, which some instructions make 0. */
 static void check_tiny(int32_t tier) {
     for (int64_t tokens = 1; tokens <= 40; tokens += 13) {
@@ -288,6 +299,7 @@ static void check(int32_t tier) {
     check_blocks(tier);
     check_one_token(tier);
     check_few_large(tier);
+    check_many_tokens(tier);
     check_tiny(tier);
     check_extremes(tier);
 }

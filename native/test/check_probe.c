@@ -44,11 +44,14 @@ static void check_work(int32_t tier, int32_t kind, int64_t bytes) {
 static void check_products(int32_t tier) {
     check_case("probe, tier %d: products", tier);
     void *buffer = check_buffer(64, AGAINST_END, 0);
+    enum { MANY = 1 << 20 }; /* rounds, as benches take them: no sum may overflow */
     for (int32_t kind = STERNA_PROBE_INT8; kind <= STERNA_PROBE_BF16; kind++) {
         double work = 0, instruction = TIER_TRAITS[tier].operations[kind];
         if (instruction == 0) continue;
         CHECK(sterna_probe(tier, kind, buffer, 64, 1, &work) == STERNA_OK);
         CHECK(work >= 4 * instruction && fmod(work, instruction) == 0);
+        double one = work;
+        CHECK(sterna_probe(tier, kind, buffer, 64, MANY, &work) == STERNA_OK && work == MANY * one);
     }
     check_release();
 }

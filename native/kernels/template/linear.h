@@ -72,7 +72,6 @@ struct linear_scratch {
 
 /* Beside x, a block of tokens holds less than half as much, and a little that does not grow with K. */
 _Static_assert(sizeof(segment) + TOKENS * STERNA_MAX_COLS * 3 / 2 + 65536 < STERNA_SCRATCH_BYTES, "eight tokens fit");
-_Static_assert(sizeof(segment) + TOKENS_BYTES * 5 / 4 < STERNA_SCRATCH_BYTES, "the tokens fit");
 
 /* TILE_TOKENS of a block's tokens, the first being token t, and `panels` of the segment's panels from `panel` on. */
 typedef struct tile {
@@ -142,9 +141,12 @@ static void lay_out(const linear_call *c, int64_t count) {
             .kept = kept + i * bytes.kept};
 }
 
-/* Token blocks whose x fit in TOKENS_BYTES, but at least one. */
+/* Token blocks whose x fit in TOKENS_BYTES, and with all else that lay_out gives them in scratch, but at least one. */
 static int64_t blocks_at_once(const linear_call *c) {
-    int64_t blocks = TOKENS_BYTES / bytes_of_block(c).x;
+    block_bytes b = bytes_of_block(c);
+    int64_t each = (int64_t)sizeof(token_block) + b.sums + b.totals + b.kept + b.group_sums + b.x;
+    int64_t once = (int64_t)sizeof(struct linear_scratch) + TILES * (int64_t)(sizeof(tile_sums) + sizeof(tile_totals)) + 2 * 64;
+    int64_t blocks = least(TOKENS_BYTES / b.x, (STERNA_SCRATCH_BYTES - once) / each);
     return blocks > 1 ? blocks : 1;
 }
 

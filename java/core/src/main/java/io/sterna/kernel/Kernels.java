@@ -321,7 +321,10 @@ public final class Kernels {
         }
     }
 
-    /** The same as {@link #quantize} makes them, a scale for each head of a token; {@link Reason#NONFINITE} for a NaN or an infinity. */
+    /**
+     * The same as {@link #quantize} makes them, a scale for each head of a token; {@link Reason#NONFINITE} for a NaN or an
+     * infinity, which leaves what was appended undefined.
+     */
     public void append(FloatMatrix x, QuantizedMatrix q, long first) {
         Checks.alive("x", x);
         Checks.alive("q", q, q.descriptor());

@@ -22,10 +22,10 @@ public class sterna_h extends sterna_h$shared {
 
     static final SymbolLookup SYMBOL_LOOKUP = io.sterna.kernel.NativeLibrary.symbols();
 
-    private static final int STERNA_ABI_VERSION = (int)7L;
+    private static final int STERNA_ABI_VERSION = (int)8L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_ABI_VERSION 7
+     * #define STERNA_ABI_VERSION 8
      * }
      */
     public static int STERNA_ABI_VERSION() {
