@@ -172,6 +172,20 @@ class LauncherTest {
         assertFalse(build().contains("sterna: building"));
     }
 
+    /** Maven's JVM would not find a checkout whose path is not ASCII; a process that runs keeps the jar that it began with. */
+    @Test
+    void aBuildHasALocaleAndMakesItsJarAnew() throws Exception {
+        script("path/clang", "");
+        mustBuild("ls java/cli/target/*.jar; echo \"locale $LC_ALL\"; touch java/cli/target/sterna-cli.jar");
+        Path jar = folder.resolve("java/cli/target/sterna-cli.jar");
+        Files.setLastModifiedTime(Files.createFile(jar), FileTime.fromMillis(0));
+        Files.createFile(folder.resolve("native/newer.c"));
+        run("./sterna doctor", Map.of("LC_ALL", "C", "PATH", folder.resolve("path") + ":" + folder.resolve("tools")));
+        String log = Files.readString(folder.resolve("java/cli/target/build.log"));
+        assertTrue(log.endsWith("locale C.UTF-8\n"), log);
+        assertFalse(log.contains(jar.getFileName().toString() + "\n"), log);
+    }
+
     @Test
     void buildsWithoutFlock() throws Exception {
         script("path/clang", "");

@@ -259,13 +259,9 @@ public final class Corpus {
             }
             String base = spec.substring(0, spec.lastIndexOf('/', wild) + 1);
             Path folder = Path.of(base.isEmpty() ? "." : base);
-            int before = found.size() + skipped;
-            if (Files.isDirectory(folder)) {
-                String pattern = spec.substring(base.length());
-                boolean anyDepth = pattern.contains("**");
-                addAll(folder, matcher(pattern), anyDepth ? Integer.MAX_VALUE : 1 + (int) pattern.chars().filter(c -> c == '/').count());
-            }
-            if (found.size() + skipped == before) {
+            String pattern = spec.substring(base.length());
+            int depth = pattern.contains("**") ? Integer.MAX_VALUE : 1 + (int) pattern.chars().filter(c -> c == '/').count();
+            if (!Files.isDirectory(folder) || !addAll(folder, matcher(pattern), depth)) {
                 throw new CorpusException("no file matches " + spec);
             }
         }
@@ -275,8 +271,9 @@ public final class Corpus {
          *
          * @param only  matches the files that are meant, or a folder of which all are; null for all
          * @param depth folders deep
+         * @return whether there are any, wanted or not
          */
-        private void addAll(Path folder, PathMatcher only, int depth) throws IOException {
+        private boolean addAll(Path folder, PathMatcher only, int depth) throws IOException {
             Listing listing = new Listing(folder, only, cache);
             Files.walkFileTree(folder, EnumSet.of(FileVisitOption.FOLLOW_LINKS), depth, listing);
             listing.entries.sort(Comparator.comparing(e -> name(e.relative)));
@@ -287,6 +284,7 @@ public final class Corpus {
             for (Path dir : listing.folders) {
                 addAll(dir, null, Integer.MAX_VALUE);
             }
+            return !listing.entries.isEmpty() || !listing.folders.isEmpty();
         }
 
         private void addEntry(Entry entry) throws IOException {

@@ -37,6 +37,7 @@ public final class DocumentReader implements AutoCloseable {
     private static final Set<String> PACKED = Set.of("gz", "tgz");
     private static final int TAR_MARK_AT = 257; // of the first header
     private static final byte[] TAR_MARK = {'u', 's', 't', 'a', 'r'};
+    private static final String REMEDY = "get or make it anew, packed as gzip and zip do by default, or leave it out";
     private static final int AUTO_WHOLE = 256 << 10; // the longest file that AUTO leaves in one piece
     private static final int AUTO_LEAST = 4 << 10;
     private static final int AUTO_MOST = 64 << 10;
@@ -98,7 +99,9 @@ public final class DocumentReader implements AutoCloseable {
         } catch (CorpusException e) {
             throw e;
         } catch (EOFException e) {
-            throw new CorpusException(name + " is truncated after " + received() + " unpacked bytes", e);
+            throw new CorpusException(name + " is truncated after " + received() + " unpacked bytes: " + REMEDY, e);
+        } catch (ZipException e) {
+            throw new CorpusException("cannot unpack " + name + " at byte " + received() + ": " + DataException.reason(e) + ": " + REMEDY, e);
         } catch (IOException e) {
             throw new CorpusException("cannot read " + name + " at byte " + received() + ": " + DataException.reason(e), e);
         }
@@ -206,20 +209,30 @@ public final class DocumentReader implements AutoCloseable {
     }
 
     private boolean wanted(String entry) {
+        Path path;
         try {
-            if (!Corpus.included(include, options.include(), pathOf(entry))) {
-                return false;
-            }
+            path = pathOf(entry).normalize(); // some programs name entries ./a
         } catch (InvalidPathException e) {
             skipped++; // a name that no file of this system could have
             return false;
         }
-        boolean hidden = entry.startsWith(".") || entry.contains("/.");
-        if (hidden || Corpus.isBinary(entry) || Corpus.extension(entry).equals("zip")) {
+        if (!Corpus.included(include, options.include(), path)) {
+            return false;
+        }
+        if (isHidden(path) || Corpus.isBinary(entry) || Corpus.extension(entry).equals("zip")) {
             skipped++;
             return false;
         }
         return true;
+    }
+
+    private static boolean isHidden(Path path) {
+        for (Path name : path) {
+            if (name.toString().startsWith(".") && !name.toString().equals("..")) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /** What globs are matched with. Under some locales names of files are of ASCII alone; those of entries are not. */

@@ -30,7 +30,7 @@ final class EntryInput extends CheckedInputStream {
         long crc = getChecksum().getValue();
         if (read < 0 && crc != expected) {
             throw new ZipException("CRC-32 is " + Long.toHexString(crc) + ", not " + Long.toHexString(expected)
-                    + ": the archive is damaged, get or make it anew");
+                    + ": the archive is damaged");
         }
         return read;
     }

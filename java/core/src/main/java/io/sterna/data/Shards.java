@@ -7,6 +7,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -161,6 +162,8 @@ public final class Shards implements AutoCloseable {
             throw damaged(file, "the file is missing");
         } catch (ShardException e) {
             throw e;
+        } catch (ClosedByInterruptException e) {
+            throw new ShardException("interrupted while reading " + file, e);
         } catch (IOException e) {
             throw new ShardException("cannot map " + file + ": " + DataException.reason(e), e);
         }

@@ -147,12 +147,12 @@ public final class GzipInput extends InputStream {
         }
         if (buffer[at] != 0) {
             inflater.reset();
-            readHeader("what stands behind a gzip member is no other one: the file is damaged, get or make it anew");
+            readHeader("what stands behind a gzip member is no other one: the file is damaged");
             return true;
         }
         while (hasMore()) {
             if (buffer[at++] != 0) {
-                throw new ZipException("something stands behind the zeros that pad a gzip member: the file is damaged, get or make it anew");
+                throw new ZipException("something stands behind the zeros that pad a gzip member: the file is damaged");
             }
         }
         return false;

@@ -186,7 +186,7 @@ final class LibraryCache {
 
     private static void install(Packed file, Path folder) throws IOException {
         Path target = folder.resolve(file.name());
-        if (Files.exists(target) && sha256(target.toUri().toURL()).equals(file.sha256())) {
+        if (Files.exists(target) && sha256(target).equals(file.sha256())) {
             return;
         }
         Path part = Files.createTempFile(folder, file.name(), ".part");
@@ -194,7 +194,7 @@ final class LibraryCache {
             try (InputStream in = file.content().openStream()) {
                 Files.copy(in, part, StandardCopyOption.REPLACE_EXISTING);
             }
-            String written = sha256(part.toUri().toURL());
+            String written = sha256(part);
             if (!written.equals(file.sha256())) {
                 throw new IOException(String.format(Locale.ROOT,
                         "the jar's %s has SHA-256 %s instead of %s", file.name(), written, file.sha256()));
@@ -207,8 +207,17 @@ final class LibraryCache {
 
     /** The SHA-256 of what a URL holds, in 64 hex digits. */
     static String sha256(URL content) throws IOException {
+        return sha256(content.openStream());
+    }
+
+    /** That of a file: as a URL, its name would have to be UTF-8. */
+    private static String sha256(Path file) throws IOException {
+        return sha256(Files.newInputStream(file));
+    }
+
+    private static String sha256(InputStream content) throws IOException {
         MessageDigest digest = newDigest();
-        try (InputStream in = new DigestInputStream(content.openStream(), digest)) {
+        try (InputStream in = new DigestInputStream(content, digest)) {
             in.transferTo(OutputStream.nullOutputStream());
         }
         return HexFormat.of().formatHex(digest.digest());

@@ -129,6 +129,13 @@ class CorpusTest {
         assertEquals(List.of("class A"), Texts.read(Texts.corpus(Texts.ALL.withInclude("m/A*"), zip)));
     }
 
+    @Test
+    void entriesMayBeNamedFromHere() throws IOException {
+        Path zip = zip("dots.zip", "./m/a.txt", "a", "m/./b.txt", "b", "./m/.c.txt", "hidden", ".git/d.txt", "hidden");
+        assertEquals(List.of("a", "b"), Texts.read(Texts.corpus(Texts.ALL, zip)));
+        assertEquals(List.of("a"), Texts.read(Texts.corpus(Texts.ALL.withInclude("m/a*"), zip)));
+    }
+
     /** As tools write them that put an entry anew behind the old one. */
     @Test
     void ofEntriesOfOneNameTheLastCounts() throws IOException {
@@ -197,6 +204,17 @@ class CorpusTest {
         Path closed = Files.createDirectories(p.resolve("closed"));
         Assumptions.assumeTrue(closed.toFile().setReadable(false) && !Files.isReadable(closed), "everything may be read here");
         assertEquals(List.of("a"), Texts.read(Texts.corpus(Texts.ALL, p.resolve("*.txt"))), "what cannot match is not looked into");
+    }
+
+    @Test
+    void aGlobMayMatchWhatIsThereAlready() throws IOException {
+        Path file = write("p/a.txt", "a");
+        String glob = folder.resolve("p").resolve("*.txt").toString();
+        assertEquals(List.of("a"), Texts.read(Corpus.open(List.of(file.toString(), glob), Texts.ALL, null)));
+        String message = assertThrows(CorpusException.class,
+                () -> Corpus.open(List.of(glob), Texts.ALL.withInclude("*.md"), null)).getMessage();
+        assertTrue(message.contains("*.md"), message);
+        assertThrows(CorpusException.class, () -> Corpus.open(List.of(file.toString(), glob + "x"), Texts.ALL, null));
     }
 
     @Test
@@ -394,11 +412,14 @@ class CorpusTest {
     void damagedArchivesAreNamed() throws IOException {
         byte[] packed = gzip(Texts.prose(5000, 1));
         Path truncated = writeBytes("t.txt.gz", Arrays.copyOf(packed, packed.length / 2));
-        assertTrue(failure(Texts.corpus(Texts.ALL, truncated)).contains("t.txt.gz is truncated after"));
+        String message = failure(Texts.corpus(Texts.ALL, truncated));
+        assertTrue(message.contains("t.txt.gz is truncated after") && message.contains("get or make it anew"), message);
         Path noGzip = writeBytes("n.jsonl.gz", "plain".getBytes(StandardCharsets.UTF_8));
-        assertTrue(failure(Texts.corpus(Texts.ALL, noGzip)).contains("n.jsonl.gz"));
+        message = failure(Texts.corpus(Texts.ALL, noGzip));
+        assertTrue(message.contains("n.jsonl.gz") && message.contains("get or make it anew"), message);
         Path noZip = writeBytes("n.zip", "plain".getBytes(StandardCharsets.UTF_8));
-        assertTrue(failure(Texts.corpus(Texts.ALL, noZip)).contains("n.zip"));
+        message = failure(Texts.corpus(Texts.ALL, noZip));
+        assertTrue(message.contains("n.zip") && message.contains("get or make it anew"), message);
     }
 
     /** The JDK's stream of an entry does not check it. */

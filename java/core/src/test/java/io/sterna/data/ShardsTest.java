@@ -347,6 +347,15 @@ class ShardsTest {
     }
 
     @Test
+    void anInterruptIsNoDamagedShard() throws IOException {
+        new ShardPreparation(corpus(), BYTES, shards, ShardOptions.of(2), DataProgress.NONE, ShardWriter.FILES).run();
+        Thread.currentThread().interrupt();
+        String message = assertThrows(ShardException.class, () -> Shards.open(shards, true)).getMessage();
+        assertTrue(Thread.interrupted(), "the mark is still set");
+        assertTrue(message.startsWith("interrupted while reading " + shards), message);
+    }
+
+    @Test
     void cancellingAndFailingTokenizersLeaveWhatWasThere() throws IOException {
         prepare();
         Map<String, byte[]> before = files(shards);
