@@ -187,6 +187,21 @@ class LauncherTest {
     }
 
     @Test
+    void whatAKilledBuildLeftIsMadeAnew() throws Exception {
+        script("path/clang", "");
+        mustBuild("false");
+        Path library = Files.createDirectories(folder.resolve("java/cli/target/lib")).resolve("part.jar");
+        Files.createFile(library);
+        build();
+        assertFalse(Files.exists(library), "there was no jar");
+        Files.createDirectories(library.getParent());
+        Files.createFile(library);
+        Files.setLastModifiedTime(Files.createFile(folder.resolve("java/cli/target/sterna-cli.jar")), FileTime.fromMillis(0));
+        build();
+        assertTrue(Files.exists(library), "there was one");
+    }
+
+    @Test
     void buildsWithoutFlock() throws Exception {
         script("path/clang", "");
         mustBuild("touch java/cli/target/sterna-cli.jar");
