@@ -15,7 +15,7 @@ public interface GradientSink {
         /**
          * Computes rows row0 ... row1 - 1.
          *
-         * @param dw         F32 (row1 - row0, cols): receives them
+         * @param dw         F32 (row1 - row0, cols), that of a product of floats maybe BF16: receives them
          * @param accumulate whether to add to {@code dw}
          */
         void compute(FloatMatrix dw, boolean accumulate, long row0, long row1, Worker worker);

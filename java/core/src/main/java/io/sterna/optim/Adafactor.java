@@ -2,7 +2,6 @@ package io.sterna.optim;
 
 import io.sterna.kernel.AdafactorStep;
 import io.sterna.kernel.Kernels;
-import io.sterna.kernel.Slices;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
@@ -11,9 +10,10 @@ import io.sterna.tensor.StateType;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.function.ToLongFunction;
 
 /**
  * Adafactor (Shazeer and Stern 2018) with a given learning rate: the second moment v is kept as the means
@@ -28,19 +28,25 @@ final class Adafactor extends Optimizer {
     private final FloatMatrix colFactor;
     private final MemorySegment rowSums;
     private final MemorySegment colSums;
-    private final FloatMatrix[] windows;
+    /** The sums of columns by tile. */
+    private final MemorySegment tileSums;
     private double beta2;
 
-    Adafactor(Kernels kernels, OptimizerConfig config, Workspace workspace, int workers, long maxRows, long maxCols) {
+    Adafactor(Kernels kernels, OptimizerConfig config, Workspace workspace, List<TiledGradient.Size> tensors) {
         super(kernels, config);
         Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
         this.struct = new AdafactorStep(section);
+        long maxRows = largest(tensors, TiledGradient.Size::rows);
+        long maxCols = largest(tensors, TiledGradient.Size::cols);
         this.rowFactor = FloatMatrix.allocate(section, FloatType.F32, 1, maxRows);
         this.colFactor = FloatMatrix.allocate(section, FloatType.F32, 1, maxCols);
         this.rowSums = section.allocate(maxRows * Double.BYTES);
         this.colSums = section.allocate(maxCols * Double.BYTES);
-        this.windows = new FloatMatrix[workers];
-        Arrays.setAll(windows, i -> FloatMatrix.window(section));
+        this.tileSums = section.allocate(largest(tensors, size -> size.tiles() * size.cols()) * Double.BYTES);
+    }
+
+    private static long largest(List<TiledGradient.Size> tensors, ToLongFunction<TiledGradient.Size> number) {
+        return tensors.stream().mapToLong(number).max().orElseThrow();
     }
 
     @Override
@@ -65,34 +71,50 @@ final class Adafactor extends Optimizer {
     }
 
     @Override
-    public boolean prepare(State state, TensorStep step, FloatMatrix gradient, Slices slices) {
-        slices.rows(gradient.rows(), 16, (r0, r1, worker) -> kernels.rowSquares(gradient, rowSums(r0), r0, r1));
+    public boolean prepare(State state, TensorStep step, TiledGradient gradient) {
+        TiledGradient.Size size = gradient.size();
+        gradient.forEach((tile, r0, r1) -> {
+            kernels.rowSquares(tile, doubles(rowSums, r0), 0, r1 - r0);
+            kernels.columnSquares(tile, doubles(tileSums, r0 / size.tileRows() * size.cols()), 0, size.cols());
+        });
         double squared = (double) step.factor() * step.factor();
-        if (!Float.isFinite((float) (squared * sum(rowSums, gradient.rows())))) {
+        if (!Float.isFinite((float) (squared * sum(rowSums, size.rows())))) {
             return false;
         }
-        slices.rows(gradient.cols(), 64, (c0, c1, worker) -> kernels.columnSquares(gradient, colSums, c0, c1));
+        addTileSums(size);
         Moment rows = state.moments().get("r");
         Moment cols = state.moments().get("c");
-        decay(rows, rowSums, squared / gradient.cols());
-        decay(cols, colSums, squared / gradient.rows());
+        decay(rows, rowSums, squared / size.cols());
+        decay(cols, colSums, squared / size.rows());
         factors(rows, rowFactor, mean(rows));
         factors(cols, colFactor, 1);
-        struct.set(step.rate(), (float) config.beta1(), step.factor() / clip(step, gradient, slices), step.key());
+        struct.set(step.rate(), (float) config.beta1(), step.factor() / clip(step, gradient), step.key());
         return true;
     }
 
+    /** In the order of the tiles, so that they do not depend on threads. */
+    private void addTileSums(TiledGradient.Size size) {
+        for (long c = 0; c < size.cols(); c++) {
+            double sum = 0;
+            for (long tile = 0; tile < size.tiles(); tile++) {
+                sum += tileSums.getAtIndex(ValueLayout.JAVA_DOUBLE, tile * size.cols() + c);
+            }
+            colSums.setAtIndex(ValueLayout.JAVA_DOUBLE, c, sum);
+        }
+    }
+
     /** max(1, root mean square of the update / clip). */
-    private float clip(TensorStep step, FloatMatrix gradient, Slices slices) {
+    private float clip(TensorStep step, TiledGradient gradient) {
         struct.set(step.rate(), (float) config.beta1(), step.factor(), step.key());
-        slices.rows(gradient.rows(), 16, (r0, r1, worker) -> kernels.adafactorSquares(struct,
-                windows[worker.index()].overRows(gradient, r0, r1), rowFactor, colFactor, rowSums(r0), r0, r1));
-        double rms = Math.sqrt(sum(rowSums, gradient.rows()) / (gradient.rows() * gradient.cols()));
+        gradient.forEach((tile, r0, r1) ->
+                kernels.adafactorSquares(struct, tile, rowFactor, colFactor, doubles(rowSums, r0), r0, r1));
+        TiledGradient.Size size = gradient.size();
+        double rms = Math.sqrt(sum(rowSums, size.rows()) / (size.rows() * size.cols()));
         return (float) Math.max(1, rms / config.clip());
     }
 
-    private MemorySegment rowSums(long row0) {
-        return rowSums.asSlice(row0 * Double.BYTES);
+    private static MemorySegment doubles(MemorySegment values, long from) {
+        return values.asSlice(from * Double.BYTES);
     }
 
     /** A moment becomes beta2 * moment + (1 - beta2) * (mean of squares + epsilon). */

@@ -3,7 +3,6 @@ package io.sterna.optim;
 import io.sterna.kernel.AdamWStep;
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Rounding;
-import io.sterna.kernel.Slices;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Moment;
@@ -49,7 +48,7 @@ final class AdamW extends Optimizer {
     }
 
     @Override
-    public boolean prepare(State state, TensorStep step, FloatMatrix gradient, Slices slices) {
+    public boolean prepare(State state, TensorStep step, TiledGradient gradient) {
         steps.get(state).tensor(step.rate(), step.factor(), step.key());
         return true;
     }

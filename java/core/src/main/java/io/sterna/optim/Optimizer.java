@@ -2,12 +2,12 @@ package io.sterna.optim;
 
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.Rounding;
-import io.sterna.kernel.Slices;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.Moment;
 import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -27,15 +27,12 @@ public abstract sealed class Optimizer permits AdamW, Adafactor, Sgd {
     /**
      * The optimizer of a configuration.
      *
-     * @param workers threads that call {@link #delta}
-     * @param maxRows rows of the tallest tensor
-     * @param maxCols columns of the widest tensor
+     * @param tensors that it is to {@link #allocate} state for
      */
-    public static Optimizer of(OptimizerConfig config, Kernels kernels, Workspace workspace, int workers,
-                               long maxRows, long maxCols) {
+    public static Optimizer of(OptimizerConfig config, Kernels kernels, Workspace workspace, List<TiledGradient.Size> tensors) {
         return switch (config.kind()) {
             case ADAMW -> new AdamW(kernels, config, workspace);
-            case ADAFACTOR -> new Adafactor(kernels, config, workspace, workers, maxRows, maxCols);
+            case ADAFACTOR -> new Adafactor(kernels, config, workspace, tensors);
             case SGD -> new Sgd(kernels, config, workspace);
         };
     }
@@ -68,10 +65,10 @@ public abstract sealed class Optimizer permits AdamW, Adafactor, Sgd {
     /**
      * Begins a tensor.
      *
-     * @param gradient the whole gradient, when {@link #needsWholeGradient}; otherwise ignored
+     * @param gradient what {@link #needsWholeGradient} is about; ignored otherwise
      * @return false when the gradient is known not to be finite: nothing changed then, and no delta follows
      */
-    public abstract boolean prepare(State state, TensorStep step, FloatMatrix gradient, Slices slices);
+    public abstract boolean prepare(State state, TensorStep step, TiledGradient gradient);
 
     /**
      * A gradient tile becomes a delta tile in place.

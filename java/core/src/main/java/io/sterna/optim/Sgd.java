@@ -2,7 +2,6 @@ package io.sterna.optim;
 
 import io.sterna.kernel.Kernels;
 import io.sterna.kernel.SgdStep;
-import io.sterna.kernel.Slices;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Moment;
@@ -36,7 +35,7 @@ final class Sgd extends Optimizer {
     }
 
     @Override
-    public boolean prepare(State state, TensorStep step, FloatMatrix gradient, Slices slices) {
+    public boolean prepare(State state, TensorStep step, TiledGradient gradient) {
         steps.get(state).set(step.rate(), (float) config.momentum(), step.factor(), step.key());
         return true;
     }

@@ -34,8 +34,7 @@ record Machinery(Llama model, LlamaPass pass, Updater updater, TernaryFlips tern
         Batch batch = new Batch(settings.batch(), config.seqLen(), settings.activations(), settings.gradients());
         LlamaPass pass = new LlamaPass(model, engine, batch, settings.recompute(), workspace);
         List<Parameter> parameters = model.parameters();
-        long tallest = parameters.stream().mapToLong(Parameter::rows).max().orElseThrow();
-        Optimizer optimizer = Optimizer.of(optimizerConfig, kernels, workspace, workers, tallest, widest);
+        Optimizer optimizer = Optimizer.of(optimizerConfig, kernels, workspace, parameters.stream().map(Updater::sizeOf).toList());
         Updater updater = new Updater(engine, optimizer, settings, rates(schedule, optimizerConfig), parameters,
                 pass::addsUp, workspace, workers);
         TernaryFlips ternaryFlips = new TernaryFlips(engine, method, parameters, workspace);

@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -77,7 +78,7 @@ public record MemoryPlan(Map<MemoryKind, Long> bytes, Map<LayerKind, Long> param
         boolean deferred = !reasons.isEmpty();
         boolean adafactor = optimizer.kind() == OptimizerConfig.Kind.ADAFACTOR;
         if (!deferred && adafactor) {
-            reasons.add("the largest parameter, shared by all, for Adafactor's factored moments");
+            reasons.add("the largest parameter but the embedding, shared by all, for Adafactor's factored moments");
         }
         if (!deferred && tied) {
             reasons.add("the tied embedding, whose gradient comes in two parts");
@@ -87,7 +88,7 @@ public record MemoryPlan(Map<MemoryKind, Long> bytes, Map<LayerKind, Long> param
             reasons.add("the head, for the clip by tensor");
         }
         return reasons.isEmpty() ? List.of("no gradient buffer: weights are updated inside the backward pass")
-                : List.of("gradient buffers of " + bytes + " bytes: " + String.join("; ", reasons));
+                : List.of(String.format(Locale.ROOT, "gradient buffers of %.1f MB: %s", bytes / 1e6, String.join("; ", reasons)));
     }
 
     /** Bytes of all kinds. */

@@ -11,6 +11,7 @@ import io.sterna.nn.Parameter;
 import io.sterna.optim.Optimizer;
 import io.sterna.optim.Optimizer.State;
 import io.sterna.optim.Optimizer.TensorStep;
+import io.sterna.optim.TiledGradient;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
@@ -30,8 +31,9 @@ import java.util.function.ToDoubleFunction;
  *
  * <p>A parameter has a gradient buffer only where its whole gradient is needed before any of it is used:
  * every parameter with accumulation or a global clip; one whose gradient comes in several parts (a tied
- * embedding; the head, where it takes tokens in groups); every parameter, one after the other in one shared
- * buffer, with Adafactor; the head with a clip by tensor, since its rows may come in chunks.
+ * embedding; the head, where it takes tokens in groups); every parameter but the embedding, whose few rows are soon
+ * computed again, one after the other in the same memory, with Adafactor; the head with a clip by tensor, since its rows
+ * may come in chunks. With Adafactor that of a head of bf16 weights is bf16 too, unless it adds up.
  */
 final class Updater implements GradientSink {
     private final Engine engine;
@@ -77,7 +79,7 @@ final class Updater implements GradientSink {
     /** Rows of a parameter that wait for something to be done, tile by tile. */
     private record Job(Slot slot, long row0, long row1, Tiles tiles) {
         long tileRows() {
-            return Engine.tileRows(slot.parameter.rows(), slot.parameter.cols());
+            return sizeOf(slot.parameter).tileRows();
         }
 
         double sumSquares() {
@@ -107,24 +109,34 @@ final class Updater implements GradientSink {
         }
     }
 
+    /** How a parameter's gradient is cut. */
+    static TiledGradient.Size sizeOf(Parameter p) {
+        return new TiledGradient.Size(p.rows(), p.cols(), Engine.tileRows(p.rows(), p.cols()));
+    }
+
     /** Gives parameters their gradient buffers. */
     private final class Buffers {
         private final Workspace.Section section;
         private final Predicate<Parameter> addsUp;
-        private final FloatMatrix shared;
+        private final Workspace.Region shared;
 
         Buffers(Workspace.Section section, List<Parameter> parameters, Predicate<Parameter> addsUp) {
             this.section = section;
             this.addsUp = addsUp;
-            long largest = parameters.stream().filter(this::shares).mapToLong(Parameter::size).max().orElse(0);
-            this.shared = largest == 0 ? null : FloatMatrix.allocate(section, FloatType.F32, 1, largest);
+            this.shared = section.region(parameters.stream().filter(this::shares).mapToLong(p -> p.size() * type(p).bytes()).max().orElse(0));
         }
 
         FloatMatrix of(Parameter p) {
             if (keeps(p)) {
                 return FloatMatrix.allocate(section, FloatType.F32, p.rows(), p.cols());
             }
-            return shares(p) ? FloatMatrix.window(section).shaped(shared, p.rows(), p.cols()) : null;
+            return shares(p) ? FloatMatrix.allocate(shared.section(), type(p), p.rows(), p.cols()) : null;
+        }
+
+        /** Only products of floats are written as bf16; a buffer that is not needed but for a clip changes nothing. */
+        private FloatType type(Parameter p) {
+            boolean asWeight = optimizer.needsWholeGradient() && p.kind() == LayerKind.HEAD;
+            return asWeight && p instanceof Parameter.Plain head ? head.weight().type() : FloatType.F32;
         }
 
         /** The parts of a tied embedding come with other parameters between them; those of a head do not. */
@@ -134,7 +146,7 @@ final class Updater implements GradientSink {
 
         private boolean shares(Parameter p) {
             boolean clippedHead = p.kind() == LayerKind.HEAD && settings.clip().kind() == Clip.Kind.TENSOR;
-            return !keeps(p) && (optimizer.needsWholeGradient() || clippedHead);
+            return !keeps(p) && (optimizer.needsWholeGradient() && p.kind() != LayerKind.EMBEDDING || clippedHead);
         }
     }
 
@@ -182,7 +194,7 @@ final class Updater implements GradientSink {
             }
         }
         run(buffered, (job, tile, r0, r1, worker) -> { });
-        if (settings.clip().kind() == Clip.Kind.TENSOR) {
+        if (settings.clip().kind() == Clip.Kind.TENSOR || optimizer.needsWholeGradient()) {
             updateClipped(streamed);
         } else {
             update(streamed, job -> 1);
@@ -286,11 +298,22 @@ final class Updater implements GradientSink {
         } else {
             finite.set(false);
         }
-        run(List.of(job), (j, tile, r0, r1, worker) -> tile.data().fill((byte) 0));
+        engine.slices().tiles(slot.parameter().rows(), job.tileRows(), (r0, r1, worker) ->
+                engine.rows(worker, slot.buffer(), r0, r1).data().fill((byte) 0));
     }
 
     private Job whole(Slot slot) {
-        return new Job(slot, 0, slot.parameter().rows(), (r0, r1, worker) -> engine.rows(worker, slot.buffer(), r0, r1));
+        return new Job(slot, 0, slot.parameter().rows(), (r0, r1, worker) -> floats(slot.buffer(), r0, r1, worker));
+    }
+
+    /** Rows of a buffer, or a copy of them where they are bf16. */
+    private FloatMatrix floats(FloatMatrix buffer, long r0, long r1, Worker worker) {
+        if (buffer.type() == FloatType.F32) {
+            return engine.rows(worker, buffer, r0, r1);
+        }
+        FloatMatrix tile = engine.tile(worker, r1 - r0, buffer.cols());
+        engine.kernels().copy(engine.part(worker, buffer, r0, r1, 0, buffer.cols()), tile, 0, r1 - r0);
+        return tile;
     }
 
     // ------------------------------------------------------------ tiles
@@ -322,7 +345,7 @@ final class Updater implements GradientSink {
         List<Job> ready = new ArrayList<>();
         for (Job job : jobs) {
             TensorStep tensorStep = new TensorStep(rates.rate(step), (float) factor.applyAsDouble(job), key(job.slot));
-            if (optimizer.prepare(job.slot.state(), tensorStep, job.slot.buffer(), engine.slices())) {
+            if (optimizer.prepare(job.slot.state(), tensorStep, gradient(job))) {
                 ready.add(job);
             } else {
                 finite.set(false);
@@ -333,6 +356,20 @@ final class Updater implements GradientSink {
                 finite.set(false);
             }
         });
+    }
+
+    private TiledGradient gradient(Job job) {
+        return new TiledGradient() {
+            @Override
+            public Size size() {
+                return sizeOf(job.slot.parameter());
+            }
+
+            @Override
+            public void forEach(TileBody body) {
+                Updater.this.run(List.of(job), (j, tile, r0, r1, worker) -> body.run(tile, r0, r1));
+            }
+        };
     }
 
     /** weight = weight * keep - delta, rounded to what the weight can hold. */

@@ -5,12 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.sterna.kernel.Kernels;
-import io.sterna.kernel.Slices;
 import io.sterna.tensor.FloatMatrix;
 import io.sterna.tensor.FloatType;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -19,21 +19,37 @@ import org.junit.jupiter.api.Test;
 class AdafactorTest {
     private static final int ROWS = 37;
     private static final int COLS = 70;
+    private static final int TILE_ROWS = 16;
     private static final float RATE = 0.01f;
     private static final float FACTOR = 0.5f;
 
     private final Workspace workspace = new Workspace();
     private final Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
-    private final Slices slices = new Slices(2);
     private final OptimizerConfig config = OptimizerConfig.adafactor();
-    private final Optimizer optimizer = Optimizer.of(config, Kernels.best(), workspace, 2, ROWS, COLS);
+    private final Optimizer optimizer = Optimizer.of(config, Kernels.best(), workspace,
+            List.of(new TiledGradient.Size(ROWS, COLS, TILE_ROWS)));
     private final Optimizer.State state = optimizer.allocate(section, ROWS, COLS);
     private final FloatMatrix g = FloatMatrix.allocate(section, FloatType.F32, ROWS, COLS);
+
+    private final FloatMatrix window = FloatMatrix.window(section);
+    private final TiledGradient tiled = new TiledGradient() {
+        @Override
+        public Size size() {
+            return new Size(ROWS, COLS, TILE_ROWS);
+        }
+
+        @Override
+        public void forEach(TileBody body) {
+            for (long r0 = 0; r0 < ROWS; r0 += TILE_ROWS) {
+                long r1 = Math.min(ROWS, r0 + TILE_ROWS);
+                body.run(window.overRows(g, r0, r1), r0, r1);
+            }
+        }
+    };
 
     @AfterEach
     void close() {
         workspace.close();
-        slices.close();
     }
 
     @Test
@@ -50,7 +66,7 @@ class AdafactorTest {
                 }
             }
             optimizer.begin(step);
-            assertTrue(optimizer.prepare(state, new Optimizer.TensorStep(RATE, FACTOR, 9), g, slices));
+            assertTrue(optimizer.prepare(state, new Optimizer.TensorStep(RATE, FACTOR, 9), tiled));
             assertTrue(optimizer.delta(state, g, section.allocate(ROWS * 8), 0, ROWS));
             double[][] expected = expected(x, r, c, 1 - Math.pow(step, -0.8));
             for (int i = 0; i < ROWS; i++) {
@@ -100,7 +116,7 @@ class AdafactorTest {
     void aGradientThatIsNotFiniteChangesNothing() {
         g.set(3, 4, Float.NaN);
         optimizer.begin(1);
-        assertFalse(optimizer.prepare(state, new Optimizer.TensorStep(RATE, 1, 9), g, slices));
+        assertFalse(optimizer.prepare(state, new Optimizer.TensorStep(RATE, 1, 9), tiled));
         assertEquals(0, state.moments().get("r").data().get(ValueLayout.JAVA_FLOAT, 0));
     }
 }

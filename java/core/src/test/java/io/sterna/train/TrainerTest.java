@@ -12,6 +12,7 @@ import io.sterna.kernel.Slices;
 import io.sterna.kernel.Tier;
 import io.sterna.nn.GradientType;
 import io.sterna.nn.LayerKind;
+import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
 import io.sterna.nn.ScaleRule;
@@ -33,6 +34,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class TrainerTest {
@@ -289,6 +291,15 @@ class TrainerTest {
         Trainings clipped = Trainings.ternary().with(Clip.tensor(1));
         long head = (long) clipped.config().vocab() * clipped.config().hidden() * Float.BYTES;
         assertEquals(head, clipped.plan().bytes().get(MemoryKind.GRADIENT_BUFFERS));
+    }
+
+    /** With a vocabulary that makes embedding and head the largest parameters; only the head's gradient is held. */
+    @ParameterizedTest
+    @EnumSource(FloatType.class)
+    void adafactorHoldsNoGradientOfTheEmbedding(FloatType type) {
+        Trainings training = Trainings.of(Method.dqt(Grid.TERNARY).withFloatType(type)).with(OptimizerConfig.adafactor());
+        LlamaConfig tall = new LlamaConfig(48, 112, 2, 4, 2, 5000, 16, 1e4, 1e-5, true, false);
+        assertEquals(5000L * 48 * type.bytes(), training.with(tall).plan().bytes().get(MemoryKind.GRADIENT_BUFFERS));
     }
 
     @Test

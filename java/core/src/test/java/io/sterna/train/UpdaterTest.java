@@ -11,8 +11,12 @@ import io.sterna.nn.Engine;
 import io.sterna.nn.GradientSink.Gradient;
 import io.sterna.nn.GradientSink.Part;
 import io.sterna.nn.LayerKind;
+import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
+import io.sterna.optim.OptimizerConfig;
 import io.sterna.optim.Schedule;
+import io.sterna.tensor.FloatType;
+import io.sterna.tensor.Grid;
 import io.sterna.tensor.PackedMatrix;
 import io.sterna.tensor.Workspace;
 import java.lang.foreign.ValueLayout;
@@ -161,5 +165,62 @@ class UpdaterTest {
             machinery.updater().finish();
             assertEquals(Math.sqrt(expected), machinery.updater().gradientNorm(), 1e-9 * Math.sqrt(expected), clip.toString());
         }
+    }
+
+    /** In the first step Adafactor's second moment is that of the gradient alone. */
+    @Test
+    void theHeadsBufferIsOfItsWeightsType() {
+        float rate = 0.5f;
+        Machinery machinery = machinery(Trainings.of(Method.dqt(Grid.TERNARY).withFloatType(FloatType.BF16))
+                .with(OptimizerConfig.adafactor()).with(Schedule.constant(rate, 0, 10)));
+        Parameter.Plain head = (Parameter.Plain) machinery.model().parameters().stream()
+                .filter(p -> p.kind() == LayerKind.HEAD).findFirst().orElseThrow();
+        double[][] before = values(head);
+        double[][] g = new double[(int) head.rows()][(int) head.cols()];
+        Random random = new Random(7);
+        for (double[] row : g) {
+            Arrays.setAll(row, c -> random.nextInt(1, 128) / 128.0 * (random.nextBoolean() ? 1 : -1)); // of bf16
+        }
+        machinery.updater().begin(1);
+        machinery.updater().acceptAll(List.of(Part.of(head, (dw, accumulate, row0, row1, worker) -> {
+            assertEquals(FloatType.BF16, dw.type());
+            for (long r = row0; r < row1; r++) {
+                for (long c = 0; c < dw.cols(); c++) {
+                    dw.set(r - row0, c, (float) g[(int) r][(int) c]);
+                }
+            }
+        })));
+        machinery.updater().finish();
+        assertTrue(machinery.updater().finite());
+        double[] rows = Arrays.stream(g).mapToDouble(row -> Arrays.stream(row).map(x -> x * x).average().orElseThrow()).toArray();
+        double mean = Arrays.stream(rows).average().orElseThrow();
+        double[][] after = values(head);
+        double[] cols = new double[(int) head.cols()];
+        Arrays.setAll(cols, c -> Arrays.stream(g).mapToDouble(row -> row[c] * row[c]).average().orElseThrow());
+        double squares = 0;
+        for (int r = 0; r < head.rows(); r++) {
+            for (int c = 0; c < head.cols(); c++) {
+                squares += g[r][c] * g[r][c] / (rows[r] * cols[c] / mean);
+            }
+        }
+        OptimizerConfig adafactor = OptimizerConfig.adafactor();
+        double clip = Math.max(1, Math.sqrt(squares / head.size()) / adafactor.clip());
+        double keep = 1 - rate * adafactor.weightDecay();
+        for (int c = 0; c < head.cols(); c++) {
+            for (int r = 0; r < head.rows(); r++) {
+                double expected = before[r][c] * keep - rate / clip * g[r][c] / Math.sqrt(rows[r] * cols[c] / mean);
+                assertEquals(expected, after[r][c], Math.abs(expected) / 128 + 1e-5, "(" + r + ", " + c + ")");
+            }
+        }
+    }
+
+    private static double[][] values(Parameter.Plain p) {
+        double[][] values = new double[(int) p.rows()][(int) p.cols()];
+        for (int r = 0; r < p.rows(); r++) {
+            for (int c = 0; c < p.cols(); c++) {
+                values[r][c] = p.weight().get(r, c);
+            }
+        }
+        return values;
     }
 }

@@ -8,6 +8,7 @@ import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.nn.ScaleRule;
 import io.sterna.optim.OptimizerConfig;
+import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.Scaling;
 import io.sterna.tensor.StateType;
@@ -26,6 +27,7 @@ class VariantsTest {
         LlamaConfig c = plain.config();
         return Stream.of(
                 Arguments.of("Adafactor", plain.with(OptimizerConfig.adafactor())),
+                Arguments.of("Adafactor, floats in bf16", Trainings.of(Method.dqt(Grid.INT4).withFloatType(FloatType.BF16)).with(OptimizerConfig.adafactor())),
                 Arguments.of("Adafactor with momentum", plain.with(momentum)),
                 Arguments.of("Adafactor with momentum in bf16", plain.with(momentum.withState(StateType.BF16))),
                 Arguments.of("SGD", plain.with(OptimizerConfig.sgd())),
