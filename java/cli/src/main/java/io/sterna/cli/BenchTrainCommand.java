@@ -76,6 +76,9 @@ final class BenchTrainCommand implements Callable<Integer> {
         if (config.batch == null) {
             config.batch = BATCHES.getOrDefault(config.preset == null ? "nano" : config.preset, OTHER_BATCH);
         }
+        if (config.lr == null && "sgd".equals(config.optimizer)) {
+            config.lr = 1e-3; // it has no default, and what is learnt does not matter
+        }
         config = config.resolved();
         MemoryCheck.require(TrainingRun.planOf(config));
         Map<String, Object> figures = measure(config);

@@ -42,6 +42,9 @@ final class ChatCommand implements Callable<Integer> {
     @Mixin
     private SamplingOptions sampling;
 
+    @Option(names = "--quiet", description = "Print the answers alone.")
+    private boolean quiet;
+
     @Spec
     private CommandSpec spec;
 
@@ -65,7 +68,9 @@ final class ChatCommand implements Callable<Integer> {
     }
 
     private String ask(BufferedReader in, PrintWriter out) throws IOException {
-        GenerateCommand.print(out, userLabel + " ");
+        if (!quiet) {
+            GenerateCommand.print(out, userLabel + " ");
+        }
         return in.readLine();
     }
 
@@ -73,7 +78,9 @@ final class ChatCommand implements Callable<Integer> {
         boolean first = session.length() == 0;
         boolean newLine = generator.endsWith("\n");
         String turn = (first || newLine ? "" : "\n") + userLabel + " " + line + "\n" + modelLabel;
-        GenerateCommand.print(out, modelLabel);
+        if (!quiet) {
+            GenerateCommand.print(out, modelLabel);
+        }
         try {
             Generation result = generator.generate(turn, options, piece -> GenerateCommand.print(out, piece));
             out.println();

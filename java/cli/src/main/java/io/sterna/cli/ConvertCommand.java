@@ -72,7 +72,7 @@ final class ConvertCommand implements Callable<Integer> {
         converter.check(model, out);
         double before = text == null ? 0 : perplexity(model, text, "before"); // first: a text that cannot be measured leaves no model
         PrintWriter report = spec.commandLine().getOut();
-        converter.convert(model, out);
+        Shutdown.wholly(out, () -> converter.convert(model, out));
         report.println("model " + out);
         if (text != null) {
             double after = perplexity(out, text, "after");
@@ -102,7 +102,7 @@ final class ConvertCommand implements Callable<Integer> {
         try {
             return Perplexity.of(session, loaded.tokenizer(), text, Math.max(1, session.context() / 2), progress).tokenPerplexity();
         } catch (IllegalArgumentException e) {
-            throw new ConfigException(data + ": " + e.getMessage(), e);
+            throw new ConfigException(Inputs.fault(data, e), e);
         }
     }
 

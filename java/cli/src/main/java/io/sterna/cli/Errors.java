@@ -37,6 +37,7 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
         return switch (e) {
             case ConfigException wrong -> ExitCode.USAGE;
             case ContextException tooLong -> ExitCode.USAGE;
+            case NoSuchFileException missing -> ExitCode.USAGE;
             case CancellationException stopped -> INTERRUPTED;
             default -> ExitCode.SOFTWARE;
         };
@@ -45,7 +46,11 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
     @Override
     public int handleParseException(ParameterException e, String[] args) {
         CommandLine command = e.getCommandLine();
-        print(e, command);
+        if (e instanceof UnmatchedArgumentException u && !u.isUnknownOption() && !command.getSubcommands().isEmpty()) {
+            print(new ParameterException(command, "unknown command \"" + u.getUnmatched().getFirst() + '"', e), command);
+        } else {
+            print(e, command);
+        }
         if (e.getMessage().contains("Expected parameter for option ")) { // before what looks like another one
             command.getErr().println("A value that begins with - needs = before it, as in --prompt='- item'");
         } else if (!UnmatchedArgumentException.printSuggestions(e, command.getErr())) {

@@ -45,6 +45,7 @@ import picocli.CommandLine.Spec;
                 + " each option. DIR holds arc_easy.jsonl and so on, or NAME.requests.jsonl, or one with .gz."
         })
 final class EvalCommand implements Callable<Integer> {
+    static final String LIST = "\\s*,\\s*";
     private static final double LARGEST_WRITTEN = 1e12; // in full
 
     @Mixin
@@ -57,7 +58,7 @@ final class EvalCommand implements Callable<Integer> {
             description = "Tokens from one window to the next; default half the context. Fewer see more before them and take longer.")
     private Integer stride;
 
-    @Option(names = "--tasks", paramLabel = "NAME", split = ",", description = "Tasks, such as arc_easy,arc_challenge,piqa,sciq,winogrande.")
+    @Option(names = "--tasks", paramLabel = "NAME", split = LIST, description = "Tasks, such as arc_easy,arc_challenge,piqa,sciq,winogrande.")
     private List<String> tasks = List.of();
 
     @Option(names = "--task-data", paramLabel = "DIR", description = "Folder of the tasks' files.")
@@ -113,6 +114,12 @@ final class EvalCommand implements Callable<Integer> {
         if (!tasks.isEmpty() && taskData == null) {
             throw new ConfigException("tasks " + String.join(",", tasks) + ": name the folder of their files with --task-data");
         }
+        if (tasks.isEmpty() && (taskData != null || limit != null)) {
+            throw new ConfigException((limit == null ? "task-data " + taskData : "limit " + limit) + ": is about --tasks; name some, or leave it out");
+        }
+        if (data == null && stride != null) {
+            throw new ConfigException("stride " + stride + ": is about the text of --data; give one, or leave it out");
+        }
         if (limit != null && limit < 1) {
             throw new ConfigException("limit " + limit + ": must be at least 1");
         }
@@ -144,7 +151,7 @@ final class EvalCommand implements Callable<Integer> {
         try {
             return Perplexity.of(session, loaded.tokenizer(), text, step, progress);
         } catch (IllegalArgumentException e) {
-            throw new ConfigException(data + ": " + e.getMessage(), e);
+            throw new ConfigException(Inputs.fault(data, e), e);
         }
     }
 

@@ -3,11 +3,13 @@ package io.sterna.cli;
 import io.sterna.infer.GgufExport;
 import io.sterna.infer.HuggingFaceExport;
 import io.sterna.infer.Model;
+import io.sterna.infer.ModelException;
 import io.sterna.io.GgufType;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -50,7 +52,9 @@ final class ExportCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         Export export = export();
         try (Model loaded = Model.load(model, Tokenizers::load, null, ThreadsOption.all())) {
-            export.write(loaded);
+            Shutdown.wholly(out, () -> export.write(loaded));
+        } catch (ModelException e) {
+            throw new IOException("model " + model + ": " + e.getMessage().replaceFirst("^model( " + Pattern.quote(model.toString()) + ")?: ", ""), e);
         }
         spec.commandLine().getOut().println("model " + out);
         return 0;

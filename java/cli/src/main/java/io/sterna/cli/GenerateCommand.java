@@ -37,6 +37,8 @@ import picocli.CommandLine.Spec;
                 + " for each, in the order of the prompts. One whose logits are not finite ends there and says so; the others go on."
         })
 final class GenerateCommand implements Callable<Integer> {
+    private static final int BATCH = 8;
+
     @Mixin
     private ModelOptions model;
 
@@ -47,8 +49,8 @@ final class GenerateCommand implements Callable<Integer> {
     @Option(names = "--prompts", paramLabel = "FILE", description = "A text to continue on every line.")
     private Path prompts;
 
-    @Option(names = "--batch", paramLabel = "N", defaultValue = "8", description = "Texts side by side, with --prompts. Default: ${DEFAULT-VALUE}")
-    private int batch;
+    @Option(names = "--batch", paramLabel = "N", description = "Texts side by side, with --prompts. Default: " + BATCH)
+    private Integer batch;
 
     @Mixin
     private SamplingOptions sampling;
@@ -64,6 +66,9 @@ final class GenerateCommand implements Callable<Integer> {
         GenerationOptions options = sampling.read();
         if (prompts != null) {
             return generateMany(options);
+        }
+        if (batch != null) {
+            throw new ConfigException("batch " + batch + ": is about the texts of --prompts; give them, or leave it out");
         }
         PrintWriter out = spec.commandLine().getOut();
         try (Model loaded = model.load()) {
@@ -99,12 +104,13 @@ final class GenerateCommand implements Callable<Integer> {
         if (prompt != null) {
             throw new ConfigException("prompt and prompts: give one of them");
         }
-        if (batch < 1) {
+        int side = batch == null ? BATCH : batch;
+        if (side < 1) {
             throw new ConfigException("batch " + batch + ": must be at least 1");
         }
         List<String> lines = Inputs.text(prompts).lines().toList();
         try (Model loaded = model.load();
-                SessionGroup group = model.group(loaded, CacheType.BF16, needed(lines, options, loaded), Math.clamp(lines.size(), 1, batch))) {
+                SessionGroup group = model.group(loaded, CacheType.BF16, needed(lines, options, loaded), Math.clamp(lines.size(), 1, side))) {
             long start = System.nanoTime();
             long tokens = generateMany(lines, new BatchGenerator(group, loaded.tokenizer()), options);
             if (!quiet) {

@@ -50,12 +50,16 @@ final class ImportCommand implements Callable<Integer> {
         if (!Files.exists(source)) {
             throw new ConfigException(source + ": no such folder or file");
         }
+        Shutdown.wholly(out, this::read);
+        spec.commandLine().getOut().println("model " + out);
+        return 0;
+    }
+
+    private void read() throws IOException {
         if (!Files.isRegularFile(source)) {
             HuggingFaceImport.read(source, Optional.ofNullable(tokenizer), Tokenizers::load, endTokens, out);
         } else {
             GgufImport.read(source, Optional.ofNullable(tokenizer), Tokenizers::load, endTokens, out);
         }
-        spec.commandLine().getOut().println("model " + out);
-        return 0;
     }
 }

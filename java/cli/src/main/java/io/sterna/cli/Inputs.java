@@ -32,6 +32,11 @@ final class Inputs {
         return new String(checked(in.readAllBytes(), name), StandardCharsets.UTF_8);
     }
 
+    /** What is wrong with the text of a file, of which {@code e} says what is wrong with a text. */
+    static String fault(Path file, IllegalArgumentException e) {
+        return file + ": " + e.getMessage().replaceFirst("^text: ", "");
+    }
+
     private static byte[] checked(byte[] utf8, String name) {
         int invalid = Utf8.invalidAt(utf8, 0, utf8.length);
         if (invalid >= 0) {

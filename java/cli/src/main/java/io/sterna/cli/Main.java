@@ -25,7 +25,8 @@ import picocli.CommandLine.ScopeType;
             ImportCommand.class,
             DataCommand.class,
             BenchCommand.class,
-            DoctorCommand.class
+            DoctorCommand.class,
+            CommandLine.HelpCommand.class
         })
 public final class Main {
     @Option(
@@ -75,6 +76,7 @@ public final class Main {
                 commands.getSubcommands().get("bench").getSubcommands().get("train").getCommandSpec());
         BenchGenerateCommand.addOptions(
                 commands.getSubcommands().get("bench").getSubcommands().get("generate").getCommandSpec());
+        setVersion(commands);
         return commands
                 .setExecutionExceptionHandler(errors)
                 .setParameterExceptionHandler(errors)
@@ -83,5 +85,10 @@ public final class Main {
                 .setExpandAtFiles(false) // a prompt may begin with @
                 .setUnmatchedOptionsAllowedAsOptionParameters(false)
                 .setAbbreviatedOptionsAllowed(false);
+    }
+
+    private static void setVersion(CommandLine command) {
+        command.getCommandSpec().versionProvider(new Version());
+        command.getSubcommands().values().forEach(Main::setVersion);
     }
 }

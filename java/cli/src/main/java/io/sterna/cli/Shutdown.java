@@ -1,5 +1,9 @@
 package io.sterna.cli;
 
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.nio.file.Path;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
 
 /**
@@ -43,6 +47,28 @@ final class Shutdown {
                 // The hook is running and waits for exit.
             }
         };
+    }
+
+    /** Something that a signal makes undo what it has begun. */
+    @FunctionalInterface
+    interface Work {
+        void run() throws IOException;
+    }
+
+    /**
+     * Runs work that writes {@code out}, or deletes what it has of it when its thread is interrupted, which a signal does.
+     *
+     * @throws CancellationException when it was
+     */
+    static void wholly(Path out, Work work) throws IOException {
+        Thread worker = Thread.currentThread();
+        try (Hook hook = onSignal(worker::interrupt)) {
+            work.run();
+        } catch (InterruptedIOException e) {
+            CancellationException stopped = new CancellationException("stopped; nothing was kept of " + out);
+            stopped.initCause(e);
+            throw stopped;
+        }
     }
 
     /** Ends the process; under a signal, the hook does. */

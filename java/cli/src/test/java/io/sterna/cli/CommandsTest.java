@@ -20,6 +20,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
+import java.io.InterruptedIOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -34,6 +35,7 @@ import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.Stream;
@@ -377,13 +379,16 @@ class CommandsTest {
                 "--max-tokens", "3", "--user-label", "U", "--model-label", "M"));
         assertEquals(0, chat.code, chat.err);
         assertEquals(5, chat.out.split("U ", -1).length - 1, chat.out);
+        Outcome quiet = runWith("int\n", List.of("chat", "--model", folder.resolve("run").toString(), "--max-tokens", "3", "--quiet",
+                "--user-label", "U", "--model-label", "M"));
+        assertFalse(quiet.out.contains("U ") || quiet.out.startsWith("M"), quiet.out);
         assertFalse(chat.out.contains("never"), chat.out);
     }
 
     /** A token that --max-tokens ends an answer with is seen before the next line: that fits 16 tokens, not 15. */
     @Test
     void anAnswerCutShortIsInTheConversation() {
-        assertEquals(0, run(train("run", "--steps", "6", "--tokenizer", "bytes")).code);
+        assertEquals(0, run(train("run", "--steps", "6", "--tokenizer", "bytes", "--vocab", "257")).code);
         for (int context : new int[] {15, 16}) {
             Outcome chat = runWith("int\nx\n", List.of("chat", "--model", folder.resolve("run").toString(), "--context", "" + context,
                     "--max-tokens", "2", "--temperature", "0", "--stop", "never", "--user-label", "U", "--model-label", "M"));
@@ -658,9 +663,29 @@ class CommandsTest {
         assertEquals(0, plan.code, plan.err);
         assertTrue(plan.out.contains("predicted peak memory") && plan.out.contains("FLOP a token"), plan.out);
         assertFalse(Files.exists(folder.resolve("run")));
+        assertEquals(2, run(train("data", "--dry-run")).code, "a folder that is taken");
         assertTrue(plan.out.contains("vocabulary 270") && plan.out.contains("steps "), plan.out);
-        Outcome bytes = run(train("run", "--dry-run", "--tokenizer", "bytes"));
+        Outcome bytes = run(train("run", "--dry-run", "--tokenizer", "bytes", "--vocab", "257"));
         assertTrue(bytes.out.contains("vocabulary 257"), bytes.out + bytes.err);
+    }
+
+    @Test
+    void everyCommandHasHelpAndAVersion() {
+        for (List<String> command : List.of(List.<String>of(), List.of("train"), List.of("data", "prepare"), List.of("bench", "kernels"))) {
+            assertTrue(run(concat(command, "--version")).out.startsWith("sterna "), command.toString());
+            assertTrue(run(concat(command, "--help")).out.startsWith("Usage: sterna"), command.toString());
+        }
+        Outcome help = run(List.of("help", "convert"));
+        assertEquals(0, help.code, help.err);
+        assertTrue(help.out.startsWith("Usage: sterna convert"), help.out);
+    }
+
+    @Test
+    void whatIsInterruptedIsNotKept() {
+        CancellationException stopped = assertThrows(CancellationException.class, () -> Shutdown.wholly(Path.of("out"), () -> {
+            throw new InterruptedIOException("interrupted while writing out/model");
+        }));
+        assertEquals("stopped; nothing was kept of out", stopped.getMessage());
     }
 
     @Test
@@ -735,7 +760,7 @@ class CommandsTest {
         "import / --tokenizer t --out o     | 1 | sterna: model /: no config.json there",
         "import / --out o                   | 1 | sterna: model /: no config.json there",
         "generate                           | 2 | Missing required option: '--model=DIR'",
-        "eval --model nowhere --data no.txt | 1 | sterna: no.txt: no such file",
+        "eval --model nowhere --data no.txt | 2 | sterna: no.txt: no such file",
         "eval --model m                     | 2 | sterna: nothing to measure: give a text with --data, or --tasks",
         "eval --model m --tasks piqa        | 2 | sterna: tasks piqa: name the folder of their files with --task-data",
         "eval --model m --tasks a --task-data d --limit 0 | 2 | sterna: limit 0: must be at least 1",
@@ -776,7 +801,15 @@ class CommandsTest {
         "bench kernels --threads 1025       | 2 | sterna: threads 1025: must lie between 1 and 1024",
         "bench train --begin-token 1        | 2 | Unknown option",
         "bench generate --end-token 1       | 2 | Unknown option",
-        "trian                              | 2 | Unmatched argument at index 0: 'trian'",
+        "trian                              | 2 | sterna: unknown command \"trian\"",
+        "data prepair                       | 2 | sterna: unknown command \"prepair\"",
+        "train --optimizer sgd --dry-run    | 2 | sterna: lr: sgd",
+        "eval --model m --data pom.xml --limit 3 | 2 | sterna: limit 3: is about --tasks",
+        "eval --model m --data pom.xml --task-data . | 2 | sterna: task-data .: is about --tasks",
+        "eval --model m --tasks a --task-data . --stride 3 | 2 | sterna: stride 3: is about the text of --data",
+        "eval --model m --tasks a --task-data nowhere | 1 | nowhere",
+        "generate --model m --prompt x --batch 4 | 2 | sterna: batch 4: is about the texts of --prompts",
+        "generate --model m --prompts nowhere | 2 | sterna: nowhere: no such file",
     })
     void errorsAreOneLine(String command, int code, String message) {
         Outcome outcome = run(List.of(command.split(" ")));
@@ -831,7 +864,10 @@ class CommandsTest {
         Outcome stopped = signalled("step 1/", train("run", "--steps", "1000000"));
         assertEquals(0, stopped.code, stopped.out);
         assertTrue(stopped.out.endsWith("go on with: sterna train --resume " + folder.resolve("run") + "\n"), stopped.out);
-        Outcome resumed = run(List.of("train", "--resume", folder.resolve("run").toString(), "--stop-after", "1", "--quiet"));
+        int step = Integer.parseInt(stopped.out.replaceAll("(?s).*stopped after step (\\d+).*", "$1"));
+        List<String> resume = List.of("train", "--resume", folder.resolve("run").toString(), "--quiet", "--stop-after");
+        assertEquals(2, run(concat(resume, "" + step)).code);
+        Outcome resumed = run(concat(resume, "" + (step + 1)));
         assertEquals(0, resumed.code, resumed.err);
     }
 

@@ -120,20 +120,24 @@ public final class HuggingFaceExport {
         if (form == Form.PACKED) {
             requirePackable(model);
         }
+        boolean made = !Files.exists(out);
         Files.createDirectories(out);
         try {
             new HuggingFaceExport(model, form).write(shardBytes, out);
         } catch (IOException | RuntimeException | Error e) {
-            clear(out, e);
+            clear(out, made, e);
             throw e;
         }
     }
 
-    /** Removes what a failed export has written to its folder, which was empty. */
-    private static void clear(Path out, Throwable failure) {
+    /** Removes what a failed export has written to its folder, which was empty, and the folder if it made that. */
+    private static void clear(Path out, boolean made, Throwable failure) {
         try (var files = Files.list(out)) {
             for (Path file : files.toList()) {
                 Files.delete(file);
+            }
+            if (made) {
+                Files.delete(out);
             }
         } catch (IOException e) {
             failure.addSuppressed(e);

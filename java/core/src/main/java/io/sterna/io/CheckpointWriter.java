@@ -19,7 +19,7 @@ import java.util.zip.CRC32C;
  * an {@link InterruptedIOException}. Not thread-safe.
  */
 public final class CheckpointWriter implements AutoCloseable {
-    private static final String REMEDY = "free some space or choose another folder; earlier checkpoints are untouched";
+    private static final String REMEDY = "free some space or choose another folder; what was there before is untouched";
     private final Path file;
     private final PendingFile pending;
     private final List<Object> tensors = new ArrayList<>();

@@ -114,10 +114,14 @@ final class Defaults {
         c.momentum = or(c.momentum, kind.momentum());
         c.updateClip = or(c.updateClip, kind.clip());
         c.clip = or(c.clip, "none");
-        c.lr = or(c.lr, rate(c));
+        if (c.lr == null) {
+            c.lr = rate(c);
+        }
         c.lrFloor = or(c.lrFloor, 0.0);
         c.schedule = or(c.schedule, c.method.equals("bitnet") ? "two-stage" : "cosine");
-        c.lrSecond = or(c.lrSecond, c.lr * 2 / 3);
+        if (c.schedule.equals("two-stage")) {
+            c.lrSecond = or(c.lrSecond, c.lr * 2 / 3);
+        }
         c.warmup = or(c.warmup, (int) Math.min(2000, c.steps / 20));
     }
 
@@ -136,6 +140,9 @@ final class Defaults {
      * gradients, for which no rate fits all: its users give one.
      */
     private static double rate(TrainConfig c) {
+        if (c.optimizer.equals("sgd")) {
+            throw new ConfigException("lr: sgd, whose updates are as large as the gradients, has no default; give one");
+        }
         double atReference = c.method.equals("bitnet") ? 1.5e-3 : "1".equals(c.bits) ? 2e-3 : 1e-3;
         double scaled = atReference * Math.sqrt(REFERENCE_WIDTH / c.hidden);
         return Math.round(scaled * 1e5) / 1e5;

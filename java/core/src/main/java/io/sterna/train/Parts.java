@@ -112,7 +112,7 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
 
     private static Schedule schedule(TrainConfig c) {
         Schedule.Kind kind = choice("schedule", c.schedule, List.of(Schedule.Kind.values()));
-        return new Schedule(kind, c.lr, c.warmup, c.steps, c.lrFloor, c.lrSecond);
+        return new Schedule(kind, c.lr, c.warmup, c.steps, c.lrFloor, c.lrSecond == null ? 0 : c.lrSecond);
     }
 
     private static TrainSettings settings(TrainConfig c) {

@@ -209,13 +209,13 @@ public final class TrainConfig {
     @Describe(group = OUTPUT, value = "N", text = "Steps between records of metrics.")
     public Integer logEvery;
 
-    @Describe(group = OUTPUT, value = "N", text = "Steps between evaluations on held-out data; 0 only at the end.")
+    @Describe(group = OUTPUT, value = "N", text = "Steps between evaluations on held-out data, 0 only at the end; default a tenth of all.")
     public Long evalEvery;
 
     @Describe(group = OUTPUT, value = "N", text = "Held-out sequences an evaluation reads at most.")
     public Integer evalSequences;
 
-    @Describe(group = OUTPUT, value = "N", text = "Steps between checkpoints; 0 only at the end.")
+    @Describe(group = OUTPUT, value = "N", text = "Steps between checkpoints, 0 only at the end; default a tenth of all, at least 100.")
     public Long checkpointEvery;
 
     @Describe(group = OUTPUT, value = "N", text = "Checkpoints kept.")

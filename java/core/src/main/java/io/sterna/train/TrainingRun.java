@@ -107,6 +107,7 @@ public final class TrainingRun implements AutoCloseable {
         }
         TrainConfig c = given.resolved();
         requireUsed(c);
+        requireVocabulary(given, c, loader);
         RunFolder.choose(c.out, name(c)); // before the long preparation, should it be taken
         Kernels kernels = Kernels.best(); // the same, should there be none
         MemoryCheck.require(plan(c)); // the same; once more when the tokenizer has said its vocabulary
@@ -154,6 +155,12 @@ public final class TrainingRun implements AutoCloseable {
                 "only adamw has it", resolved.optimizer);
         requireUsed("epsilon", resolved.epsilon, kind.epsilon(), kind.kind() != OptimizerConfig.Kind.SGD, "only adamw and adafactor divide by it",
                 resolved.optimizer);
+        requireUsed("rounding", resolved.rounding, "stochastic", dqt || resolved.floatType.equals("bf16"),
+                "only method dqt's weights and those of bf16 are rounded", resolved.method);
+        if (resolved.lrSecond != null) {
+            requireUsed("lr-second", resolved.lrSecond, resolved.lr * 2 / 3, resolved.schedule.equals("two-stage"), "only two-stage has it",
+                    resolved.schedule);
+        }
         requireUsed("lr-floor", resolved.lrFloor, 0.0, List.of("cosine", "linear").contains(resolved.schedule),
                 "only cosine and linear end at it", resolved.schedule);
     }
@@ -232,6 +239,7 @@ public final class TrainingRun implements AutoCloseable {
             Path file = checkpoints.list().getLast();
             RunState state = RunState.of(reader, file);
             requireUnfinished(run, state);
+            requireAhead(changes.get("stop-after"), state);
             TrainConfig began = settings(state, file);
             run.requireConfig(RunState.lasting(began));
             Path data = dataFolder(state, changes.get("cache"));
@@ -297,6 +305,12 @@ public final class TrainingRun implements AutoCloseable {
         nonFinite = state.nonFinite();
     }
 
+    private static void requireAhead(Object stopAfter, RunState state) {
+        if (stopAfter instanceof Number step && step.longValue() <= state.step()) {
+            throw new ConfigException("stop-after " + step + ": the run is at step " + state.step() + "; give a later one, or leave it out");
+        }
+    }
+
     private static void checkChange(String key) {
         if (!RunState.PROCESS_SETTINGS.contains(Setting.of(key).key()) || key.equals("out")) {
             throw new ConfigException(key + ": a resumed run keeps its settings; a new run may start from its model with --init");
@@ -358,8 +372,21 @@ public final class TrainingRun implements AutoCloseable {
         requireBeginTokenKnown(config);
         TrainConfig c = config.resolved();
         requireUsed(c);
+        requireVocabulary(config, c, loader);
+        RunFolder.choose(c.out, name(c));
         c.vocab = vocabulary(c, PreparedData.vocabulary(c, loader));
         return c;
+    }
+
+    /** A tokenizer that is not trained brings its own vocabulary. */
+    private static void requireVocabulary(TrainConfig given, TrainConfig resolved, PreparedData.TokenizerLoader loader) throws IOException {
+        if (given.vocab == null || given.init != null || resolved.tokenizer.equals("train")) {
+            return;
+        }
+        int tokens = PreparedData.vocabulary(resolved, loader);
+        if (given.vocab != tokens) {
+            throw new ConfigException("vocab " + given.vocab + ": tokenizer " + resolved.tokenizer + " has " + tokens + "; leave it out");
+        }
     }
 
     /** Rows of the embedding: one for each token, or those that the initial model has. */

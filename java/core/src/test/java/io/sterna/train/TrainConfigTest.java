@@ -135,7 +135,8 @@ class TrainConfigTest {
         assertEquals(0.5, resolved.lr);
         assertEquals("1.58", resolved.bits);
         assertEquals(3, config.toMap().size(), "the original stays as it was");
-        List<String> optional = List.of("init", "head-dim", "begin-token", "add-begin-token", "end-token", "stop-after", "out");
+        List<String> optional = List.of("init", "head-dim", "begin-token", "add-begin-token", "end-token", "stop-after", "out",
+                "lr-second");
         for (Setting setting : Setting.all()) {
             assertEquals(optional.contains(setting.key()), setting.get(resolved) == null, setting.key());
         }

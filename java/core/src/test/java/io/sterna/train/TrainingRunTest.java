@@ -38,6 +38,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -121,7 +122,8 @@ class TrainingRunTest {
     @ParameterizedTest
     @CsvSource({"dqt, 1.58, adamw, f32", "dqt, 4, adamw, int8", "dqt, 1, adafactor, f32", "bitnet, , sgd, bf16", "bf16, , adamw, bf16"})
     void aResumedRunEqualsAnUninterruptedOne(String method, String bits, String optimizer, String state) throws IOException {
-        TrainConfig whole = config("whole").set("method", method).set("optimizer", optimizer).set("state", state);
+        TrainConfig whole = config("whole").set("method", method).set("optimizer", optimizer).set("state", state)
+                .set("lr", 0.01);
         if (bits != null) {
             whole.set("bits", bits);
         }
@@ -187,14 +189,38 @@ class TrainingRunTest {
     @CsvSource({"method, bitnet, scale-rule, absmax", "method, fp32, scale-rule, absmax", "method, bf16, scale-rule, absmax",
         "optimizer, adamw, momentum, 0.5", "optimizer, adafactor, momentum, 0.5", "optimizer, adamw, update-clip, 2.0",
         "optimizer, sgd, beta1, 0.5", "optimizer, sgd, beta2, 0.5", "optimizer, adafactor, beta2, 0.5", "optimizer, sgd, epsilon, 0.1",
-        "schedule, constant, lr-floor, 1.0E-5", "schedule, two-stage, lr-floor, 1.0E-5"})
+        "method, fp32, rounding, nearest", "schedule, cosine, lr-second, 0.5", "schedule, constant, lr-floor, 1.0E-5", "schedule, two-stage, lr-floor, 1.0E-5"})
     void aSettingThatWouldDoNothingIsRefused(String choice, String value, String setting, String unused) {
-        TrainConfig config = config("a").set(choice, value).set(setting, unused);
+        TrainConfig config = config("a").set(choice, value).set(setting, unused).set("lr", 0.1);
         ConfigException e = assertThrows(ConfigException.class, () -> TrainingRun.open(config, TrainListener.NONE));
         assertTrue(e.getMessage().startsWith(setting + " " + unused + ": only "), e.getMessage());
         assertTrue(e.getMessage().endsWith("leave it out for " + value), e.getMessage());
         assertThrows(ConfigException.class, () -> TrainingRun.planned(config, BpeTokenizer::load));
         config.resolved(); // runs that were begun so go on
+    }
+
+    @Test
+    void aVocabularyIsOfATokenizerThatIsTrained() throws IOException {
+        TrainConfig bytes = config("a").set("tokenizer", "bytes").set("vocab", 500);
+        for (Executable start : List.<Executable>of(() -> TrainingRun.open(bytes, TrainListener.NONE),
+                () -> TrainingRun.planned(bytes, BpeTokenizer::load))) {
+            assertEquals("vocab 500: tokenizer bytes has 257; leave it out", assertThrows(ConfigException.class, start).getMessage());
+        }
+        TrainingRun.open(bytes.set("vocab", 257), TrainListener.NONE).close();
+    }
+
+    @Test
+    void sgdHasNoLearningRateOfItsOwn() {
+        ConfigException e = assertThrows(ConfigException.class, () -> config("a").set("optimizer", "sgd").resolved());
+        assertTrue(e.getMessage().startsWith("lr: sgd"), e.getMessage());
+    }
+
+    @Test
+    void aRunStopsAtStepsAheadAlone() throws IOException {
+        run(config("a").set("steps", 6).set("stop-after", 3), TrainListener.NONE);
+        ConfigException e = assertThrows(ConfigException.class,
+                () -> TrainingRun.resume(folder.resolve("a"), Map.of("stop-after", 3), TrainListener.NONE));
+        assertEquals("stop-after 3: the run is at step 3; give a later one, or leave it out", e.getMessage());
     }
 
     @Test
@@ -540,7 +566,7 @@ class TrainingRunTest {
                 () -> TrainingRun.open(config("a").set("data", "nowhere"), TrainListener.NONE).close());
         Path small = Files.writeString(folder.resolve("small.txt"), "a few words");
         assertThrows(DataException.class,
-                () -> TrainingRun.open(config("a").set("data", small).set("tokenizer", "bytes"), TrainListener.NONE).close());
+                () -> TrainingRun.open(config("a").set("data", small).set("tokenizer", "bytes").set("vocab", null), TrainListener.NONE).close());
         assertMessage(DataException.class, "vocab",
                 () -> TrainingRun.open(config("a").set("vocab", 60_000), TrainListener.NONE).close());
         assertFalse(Files.exists(folder.resolve("a")), "a run that cannot start leaves no folder");
