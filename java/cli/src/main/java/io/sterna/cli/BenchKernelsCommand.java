@@ -35,18 +35,18 @@ final class BenchKernelsCommand implements Callable<Integer> {
     @Mixin
     private JsonFile json;
 
-    @Option(names = "--tier", split = EvalCommand.LIST, paramLabel = "NAME",
+    @Option(names = "--tier", split = EvalCommand.LIST, splitSynopsisLabel = ",", paramLabel = "NAME",
             description = "Tiers; default all that are granted, or up to STERNA_TIER where it is set, the reference only where it is alone.")
     private List<String> tiers;
 
-    @Option(names = "--bits", split = EvalCommand.LIST, paramLabel = "N", defaultValue = "1.58,8", description = "Grids. Default: ${DEFAULT-VALUE}")
+    @Option(names = "--bits", split = EvalCommand.LIST, splitSynopsisLabel = ",", paramLabel = "N", defaultValue = "1.58,8", description = "Grids. Default: ${DEFAULT-VALUE}")
     private List<String> bits;
 
-    @Option(names = "--shape", split = EvalCommand.LIST, paramLabel = "OUTxIN", defaultValue = "768x768,2048x768,2048x2048,5632x2048",
+    @Option(names = "--shape", split = EvalCommand.LIST, splitSynopsisLabel = ",", paramLabel = "OUTxIN", defaultValue = "768x768,2048x768,2048x2048,5632x2048",
             description = "Weight matrices. Default: ${DEFAULT-VALUE}")
     private List<String> shapes;
 
-    @Option(names = "--tokens", split = EvalCommand.LIST, paramLabel = "T", defaultValue = "1,512,2048",
+    @Option(names = "--tokens", split = EvalCommand.LIST, splitSynopsisLabel = ",", paramLabel = "T", defaultValue = "1,512,2048",
             description = "Tokens; up to 8 measure memory speed. Default: ${DEFAULT-VALUE}")
     private List<Integer> tokens;
 

@@ -58,7 +58,7 @@ final class EvalCommand implements Callable<Integer> {
             description = "Tokens from one window to the next; default half the context. Fewer see more before them and take longer.")
     private Integer stride;
 
-    @Option(names = "--tasks", paramLabel = "NAME", split = LIST, description = "Tasks, such as arc_easy,arc_challenge,piqa,sciq,winogrande.")
+    @Option(names = "--tasks", paramLabel = "NAME", split = LIST, splitSynopsisLabel = ",", description = "Tasks, such as arc_easy,arc_challenge,piqa,sciq,winogrande.")
     private List<String> tasks = List.of();
 
     @Option(names = "--task-data", paramLabel = "DIR", description = "Folder of the tasks' files.")

@@ -280,11 +280,12 @@ public final class Corpus {
             for (Entry entry : listing.entries) {
                 addEntry(entry);
             }
+            boolean any = !listing.entries.isEmpty();
             listing.folders.sort(Comparator.comparing(Finder::name));
             for (Path dir : listing.folders) {
-                addAll(dir, null, Integer.MAX_VALUE);
+                any |= addAll(dir, null, Integer.MAX_VALUE);
             }
-            return !listing.entries.isEmpty() || !listing.folders.isEmpty();
+            return any;
         }
 
         private void addEntry(Entry entry) throws IOException {

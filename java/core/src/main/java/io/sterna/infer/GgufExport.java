@@ -12,6 +12,7 @@ import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
 import io.sterna.train.ConfigException;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -99,6 +100,9 @@ public final class GgufExport {
                 writer.write(bytes(ropeDivisors));
             }
             writer.commit();
+        } catch (InterruptedIOException e) {
+            Files.deleteIfExists(out); // which was not there: it may be whole, but nobody expects it
+            throw e;
         }
     }
 

@@ -26,8 +26,8 @@ final class Ranges {
     /** With fewer tokens there are still so many chunks, of at least {@link #MIN_CHUNK}. */
     private static final long MIN_CHUNKS = 8;
     private static final long MIN_CHUNK = 32;
-    /** A worker takes whole sequences of at most so many chunks. */
-    private static final long MAX_SEQUENCE_CHUNKS = 8;
+    /** A worker takes whole sequences of at most so many tokens. */
+    private static final long MAX_SEQUENCE = 8 * CHUNK;
     /** Share of its time that a worker may be idle for the sake of whole sequences. */
     private static final double IDLE = 0.1;
 
@@ -99,9 +99,8 @@ final class Ranges {
         this.units = units;
         this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(quantized ? SHORT_CHUNK : CHUNK, share));
         this.count = Math.ceilDiv(tokens, chunk);
-        long together = chunk % length == 0 ? 1 : length % chunk == 0 ? length / chunk : Long.MAX_VALUE;
-        boolean whole = together <= MAX_SEQUENCE_CHUNKS && even(Math.ceilDiv(count, together), workers);
-        this.chunksOfSpan = whole ? together : count;
+        long together = chunk % length == 0 ? 1 : length % chunk == 0 && length <= MAX_SEQUENCE ? length / chunk : count;
+        this.chunksOfSpan = even(Math.ceilDiv(count, together), workers) ? together : count;
         this.chunks = slices == null ? List.of() : LongStream.range(0, count)
                 .mapToObj(i -> new Chunk((int) i, i * chunk, Math.min(tokens, (i + 1) * chunk), i % chunksOfSpan * chunk)).toList();
         this.spans = IntStream.range(0, Math.toIntExact(Math.ceilDiv(chunks.size(), chunksOfSpan)))

@@ -119,9 +119,7 @@ final class Defaults {
         }
         c.lrFloor = or(c.lrFloor, 0.0);
         c.schedule = or(c.schedule, c.method.equals("bitnet") ? "two-stage" : "cosine");
-        if (c.schedule.equals("two-stage")) {
-            c.lrSecond = or(c.lrSecond, c.lr * 2 / 3);
-        }
+        c.lrSecond = c.schedule.equals("two-stage") ? or(c.lrSecond, c.lr * 2 / 3) : null; // which other runs of old have too
         c.warmup = or(c.warmup, (int) Math.min(2000, c.steps / 20));
     }
 

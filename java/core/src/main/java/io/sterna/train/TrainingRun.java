@@ -157,10 +157,6 @@ public final class TrainingRun implements AutoCloseable {
                 resolved.optimizer);
         requireUsed("rounding", resolved.rounding, "stochastic", dqt || resolved.floatType.equals("bf16"),
                 "only method dqt's weights and those of bf16 are rounded", resolved.method);
-        if (resolved.lrSecond != null) {
-            requireUsed("lr-second", resolved.lrSecond, resolved.lr * 2 / 3, resolved.schedule.equals("two-stage"), "only two-stage has it",
-                    resolved.schedule);
-        }
         requireUsed("lr-floor", resolved.lrFloor, 0.0, List.of("cosine", "linear").contains(resolved.schedule),
                 "only cosine and linear end at it", resolved.schedule);
     }

@@ -135,7 +135,7 @@ final class Updater implements GradientSink {
 
         /** Only products of floats are written as bf16; a buffer that is not needed but for a clip changes nothing. */
         private FloatType type(Parameter p) {
-            boolean asWeight = optimizer.needsWholeGradient() && p.kind() == LayerKind.HEAD;
+            boolean asWeight = optimizer.needsWholeGradient() && p.kind() == LayerKind.HEAD && !addsUp.test(p);
             return asWeight && p instanceof Parameter.Plain head ? head.weight().type() : FloatType.F32;
         }
 

@@ -215,6 +215,9 @@ class CorpusTest {
                 () -> Corpus.open(List.of(glob), Texts.ALL.withInclude("*.md"), null)).getMessage();
         assertTrue(message.contains("*.md"), message);
         assertThrows(CorpusException.class, () -> Corpus.open(List.of(file.toString(), glob + "x"), Texts.ALL, null));
+        Files.createDirectories(folder.resolve("q").resolve("empty"));
+        String empty = folder.resolve("q").resolve("*").toString();
+        assertThrows(CorpusException.class, () -> Corpus.open(List.of(file.toString(), empty), Texts.ALL, null));
     }
 
     @Test

@@ -300,6 +300,8 @@ class TrainerTest {
         Trainings training = Trainings.of(Method.dqt(Grid.TERNARY).withFloatType(type)).with(OptimizerConfig.adafactor());
         LlamaConfig tall = new LlamaConfig(48, 112, 2, 4, 2, 5000, 16, 1e4, 1e-5, true, false);
         assertEquals(5000L * 48 * type.bytes(), training.with(tall).plan().bytes().get(MemoryKind.GRADIENT_BUFFERS));
+        LlamaConfig grouped = new LlamaConfig(48, 112, 2, 4, 2, 3000, 512, 1e4, 1e-5, true, false);
+        assertEquals(3000L * 48 * Float.BYTES, training.with(grouped).plan().bytes().get(MemoryKind.GRADIENT_BUFFERS), "parts are added in f32");
     }
 
     @Test

@@ -189,7 +189,7 @@ class TrainingRunTest {
     @CsvSource({"method, bitnet, scale-rule, absmax", "method, fp32, scale-rule, absmax", "method, bf16, scale-rule, absmax",
         "optimizer, adamw, momentum, 0.5", "optimizer, adafactor, momentum, 0.5", "optimizer, adamw, update-clip, 2.0",
         "optimizer, sgd, beta1, 0.5", "optimizer, sgd, beta2, 0.5", "optimizer, adafactor, beta2, 0.5", "optimizer, sgd, epsilon, 0.1",
-        "method, fp32, rounding, nearest", "schedule, cosine, lr-second, 0.5", "schedule, constant, lr-floor, 1.0E-5", "schedule, two-stage, lr-floor, 1.0E-5"})
+        "method, fp32, rounding, nearest", "schedule, constant, lr-floor, 1.0E-5", "schedule, two-stage, lr-floor, 1.0E-5"})
     void aSettingThatWouldDoNothingIsRefused(String choice, String value, String setting, String unused) {
         TrainConfig config = config("a").set(choice, value).set(setting, unused).set("lr", 0.1);
         ConfigException e = assertThrows(ConfigException.class, () -> TrainingRun.open(config, TrainListener.NONE));
