@@ -82,7 +82,7 @@ public final class LlamaPass {
         Workspace.Region shared = scratch.region(blockBytes);
         this.gradients = chunked(BlockGradients.allocate(config, batch, chunks, inputs.whole(), shared.section()), scratch);
         for (int i = 0; i < (recompute ? 0 : config.layers()); i++) {
-            kept.add(SpanAttention.Kept.allocate(config, batch, activations));
+            kept.add(SpanAttention.Kept.allocate(config, batch.activations(), tokens, activations));
         }
         this.places = new SpanAttention[ranges.places()];
         for (int i = 0; i < places.length; i++) {

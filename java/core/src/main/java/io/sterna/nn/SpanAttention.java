@@ -17,8 +17,7 @@ final class SpanAttention {
     private final int length;
     private final Workspace.Section section;
     private final BlockTape tape;
-    private final FloatMatrix ownOut;
-    private final FloatMatrix ownLse;
+    private final Kept own;
     private final FloatMatrix lse;
     private final FloatMatrix lseRows;
     private final FloatMatrix dq;
@@ -33,9 +32,9 @@ final class SpanAttention {
      * @param lse logs of its softmax's denominators F32 (T, heads): a span's rows hold them as (heads, n)
      */
     record Kept(FloatMatrix out, FloatMatrix lse) {
-        static Kept allocate(LlamaConfig config, Batch batch, Workspace.Section section) {
-            return new Kept(FloatMatrix.allocate(section, batch.activations(), batch.tokens(), config.attentionWidth()),
-                    FloatMatrix.allocate(section, FloatType.F32, batch.tokens(), config.heads()));
+        static Kept allocate(LlamaConfig config, FloatType type, long tokens, Workspace.Section section) {
+            return new Kept(FloatMatrix.allocate(section, type, tokens, config.attentionWidth()),
+                    FloatMatrix.allocate(section, FloatType.F32, tokens, config.heads()));
         }
     }
 
@@ -48,8 +47,7 @@ final class SpanAttention {
         this.config = config;
         this.length = batch.length();
         this.section = section;
-        this.ownOut = kept ? null : FloatMatrix.allocate(section, batch.activations(), tokens, config.attentionWidth());
-        this.ownLse = kept ? null : FloatMatrix.allocate(section, FloatType.F32, tokens, config.heads());
+        this.own = kept ? null : Kept.allocate(config, batch.activations(), tokens, section);
         this.tape = BlockTape.allocate(config, batch.activations(), tokens, FloatMatrix.window(section), section);
         this.lse = FloatMatrix.window(section);
         this.lseRows = FloatMatrix.window(section);
@@ -69,13 +67,10 @@ final class SpanAttention {
         for (FloatMatrix x : List.of(tape.q(), tape.k(), tape.v(), tape.dout())) {
             x.reshape(n, x.cols());
         }
-        if (kept != null) {
-            tape.out().overRows(kept.out, row0, row1);
-            lseRows.overRows(kept.lse, row0, row1);
-        } else {
-            tape.out().overRows(ownOut, 0, n);
-            lseRows.overRows(ownLse, 0, n);
-        }
+        Kept results = kept != null ? kept : own;
+        long first = kept != null ? row0 : 0;
+        tape.out().overRows(results.out, first, first + n);
+        lseRows.overRows(results.lse, first, first + n);
         lse.shaped(lseRows, config.heads(), n);
         dq.overRows(d.dq(), row0, row1);
         dk.overRows(d.dk(), row0, row1);

@@ -107,7 +107,9 @@ public final class TrainingRun implements AutoCloseable {
         }
         TrainConfig c = given.resolved();
         requireUsed(c);
-        requireVocabulary(given, c, loader);
+        if (bringsVocabulary(given, c)) {
+            requireVocabulary(given, c, PreparedData.vocabulary(c, loader));
+        }
         RunFolder.choose(c.out, name(c)); // before the long preparation, should it be taken
         Kernels kernels = Kernels.best(); // the same, should there be none
         MemoryCheck.require(plan(c)); // the same; once more when the tokenizer has said its vocabulary
@@ -360,7 +362,7 @@ public final class TrainingRun implements AutoCloseable {
     /**
      * The resolved settings of a run, with the vocabulary of its tokenizer; looks for data and tokenizer and prepares nothing.
      *
-     * @throws ConfigException for a setting that cannot be
+     * @throws ConfigException for a setting that cannot be, or a run folder that holds something
      * @throws io.sterna.data.DataException for data that is not there
      * @throws IOException of the loader
      */
@@ -368,19 +370,20 @@ public final class TrainingRun implements AutoCloseable {
         requireBeginTokenKnown(config);
         TrainConfig c = config.resolved();
         requireUsed(c);
-        requireVocabulary(config, c, loader);
         RunFolder.choose(c.out, name(c));
-        c.vocab = vocabulary(c, PreparedData.vocabulary(c, loader));
+        int tokens = PreparedData.vocabulary(c, loader);
+        requireVocabulary(config, c, tokens);
+        c.vocab = vocabulary(c, tokens);
         return c;
     }
 
-    /** A tokenizer that is not trained brings its own vocabulary. */
-    private static void requireVocabulary(TrainConfig given, TrainConfig resolved, PreparedData.TokenizerLoader loader) throws IOException {
-        if (given.vocab == null || given.init != null || resolved.tokenizer.equals("train")) {
-            return;
-        }
-        int tokens = PreparedData.vocabulary(resolved, loader);
-        if (given.vocab != tokens) {
+    /** Whether a vocabulary is given and the tokenizer, which is not trained, has its own. */
+    private static boolean bringsVocabulary(TrainConfig given, TrainConfig resolved) {
+        return given.vocab != null && given.init == null && !resolved.tokenizer.equals("train");
+    }
+
+    private static void requireVocabulary(TrainConfig given, TrainConfig resolved, int tokens) {
+        if (bringsVocabulary(given, resolved) && given.vocab != tokens) {
             throw new ConfigException("vocab " + given.vocab + ": tokenizer " + resolved.tokenizer + " has " + tokens + "; leave it out");
         }
     }
