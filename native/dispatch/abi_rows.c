@@ -68,7 +68,7 @@ int32_t sterna_rmsnorm_quantize(int32_t tier, const sterna_matrix *x, const ster
 
 int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain,
                                 const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx,
-                                int32_t accumulate, int64_t row0, int64_t row1) {
+                                int32_t accumulate, float *dgain, int64_t row0, int64_t row1) {
     STERNA_TABLE(tier);
     STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
     STERNA_CHECK(3, check_gain(gain, x));
@@ -76,19 +76,9 @@ int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const ster
     STERNA_CHECK(5, check_like(dy, x));
     STERNA_CHECK(6, check_like(dx, x));
     STERNA_CHECK(7, sterna_check_flag(accumulate));
-    STERNA_CHECK_SLICE(8, row0, row1, x->rows);
-    return t->rmsnorm_backward(x, gain, inv_rms, dy, dx, accumulate, row0, row1);
-}
-
-int32_t sterna_rmsnorm_gain_gradient(int32_t tier, const sterna_matrix *x, const float *inv_rms,
-                                     const sterna_matrix *dy, float *dgain, int64_t col0, int64_t col1) {
-    STERNA_TABLE(tier);
-    STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
-    STERNA_CHECK(3, sterna_check_pointer(inv_rms, 4));
-    STERNA_CHECK(4, check_like(dy, x));
-    STERNA_CHECK(5, sterna_check_pointer(dgain, 4));
-    STERNA_CHECK_SLICE(6, col0, col1, x->cols);
-    return t->rmsnorm_gain_gradient(x, inv_rms, dy, dgain, col0, col1);
+    STERNA_CHECK(8, sterna_check_pointer(dgain, 4));
+    STERNA_CHECK_SLICE(9, row0, row1, x->rows);
+    return t->rmsnorm_backward(x, gain, inv_rms, dy, dx, accumulate, dgain, row0, row1);
 }
 
 /* The table holds every position that the rows of x take. */

@@ -7,8 +7,8 @@
 /* Least absmax of a quantized row, so that a row of zeros has a scale. */
 #define QUANTIZE_FLOOR 1e-5f
 
-/* |x| * inv_rms is at most about sqrt(cols), so a gain up to this cannot make a finite row overflow. */
-#define GAIN_MAX 1e30f
+/* x whose squares do not overflow is below 2e19, so a gain up to this cannot make their product overflow. */
+#define GAIN_MAX 1e18f
 
 /* What is taken from the logits before exp: their maximum, or 0 when all of them are -infinity, so that
  * exp gives 0 and not NaN. */

@@ -36,8 +36,7 @@ typedef struct sterna_table {
     int32_t (*quantize)(const sterna_matrix *x, const sterna_quantized *q, int64_t row0, int64_t row1);
     int32_t (*rmsnorm)(const sterna_matrix *x, const sterna_matrix *gain, float epsilon, const sterna_matrix *y, float *inv_rms, int64_t row0, int64_t row1);
     int32_t (*rmsnorm_quantize)(const sterna_matrix *x, const sterna_matrix *gain, float epsilon, const sterna_quantized *q, float *inv_rms, int64_t row0, int64_t row1);
-    int32_t (*rmsnorm_backward)(const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1);
-    int32_t (*rmsnorm_gain_gradient)(const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy, float *dgain, int64_t col0, int64_t col1);
+    int32_t (*rmsnorm_backward)(const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, float *dgain, int64_t row0, int64_t row1);
     int32_t (*rope)(const sterna_matrix *x, int64_t head_dim, const sterna_matrix *table, int64_t length, int64_t first, int32_t direction, int64_t row0, int64_t row1);
     int32_t (*swiglu)(const sterna_matrix *gate, const sterna_matrix *up, const sterna_matrix *y, int64_t row0, int64_t row1);
     int32_t (*swiglu_backward)(const sterna_matrix *gate, const sterna_matrix *up, const sterna_matrix *dy, const sterna_matrix *dgate, const sterna_matrix *dup, int64_t row0, int64_t row1);

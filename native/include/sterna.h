@@ -13,7 +13,8 @@
  * its sign and payload may differ.
  *
  * Status. A kernel returns STERNA_OK, or a negative status made by STERNA_STATUS(argument, reason):
- * the 1-based position of the argument at fault and why. On a negative status nothing was written.
+ * the 1-based position of the argument at fault and why. On a negative status nothing was written, unless a
+ * function says otherwise.
  *
  * Memory. Sizes are in elements unless they end in _bytes. Floats and scales are aligned to 4 bytes,
  * bf16 to 2, moments and matrices to their element, codes to 1 byte; scratch to 64 bytes. Inputs and
@@ -37,7 +38,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a prototype, a constant, a struct or a meaning below changes. */
-#define STERNA_ABI_VERSION 8
+#define STERNA_ABI_VERSION 9
 
 /* ---------------------------------------------------------------- status */
 
@@ -64,9 +65,9 @@ extern "C" {
 
 STERNA_API int32_t sterna_abi_version(void);
 
-/* The highest tier that this CPU and OS grant (cpuid, xgetbv and, for AMX, the arch_prctl permission,
- * which the library requests for the whole process when it is loaded). Thread-safe; the answer never
- * changes. */
+/* The highest tier that this CPU and OS grant (cpuid, xgetbv and, for AMX, the arch_prctl permission, which the
+ * library requests for the whole process when it is loaded, where the tier lacks nothing else). Thread-safe; the answer
+ * never changes. */
 STERNA_API int32_t sterna_best_tier(void);
 
 /* The name of a tier ("avx512vnni"), or null when there is no such tier. */
@@ -226,14 +227,16 @@ STERNA_API int32_t sterna_trits_unpack(const uint8_t *trits, const sterna_packed
 /* Per-token absmax int8, as BitNet b1.58 (Ma et al., arXiv 2402.17764) has it:
  * a = max(max|x|, 1e-5), code = clip(round(127 x / a)), scale = a / 127.
  * Computed as x * (127 / a) in f32, rounded to nearest even, clipped to -127...127.
- * A NaN or infinity in a row gives NONFINITE before anything of that call is written. */
+ * A NaN or infinity in a row gives NONFINITE; rows of the slice may have been written by then. */
 STERNA_API int32_t sterna_quantize(int32_t tier, const sterna_matrix *x, const sterna_quantized *q,
                                    int64_t row0, int64_t row1);
 
 /* RMSNorm (Zhang and Sennrich 2019): y = x / sqrt(mean(x^2) + epsilon) * gain (gain: 1 row); inv_rms (rows) is kept
  * for the backward.
- * epsilon is at least 2^-126. Sums run in 16 lanes by column, then as a fixed tree. _quantize goes on to
- * int8 as above; there a gain beyond 1e30, or not finite, is NONFINITE too. */
+ * epsilon is at least 2^-126. Sums run in 16 lanes by column, then as a fixed tree.
+ * _quantize is y in int8, which x * gain already is in proportion to: a = max(inv_rms * max|x * gain|, 1e-5), code =
+ * x * gain * (127 / a * inv_rms) rounded to nearest even, scale = a / 127; all 0 where the squares overflow. A gain
+ * beyond 1e18, or not finite, is NONFINITE, before anything is written; a NaN or infinity in x as above. */
 STERNA_API int32_t sterna_rmsnorm(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain,
                                   float epsilon, const sterna_matrix *y, float *inv_rms, int64_t row0,
                                   int64_t row1);
@@ -242,16 +245,12 @@ STERNA_API int32_t sterna_rmsnorm_quantize(int32_t tier, const sterna_matrix *x,
                                            int64_t row0, int64_t row1);
 
 /* dx = inv_rms * (g - xhat * mean(g * xhat)), g = dy * gain, xhat = x * inv_rms, which is finite; adds to dx when
- * accumulate is 1. dx may be dy (in place) when accumulate is 0. */
+ * accumulate is 1. dx may be dy (in place) when accumulate is 0. dgain (cols) = sum over the rows of the slice, in order,
+ * of dy * xhat: each slice has a dgain of its own. */
 STERNA_API int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain,
                                            const float *inv_rms, const sterna_matrix *dy,
-                                           const sterna_matrix *dx, int32_t accumulate, int64_t row0,
-                                           int64_t row1);
-/* dgain[c] = sum over tokens, in order, of dy * x * inv_rms for columns col0...col1-1. A slice is a
- * range of columns, so that the sum does not depend on how tokens are cut. */
-STERNA_API int32_t sterna_rmsnorm_gain_gradient(int32_t tier, const sterna_matrix *x, const float *inv_rms,
-                                                const sterna_matrix *dy, float *dgain, int64_t col0,
-                                                int64_t col1);
+                                           const sterna_matrix *dx, int32_t accumulate, float *dgain,
+                                           int64_t row0, int64_t row1);
 
 /* Rotary positions (Su et al. 2021) in place, halves as pairs (i, i + head_dim / 2), for every head of head_dim columns.
  * table (positions, head_dim): cosines then sines. The position of row r is first + r % length.
@@ -319,7 +318,9 @@ STERNA_API int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const 
 #define STERNA_ACCUMULATE 1  /* add to the result */
 #define STERNA_TRANSPOSE_A 2 /* a is stored (K, M) */
 #define STERNA_TRANSPOSE_B 4 /* b is stored (N, K) */
-#define STERNA_ALLOW_BF16 8  /* operands may be rounded to bf16 where the tier has a bf16 matrix unit */
+/* Operands may be rounded to bf16 where the tier has a bf16 matrix unit. Here as in all else that such units compute,
+ * numbers below 2^-126 count as 0, operands and sums alike, and f32 beyond the largest bf16 become infinite. */
+#define STERNA_ALLOW_BF16 8
 /* Operands may be rounded to 16-bit fixed point where the tier multiplies that faster than f32: what a result sums, in
  * runs, to the nearest step, of so many up to the run's largest magnitude. Gradients: dy times the scale it meets there,
  * runs of at most 512, 32,767 steps. gemm: a row of op(a), 8,191 steps, and a column of op(b), 2,047 steps, runs of 128;

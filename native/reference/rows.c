@@ -57,60 +57,56 @@ static float inverse_rms(const sterna_matrix *x, int64_t r, float epsilon) {
     return 1 / sqrtf(sum_of_lanes(lane) / (float)x->cols + epsilon);
 }
 
-static float normalized(const sterna_matrix *x, const sterna_matrix *gain, int64_t r, int64_t c, float inv_rms) {
-    return sterna_get(x, r, c) * inv_rms * sterna_get(gain, 0, c);
-}
-
 static int32_t rmsnorm(const sterna_matrix *x, const sterna_matrix *gain, float epsilon, const sterna_matrix *y,
                        float *inv_rms, int64_t row0, int64_t row1) {
     for (int64_t r = row0; r < row1; r++) {
         inv_rms[r] = inverse_rms(x, r, epsilon);
-        for (int64_t c = 0; c < x->cols; c++) sterna_put(y, r, c, normalized(x, gain, r, c, inv_rms[r]));
+        for (int64_t c = 0; c < x->cols; c++)
+            sterna_put(y, r, c, sterna_get(x, r, c) * inv_rms[r] * sterna_get(gain, 0, c));
     }
     return STERNA_OK;
 }
 
+/* What the codes are in proportion to. Where the squares overflow, 1 / sqrt(infinity) leaves nothing of x. */
+static float gained(const sterna_matrix *x, const sterna_matrix *gain, int64_t r, int64_t c, float inv_rms) {
+    return inv_rms == 0 ? 0 : sterna_get(x, r, c) * sterna_get(gain, 0, c);
+}
+
 static int32_t rmsnorm_quantize(const sterna_matrix *x, const sterna_matrix *gain, float epsilon,
                                 const sterna_quantized *q, float *inv_rms, int64_t row0, int64_t row1) {
-    if (!all_finite(x, row0, row1)) return STERNA_STATUS(2, STERNA_NONFINITE);
     for (int64_t c = 0; c < gain->cols; c++)
         if (!(fabsf(sterna_get(gain, 0, c)) <= GAIN_MAX)) return STERNA_STATUS(3, STERNA_NONFINITE);
+    if (!all_finite(x, row0, row1)) return STERNA_STATUS(2, STERNA_NONFINITE);
     for (int64_t r = row0; r < row1; r++) {
         inv_rms[r] = inverse_rms(x, r, epsilon);
         float largest = QUANTIZE_FLOOR;
         for (int64_t c = 0; c < x->cols; c++)
-            largest = greater(fabsf(normalized(x, gain, r, c, inv_rms[r])), largest);
-        float factor = 127 / largest;
+            largest = greater(fabsf(gained(x, gain, r, c, inv_rms[r])) * inv_rms[r], largest);
+        float factor = 127 / largest * inv_rms[r];
         for (int64_t c = 0; c < x->cols; c++)
-            q->codes[r * q->stride + c] = code_of(normalized(x, gain, r, c, inv_rms[r]), factor);
+            q->codes[r * q->stride + c] = code_of(gained(x, gain, r, c, inv_rms[r]), factor);
         q->scales[r] = largest / 127;
     }
     return STERNA_OK;
 }
 
 static int32_t rmsnorm_backward(const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms,
-                                const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate,
+                                const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, float *dgain,
                                 int64_t row0, int64_t row1) {
+    for (int64_t c = 0; c < x->cols; c++) dgain[c] = 0;
     for (int64_t r = row0; r < row1; r++) {
         float lane[16] = {0};
-        for (int64_t c = 0; c < x->cols; c++)
-            lane[c % 16] += sterna_get(dy, r, c) * sterna_get(gain, 0, c) * (sterna_get(x, r, c) * inv_rms[r]);
+        for (int64_t c = 0; c < x->cols; c++) {
+            float slope = sterna_get(dy, r, c) * (sterna_get(x, r, c) * inv_rms[r]);
+            dgain[c] += slope;
+            lane[c % 16] += slope * sterna_get(gain, 0, c);
+        }
         float mean = sum_of_lanes(lane) / (float)x->cols;
         for (int64_t c = 0; c < x->cols; c++) {
             float g = sterna_get(dy, r, c) * sterna_get(gain, 0, c), xhat = sterna_get(x, r, c) * inv_rms[r];
             float d = (g - xhat * mean) * inv_rms[r];
             sterna_put(dx, r, c, accumulate ? sterna_get(dx, r, c) + d : d);
         }
-    }
-    return STERNA_OK;
-}
-
-static int32_t rmsnorm_gain_gradient(const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy,
-                                     float *dgain, int64_t col0, int64_t col1) {
-    for (int64_t c = col0; c < col1; c++) {
-        dgain[c] = 0;
-        for (int64_t r = 0; r < x->rows; r++)
-            dgain[c] += sterna_get(dy, r, c) * sterna_get(x, r, c) * inv_rms[r];
     }
     return STERNA_OK;
 }
@@ -229,7 +225,6 @@ void sterna_reference_rows(sterna_table *t) {
     t->rmsnorm = rmsnorm;
     t->rmsnorm_quantize = rmsnorm_quantize;
     t->rmsnorm_backward = rmsnorm_backward;
-    t->rmsnorm_gain_gradient = rmsnorm_gain_gradient;
     t->rope = rope;
     t->swiglu = swiglu;
     t->swiglu_backward = swiglu_backward;

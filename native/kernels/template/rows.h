@@ -14,8 +14,6 @@
 
 /* ---------------------------------------------------------------- quantize */
 
-#define REMEMBERED 256 /* rows of a slice whose reduction is kept from the check to the use */
-
 INLINE void magnitude_step(vint lanes[PARTS], row x, int64_t c, int64_t left) {
     for (int p = 0; p < PARTS; p++)
         lanes[p] = max_int(lanes[p], magnitude_bits(load(x, c + p * LANES, left - p * LANES)));
@@ -48,15 +46,10 @@ static void quantize_row(row x, int8_t *codes, int64_t cols, float factor) {
 }
 
 static int32_t quantize(const sterna_matrix *x, const sterna_quantized *q, int64_t row0, int64_t row1) {
-    int32_t remembered[REMEMBERED];
-    for (int64_t r = row0; r < row1; r++) {
-        int32_t bits = largest_bits(row_at(x, r, 0), x->cols);
-        if (bits >= INFINITY_BITS) return STERNA_STATUS(2, STERNA_NONFINITE);
-        if (r - row0 < REMEMBERED) remembered[r - row0] = bits;
-    }
     for (int64_t r = row0; r < row1; r++) {
         row in = row_at(x, r, 0);
-        int32_t bits = r - row0 < REMEMBERED ? remembered[r - row0] : largest_bits(in, x->cols);
+        int32_t bits = largest_bits(in, x->cols);
+        if (bits >= INFINITY_BITS) return STERNA_STATUS(2, STERNA_NONFINITE);
         float largest = at_least_floor(float_of_bits(bits));
         quantize_row(in, q->codes + r * q->stride, x->cols, 127 / largest);
         q->scales[r] = largest / 127;
@@ -66,23 +59,23 @@ static int32_t quantize(const sterna_matrix *x, const sterna_quantized *q, int64
 
 /* ---------------------------------------------------------------- RMSNorm */
 
-INLINE void square_step(vfloat squares[PARTS], vint magnitudes[PARTS], row x, int64_t c, int64_t left) {
+INLINE void square_step(vfloat squares[PARTS], row x, int64_t c, int64_t left) {
     for (int p = 0; p < PARTS; p++) {
         vfloat v = load(x, c + p * LANES, left - p * LANES);
         squares[p] += v * v;
-        magnitudes[p] = max_int(magnitudes[p], magnitude_bits(v));
     }
 }
 
-/* Also tells whether x is finite. */
-static float inverse_rms(row x, int64_t cols, float epsilon, int *finite_row) {
-    vfloat squares[PARTS] = {{0}};
-    vint magnitudes[PARTS] = {{0}};
-    int64_t c = 0;
-    for (; c + 16 <= cols; c += 16) square_step(squares, magnitudes, x, c, 16);
-    if (c < cols) square_step(squares, magnitudes, x, c, cols - c);
-    *finite_row = max_of_int_lanes(magnitudes) < INFINITY_BITS;
+INLINE float inverse_rms_of(const vfloat squares[PARTS], int64_t cols, float epsilon) {
     return 1 / sqrtf(sum_of_lanes(squares) / (float)cols + epsilon);
+}
+
+static float inverse_rms(row x, int64_t cols, float epsilon) {
+    vfloat squares[PARTS] = {{0}};
+    int64_t c = 0;
+    for (; c + 16 <= cols; c += 16) square_step(squares, x, c, 16);
+    if (c < cols) square_step(squares, x, c, cols - c);
+    return inverse_rms_of(squares, cols, epsilon);
 }
 
 INLINE vfloat normalized(row x, row gain, int64_t c, int64_t left, float inv_rms) {
@@ -98,10 +91,9 @@ static void normalize_row(row x, row gain, row y, int64_t cols, float inv_rms) {
 static int32_t rmsnorm(const sterna_matrix *x, const sterna_matrix *gain, float epsilon, const sterna_matrix *y,
                        float *inv_rms, int64_t row0, int64_t row1) {
     row gains = row_at(gain, 0, 0);
-    int ignored;
     for (int64_t r = row0; r < row1; r++) {
         row in = row_at(x, r, 0);
-        inv_rms[r] = inverse_rms(in, x->cols, epsilon, &ignored);
+        inv_rms[r] = inverse_rms(in, x->cols, epsilon);
         normalize_row(in, gains, row_at(y, r, 0), x->cols, inv_rms[r]);
     }
     return STERNA_OK;
@@ -111,148 +103,158 @@ static int gain_in_range(const sterna_matrix *gain) {
     return float_of_bits(largest_bits(row_at(gain, 0, 0), gain->cols)) <= GAIN_MAX; /* no NaN is */
 }
 
-INLINE void normalized_step(vint lanes[PARTS], row x, row gain, int64_t c, int64_t left, float inv_rms) {
-    for (int p = 0; p < PARTS; p++)
-        lanes[p] = max_int(lanes[p], magnitude_bits(normalized(x, gain, c + p * LANES, left - p * LANES, inv_rms)));
+enum { NORM_ROWS = LANES / 4 }; /* at a time: their sums do not wait for each other */
+
+/* Lanes of rows: squares of x, and bits of the largest |x gain|. */
+typedef struct norm_sums {
+    vfloat squares[NORM_ROWS][PARTS];
+    vint largest[NORM_ROWS][PARTS];
+} norm_sums;
+
+INLINE void norm_step(norm_sums *s, const sterna_matrix *x, row gain, int64_t r, int rows, int64_t c, int64_t left) {
+    for (int p = 0; p < PARTS; p++) {
+        int64_t at = c + p * LANES, rest = left - p * LANES;
+        vfloat g = load(gain, at, rest);
+#pragma GCC unroll 4
+        for (int i = 0; i < rows; i++) {
+            vfloat v = load(row_at(x, r + i, 0), at, rest);
+            s->squares[i][p] += v * v;
+            s->largest[i][p] = max_int(s->largest[i][p], magnitude_bits(v * g));
+        }
+    }
 }
 
-static float largest_normalized(row x, row gain, int64_t cols, float inv_rms) {
-    vint lanes[PARTS] = {{0}};
-    int64_t c = 0;
-    for (; c + 16 <= cols; c += 16) normalized_step(lanes, x, gain, c, 16, inv_rms);
-    if (c < cols) normalized_step(lanes, x, gain, c, cols - c, inv_rms);
-    return at_least_floor(float_of_bits(max_of_int_lanes(lanes)));
+INLINE void gained_step(const sterna_matrix *x, row gain, const sterna_quantized *q, const float *factor, int64_t r,
+                        int rows, int64_t c, int64_t left) {
+    vfloat g = load(gain, c, left);
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++)
+        store_codes(q->codes + (r + i) * q->stride + c, left, load(row_at(x, r + i, 0), c, left) * g, factor[i]);
 }
 
-static void quantize_normalized(row x, row gain, int8_t *codes, int64_t cols, float inv_rms, float factor) {
+/* `rows` rows from r on. NONFINITE at the first that is not finite. */
+INLINE int32_t quantize_normed(const sterna_matrix *x, row gain, float epsilon, const sterna_quantized *q, float *inv_rms,
+                               int64_t r, int rows) {
+    norm_sums s = {{{{0}}}, {{{0}}}};
+    float factor[NORM_ROWS];
     int64_t c = 0;
-    for (; c + LANES <= cols; c += LANES) store_codes(codes + c, LANES, normalized(x, gain, c, LANES, inv_rms), factor);
-    if (c < cols) store_codes(codes + c, cols - c, normalized(x, gain, c, cols - c, inv_rms), factor);
+    for (; c + 16 <= x->cols; c += 16) norm_step(&s, x, gain, r, rows, c, 16);
+    if (c < x->cols) norm_step(&s, x, gain, r, rows, c, x->cols - c);
+    for (int i = 0; i < rows; i++) {
+        float inverse = inverse_rms_of(s.squares[i], x->cols, epsilon);
+        if (!(inverse > 0) && largest_bits(row_at(x, r + i, 0), x->cols) >= INFINITY_BITS) return STERNA_STATUS(2, STERNA_NONFINITE);
+        float largest = at_least_floor(float_of_bits(max_of_int_lanes(s.largest[i])) * inverse); /* no NaN is larger */
+        factor[i] = 127 / largest * inverse;
+        q->scales[r + i] = largest / 127;
+        inv_rms[r + i] = inverse;
+    }
+    for (c = 0; c + LANES <= x->cols; c += LANES) gained_step(x, gain, q, factor, r, rows, c, LANES);
+    if (c < x->cols) gained_step(x, gain, q, factor, r, rows, c, x->cols - c);
+    return STERNA_OK;
+}
+
+INLINE int32_t quantize_normed_rows(sterna_matrix x, row gain, float epsilon, const sterna_quantized *q, float *inv_rms,
+                                    int64_t row0, int64_t row1) {
+    int32_t status = STERNA_OK;
+    int64_t r = row0;
+    for (; r + NORM_ROWS <= row1 && !status; r += NORM_ROWS) status = quantize_normed(&x, gain, epsilon, q, inv_rms, r, NORM_ROWS);
+    for (; r < row1 && !status; r++) status = quantize_normed(&x, gain, epsilon, q, inv_rms, r, 1);
+    return status;
+}
+
+/* The gain is f32 and the type of x a constant, as in training. */
+INLINE int32_t quantize_normed_f32(sterna_matrix x, int32_t type, row gain, float epsilon, const sterna_quantized *q,
+                                   float *inv_rms, int64_t row0, int64_t row1) {
+    x.type = type;
+    gain.type = STERNA_F32;
+    return quantize_normed_rows(x, gain, epsilon, q, inv_rms, row0, row1);
 }
 
 static int32_t rmsnorm_quantize(const sterna_matrix *x, const sterna_matrix *gain, float epsilon,
                                 const sterna_quantized *q, float *inv_rms, int64_t row0, int64_t row1) {
-    float remembered[REMEMBERED];
-    int64_t cols = x->cols;
-    int is_finite;
-    for (int64_t r = row0; r < row1; r++) {
-        float inverse = inverse_rms(row_at(x, r, 0), cols, epsilon, &is_finite);
-        if (!is_finite) return STERNA_STATUS(2, STERNA_NONFINITE);
-        if (r - row0 < REMEMBERED) remembered[r - row0] = inverse;
-    }
+    row g = row_at(gain, 0, 0);
     if (!gain_in_range(gain)) return STERNA_STATUS(3, STERNA_NONFINITE);
-    row gains = row_at(gain, 0, 0);
-    for (int64_t r = row0; r < row1; r++) {
-        row in = row_at(x, r, 0);
-        float inverse = r - row0 < REMEMBERED ? remembered[r - row0] : inverse_rms(in, cols, epsilon, &is_finite);
-        float largest = largest_normalized(in, gains, cols, inverse);
-        quantize_normalized(in, gains, q->codes + r * q->stride, cols, inverse, 127 / largest);
-        q->scales[r] = largest / 127;
-        inv_rms[r] = inverse;
-    }
-    return STERNA_OK;
+    if (g.type != STERNA_F32) return quantize_normed_rows(*x, g, epsilon, q, inv_rms, row0, row1);
+    if (x->type == STERNA_F32) return quantize_normed_f32(*x, STERNA_F32, g, epsilon, q, inv_rms, row0, row1);
+    return quantize_normed_f32(*x, STERNA_BF16, g, epsilon, q, inv_rms, row0, row1);
 }
 
-/* One row of rmsnorm_backward. */
+/* Fewer than above: where a row is 4 KiB or a multiple, those of all matrices share a few lines of L1. */
+enum { NORM_GRADIENT_ROWS = LANES / 8 };
+
+/* The operands of rmsnorm_backward, and of NORM_GRADIENT_ROWS rows at most from r on what their passes hand on. */
 typedef struct norm_gradient {
-    row x, gain, dy, dx;
-    float inv_rms, mean;
+    sterna_matrix x, dy, dx;
+    row gain, dgain;
+    const float *inv_rms;
     int accumulate;
+    int64_t r;
+    vfloat lanes[NORM_GRADIENT_ROWS][PARTS]; /* of the sum of dy xhat gain */
+    float mean[NORM_GRADIENT_ROWS];
 } norm_gradient;
 
-INLINE void projection_step(vfloat lanes[PARTS], const norm_gradient *n, int64_t c, int64_t left) {
+INLINE void slope_step(norm_gradient *n, int rows, int64_t c, int64_t left) {
     for (int p = 0; p < PARTS; p++) {
         int64_t at = c + p * LANES, rest = left - p * LANES;
-        lanes[p] += load(n->dy, at, rest) * load(n->gain, at, rest) * (load(n->x, at, rest) * n->inv_rms);
+        vfloat gain = load(n->gain, at, rest), dgain = load(n->dgain, at, rest);
+#pragma GCC unroll 4
+        for (int i = 0; i < rows; i++) {
+            vfloat slope = load(row_at(&n->dy, n->r + i, 0), at, rest) * (load(row_at(&n->x, n->r + i, 0), at, rest) * n->inv_rms[n->r + i]);
+            dgain += slope;
+            n->lanes[i][p] += slope * gain;
+        }
+        store(n->dgain, at, rest, dgain);
     }
 }
 
-/* mean(g * xhat) */
-INLINE float mean_projection(const norm_gradient *n, int64_t cols) {
-    vfloat lanes[PARTS] = {{0}};
-    int64_t c = 0;
-    for (; c + 16 <= cols; c += 16) projection_step(lanes, n, c, 16);
-    if (c < cols) projection_step(lanes, n, c, cols - c);
-    return sum_of_lanes(lanes) / (float)cols;
+INLINE void norm_gradient_step(const norm_gradient *n, int rows, int64_t c, int64_t left) {
+    vfloat gain = load(n->gain, c, left);
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++) {
+        row dx = row_at(&n->dx, n->r + i, 0);
+        float inv_rms = n->inv_rms[n->r + i];
+        vfloat g = load(row_at(&n->dy, n->r + i, 0), c, left) * gain, xhat = load(row_at(&n->x, n->r + i, 0), c, left) * inv_rms;
+        vfloat d = (g - xhat * n->mean[i]) * inv_rms;
+        store(dx, c, left, n->accumulate ? load(dx, c, left) + d : d);
+    }
 }
 
-INLINE void norm_gradient_step(const norm_gradient *n, int64_t c, int64_t left) {
-    vfloat g = load(n->dy, c, left) * load(n->gain, c, left), xhat = load(n->x, c, left) * n->inv_rms;
-    vfloat d = (g - xhat * n->mean) * n->inv_rms;
-    store(n->dx, c, left, n->accumulate ? load(n->dx, c, left) + d : d);
+/* `rows` rows from n.r on; dgain is added to. */
+INLINE void norm_gradient_of(norm_gradient n, int rows) {
+    int64_t cols = n.x.cols, c = 0;
+    for (int i = 0; i < rows; i++)
+        for (int p = 0; p < PARTS; p++) n.lanes[i][p] = splat(0);
+    for (; c + 16 <= cols; c += 16) slope_step(&n, rows, c, 16);
+    if (c < cols) slope_step(&n, rows, c, cols - c);
+    for (int i = 0; i < rows; i++) n.mean[i] = sum_of_lanes(n.lanes[i]) / (float)cols;
+    for (c = 0; c + LANES <= cols; c += LANES) norm_gradient_step(&n, rows, c, LANES);
+    if (c < cols) norm_gradient_step(&n, rows, c, cols - c);
 }
 
-/* The row of rmsnorm_backward; the types are constants where this is inlined, unless they differ. */
-INLINE void backward_row(norm_gradient n, int64_t cols) {
-    n.mean = mean_projection(&n, cols);
-    int64_t c = 0;
-    for (; c + LANES <= cols; c += LANES) norm_gradient_step(&n, c, LANES);
-    if (c < cols) norm_gradient_step(&n, c, cols - c);
+/* The types are constants where this is inlined, unless they differ. */
+INLINE void norm_gradient_rows(norm_gradient n, int64_t row0, int64_t row1) {
+    for (n.r = row0; n.r + NORM_GRADIENT_ROWS <= row1; n.r += NORM_GRADIENT_ROWS) norm_gradient_of(n, NORM_GRADIENT_ROWS);
+    for (; n.r < row1; n.r++) norm_gradient_of(n, 1);
 }
 
-static int gradients_are_f32(const norm_gradient *n) {
-    return n->gain.type == STERNA_F32 && n->dy.type == STERNA_F32 && n->dx.type == STERNA_F32;
-}
-
-/* All f32 but x, whose type is `type`: as in training. */
-INLINE void backward_row_f32(norm_gradient n, int32_t type, int64_t cols) {
-    n.x.type = type;
-    n.gain.type = n.dy.type = n.dx.type = STERNA_F32;
-    backward_row(n, cols);
+/* gain and dy are f32 and the types of x and dx constants: as in training. */
+INLINE void norm_gradient_rows_f32(norm_gradient n, int32_t x, int32_t dx, int64_t row0, int64_t row1) {
+    n.gain.type = n.dy.type = STERNA_F32;
+    n.x.type = x;
+    n.dx.type = dx;
+    norm_gradient_rows(n, row0, row1);
 }
 
 static int32_t rmsnorm_backward(const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms,
-                                const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate,
+                                const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, float *dgain,
                                 int64_t row0, int64_t row1) {
-    for (int64_t r = row0; r < row1; r++) {
-        norm_gradient n = {row_at(x, r, 0), row_at(gain, 0, 0), row_at(dy, r, 0), row_at(dx, r, 0), inv_rms[r], 0, accumulate};
-        if (gradients_are_f32(&n) && x->type == STERNA_F32) backward_row_f32(n, STERNA_F32, x->cols);
-        else if (gradients_are_f32(&n)) backward_row_f32(n, STERNA_BF16, x->cols);
-        else backward_row(n, x->cols);
-    }
-    return STERNA_OK;
-}
-
-enum { GAIN_TOKENS = 4 };
-
-/* Columns c... of `tokens` tokens from row r on, in order. */
-INLINE void gain_gradient_step(row sums, const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy,
-                               int64_t r, int tokens, int64_t c, int64_t left) {
-    vfloat sum = load(sums, c, left);
-#pragma GCC unroll 4
-    for (int i = 0; i < tokens; i++)
-        sum += load(row_at(dy, r + i, 0), c, left) * load(row_at(x, r + i, 0), c, left) * inv_rms[r + i];
-    store(sums, c, left, sum);
-}
-
-INLINE void gain_gradient_rows(row sums, const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy,
-                               int64_t r, int tokens, int64_t col0, int64_t col1) {
-    int64_t c = col0;
-    for (; c + LANES <= col1; c += LANES) gain_gradient_step(sums, x, inv_rms, dy, r, tokens, c, LANES);
-    if (c < col1) gain_gradient_step(sums, x, inv_rms, dy, r, tokens, c, col1 - c);
-}
-
-/* Some tokens at a time, so that memory is read nearly in order and the sums pass less often. */
-INLINE void add_gain_gradient(sterna_matrix x, const float *inv_rms, sterna_matrix dy, float *dgain, int64_t col0,
-                              int64_t col1) {
-    row sums = {dgain, STERNA_F32};
-    int64_t r = 0;
-    for (; r + GAIN_TOKENS <= x.rows; r += GAIN_TOKENS)
-        gain_gradient_rows(sums, &x, inv_rms, &dy, r, GAIN_TOKENS, col0, col1);
-    for (; r < x.rows; r++) gain_gradient_rows(sums, &x, inv_rms, &dy, r, 1, col0, col1);
-}
-
-static void add_gain_gradient_f32(sterna_matrix x, const float *inv_rms, sterna_matrix dy, float *dgain, int64_t col0,
-                                  int64_t col1) {
-    x.type = dy.type = STERNA_F32;
-    add_gain_gradient(x, inv_rms, dy, dgain, col0, col1);
-}
-
-static int32_t rmsnorm_gain_gradient(const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy,
-                                     float *dgain, int64_t col0, int64_t col1) {
-    memset(dgain + col0, 0, (size_t)(col1 - col0) * sizeof *dgain);
-    if (x->type == STERNA_F32 && dy->type == STERNA_F32) add_gain_gradient_f32(*x, inv_rms, *dy, dgain, col0, col1);
-    else add_gain_gradient(*x, inv_rms, *dy, dgain, col0, col1);
+    norm_gradient n = {*x, *dy, *dx, row_at(gain, 0, 0), {dgain, STERNA_F32}, inv_rms, accumulate, 0, {{{0}}}, {0}};
+    int f32 = gain->type == STERNA_F32 && dy->type == STERNA_F32, x_f32 = x->type == STERNA_F32, dx_f32 = dx->type == STERNA_F32;
+    memset(dgain, 0, (size_t)x->cols * sizeof *dgain);
+    if (f32 && x_f32 && dx_f32) norm_gradient_rows_f32(n, STERNA_F32, STERNA_F32, row0, row1);
+    else if (f32 && !x_f32 && dx_f32) norm_gradient_rows_f32(n, STERNA_BF16, STERNA_F32, row0, row1);
+    else if (f32 && !x_f32) norm_gradient_rows_f32(n, STERNA_BF16, STERNA_BF16, row0, row1);
+    else norm_gradient_rows(n, row0, row1);
     return STERNA_OK;
 }
 
@@ -271,21 +273,37 @@ INLINE void rotate_step(const rotation *t, int64_t i, int64_t left) {
     store(t->high, i, left, b * cosine + a * sine);
 }
 
-static void rotate(rotation t, int64_t half) {
+INLINE void rotate(rotation t, int64_t half) {
     int64_t i = 0;
     for (; i + LANES <= half; i += LANES) rotate_step(&t, i, LANES);
     if (i < half) rotate_step(&t, i, half - i);
 }
 
-static int32_t rope(const sterna_matrix *x, int64_t head_dim, const sterna_matrix *table, int64_t length,
-                    int64_t first_position, int32_t direction, int64_t row0, int64_t row1) {
+/* The types are constants where this is inlined, unless they differ. */
+INLINE void rotate_rows(sterna_matrix x, int64_t head_dim, sterna_matrix table, int64_t length, int64_t first,
+                        int32_t direction, int64_t row0, int64_t row1) {
     int64_t half = head_dim / 2;
     for (int64_t r = row0; r < row1; r++) {
-        int64_t position = first_position + r % length;
-        row cosines = row_at(table, position, 0), sines = row_at(table, position, half);
-        for (int64_t head = 0; head < x->cols; head += head_dim)
-            rotate((rotation){row_at(x, r, head), row_at(x, r, head + half), cosines, sines, (float)direction}, half);
+        int64_t position = first + r % length;
+        row cosines = row_at(&table, position, 0), sines = row_at(&table, position, half);
+        for (int64_t head = 0; head < x.cols; head += head_dim)
+            rotate((rotation){row_at(&x, r, head), row_at(&x, r, head + half), cosines, sines, (float)direction}, half);
     }
+}
+
+/* The table is f32 and the type of x a constant: as in training. */
+INLINE void rotate_rows_f32(sterna_matrix x, int32_t type, int64_t head_dim, sterna_matrix table, int64_t length,
+                            int64_t first, int32_t direction, int64_t row0, int64_t row1) {
+    x.type = type;
+    table.type = STERNA_F32;
+    rotate_rows(x, head_dim, table, length, first, direction, row0, row1);
+}
+
+static int32_t rope(const sterna_matrix *x, int64_t head_dim, const sterna_matrix *table, int64_t length,
+                    int64_t first, int32_t direction, int64_t row0, int64_t row1) {
+    if (table->type != STERNA_F32) rotate_rows(*x, head_dim, *table, length, first, direction, row0, row1);
+    else if (x->type == STERNA_F32) rotate_rows_f32(*x, STERNA_F32, head_dim, *table, length, first, direction, row0, row1);
+    else rotate_rows_f32(*x, STERNA_BF16, head_dim, *table, length, first, direction, row0, row1);
     return STERNA_OK;
 }
 
@@ -472,7 +490,6 @@ static void fill_rows(sterna_table *t) {
     t->rmsnorm = rmsnorm;
     t->rmsnorm_quantize = rmsnorm_quantize;
     t->rmsnorm_backward = rmsnorm_backward;
-    t->rmsnorm_gain_gradient = rmsnorm_gain_gradient;
     t->rope = rope;
     t->swiglu = swiglu;
     t->swiglu_backward = swiglu_backward;

@@ -208,30 +208,22 @@ public final class Kernels {
         }
     }
 
-    /** dx from dy (T, K); dx may be dy when it is not added to. */
+    /**
+     * dx from dy (T, K), and the gradient of the gain; dx may be dy when it is not added to.
+     *
+     * @param dgain (1, K) F32, receives the sum over the rows of the slice
+     */
     public void rmsnormBackward(FloatMatrix x, FloatMatrix gain, FloatMatrix invRms, FloatMatrix dy, FloatMatrix dx,
-            boolean accumulate, long row0, long row1) {
+            boolean accumulate, FloatMatrix dgain, long row0, long row1) {
         checkNorm(x, gain, invRms, row0, row1);
         Checks.matrix("dy", dy, x.rows(), x.cols());
         Checks.matrix("dx", dx, x.rows(), x.cols());
-        int status = sterna_rmsnorm_backward(tier, x.descriptor(), gain.descriptor(), invRms.data(), dy.descriptor(),
-                dx.descriptor(), flag(accumulate), row0, row1);
-        if (status != OK) {
-            throw new KernelException("rmsnorm_backward", status, "x gain inv_rms dy dx accumulate row0 row1", x, gain, invRms, dy,
-                    dx, accumulate, row0, row1);
-        }
-    }
-
-    /** dgain (1, K), columns col0 ... col1 - 1. */
-    public void rmsnormGainGradient(FloatMatrix x, FloatMatrix invRms, FloatMatrix dy, FloatMatrix dgain, long col0, long col1) {
-        Checks.alive("x", x);
-        Checks.vector("inv_rms", invRms, 1, x.rows());
-        Checks.matrix("dy", dy, x.rows(), x.cols());
         Checks.vector("dgain", dgain, 1, x.cols());
-        Checks.slice(col0, col1, x.cols());
-        int status = sterna_rmsnorm_gain_gradient(tier, x.descriptor(), invRms.data(), dy.descriptor(), dgain.data(), col0, col1);
+        int status = sterna_rmsnorm_backward(tier, x.descriptor(), gain.descriptor(), invRms.data(), dy.descriptor(),
+                dx.descriptor(), flag(accumulate), dgain.data(), row0, row1);
         if (status != OK) {
-            throw new KernelException("rmsnorm_gain_gradient", status, "x inv_rms dy dgain col0 col1", x, invRms, dy, dgain, col0, col1);
+            throw new KernelException("rmsnorm_backward", status, "x gain inv_rms dy dx accumulate dgain row0 row1", x, gain, invRms, dy,
+                    dx, accumulate, dgain, row0, row1);
         }
     }
 

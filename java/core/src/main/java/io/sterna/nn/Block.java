@@ -77,7 +77,7 @@ final class Block {
         inputGradient(layers.q, d.dq(), d.results().q(), dnormed, false, scratch, keys, worker);
         inputGradient(layers.k, d.dk(), d.results().k(), dnormed, true, scratch, keys, worker);
         inputGradient(layers.v, d.dv(), d.results().v(), dnormed, true, scratch, keys, worker);
-        layers.attentionNorm.backward(x, inputs.attentionRms(), dnormed, dx, true, d.gains().attention(), worker);
+        layers.attentionNorm.backward(x, inputs.attentionRms(), dnormed, dx, true, d.gains().attention());
     }
 
     /** Turns tokens row0 ... row1 - 1 of all queries or keys to their positions in sequences, or back. */
@@ -110,7 +110,7 @@ final class Block {
         activate(x, inputs, tape, scratch, worker);
         inputGradient(layers.down, dx, d.results().down(), scratch.wide, false, scratch, keys, worker);
         if (layers.downNorm != null) {
-            layers.downNorm.backward(scratch.product, scratch.downRms, scratch.wide, scratch.wide, false, d.gains().down(), worker);
+            layers.downNorm.backward(scratch.product, scratch.downRms, scratch.wide, scratch.wide, false, d.gains().down());
         }
         FloatMatrix dgate = d.results().gate().floatsOr(scratch.gate);
         FloatMatrix dup = d.results().up().floatsOr(scratch.up);
@@ -118,12 +118,12 @@ final class Block {
         FloatMatrix dnormed = scratch.narrow(config.hidden());
         inputGradient(layers.gate, dgate, d.results().gate(), dnormed, false, scratch, keys, worker);
         inputGradient(layers.up, dup, d.results().up(), dnormed, true, scratch, keys, worker);
-        layers.mlpNorm.backward(scratch.middle, scratch.mlpRms, dnormed, dx, true, d.gains().mlp(), worker);
+        layers.mlpNorm.backward(scratch.middle, scratch.mlpRms, dnormed, dx, true, d.gains().mlp());
 
         FloatMatrix dattended = scratch.narrow(config.attentionWidth());
         inputGradient(layers.output, dx, d.results().output(), dattended, false, scratch, keys, worker);
         if (layers.outputNorm != null) {
-            layers.outputNorm.backward(tape.out(), scratch.outputRms, dattended, tape.dout(), false, d.gains().output(), worker);
+            layers.outputNorm.backward(tape.out(), scratch.outputRms, dattended, tape.dout(), false, d.gains().output());
         } else {
             engine.copy(dattended, tape.dout(), worker);
         }

@@ -219,7 +219,7 @@ public final class LlamaPass {
             if (!Double.isFinite(loss)) {
                 return loss;
             }
-            model.finalNorm.backward(group.x(), finalRms, group.dx(), group.dx(), false, group.gain(), engine.slices());
+            model.finalNorm.backward(group.x(), finalRms, group.dx(), group.dx(), false, group.gain());
         }
         if (model.head.parameter() != model.embedding) {
             sink.complete(model.head.parameter());

@@ -37,11 +37,8 @@ final class RmsNorm {
      *
      * @param dgain (1, K): receives what these tokens give to the gradient of the gain
      */
-    void backward(FloatMatrix x, FloatMatrix invRms, FloatMatrix dy, FloatMatrix dx, boolean accumulate, FloatMatrix dgain, Team team) {
-        team.rows(x.cols(), Engine.TOKENS, (c0, c1, worker) ->
-                engine.kernels().rmsnormGainGradient(x, invRms, dy, dgain, c0, c1));
-        Engine.tokens(x.rows(), team, (r0, r1, worker) ->
-                engine.kernels().rmsnormBackward(x, parameter.weight(), invRms, dy, dx, accumulate, r0, r1));
+    void backward(FloatMatrix x, FloatMatrix invRms, FloatMatrix dy, FloatMatrix dx, boolean accumulate, FloatMatrix dgain) {
+        engine.kernels().rmsnormBackward(x, parameter.weight(), invRms, dy, dx, accumulate, dgain, 0, x.rows());
     }
 
     /** The gradient of the gain: the sum of dgains (chunks, K) in order of the chunks. */

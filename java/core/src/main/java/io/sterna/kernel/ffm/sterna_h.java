@@ -22,10 +22,10 @@ public class sterna_h extends sterna_h$shared {
 
     static final SymbolLookup SYMBOL_LOOKUP = io.sterna.kernel.NativeLibrary.symbols();
 
-    private static final int STERNA_ABI_VERSION = (int)8L;
+    private static final int STERNA_ABI_VERSION = (int)9L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_ABI_VERSION 8
+     * #define STERNA_ABI_VERSION 9
      * }
      */
     public static int STERNA_ABI_VERSION() {
@@ -1688,6 +1688,7 @@ public class sterna_h extends sterna_h$shared {
             sterna_h.C_POINTER,
             sterna_h.C_POINTER,
             sterna_h.C_INT,
+            sterna_h.C_POINTER,
             sterna_h.C_LONG,
             sterna_h.C_LONG
         );
@@ -1700,7 +1701,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1)
+     * int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, float *dgain, int64_t row0, int64_t row1)
      * }
      */
     public static FunctionDescriptor sterna_rmsnorm_backward$descriptor() {
@@ -1710,7 +1711,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1)
+     * int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, float *dgain, int64_t row0, int64_t row1)
      * }
      */
     public static MethodHandle sterna_rmsnorm_backward$handle() {
@@ -1720,7 +1721,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1)
+     * int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, float *dgain, int64_t row0, int64_t row1)
      * }
      */
     public static MemorySegment sterna_rmsnorm_backward$address() {
@@ -1729,82 +1730,16 @@ public class sterna_h extends sterna_h$shared {
 
     /**
      * {@snippet lang=c :
-     * int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, int64_t row0, int64_t row1)
+     * int32_t sterna_rmsnorm_backward(int32_t tier, const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms, const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, float *dgain, int64_t row0, int64_t row1)
      * }
      */
-    public static int sterna_rmsnorm_backward(int tier, MemorySegment x, MemorySegment gain, MemorySegment inv_rms, MemorySegment dy, MemorySegment dx, int accumulate, long row0, long row1) {
+    public static int sterna_rmsnorm_backward(int tier, MemorySegment x, MemorySegment gain, MemorySegment inv_rms, MemorySegment dy, MemorySegment dx, int accumulate, MemorySegment dgain, long row0, long row1) {
         var mh$ = sterna_rmsnorm_backward.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("sterna_rmsnorm_backward", tier, x, gain, inv_rms, dy, dx, accumulate, row0, row1);
+                traceDowncall("sterna_rmsnorm_backward", tier, x, gain, inv_rms, dy, dx, accumulate, dgain, row0, row1);
             }
-            return (int)mh$.invokeExact(tier, x, gain, inv_rms, dy, dx, accumulate, row0, row1);
-        } catch (Error | RuntimeException ex) {
-           throw ex;
-        } catch (Throwable ex$) {
-           throw new AssertionError("should not reach here", ex$);
-        }
-    }
-
-    private static class sterna_rmsnorm_gain_gradient {
-        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
-            sterna_h.C_INT,
-            sterna_h.C_INT,
-            sterna_h.C_POINTER,
-            sterna_h.C_POINTER,
-            sterna_h.C_POINTER,
-            sterna_h.C_POINTER,
-            sterna_h.C_LONG,
-            sterna_h.C_LONG
-        );
-
-        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("sterna_rmsnorm_gain_gradient");
-
-        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
-    }
-
-    /**
-     * Function descriptor for:
-     * {@snippet lang=c :
-     * int32_t sterna_rmsnorm_gain_gradient(int32_t tier, const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy, float *dgain, int64_t col0, int64_t col1)
-     * }
-     */
-    public static FunctionDescriptor sterna_rmsnorm_gain_gradient$descriptor() {
-        return sterna_rmsnorm_gain_gradient.DESC;
-    }
-
-    /**
-     * Downcall method handle for:
-     * {@snippet lang=c :
-     * int32_t sterna_rmsnorm_gain_gradient(int32_t tier, const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy, float *dgain, int64_t col0, int64_t col1)
-     * }
-     */
-    public static MethodHandle sterna_rmsnorm_gain_gradient$handle() {
-        return sterna_rmsnorm_gain_gradient.HANDLE;
-    }
-
-    /**
-     * Address for:
-     * {@snippet lang=c :
-     * int32_t sterna_rmsnorm_gain_gradient(int32_t tier, const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy, float *dgain, int64_t col0, int64_t col1)
-     * }
-     */
-    public static MemorySegment sterna_rmsnorm_gain_gradient$address() {
-        return sterna_rmsnorm_gain_gradient.ADDR;
-    }
-
-    /**
-     * {@snippet lang=c :
-     * int32_t sterna_rmsnorm_gain_gradient(int32_t tier, const sterna_matrix *x, const float *inv_rms, const sterna_matrix *dy, float *dgain, int64_t col0, int64_t col1)
-     * }
-     */
-    public static int sterna_rmsnorm_gain_gradient(int tier, MemorySegment x, MemorySegment inv_rms, MemorySegment dy, MemorySegment dgain, long col0, long col1) {
-        var mh$ = sterna_rmsnorm_gain_gradient.HANDLE;
-        try {
-            if (TRACE_DOWNCALLS) {
-                traceDowncall("sterna_rmsnorm_gain_gradient", tier, x, inv_rms, dy, dgain, col0, col1);
-            }
-            return (int)mh$.invokeExact(tier, x, inv_rms, dy, dgain, col0, col1);
+            return (int)mh$.invokeExact(tier, x, gain, inv_rms, dy, dx, accumulate, dgain, row0, row1);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
