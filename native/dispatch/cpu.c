@@ -26,14 +26,27 @@ static uint32_t xcr0(void) {
 
 /* Linux grants the 8 KiB of tile data only to a process that asks (arch_prctl ARCH_REQ_XCOMP_PERM), and then to
  * all its threads, older ones too. Signal frames grow with them: Linux refuses while a thread has an alternate
- * signal stack below AT_MINSIGSTKSZ, and after that refuses such stacks. HotSpot has no alternate stacks. */
-static int os_grants_tiles(void) {
+ * signal stack below AT_MINSIGSTKSZ, and after that refuses such stacks. HotSpot has no alternate stacks. A sandbox may
+ * answer the request without passing it on, so that the answer is looked up (ARCH_GET_XCOMP_PERM). */
+static int linux_grants_tiles(void) {
 #if defined(__linux__)
-    const int request_permission = 0x1023, tile_data = 18;
-    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+    const long request_permission = 0x1023, get_permission = 0x1022, tile_data = 18;
+    uint64_t granted = 0;
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0
+        && syscall(SYS_arch_prctl, get_permission, &granted) == 0 && granted >> tile_data & 1;
 #else
     return 0;
 #endif
+}
+
+#if defined(STERNA_AMX_EMULATED) /* the tests' build, whose AMX kernels run on emulated tiles */
+#define TILES_EMULATED 1
+#else
+#define TILES_EMULATED 0
+#endif
+
+int sterna_cpu_grants_tiles(void) {
+    return TILES_EMULATED || ((xcr0() & XCR0_AMX) == XCR0_AMX && linux_grants_tiles());
 }
 
 uint64_t sterna_cpu_detect(void) {
@@ -52,18 +65,17 @@ uint64_t sterna_cpu_detect(void) {
     features |= bit(d7, 24, CPU_AMX_TILE) | bit(d7, 25, CPU_AMX_INT8) | bit(d7, 22, CPU_AMX_BF16);
     if ((os & XCR0_YMM) == XCR0_YMM) features |= 1ull << CPU_OS_YMM;
     if ((os & XCR0_ZMM) == XCR0_ZMM) features |= 1ull << CPU_OS_ZMM;
-    int tiles = (os & XCR0_AMX) == XCR0_AMX && d7 >> 24 & 1 && os_grants_tiles();
-#if defined(STERNA_AMX_EMULATED) /* the tests' build, whose AMX kernels run on emulated tiles */
-    features |= 1ull << CPU_AMX_TILE | 1ull << CPU_AMX_INT8 | 1ull << CPU_AMX_BF16;
-    tiles = 1;
-#endif
-    if (tiles) features |= 1ull << CPU_OS_AMX;
+    if (TILES_EMULATED) features |= 1ull << CPU_AMX_TILE | 1ull << CPU_AMX_INT8 | 1ull << CPU_AMX_BF16;
     return features;
 }
 
 #else
 
 uint64_t sterna_cpu_detect(void) {
+    return 0;
+}
+
+int sterna_cpu_grants_tiles(void) {
     return 0;
 }
 

@@ -32,6 +32,10 @@ enum {
     CPU_FEATURES
 };
 
+/* All but CPU_OS_AMX. */
 uint64_t sterna_cpu_detect(void);
+
+/* CPU_OS_AMX: asks the OS for the tile registers, which cannot be given back. The CPU has xgetbv. */
+int sterna_cpu_grants_tiles(void);
 
 #endif

@@ -49,8 +49,14 @@ static int granted(int32_t tier) {
     return tier >= 0 && tier < STERNA_TIERS && (TIERS[tier].needs & ~features) == 0;
 }
 
+/* The tile registers are asked for where nothing else is missing. */
+static uint64_t detect(void) {
+    const uint64_t found = sterna_cpu_detect(), tiles = 1ull << CPU_OS_AMX;
+    return (NEEDS_AMX & ~found) == tiles && sterna_cpu_grants_tiles() ? found | tiles : found;
+}
+
 __attribute__((constructor)) static void fill_tables(void) {
-    features = sterna_cpu_detect();
+    features = detect();
     for (int32_t tier = 0; tier < STERNA_TIERS && granted(tier); tier++) {
         if (tier > 0) tables[tier] = tables[tier - 1];
         TIERS[tier].fill(&tables[tier]);

@@ -38,7 +38,8 @@ struct tile_config {
 
 #include <immintrin.h>
 
-/* gcc's intrinsics don't say that they read and write memory, so nothing may move across them. */
+/* gcc's intrinsics don't say that they read and write memory, so nothing may move across them; and some are macros that
+ * cast their operand as it stands, without parentheses. */
 #define TILE_BARRIER() __asm__ volatile("" ::: "memory")
 
 static inline void tile_begin(void) {
@@ -55,13 +56,13 @@ static inline void tile_end(void) {
 #define tile_load(t, base, stride)                                                                         \
     do {                                                                                                   \
         TILE_BARRIER();                                                                                    \
-        _tile_loadd(t, base, stride);                                                                      \
+        _tile_loadd(t, (base), (stride));                                                                      \
         TILE_BARRIER();                                                                                    \
     } while (0)
 #define tile_store(t, base, stride)                                                                        \
     do {                                                                                                   \
         TILE_BARRIER();                                                                                    \
-        _tile_stored(t, base, stride);                                                                     \
+        _tile_stored(t, (base), (stride));                                                                     \
         TILE_BARRIER();                                                                                    \
     } while (0)
 #define tile_dot_s8u8(c, a, b) _tile_dpbsud(c, a, b)
