@@ -56,13 +56,13 @@ static inline void tile_end(void) {
 #define tile_load(t, base, stride)                                                                         \
     do {                                                                                                   \
         TILE_BARRIER();                                                                                    \
-        _tile_loadd(t, (base), (stride));                                                                      \
+        _tile_loadd(t, (base), (stride));                                                                  \
         TILE_BARRIER();                                                                                    \
     } while (0)
 #define tile_store(t, base, stride)                                                                        \
     do {                                                                                                   \
         TILE_BARRIER();                                                                                    \
-        _tile_stored(t, (base), (stride));                                                                     \
+        _tile_stored(t, (base), (stride));                                                                 \
         TILE_BARRIER();                                                                                    \
     } while (0)
 #define tile_dot_s8u8(c, a, b) _tile_dpbsud(c, a, b)

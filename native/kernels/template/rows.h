@@ -182,59 +182,58 @@ static int32_t rmsnorm_quantize(const sterna_matrix *x, const sterna_matrix *gai
 /* Fewer than above: where a row is 4 KiB or a multiple, those of all matrices share a few lines of L1. */
 enum { NORM_GRADIENT_ROWS = LANES / 8 };
 
-/* The operands of rmsnorm_backward, and of NORM_GRADIENT_ROWS rows at most from r on what their passes hand on. */
+/* The operands of rmsnorm_backward. */
 typedef struct norm_gradient {
     sterna_matrix x, dy, dx;
     row gain, dgain;
     const float *inv_rms;
     int accumulate;
-    int64_t r;
-    vfloat lanes[NORM_GRADIENT_ROWS][PARTS]; /* of the sum of dy xhat gain */
-    float mean[NORM_GRADIENT_ROWS];
 } norm_gradient;
 
-INLINE void slope_step(norm_gradient *n, int rows, int64_t c, int64_t left) {
+/* lanes: of the sums of dy xhat gain over columns. */
+INLINE void slope_step(const norm_gradient *n, vfloat lanes[][PARTS], int64_t r, int rows, int64_t c, int64_t left) {
     for (int p = 0; p < PARTS; p++) {
         int64_t at = c + p * LANES, rest = left - p * LANES;
         vfloat gain = load(n->gain, at, rest), dgain = load(n->dgain, at, rest);
 #pragma GCC unroll 4
         for (int i = 0; i < rows; i++) {
-            vfloat slope = load(row_at(&n->dy, n->r + i, 0), at, rest) * (load(row_at(&n->x, n->r + i, 0), at, rest) * n->inv_rms[n->r + i]);
+            vfloat slope = load(row_at(&n->dy, r + i, 0), at, rest) * (load(row_at(&n->x, r + i, 0), at, rest) * n->inv_rms[r + i]);
             dgain += slope;
-            n->lanes[i][p] += slope * gain;
+            lanes[i][p] += slope * gain;
         }
         store(n->dgain, at, rest, dgain);
     }
 }
 
-INLINE void norm_gradient_step(const norm_gradient *n, int rows, int64_t c, int64_t left) {
+INLINE void norm_gradient_step(const norm_gradient *n, const float *mean, int64_t r, int rows, int64_t c, int64_t left) {
     vfloat gain = load(n->gain, c, left);
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++) {
-        row dx = row_at(&n->dx, n->r + i, 0);
-        float inv_rms = n->inv_rms[n->r + i];
-        vfloat g = load(row_at(&n->dy, n->r + i, 0), c, left) * gain, xhat = load(row_at(&n->x, n->r + i, 0), c, left) * inv_rms;
-        vfloat d = (g - xhat * n->mean[i]) * inv_rms;
+        row dx = row_at(&n->dx, r + i, 0);
+        float inv_rms = n->inv_rms[r + i];
+        vfloat g = load(row_at(&n->dy, r + i, 0), c, left) * gain, xhat = load(row_at(&n->x, r + i, 0), c, left) * inv_rms;
+        vfloat d = (g - xhat * mean[i]) * inv_rms;
         store(dx, c, left, n->accumulate ? load(dx, c, left) + d : d);
     }
 }
 
-/* `rows` rows from n.r on; dgain is added to. */
-INLINE void norm_gradient_of(norm_gradient n, int rows) {
-    int64_t cols = n.x.cols, c = 0;
-    for (int i = 0; i < rows; i++)
-        for (int p = 0; p < PARTS; p++) n.lanes[i][p] = splat(0);
-    for (; c + 16 <= cols; c += 16) slope_step(&n, rows, c, 16);
-    if (c < cols) slope_step(&n, rows, c, cols - c);
-    for (int i = 0; i < rows; i++) n.mean[i] = sum_of_lanes(n.lanes[i]) / (float)cols;
-    for (c = 0; c + LANES <= cols; c += LANES) norm_gradient_step(&n, rows, c, LANES);
-    if (c < cols) norm_gradient_step(&n, rows, c, cols - c);
+/* `rows` rows from r on; dgain is added to. */
+INLINE void norm_gradient_of(const norm_gradient *n, int64_t r, int rows) {
+    vfloat lanes[NORM_GRADIENT_ROWS][PARTS] = {{{0}}};
+    float mean[NORM_GRADIENT_ROWS];
+    int64_t cols = n->x.cols, c = 0;
+    for (; c + 16 <= cols; c += 16) slope_step(n, lanes, r, rows, c, 16);
+    if (c < cols) slope_step(n, lanes, r, rows, c, cols - c);
+    for (int i = 0; i < rows; i++) mean[i] = sum_of_lanes(lanes[i]) / (float)cols;
+    for (c = 0; c + LANES <= cols; c += LANES) norm_gradient_step(n, mean, r, rows, c, LANES);
+    if (c < cols) norm_gradient_step(n, mean, r, rows, c, cols - c);
 }
 
 /* The types are constants where this is inlined, unless they differ. */
 INLINE void norm_gradient_rows(norm_gradient n, int64_t row0, int64_t row1) {
-    for (n.r = row0; n.r + NORM_GRADIENT_ROWS <= row1; n.r += NORM_GRADIENT_ROWS) norm_gradient_of(n, NORM_GRADIENT_ROWS);
-    for (; n.r < row1; n.r++) norm_gradient_of(n, 1);
+    int64_t r = row0;
+    for (; r + NORM_GRADIENT_ROWS <= row1; r += NORM_GRADIENT_ROWS) norm_gradient_of(&n, r, NORM_GRADIENT_ROWS);
+    for (; r < row1; r++) norm_gradient_of(&n, r, 1);
 }
 
 /* gain and dy are f32 and the types of x and dx constants: as in training. */
@@ -248,7 +247,7 @@ INLINE void norm_gradient_rows_f32(norm_gradient n, int32_t x, int32_t dx, int64
 static int32_t rmsnorm_backward(const sterna_matrix *x, const sterna_matrix *gain, const float *inv_rms,
                                 const sterna_matrix *dy, const sterna_matrix *dx, int32_t accumulate, float *dgain,
                                 int64_t row0, int64_t row1) {
-    norm_gradient n = {*x, *dy, *dx, row_at(gain, 0, 0), {dgain, STERNA_F32}, inv_rms, accumulate, 0, {{{0}}}, {0}};
+    norm_gradient n = {*x, *dy, *dx, row_at(gain, 0, 0), {dgain, STERNA_F32}, inv_rms, accumulate};
     int f32 = gain->type == STERNA_F32 && dy->type == STERNA_F32, x_f32 = x->type == STERNA_F32, dx_f32 = dx->type == STERNA_F32;
     memset(dgain, 0, (size_t)x->cols * sizeof *dgain);
     if (f32 && x_f32 && dx_f32) norm_gradient_rows_f32(n, STERNA_F32, STERNA_F32, row0, row1);

@@ -20,8 +20,8 @@ import java.lang.foreign.ValueLayout;
  * N output features.
  *
  * <p>Methods throw {@link IllegalArgumentException} when a shape does not fit or memory has been closed,
- * and {@link KernelException} when the kernel refuses. Nothing is written then. None allocates native
- * memory. Thread-safe: slices that write different rows may run at the same time.
+ * and {@link KernelException} when the kernel refuses. Nothing is written then, unless a method says otherwise. None
+ * allocates native memory. Thread-safe: slices that write different rows may run at the same time.
  */
 public final class Kernels {
     static {
@@ -177,7 +177,7 @@ public final class Kernels {
 
     // ------------------------------------------------------------ activations
 
-    /** Per-token absmax int8; {@link Reason#NONFINITE} for a NaN or an infinity. */
+    /** Per-token absmax int8; {@link Reason#NONFINITE} for a NaN or an infinity, when rows of the slice may have been written. */
     public void quantize(FloatMatrix x, QuantizedMatrix q, long row0, long row1) {
         Checks.alive("x", x);
         Checks.quantized("q", q, x.rows(), x.cols());
@@ -198,7 +198,7 @@ public final class Kernels {
         }
     }
 
-    /** {@link #rmsnorm}, then {@link #quantize}. */
+    /** The result of {@link #rmsnorm} in int8; refuses what {@link #quantize} does, and a gain beyond 1e18, or not finite, before it writes. */
     public void rmsnormQuantize(FloatMatrix x, FloatMatrix gain, float epsilon, QuantizedMatrix q, FloatMatrix invRms, long row0, long row1) {
         checkNorm(x, gain, invRms, row0, row1);
         Checks.quantized("q", q, x.rows(), x.cols());
