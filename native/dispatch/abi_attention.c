@@ -15,6 +15,7 @@ static int32_t check_sizes(const sterna_attention *a) {
         || !in_range(a->kv_heads, 1) || a->heads % a->kv_heads)
         return STERNA_BAD_SHAPE;
     if (a->capacity && !(in_range(a->capacity, 1) && a->capacity >= a->past + a->length)) return STERNA_BAD_SHAPE;
+    if (a->capacity % STERNA_KEY_BLOCK) return STERNA_BAD_SHAPE;
     if (a->capacity && a->kv_heads > INT64_MAX / a->sequences / a->capacity) return STERNA_BAD_SHAPE;
     return a->head_dim >= 2 && a->head_dim <= MAX_HEAD_DIM && a->head_dim % 2 == 0 ? 0 : STERNA_BAD_SHAPE;
 }

@@ -2,6 +2,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "attention.h"
 #include "check.h"
 
 /* A float matrix shaped like x. */
@@ -150,39 +151,84 @@ static int32_t check_room(const sterna_matrix *x, int64_t rows, int64_t cols, in
     return first >= 0 && first <= rows / (x->cols / cols) - x->rows ? 0 : STERNA_BAD_RANGE;
 }
 
+/* Keys by column come in whole blocks, and a row of them is held in between. */
+static int32_t check_blocks(const sterna_matrix *x, int64_t rows, int64_t cols, int32_t by_column) {
+    return !by_column || (cols <= MAX_HEAD_DIM && rows / (x->cols / cols) % STERNA_KEY_BLOCK == 0) ? 0 : STERNA_BAD_SHAPE;
+}
+
 /* Columns col0...col0+cols-1 of rows row0...row0+rows-1. */
 static sterna_matrix part_of(const sterna_matrix *x, int64_t row0, int64_t rows, int64_t col0, int64_t cols) {
     int64_t bytes = x->type == STERNA_F32 ? 4 : 2;
     return (sterna_matrix){(char *)x->data + (row0 * x->stride + col0) * bytes, rows, cols, x->stride, x->type, 0};
 }
 
-int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first) {
+/* A head's columns x go to its rows from `row` on. */
+static void append_rows(const sterna_table *t, const sterna_matrix *x, const sterna_matrix *y, int64_t row) {
+    sterna_matrix to = part_of(y, row, x->rows, 0, y->cols);
+    t->copy(x, &to, 0, x->rows);
+}
+
+static void append_columns(const sterna_table *t, const sterna_matrix *x, const sterna_matrix *y, int64_t row) {
+    float numbers[MAX_HEAD_DIM]; /* of either type */
+    sterna_matrix line = {numbers, 1, y->cols, y->cols, y->type, 0};
+    for (int64_t r = 0; r < x->rows; r++) {
+        sterna_matrix from = part_of(x, r, 1, 0, x->cols);
+        t->copy(&from, &line, 0, 1);
+        int64_t at = sterna_key_index(row + r, 0, y->stride);
+        if (y->type == STERNA_F32)
+            for (int64_t c = 0; c < y->cols; c++) ((float *)y->data)[at + c * STERNA_KEY_BLOCK] = numbers[c];
+        else
+            for (int64_t c = 0; c < y->cols; c++) ((uint16_t *)y->data)[at + c * STERNA_KEY_BLOCK] = ((uint16_t *)numbers)[c];
+    }
+}
+
+int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first, int32_t by_column) {
     STERNA_TABLE(tier);
     STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
     STERNA_CHECK(3, sterna_check_matrix(y, STERNA_ANY_FLOAT));
     STERNA_CHECK(3, check_heads(x, y->rows, y->cols));
     STERNA_CHECK(4, check_room(x, y->rows, y->cols, first));
+    STERNA_CHECK(5, sterna_check_flag(by_column));
+    STERNA_CHECK(3, check_blocks(x, y->rows, y->cols, by_column));
     int64_t heads = x->cols / y->cols, capacity = y->rows / heads;
     for (int64_t h = 0; h < heads; h++) {
         sterna_matrix from = part_of(x, 0, x->rows, h * y->cols, y->cols);
-        sterna_matrix to = part_of(y, h * capacity + first, x->rows, 0, y->cols);
-        t->copy(&from, &to, 0, x->rows);
+        (by_column ? append_columns : append_rows)(t, &from, y, h * capacity + first);
     }
     return STERNA_OK;
 }
 
-int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first) {
+static int32_t quantize_rows(const sterna_table *t, const sterna_matrix *x, const sterna_quantized *q, int64_t row) {
+    sterna_quantized to = {q->codes + row * q->stride, q->scales + row, x->rows, q->cols, q->stride};
+    return t->quantize(x, &to, 0, x->rows);
+}
+
+static int32_t quantize_columns(const sterna_table *t, const sterna_matrix *x, const sterna_quantized *q, int64_t row) {
+    int8_t codes[MAX_HEAD_DIM];
+    for (int64_t r = 0; r < x->rows; r++) {
+        sterna_matrix from = part_of(x, r, 1, 0, x->cols);
+        sterna_quantized line = {codes, q->scales + row + r, 1, q->cols, q->cols};
+        int32_t status = t->quantize(&from, &line, 0, 1);
+        if (status != STERNA_OK) return status;
+        int8_t *to = q->codes + sterna_key_index(row + r, 0, q->stride);
+        for (int64_t c = 0; c < q->cols; c++) to[c * STERNA_KEY_BLOCK] = codes[c];
+    }
+    return STERNA_OK;
+}
+
+int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first,
+                                int32_t by_column) {
     STERNA_TABLE(tier);
     STERNA_CHECK(2, sterna_check_matrix(x, STERNA_ANY_FLOAT));
     STERNA_CHECK(3, sterna_check_quantized(q));
     STERNA_CHECK(3, check_heads(x, q->rows, q->cols));
     STERNA_CHECK(4, check_room(x, q->rows, q->cols, first));
+    STERNA_CHECK(5, sterna_check_flag(by_column));
+    STERNA_CHECK(3, check_blocks(x, q->rows, q->cols, by_column));
     int64_t heads = x->cols / q->cols, capacity = q->rows / heads;
     for (int64_t h = 0; h < heads; h++) {
-        int64_t row = h * capacity + first;
         sterna_matrix from = part_of(x, 0, x->rows, h * q->cols, q->cols);
-        sterna_quantized to = {q->codes + row * q->stride, q->scales + row, x->rows, q->cols, q->stride};
-        int32_t status = t->quantize(&from, &to, 0, x->rows);
+        int32_t status = (by_column ? quantize_columns : quantize_rows)(t, &from, q, h * capacity + first);
         if (status != STERNA_OK) return status;
     }
     return STERNA_OK;

@@ -38,7 +38,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a prototype, a constant, a struct or a meaning below changes. */
-#define STERNA_ABI_VERSION 9
+#define STERNA_ABI_VERSION 10
 
 /* ---------------------------------------------------------------- status */
 
@@ -276,10 +276,15 @@ STERNA_API int32_t sterna_copy(int32_t tier, const sterna_matrix *x, const stern
 /* Keys or values x (tokens, heads * head_dim) go behind the `first` tokens that y (heads * capacity, head_dim), where
  * those of a head lie together, holds of every head: row h * capacity + first + r of y = columns h * head_dim... of row
  * r of x, converted as sterna_copy does, or quantized as sterna_quantize does, a scale for each head of a token.
- * BAD_RANGE where the capacity, y's rows divided by the heads, is too small. NONFINITE leaves y's new rows undefined. */
-STERNA_API int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first);
+ * With by_column 1, as attention wants the keys of a cache, every STERNA_KEY_BLOCK rows lie by column: column c of row
+ * r stands where y's data has element r / BLOCK * BLOCK * stride + c * BLOCK + r % BLOCK; scales stay where they are.
+ * BAD_RANGE where the capacity, y's rows divided by the heads, is too small; BAD_SHAPE where it is, by column, no
+ * multiple of the block or a head is wider than 256. NONFINITE leaves y's new rows undefined. */
+#define STERNA_KEY_BLOCK 64
+STERNA_API int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first,
+                                 int32_t by_column);
 STERNA_API int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q,
-                                           int64_t first);
+                                           int64_t first, int32_t by_column);
 
 /* y(r) = table(ids[r]) for rows row0...row1-1. BAD_VALUE for an id outside the table. */
 STERNA_API int32_t sterna_gather(int32_t tier, const sterna_matrix *table, const int32_t *ids,
@@ -403,12 +408,16 @@ STERNA_API int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradie
  * the backward. Query i of a sequence sees keys 0...past + i. A unit is (sequence, kv head): unit =
  * sequence * kv_heads + kv_head. Softmax scale 1 / sqrt(head_dim). head_dim is a multiple of 2, at most
  * 256. The backward takes past = 0 only. Tiers with a bf16 matrix unit round the operands of the products
- * to bf16, except for a few queries; sums and the softmax are f32. A value that is not finite shows in every query that
+ * to bf16; sums and the softmax are f32. A value that is not finite shows in every query that
  * sees it, and may in those just before, which are computed with it. The forward reads quantized keys or values,
  * shaped like k and v, instead of those, where they are not null; the backward takes none.
  *
  * With a capacity above 0, forward only, the keys and values of a head lie together, with room for so many, at least
- * past + length: k and v are (sequences * kv_heads * capacity, head_dim), and unit u has rows u * capacity and on.
+ * past + length and a multiple of STERNA_KEY_BLOCK: k and v are (sequences * kv_heads * capacity, head_dim), and unit u
+ * has rows u * capacity and on; those of k lie by column, as sterna_append writes them.
+ *
+ * On a tier, a query's result is the same bytes whatever other queries the call has, and wherever its keys and values
+ * lie, for as long as their numbers are the same.
  */
 typedef struct sterna_attention {
     int64_t sequences, length, past, heads, kv_heads, head_dim, capacity;

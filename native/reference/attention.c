@@ -29,10 +29,19 @@ static double get(const sterna_matrix *x, const sterna_quantized *q, int64_t r, 
     return q ? (double)q->codes[r * q->stride + c] * q->scales[r] : sterna_get(x, r, c);
 }
 
-static double dot(const sterna_matrix *x, int64_t x_row, int64_t x_col, const sterna_matrix *y,
-                  const sterna_quantized *quantized_y, int64_t y_row, int64_t y_col, int64_t n) {
+/* Column c of a key, which a cache has by column. */
+static double get_key(const sterna_attention *a, int64_t r, int64_t c) {
+    const sterna_quantized *q = a->quantized_k;
+    if (!a->capacity) return get(a->k, q, r, c);
+    if (q) return (double)q->codes[sterna_key_index(r, c, q->stride)] * q->scales[r];
+    int64_t at = sterna_key_index(r, c, a->k->stride);
+    return sterna_get(a->k, at / a->k->stride, at % a->k->stride);
+}
+
+static double dot(const sterna_matrix *x, int64_t x_row, int64_t x_col, const sterna_matrix *y, int64_t y_row,
+                  int64_t y_col, int64_t n) {
     double sum = 0;
-    for (int64_t c = 0; c < n; c++) sum += sterna_get(x, x_row, x_col + c) * get(y, quantized_y, y_row, y_col + c);
+    for (int64_t c = 0; c < n; c++) sum += sterna_get(x, x_row, x_col + c) * sterna_get(y, y_row, y_col + c);
     return sum;
 }
 
@@ -43,7 +52,10 @@ static double scale_of(const sterna_attention *a) {
 /* The score of query i and key j before the softmax. */
 static double score(const head *h, int64_t i, int64_t j) {
     const sterna_attention *a = h->a;
-    return scale_of(a) * dot(a->q, h->query0 + i, h->query_col, a->k, a->quantized_k, h->key0 + j, h->key_col, a->head_dim);
+    double sum = 0;
+    for (int64_t c = 0; c < a->head_dim; c++)
+        sum += sterna_get(a->q, h->query0 + i, h->query_col + c) * get_key(a, h->key0 + j, h->key_col + c);
+    return scale_of(a) * sum;
 }
 
 static void add_row(double *sum, double weight, const sterna_matrix *x, const sterna_quantized *q, int64_t row, int64_t col,
@@ -90,8 +102,8 @@ static double probability(const head *h, int64_t i, int64_t j) {
 static double score_gradient(const head *h, int64_t i, int64_t j) {
     const sterna_attention *a = h->a;
     int64_t row = h->query0 + i, col = h->query_col;
-    double dp = dot(a->dout, row, col, a->v, NULL, h->key0 + j, h->key_col, a->head_dim);
-    return probability(h, i, j) * (dp - dot(a->dout, row, col, a->out, NULL, row, col, a->head_dim)) * scale_of(a);
+    double dp = dot(a->dout, row, col, a->v, h->key0 + j, h->key_col, a->head_dim);
+    return probability(h, i, j) * (dp - dot(a->dout, row, col, a->out, row, col, a->head_dim)) * scale_of(a);
 }
 
 static void backward_query(const head *h, int64_t i) {

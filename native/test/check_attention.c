@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "dispatch/attention.h"
 #include "dispatch/element.h"
 #include "tier_traits.h"
 
@@ -48,12 +49,25 @@ static int64_t key_col_of(const sterna_attention *a, int64_t kv_head) {
     return a->capacity ? 0 : kv_head * a->head_dim;
 }
 
+static int64_t whole_blocks(int64_t keys) {
+    return (keys + STERNA_KEY_BLOCK - 1) / STERNA_KEY_BLOCK * STERNA_KEY_BLOCK;
+}
+
+/* Column c of row r of keys or values, which lie by column where `by_column`. */
+static double get_stored(const sterna_matrix *x, const sterna_quantized *q, int by_column, int64_t r, int64_t c) {
+    int64_t stride = q ? q->stride : x->stride, at = by_column ? sterna_key_index(r, c, stride) : r * stride + c;
+    return q ? (double)q->codes[at] * q->scales[r] : sterna_get(x, at / stride, at % stride);
+}
+
 /* What no query sees, between a head's keys and the next one's, is NaN. */
-static void spoil_unused(const sterna_attention *a, const sterna_matrix *x, const sterna_quantized *q) {
+static void spoil_unused(const sterna_attention *a, const sterna_matrix *x, const sterna_quantized *q, int by_column) {
     for (int64_t unit = 0; unit < a->sequences * a->kv_heads; unit++)
         for (int64_t r = unit * a->capacity + a->past + a->length; r < (unit + 1) * a->capacity; r++) {
             q->scales[r] = NAN;
-            for (int64_t c = 0; c < a->head_dim; c++) sterna_put(x, r, c, NAN);
+            for (int64_t c = 0; c < a->head_dim; c++) {
+                int64_t at = by_column ? sterna_key_index(r, c, x->stride) : r * x->stride + c;
+                sterna_put(x, at / x->stride, at % x->stride, NAN);
+            }
         }
 }
 
@@ -71,8 +85,8 @@ static void new_case(struct attention_case *c, sterna_attention sizes, int32_t t
     c->quantized_k = new_quantized(keys, key_cols, place);
     c->quantized_v = new_quantized(keys, key_cols, place);
     c->a.lse = check_buffer((size_t)(sizes.heads * queries) * 4, place, 0);
-    spoil_unused(&c->a, &c->k, &c->quantized_k);
-    spoil_unused(&c->a, &c->v, &c->quantized_v);
+    spoil_unused(&c->a, &c->k, &c->quantized_k, 1);
+    spoil_unused(&c->a, &c->v, &c->quantized_v, 0);
 }
 
 /* ---------------------------------------------------------------- float64 */
@@ -102,11 +116,10 @@ static double *copy_region(const sterna_matrix *x, int64_t row0, int64_t rows, i
     return copy;
 }
 
-static double *copy_stored(const sterna_matrix *x, const sterna_quantized *q, int64_t row0, int64_t rows, int64_t col, int64_t cols) {
-    if (!q) return copy_region(x, row0, rows, col, cols);
+static double *copy_stored(const sterna_matrix *x, const sterna_quantized *q, int by_column, int64_t row0, int64_t rows, int64_t col, int64_t cols) {
     double *copy = new_doubles(rows * cols);
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < cols; c++) copy[r * cols + c] = (double)q->codes[(row0 + r) * q->stride + col + c] * q->scales[row0 + r];
+        for (int64_t c = 0; c < cols; c++) copy[r * cols + c] = get_stored(x, q, by_column, row0 + r, col + c);
     return copy;
 }
 
@@ -115,8 +128,8 @@ static struct head head_of(const sterna_attention *a, int64_t sequence, int64_t 
     struct head x = {.length = a->length, .positions = positions, .past = a->past, .d = d};
     x.q = copy_region(a->q, sequence * a->length, a->length, h * d, d);
     x.dout = copy_region(a->dout, sequence * a->length, a->length, h * d, d);
-    x.k = copy_stored(a->k, a->quantized_k, key_row_of(a, sequence, kv), positions, key_col_of(a, kv), d);
-    x.v = copy_stored(a->v, a->quantized_v, key_row_of(a, sequence, kv), positions, key_col_of(a, kv), d);
+    x.k = copy_stored(a->k, a->quantized_k, a->capacity > 0, key_row_of(a, sequence, kv), positions, key_col_of(a, kv), d);
+    x.v = copy_stored(a->v, a->quantized_v, 0, key_row_of(a, sequence, kv), positions, key_col_of(a, kv), d);
     x.p = new_doubles(a->length * positions), x.dp = new_doubles(a->length * positions);
     x.lse = new_doubles(a->length);
     x.out = new_doubles(a->length * d), x.out_size = new_doubles(a->length * d);
@@ -325,6 +338,87 @@ static void check_shape(int32_t tier, sterna_attention sizes, int32_t types, enu
     check_release();
 }
 
+/* ---------------------------------------------------------------- one way to sum */
+
+/* Rows from...from + rows - 1 of x are rows row0... of to. */
+static void put_rows(const sterna_matrix *to, int64_t row0, const sterna_matrix *x, int64_t from, int64_t rows) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < x->cols; c++) sterna_put(to, row0 + r, c, sterna_get(x, from + r, c));
+}
+
+/* Query by query and some at a time, over a cache that grows: `new_tokens` more of the one sequence of `whole`, whose keys
+ * and values lie by row. */
+struct decoding {
+    const sterna_attention *whole;
+    sterna_matrix q, k, v, out;
+    sterna_quantized codes_k, codes_v;
+    sterna_attention a;
+};
+
+static void decode(int32_t tier, struct decoding *d, int64_t new_tokens) {
+    const sterna_attention *w = d->whole;
+    int64_t past = d->a.past;
+    sterna_matrix k = {(float *)w->k->data + past * w->k->stride, new_tokens, w->k->cols, w->k->stride, STERNA_F32, 0};
+    sterna_matrix v = {(float *)w->v->data + past * w->v->stride, new_tokens, w->v->cols, w->v->stride, STERNA_F32, 0};
+    d->a.length = d->q.rows = d->out.rows = new_tokens;
+    put_rows(&d->q, 0, w->q, past, new_tokens);
+    if (d->a.quantized_k) {
+        CHECK(sterna_append_quantized(tier, &k, &d->codes_k, past, 1) == STERNA_OK);
+        CHECK(sterna_append_quantized(tier, &v, &d->codes_v, past, 0) == STERNA_OK);
+    } else {
+        CHECK(sterna_append(tier, &k, &d->k, past, 1) == STERNA_OK);
+        CHECK(sterna_append(tier, &v, &d->v, past, 0) == STERNA_OK);
+    }
+    CHECK(sterna_attention_forward(tier, &d->a, 0, w->kv_heads, check_scratch()) == STERNA_OK);
+    for (int64_t r = 0; r < new_tokens; r++)
+        check_equal("a query over a cache", (char *)d->out.data + r * d->out.stride * 4,
+                    (char *)w->out->data + (past + r) * w->out->stride * 4, (size_t)w->out->cols * 4, 1);
+    d->a.past += new_tokens;
+}
+
+/* k and v as a cache of that type has them: their numbers, rounded, by row. */
+static void round_stored(int32_t tier, const sterna_matrix *x, int32_t type, sterna_matrix *rounded, sterna_quantized *codes,
+                         int64_t head_dim) {
+    if (type != STERNA_I8) {
+        sterna_matrix narrow = new_matrix(x->rows, x->cols, type, AGAINST_END);
+        CHECK(sterna_copy(tier, x, &narrow, 0, x->rows) == STERNA_OK);
+        *rounded = narrow;
+        return;
+    }
+    *codes = new_quantized(x->rows, x->cols, AGAINST_END);
+    CHECK(x->cols == head_dim); /* a scale a row */
+    CHECK(sterna_quantize(tier, x, codes, 0, x->rows) == STERNA_OK);
+}
+
+/* All queries of a sequence at once give the bytes that they give one by one, or some at a time, over a cache. */
+static void check_decoding(int32_t tier, int64_t length, int64_t heads, int64_t kv_heads, int64_t head_dim, int32_t type) {
+    check_case("attention, tier %d: decoding %ld tokens, %ld heads on %ld of %ld, cache of type %d", tier, (long)length, (long)heads,
+               (long)kv_heads, (long)head_dim, type);
+    struct attention_case c, cache;
+    sterna_matrix k, v;
+    sterna_quantized codes_k, codes_v;
+    sterna_attention sizes = {.sequences = 1, .length = length, .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim};
+    new_case(&c, sizes, STERNA_F32, AGAINST_END);
+    sterna_attention whole = c.a;
+    round_stored(tier, &c.k, type, &k, &codes_k, head_dim);
+    round_stored(tier, &c.v, type, &v, &codes_v, head_dim);
+    if (type == STERNA_I8) whole.quantized_k = &codes_k, whole.quantized_v = &codes_v;
+    else whole.k = &k, whole.v = &v;
+    CHECK(sterna_attention_forward(tier, &whole, 0, kv_heads, check_scratch()) == STERNA_OK);
+    whole.k = &c.k, whole.v = &c.v; /* what comes to the cache */
+    sizes.capacity = whole_blocks(length);
+    new_case(&cache, sizes, type == STERNA_I8 ? STERNA_F32 : type, AGAINST_END);
+    struct decoding d = {&whole, new_matrix(length, heads * head_dim, STERNA_F32, AGAINST_END), cache.k, cache.v,
+                         new_matrix(length, heads * head_dim, STERNA_F32, AGAINST_END), cache.quantized_k, cache.quantized_v, cache.a};
+    d.a.q = &d.q, d.a.k = &d.k, d.a.v = &d.v, d.a.out = &d.out;
+    if (type == STERNA_I8) d.a.quantized_k = &d.codes_k, d.a.quantized_v = &d.codes_v;
+    while (d.a.past < length) {
+        int64_t left = length - d.a.past, some = check_range(0, 2) ? check_range(1, 3) : check_range(1, 90);
+        decode(tier, &d, some < left ? some : left);
+    }
+    check_release();
+}
+
 /* ---------------------------------------------------------------- errors */
 
 static void check_field(int32_t tier, const sterna_attention *good, size_t at, int64_t value) {
@@ -370,7 +464,8 @@ static void check_errors(int32_t tier) {
     check_field(tier, &c.a, AT(past), 1);
     check_field(tier, &c.a, AT(capacity), -1);
     check_field(tier, &c.a, AT(capacity), 2);
-    check_field(tier, &c.a, AT(capacity), 3); /* k and v are not shaped so */
+    check_field(tier, &c.a, AT(capacity), STERNA_KEY_BLOCK + 32); /* no whole blocks */
+    check_field(tier, &c.a, AT(capacity), STERNA_KEY_BLOCK); /* k and v are not shaped so */
     check_field(tier, &c.a, AT(capacity), INT64_MAX);
     check_field(tier, &c.a, AT(kv_heads), 3);
     check_field(tier, &c.a, AT(head_dim), 5);
@@ -407,7 +502,7 @@ static void check_errors(int32_t tier) {
 static void check_backward_needs_rows(int32_t tier) {
     check_case("attention, tier %d: backward with a capacity", tier);
     struct attention_case c;
-    new_case(&c, (sterna_attention){.sequences = 1, .length = 3, .heads = 2, .kv_heads = 2, .head_dim = 6, .capacity = 3}, STERNA_F32, AGAINST_END);
+    new_case(&c, (sterna_attention){.sequences = 1, .length = 3, .heads = 2, .kv_heads = 2, .head_dim = 6, .capacity = STERNA_KEY_BLOCK}, STERNA_F32, AGAINST_END);
     CHECK(sterna_attention_forward(tier, &c.a, 0, 1, check_scratch()) == STERNA_OK);
     CHECK(sterna_attention_backward(tier, &c.a, 0, 1, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
     check_release();
@@ -417,13 +512,13 @@ static void check_backward_needs_rows(int32_t tier) {
 static void check_capacity(int32_t tier) {
     check_case("attention, tier %d: a capacity that is too small", tier);
     struct attention_case c;
-    new_case(&c, (sterna_attention){.sequences = 1, .length = 1, .past = 1, .heads = 2, .kv_heads = 2, .head_dim = 6, .capacity = 2}, STERNA_F32, AGAINST_END);
+    new_case(&c, (sterna_attention){.sequences = 1, .length = 1, .past = STERNA_KEY_BLOCK - 1, .heads = 2, .kv_heads = 2, .head_dim = 6, .capacity = STERNA_KEY_BLOCK}, STERNA_F32, AGAINST_END);
     CHECK(sterna_attention_forward(tier, &c.a, 0, 2, check_scratch()) == STERNA_OK);
-    c.a.past = 2;
+    c.a.past = STERNA_KEY_BLOCK;
     CHECK(sterna_attention_forward(tier, &c.a, 0, 2, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
     c.a.quantized_k = &c.quantized_k, c.a.quantized_v = &c.quantized_v;
     CHECK(sterna_attention_forward(tier, &c.a, 0, 2, check_scratch()) == STERNA_STATUS(2, STERNA_BAD_SHAPE));
-    c.a.past = 1;
+    c.a.past = STERNA_KEY_BLOCK - 1;
     CHECK(sterna_attention_forward(tier, &c.a, 0, 2, check_scratch()) == STERNA_OK);
     check_release();
 }
@@ -457,14 +552,18 @@ static void check(int32_t tier) {
         const int64_t *heads = HEADS[i % 5];
         sterna_attention sizes = {.sequences = check_range(1, 2), .length = LENGTHS[i % 11], .past = i % 2 ? 0 : PASTS[check_range(0, 5)],
                                   .heads = heads[0], .kv_heads = heads[1], .head_dim = DIMS[check_range(0, 10)]};
-        if (i % 4 == 0) sizes.capacity = sizes.past + sizes.length + check_range(0, 1) * check_range(0, 70);
+        if (i % 4 == 0) sizes.capacity = whole_blocks(sizes.past + sizes.length) + check_range(0, 1) * STERNA_KEY_BLOCK;
         check_shape(tier, sizes, i % 3 - 1, i / 4 % 2 ? AGAINST_END : AGAINST_START);
+    }
+    for (int i = 0; i < (tier == STERNA_REFERENCE ? 3 : 18); i++) {
+        const int64_t *heads = i % 3 == STERNA_I8 ? HEADS[3 * check_range(0, 1)] : HEADS[i % 5]; /* a scale a row is one head's */
+        check_decoding(tier, LENGTHS[check_range(3, 10)], heads[0], heads[1], DIMS[check_range(0, 10)], i % 3);
     }
     check_backward_needs_rows(tier);
     check_capacity(tier);
     if (tier != STERNA_REFERENCE) { /* more queries than scratch holds */
         check_shape(tier, (sterna_attention){.sequences = 1, .length = 330, .heads = 4, .kv_heads = 1, .head_dim = 256}, STERNA_F32, AGAINST_END);
-        check_shape(tier, (sterna_attention){.sequences = 1, .length = 300, .past = 70, .heads = 5, .kv_heads = 1, .head_dim = 256, .capacity = 400}, STERNA_BF16, AGAINST_END);
+        check_shape(tier, (sterna_attention){.sequences = 1, .length = 300, .past = 70, .heads = 5, .kv_heads = 1, .head_dim = 256, .capacity = 448}, STERNA_BF16, AGAINST_END);
     }
     check_errors(tier);
     check_nan(tier);
@@ -524,7 +623,7 @@ static void bench(int32_t tier) {
     bench_training(tier, "4x512 12x64", (sterna_attention){.sequences = 4, .length = 512, .heads = 12, .kv_heads = 12, .head_dim = 64});
     bench_training(tier, "1x2048 8/2x128", (sterna_attention){.sequences = 1, .length = 2048, .heads = 8, .kv_heads = 2, .head_dim = 128});
     sterna_attention grouped = {.sequences = 4, .length = 1, .past = 8191, .heads = 8, .kv_heads = 2, .head_dim = 64, .capacity = 8192};
-    sterna_attention single = {.sequences = 32, .length = 1, .past = 255, .heads = 32, .kv_heads = 32, .head_dim = 64, .capacity = 272};
+    sterna_attention single = {.sequences = 32, .length = 1, .past = 255, .heads = 32, .kv_heads = 32, .head_dim = 64, .capacity = 320};
     for (int32_t type = STERNA_F32; type <= STERNA_I8; type++) {
         bench_decoding(tier, "1+8191 8/2x64", grouped, type);
         bench_decoding(tier, "1+255 32/32x64", single, type);

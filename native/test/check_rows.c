@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "dispatch/attention.h"
 #include "dispatch/element.h"
 #include "dispatch/exp.h"
 
@@ -676,10 +677,16 @@ static void check_in_f64(int32_t tier) {
 
 /* ---------------------------------------------------------------- append */
 
-/* A cache: `tokens` new ones behind `first` of at most `capacity` of each head. */
+/* A cache: `tokens` new ones behind `first` of at most `capacity` of each head, whose rows may lie by column. */
 struct cache {
     int64_t tokens, heads, head_dim, capacity, first;
+    int32_t by_column;
 };
+
+/* Where column c of row r stands. */
+static int64_t cache_index(struct cache s, int64_t r, int64_t c, int64_t stride) {
+    return s.by_column ? sterna_key_index(r, c, stride) : r * stride + c;
+}
 
 /* x, and as y what a kernel may write to; every head's rows but the new ones must stay as they are. */
 static sterna_matrix float_matrix(int64_t rows, int64_t cols, int32_t type, float value(void)) {
@@ -694,13 +701,13 @@ static void append_floats(int32_t tier, struct cache s, int32_t type, int32_t ty
     sterna_matrix x = float_matrix(s.tokens, s.heads * s.head_dim, type, check_normal);
     sterna_matrix y = float_matrix(s.heads * s.capacity, s.head_dim, type_of_cache, check_normal), before = y;
     before.data = memcpy(check_buffer(check_matrix_bytes(&y), AGAINST_END, 0), y.data, check_matrix_bytes(&y));
-    CHECK(sterna_append(tier, &x, &y, s.first) == STERNA_OK);
+    CHECK(sterna_append(tier, &x, &y, s.first, s.by_column) == STERNA_OK);
     for (int64_t r = 0; r < y.rows; r++)
         for (int64_t c = 0; c < y.cols; c++) {
-            int64_t token = r % s.capacity - s.first, is_new = token >= 0 && token < s.tokens;
-            if (is_new) sterna_put(&before, r, c, sterna_get(&x, token, r / s.capacity * s.head_dim + c));
-            CHECK(sterna_get(&y, r, c) == sterna_get(&before, r, c));
+            int64_t token = r % s.capacity - s.first, is_new = token >= 0 && token < s.tokens, at = cache_index(s, r, c, y.stride);
+            if (is_new) sterna_put(&before, at / y.stride, at % y.stride, sterna_get(&x, token, r / s.capacity * s.head_dim + c));
         }
+    check_equal("cache", y.data, before.data, check_matrix_bytes(&y), 1);
     check_release();
 }
 
@@ -715,7 +722,7 @@ static void append_codes(int32_t tier, struct cache s, int32_t type) {
                              check_buffer((size_t)s.tokens * 4, AGAINST_END, 0), s.tokens, s.head_dim, s.head_dim};
     memset(q.codes, 99, (size_t)(rows * s.head_dim));
     for (int64_t r = 0; r < rows; r++) q.scales[r] = 99;
-    CHECK(sterna_append_quantized(tier, &x, &q, s.first) == STERNA_OK);
+    CHECK(sterna_append_quantized(tier, &x, &q, s.first, s.by_column) == STERNA_OK);
     for (int64_t h = 0; h < s.heads; h++) {
         for (int64_t r = 0; r < s.tokens; r++)
             for (int64_t c = 0; c < s.head_dim; c++) sterna_put(&head, r, c, sterna_get(&x, r, h * s.head_dim + c));
@@ -724,7 +731,7 @@ static void append_codes(int32_t tier, struct cache s, int32_t type) {
             int64_t at = h * s.capacity + r, token = r - s.first, is_new = token >= 0 && token < s.tokens;
             CHECK(q.scales[at] == (is_new ? want.scales[token] : 99));
             for (int64_t c = 0; c < s.head_dim; c++)
-                CHECK(q.codes[at * s.head_dim + c] == (is_new ? want.codes[token * s.head_dim + c] : 99));
+                CHECK(q.codes[cache_index(s, at, c, q.stride)] == (is_new ? want.codes[token * s.head_dim + c] : 99));
         }
     }
     check_release();
@@ -734,31 +741,38 @@ static void append_errors(int32_t tier) {
     check_case("append: errors, tier %d", tier);
     sterna_matrix x = float_matrix(2, 12, STERNA_F32, check_normal), y = float_matrix(9, 4, STERNA_F32, check_normal);
     sterna_quantized q = {check_buffer(36, AGAINST_END, 0), check_buffer(36, AGAINST_END, 0), 9, 4, 4};
-    CHECK(sterna_append(99, &x, &y, 0) == STERNA_STATUS(1, STERNA_BAD_TIER));
-    CHECK(sterna_append(tier, NULL, &y, 0) == STERNA_STATUS(2, STERNA_BAD_NULL));
-    CHECK(sterna_append(tier, &x, NULL, 0) == STERNA_STATUS(3, STERNA_BAD_NULL));
-    CHECK(sterna_append_quantized(tier, &x, NULL, 0) == STERNA_STATUS(3, STERNA_BAD_NULL));
+    CHECK(sterna_append(99, &x, &y, 0, 0) == STERNA_STATUS(1, STERNA_BAD_TIER));
+    CHECK(sterna_append(tier, NULL, &y, 0, 0) == STERNA_STATUS(2, STERNA_BAD_NULL));
+    CHECK(sterna_append(tier, &x, NULL, 0, 0) == STERNA_STATUS(3, STERNA_BAD_NULL));
+    CHECK(sterna_append_quantized(tier, &x, NULL, 0, 0) == STERNA_STATUS(3, STERNA_BAD_NULL));
     for (int64_t first = -1; first <= 2; first += first < 1 ? 2 : 1) { /* a head has room for three tokens */
         int32_t want = first == 1 ? STERNA_OK : STERNA_STATUS(4, STERNA_BAD_RANGE);
-        CHECK(sterna_append(tier, &x, &y, first) == want);
-        CHECK(sterna_append_quantized(tier, &x, &q, first) == want);
+        CHECK(sterna_append(tier, &x, &y, first, 0) == want);
+        CHECK(sterna_append_quantized(tier, &x, &q, first, 0) == want);
     }
     sterna_put(&x, 1, 11, INFINITY);
-    CHECK(sterna_append_quantized(tier, &x, &q, 0) == STERNA_STATUS(2, STERNA_NONFINITE));
+    CHECK(sterna_append_quantized(tier, &x, &q, 0, 0) == STERNA_STATUS(2, STERNA_NONFINITE));
+    for (int32_t by_column = -1; by_column <= 2; by_column++) { /* nine rows are no blocks */
+        if (by_column == 0) continue;
+        int32_t want = by_column == 1 ? STERNA_STATUS(3, STERNA_BAD_SHAPE) : STERNA_STATUS(5, STERNA_BAD_RANGE);
+        CHECK(sterna_append(tier, &x, &y, 0, by_column) == want);
+        CHECK(sterna_append_quantized(tier, &x, &q, 0, by_column) == want);
+    }
     y.rows = q.rows = 8; /* not as many for each of three heads */
-    CHECK(sterna_append(tier, &x, &y, 0) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
-    CHECK(sterna_append_quantized(tier, &x, &q, 0) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
+    CHECK(sterna_append(tier, &x, &y, 0, 0) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
+    CHECK(sterna_append_quantized(tier, &x, &q, 0, 0) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
     y.rows = q.rows = 9, x.cols = 11; /* no whole heads */
-    CHECK(sterna_append(tier, &x, &y, 0) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
-    CHECK(sterna_append_quantized(tier, &x, &q, 0) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
+    CHECK(sterna_append(tier, &x, &y, 0, 0) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
+    CHECK(sterna_append_quantized(tier, &x, &q, 0, 0) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
     check_release();
 }
 
 static void check_append(int32_t tier) {
     for (int i = 0; i < 60; i++) {
-        struct cache s = {check_range(1, 5), check_range(1, 4), check_range(1, 80), 0, check_range(0, 3)};
-        s.capacity = s.first + s.tokens + check_range(0, 2);
-        check_case("append: %ld tokens, %ld heads of %ld, %ld behind %ld, tier %d", (long)s.tokens, (long)s.heads, (long)s.head_dim,
+        struct cache s = {check_range(1, 5), check_range(1, 4), check_range(1, 80), 0, check_range(0, 3), i / 4 % 2};
+        if (s.by_column) s.first += check_range(0, 80);
+        s.capacity = s.by_column ? (s.first + s.tokens + STERNA_KEY_BLOCK - 1) / STERNA_KEY_BLOCK * STERNA_KEY_BLOCK : s.first + s.tokens + check_range(0, 2);
+        check_case("append%s: %ld tokens, %ld heads of %ld, %ld behind %ld, tier %d", s.by_column ? " by column" : "", (long)s.tokens, (long)s.heads, (long)s.head_dim,
                    (long)s.capacity, (long)s.first, tier);
         append_floats(tier, s, i % 2 ? STERNA_F32 : STERNA_BF16, i / 2 % 2 ? STERNA_F32 : STERNA_BF16);
         append_codes(tier, s, i % 2 ? STERNA_F32 : STERNA_BF16);

@@ -7,6 +7,7 @@
 #include "kernels/template/ahead.h"
 #include "kernels/template/block.h"
 
+#define SUMS_IN_ORDER 0
 #define STRIP 32
 #define KEY_STEP 32
 #define MAX_WIDTH 256
@@ -32,9 +33,10 @@ static void set_a(uint16_t *a, const float *x, int64_t terms) {
         }
 }
 
-/* x (BLOCK, cols), cols a multiple of 16, to b (BLOCK / 2, cols): rows 2 k and 2 k + 1 of a column become neighbours */
-static void set_b(uint32_t *b, const float *x, int64_t cols) {
-    for (int64_t k = 0; k < BLOCK; k += 2)
+/* x (rows, cols), rows even, cols a multiple of 16, to b (rows / 2, cols): rows 2 k and 2 k + 1 of a column become
+ * neighbours */
+static void set_b(uint32_t *b, const float *x, int64_t rows, int64_t cols) {
+    for (int64_t k = 0; k < rows; k += 2)
         for (int64_t c = 0; c < cols; c += LANES) {
             const float *from = x + k * cols + c;
             _mm512_store_si512(b + k / 2 * cols + c, (__m512i)join_across(load_whole(from), load_whole(from + cols)));
@@ -67,7 +69,7 @@ static queries_operand make_queries(const float *rows, int64_t width, int uses, 
     uint32_t words[BLOCK / 2 * MAX_WIDTH] __attribute__((aligned(64)));
     set_a(o.rows, rows, width);
     if (uses & FOR_SUMS) {
-        set_b(words, rows, width);
+        set_b(words, rows, BLOCK, width);
         transpose_words(words, BLOCK / 2, width, o.rows_t);
     }
     return o;
@@ -84,8 +86,15 @@ static keys_operand make_keys(const float *rows, int64_t width, int uses, float 
         set_a(terms, rows, width);
         transpose_words(terms, BLOCK, whole_terms(width) / 2, o.rows_t);
     }
-    if (uses & FOR_SUMS) set_b(o.rows, rows, width);
+    if (uses & FOR_SUMS) set_b(o.rows, rows, BLOCK, width);
     return o;
+}
+
+static keys_operand keys_of_columns(const float *columns, int64_t width, float *room) {
+    uint32_t *pairs = (uint32_t *)room;
+    set_b(pairs, columns, width, BLOCK);
+    memset(pairs + width / 2 * BLOCK, 0, (size_t)((whole_terms(width) - width) / 2 * BLOCK) * sizeof *pairs);
+    return (keys_operand){pairs, NULL};
 }
 
 static const float *rows_of_sums(const float *sums_t, int64_t width, float *spare) {
@@ -165,7 +174,7 @@ static void block_values(const float *weights, const keys_operand *v, float *sum
 static void block_transposed(const float *weights, const queries_operand *q, float *sums, int64_t queries, int64_t keys,
                              int64_t width, int64_t see, ahead *next) {
     uint32_t b[BLOCK / 2 * BLOCK] __attribute__((aligned(64)));
-    set_b(b, weights, BLOCK);
+    set_b(b, weights, BLOCK, BLOCK);
     for (int64_t j = 0; j < keys; j += STRIP) {
         for (int64_t c = 0; c < width; c += 32)
             multiply_tiles(q->rows_t + c * BLOCK, BLOCK, b + j, BLOCK, clamp(j - see, 0, BLOCK), round_up(queries, STRIP),

@@ -4,24 +4,28 @@
 
 #include "kernels/template/row.h"
 
-/* Queries or keys of one head: rows row0... of x, columns col...col + head_dim - 1. Where x is of type I8, a
- * number is a code times its row's scale. */
+/* Rows of numbers of one head, of a float type or codes of I8. */
 typedef struct region {
-    const sterna_matrix *x;
-    int64_t row0, col, rows, head_dim, width;
-    const float *scales; /* (rows), or null */
+    char *data;
+    int32_t type;
+    int64_t stride, rows, cols; /* stride in elements */
 } region;
 
 INLINE int64_t element_bytes(int32_t type) {
     return type == STERNA_F32 ? 4 : type == STERNA_BF16 ? 2 : 1;
 }
 
-/* Row r of a region of a type, a constant where this is inlined. */
-INLINE row line_of(region from, int32_t type, int64_t r) {
-    return (row){(char *)from.x->data + ((from.row0 + r) * from.x->stride + from.col) * element_bytes(type), type};
+/* Rows row0... of x, columns col...col + cols - 1. */
+INLINE region region_of(const sterna_matrix *x, int64_t row0, int64_t rows, int64_t col, int64_t cols) {
+    return (region){(char *)x->data + (row0 * x->stride + col) * element_bytes(x->type), x->type, x->stride, rows, cols};
 }
 
-/* Columns c... of a row, codes of I8 without their scale; missing lanes are 0. */
+/* Row r of a region of a type, a constant where this is inlined. */
+INLINE row line_of(region from, int32_t type, int64_t r) {
+    return (row){from.data + r * from.stride * element_bytes(type), type};
+}
+
+/* Columns c... of a row; missing lanes are 0. */
 INLINE vfloat load_line(row line, int64_t c, int64_t left) {
     if (line.type == STERNA_I8) return float_of(load_codes((const int8_t *)line.data + c, lanes_of(left)));
     return load(line, c, left);
@@ -37,7 +41,7 @@ typedef struct ahead {
 
 static inline void fetch_row(region from, int64_t r) {
     if (r >= from.rows) return;
-    const char *line = line_of(from, from.x->type, r).data, *end = line + from.head_dim * element_bytes(from.x->type);
+    const char *line = line_of(from, from.type, r).data, *end = line + from.cols * element_bytes(from.type);
     for (; line < end; line += 64) __builtin_prefetch(line, 0, 2);
     __builtin_prefetch(end - 1, 0, 2);
 }

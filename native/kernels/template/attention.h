@@ -15,10 +15,12 @@
  * and in what form they take blocks of rows (BLOCK, width), made once for all pairs:
  *   queries_operand, keys_operand, and make_queries, make_keys from rows, for some uses (FOR_SCORES; FOR_SUMS, of
  *   block_values or block_transposed), in a room of queries_floats or keys_floats
+ *   keys_of_columns   what make_keys makes for scores, from columns (width, BLOCK), as a cache has them
  *   rows_of_queries   where rows are to be before make_queries: the room, or a spare block used again by the next;
  *                     rows of keys stay where they are while an operand FOR_SUMS of them is used
  *   rows_of_sums      the sums of block_transposed as (keys, width); the spare block may serve
- * and what comes before and after all products of a unit: begin_products, end_products.
+ * and what comes before and after all products of a unit: begin_products, end_products;
+ *   SUMS_IN_ORDER     whether they sum as attention_few.h does, which a few queries then take
  * They may leave out what no query of a strip of STRIP rows sees, rounded up to KEY_STEP keys; what they
  * don't leave out has weight 0 where a query does not see the key and, backward, where a strip's row is no query. After
  * every strip they fetch_ahead what is due of the next unit's rows.
@@ -40,39 +42,49 @@ INLINE int64_t strip_end(int64_t see, int64_t i) {
 
 /* ---------------------------------------------------------------- blocks in scratch */
 
+/* A head's columns in scratch, the added ones 0. */
+INLINE int64_t width_of(int64_t cols) {
+    return round_up(cols, LANES);
+}
+
 /* Rows of one type, a constant where this is inlined. */
 INLINE void load_typed(region from, int32_t type, float factor, float *rows) {
-    int64_t whole = from.head_dim / LANES * LANES;
-    for (int64_t r = 0; r < from.rows; r++, rows += from.width) {
+    int64_t whole = from.cols / LANES * LANES, width = width_of(from.cols);
+    for (int64_t r = 0; r < from.rows; r++, rows += width) {
         row in = line_of(from, type, r);
-        float by = from.scales ? factor * from.scales[r] : factor;
-        for (int64_t c = 0; c < whole; c += LANES) store_whole(rows + c, load_line(in, c, LANES) * by);
-        if (whole < from.width) store_whole(rows + whole, load_line(in, whole, from.head_dim - whole) * by);
+        for (int64_t c = 0; c < whole; c += LANES) store_whole(rows + c, load_line(in, c, LANES) * factor);
+        if (whole < width) store_whole(rows + whole, load_line(in, whole, from.cols - whole) * factor);
     }
 }
 
 static void load_rows(region from, float factor, float *rows) {
-    if (from.x->type == STERNA_F32) load_typed(from, STERNA_F32, factor, rows);
-    else if (from.x->type == STERNA_BF16) load_typed(from, STERNA_BF16, factor, rows);
+    if (from.type == STERNA_F32) load_typed(from, STERNA_F32, factor, rows);
+    else if (from.type == STERNA_BF16) load_typed(from, STERNA_BF16, factor, rows);
     else load_typed(from, STERNA_I8, factor, rows);
 }
 
-static void load_block(region from, float factor, float *block) {
+/* The rows, then zeros up to `rows` of them. */
+static void load_padded(region from, float factor, int64_t rows, float *block) {
+    int64_t width = width_of(from.cols);
     load_rows(from, factor, block);
-    memset(block + from.rows * from.width, 0, (size_t)((BLOCK - from.rows) * from.width) * sizeof *block);
+    memset(block + from.rows * width, 0, (size_t)((rows - from.rows) * width) * sizeof *block);
+}
+
+static void load_block(region from, float factor, float *block) {
+    load_padded(from, factor, BLOCK, block);
 }
 
 INLINE void store_typed(const float *rows, float factor, region to, int32_t type) {
-    int64_t whole = to.head_dim / LANES * LANES;
-    for (int64_t r = 0; r < to.rows; r++, rows += to.width) {
+    int64_t whole = to.cols / LANES * LANES, width = width_of(to.cols);
+    for (int64_t r = 0; r < to.rows; r++, rows += width) {
         row out = line_of(to, type, r);
         for (int64_t c = 0; c < whole; c += LANES) store(out, c, LANES, load_whole(rows + c) * factor);
-        if (whole < to.width) store(out, whole, to.head_dim - whole, load_whole(rows + whole) * factor);
+        if (whole < width) store(out, whole, to.cols - whole, load_whole(rows + whole) * factor);
     }
 }
 
 static void store_rows(const float *rows, float factor, region to) {
-    if (to.x->type == STERNA_F32) store_typed(rows, factor, to, STERNA_F32);
+    if (to.type == STERNA_F32) store_typed(rows, factor, to, STERNA_F32);
     else store_typed(rows, factor, to, STERNA_BF16);
 }
 
@@ -86,7 +98,7 @@ typedef struct unit {
 
 static unit unit_of(const sterna_attention *a, int64_t index) {
     int64_t group = a->heads / a->kv_heads;
-    return (unit){a, index / a->kv_heads, index % a->kv_heads, group, round_up(a->head_dim, LANES),
+    return (unit){a, index / a->kv_heads, index % a->kv_heads, group, width_of(a->head_dim),
                   (a->length + BLOCK - 1) / BLOCK, 1 / sqrtf((float)a->head_dim)};
 }
 
@@ -102,21 +114,30 @@ static query_block query_block_of(const unit *u, int64_t index) {
 }
 
 static region query_region(const unit *u, const sterna_matrix *x, query_block b) {
-    return (region){x, u->sequence * u->a->length + b.query0, b.head * u->a->head_dim, b.queries, u->a->head_dim, u->width, NULL};
+    return region_of(x, u->sequence * u->a->length + b.query0, b.queries, b.head * u->a->head_dim, u->a->head_dim);
+}
+
+/* The row of key or value key0 of a unit. */
+static int64_t key_row(const unit *u, int64_t key0) {
+    const sterna_attention *a = u->a;
+    return (a->capacity ? (u->sequence * a->kv_heads + u->kv_head) * a->capacity : u->sequence * (a->past + a->length)) + key0;
 }
 
 static region key_region(const unit *u, const sterna_matrix *x, int64_t key0) {
-    int64_t positions = u->a->past + u->a->length, rows = clamp(positions - key0, 0, BLOCK);
-    region keys = {x, u->sequence * positions + key0, u->kv_head * u->a->head_dim, rows, u->a->head_dim, u->width, NULL};
-    if (u->a->capacity) keys.row0 = (u->sequence * u->a->kv_heads + u->kv_head) * u->a->capacity + key0, keys.col = 0;
-    return keys;
+    int64_t rows = clamp(u->a->past + u->a->length - key0, 0, BLOCK);
+    return region_of(x, key_row(u, key0), rows, u->a->capacity ? 0 : u->kv_head * u->a->head_dim, u->a->head_dim);
 }
 
-/* Keys or values of the forward, with the scales of q where there are some. */
-static region stored_region(const unit *u, const sterna_matrix *x, const sterna_quantized *q, int64_t key0) {
-    region rows = key_region(u, x, key0);
-    if (q) rows.scales = q->scales + rows.row0;
-    return rows;
+/* A block of a cache's keys, which lie by column: (head_dim, BLOCK). Behind the last key there may be anything. */
+static region key_columns(const unit *u, int64_t key0) {
+    _Static_assert(BLOCK == STERNA_KEY_BLOCK, "a block of the cache is one of ours");
+    const sterna_matrix *k = u->a->k;
+    return (region){region_of(k, key_row(u, key0), 1, 0, 1).data, k->type, BLOCK, u->a->head_dim, BLOCK};
+}
+
+/* The scales of a block of quantized keys or values; null where there are none. */
+static const float *scales_of(const unit *u, const sterna_quantized *q, int64_t key0) {
+    return q ? q->scales + key_row(u, key0) : NULL;
 }
 
 static float *lse_of(const unit *u, query_block b) {
@@ -148,8 +169,8 @@ static ahead rows_after(const sterna_attention *a, int64_t index, int64_t end, i
         int keys = i == 1 || i == 2 || i >= 6;
         rows.of[i] = keys ? key_region(&next, x[i], 0) : query_region(&next, x[i], query_block_of(&next, 0));
         rows.of[i].rows = keys ? a->past + a->length : a->length;
-        if (!keys) rows.of[i].head_dim *= next.group; /* its heads lie side by side */
-        bytes += rows.of[i].rows * rows.of[i].head_dim * (int64_t)sizeof(float);
+        if (!keys) rows.of[i].cols *= next.group; /* its heads lie side by side */
+        bytes += rows.of[i].rows * rows.of[i].cols * (int64_t)sizeof(float);
     }
     return bytes > AHEAD_BYTES ? (ahead){0} : rows;
 }
@@ -247,11 +268,26 @@ static void fold_block(float *scores, const forward_state *s, int64_t width, int
     else fold_rows(scores, s, width, see, 0);
 }
 
-static void forward_pair(const forward_state *s, const keys_operand *k, const keys_operand *v, float *scores, int64_t width,
-                         int64_t see, ahead *next) {
-    block_scores(&s->q, k, scores, s->at.queries, width, see, next);
+/* The first n of x, each times its scale, where there are scales. */
+INLINE void scale_each(float *x, const float *scales, int64_t n) {
+    for (int64_t j = 0; scales && j < n; j += LANES)
+        store_whole(x + j, load_whole(x + j) * load_floats(scales + j, lanes_of(n - j)));
+}
+
+/* A block of keys and values; codes as the numbers they are, so that scales come to scores and to weights. */
+typedef struct forward_keys {
+    keys_operand k, v;
+    int64_t count;
+    const float *k_scales, *v_scales; /* (count), or null */
+} forward_keys;
+
+static void forward_pair(const forward_state *s, const forward_keys *b, float *scores, int64_t width, int64_t see, ahead *next) {
+    int64_t queries = s->at.queries;
+    block_scores(&s->q, &b->k, scores, queries, width, see, next);
+    for (int64_t i = 0; i < queries; i++) scale_each(scores + i * BLOCK, b->k_scales, b->count);
     fold_block(scores, s, width, see);
-    block_values(scores, v, s->out, s->at.queries, width, see, next);
+    for (int64_t i = 0; i < queries; i++) scale_each(scores + i * BLOCK, b->v_scales, b->count);
+    block_values(scores, &b->v, s->out, queries, width, see, next);
 }
 
 /* Stores the results of the block `at`, which are row `first` of s and those after it. */
@@ -267,9 +303,30 @@ static void finish_forward(const unit *u, const forward_state *s, query_block at
 }
 
 static queries_operand load_operand(region from, float factor, int uses, float *spare, float **scratch) {
-    float *room = take(scratch, queries_floats(from.width, uses)), *rows = rows_of_queries(room, spare);
+    float *room = take(scratch, queries_floats(width_of(from.cols), uses)), *rows = rows_of_queries(room, spare);
     load_block(from, factor, rows);
-    return make_queries(rows, from.width, uses, room);
+    return make_queries(rows, width_of(from.cols), uses, room);
+}
+
+/* Rooms of a block's operands, and of the rows or columns that they are made from, which are to stay. */
+typedef struct forward_rooms {
+    float *keys, *values, *k, *v;
+} forward_rooms;
+
+static forward_keys load_forward_keys(const unit *u, int64_t key0, forward_rooms rooms) {
+    const sterna_attention *a = u->a;
+    region values = key_region(u, a->v, key0);
+    forward_keys b = {.count = values.rows, .k_scales = scales_of(u, a->quantized_k, key0), .v_scales = scales_of(u, a->quantized_v, key0)};
+    if (a->capacity) {
+        load_padded(key_columns(u, key0), 1, u->width, rooms.keys);
+        b.k = keys_of_columns(rooms.keys, u->width, rooms.k);
+    } else {
+        load_block(key_region(u, a->k, key0), 1, rooms.keys);
+        b.k = make_keys(rooms.keys, u->width, FOR_SCORES, rooms.k);
+    }
+    load_block(values, 1, rooms.values);
+    b.v = make_keys(rooms.values, u->width, FOR_SUMS, rooms.v);
+    return b;
 }
 
 /* As many blocks of queries as scratch holds go over the keys together, so that operands of keys are made once. */
@@ -277,8 +334,9 @@ static void forward_unit(const unit *u, ahead next, float *scratch) {
     begin_products();
     int64_t width = u->width, tile = BLOCK * width, blocks = u->group * u->head_blocks;
     const float *start = scratch;
-    float *keys = take(&scratch, tile), *values = take(&scratch, tile), *scores = take(&scratch, BLOCK * BLOCK);
-    float *k_room = take(&scratch, keys_floats(width, FOR_SCORES)), *v_room = take(&scratch, keys_floats(width, FOR_SUMS));
+    float *scores = take(&scratch, BLOCK * BLOCK);
+    forward_rooms rooms = {take(&scratch, tile), take(&scratch, tile), take(&scratch, keys_floats(width, FOR_SCORES)),
+                           take(&scratch, keys_floats(width, FOR_SUMS))};
     enum { MOST = 128 };
     forward_state states[MOST];
     int64_t of_state = queries_floats(width, FOR_SCORES) + tile + BLOCK + BLOCK * LANES;
@@ -289,16 +347,14 @@ static void forward_unit(const unit *u, ahead next, float *scratch) {
         for (int64_t b = 0; b < count; b++) {
             states[b] = new_forward_state(BLOCK, width, &rest);
             states[b].at = query_block_of(u, first + b);
-            states[b].q = load_operand(query_region(u, u->a->q, states[b].at), u->scale * LOG2E, FOR_SCORES, keys, &rest);
+            states[b].q = load_operand(query_region(u, u->a->q, states[b].at), u->scale * LOG2E, FOR_SCORES, rooms.keys, &rest);
             seen = clamp(u->a->past + states[b].at.query0 + states[b].at.queries, seen, INT64_MAX);
         }
         for (int64_t key0 = 0; key0 < seen; key0 += BLOCK) {
-            load_block(stored_region(u, u->a->k, u->a->quantized_k, key0), 1, keys);
-            load_block(stored_region(u, u->a->v, u->a->quantized_v, key0), 1, values);
-            keys_operand k = make_keys(keys, width, FOR_SCORES, k_room), v = make_keys(values, width, FOR_SUMS, v_room);
+            forward_keys keys = load_forward_keys(u, key0, rooms);
             for (int64_t b = 0; b < count; b++) {
                 int64_t see = u->a->past + states[b].at.query0 - key0;
-                if (see + states[b].at.queries > 0) forward_pair(&states[b], &k, &v, scores, width, see, &next);
+                if (see + states[b].at.queries > 0) forward_pair(&states[b], &keys, scores, width, see, &next);
             }
         }
         for (int64_t b = 0; b < count; b++) finish_forward(u, &states[b], states[b].at, 0);
@@ -308,59 +364,57 @@ static void forward_unit(const unit *u, ahead next, float *scratch) {
 
 /* ---------------------------------------------------------------- forward of few queries */
 
-#define FEW 8 /* query rows of a unit up to which keys and values are read where they stand */
+#define FEW 8 /* query rows of a unit up to which a cache's keys and values are read where they stand */
 
 /* Row r of the few: query r / group of head r % group, so that neighbours see the same keys. */
 static query_block few_row(const unit *u, int64_t r) {
     return (query_block){u->kv_head * u->group + r % u->group, r / u->group, 1};
 }
 
-/* A block of keys and values, and what is fetched while they are read: the values and the keys after it. */
+/* A block of keys and values as a cache has them. */
 typedef struct key_block {
-    region k, v, next_v, next_k;
+    region k, v;
+    const float *k_scales, *v_scales;
 } key_block;
 
 /* Rows first... of s, `rows` of them, take in the first `seen` keys of a block. */
-INLINE void attend_rows(int rows, const forward_state *s, const float *queries, int64_t first, const key_block *b,
-                        int64_t seen, float *scratch) {
+INLINE void attend_rows(int rows, const forward_state *s, const float *queries, int64_t width, int64_t first,
+                        const key_block *b, int64_t seen, float *scratch) {
     const float *q[TOGETHER];
     float *scores[TOGETHER], *out[TOGETHER];
     for (int i = 0; i < rows; i++) {
-        q[i] = queries + (first + i) * b->k.width;
+        q[i] = queries + (first + i) * width;
         scores[i] = scratch + i * BLOCK;
-        out[i] = s->out + (first + i) * b->v.width;
+        out[i] = s->out + (first + i) * width;
     }
-    score_rows(rows, b->k, seen, q, scores, b->next_v);
+    score_rows(rows, b->k, seen, q, scores);
     for (int i = 0; i < rows; i++) {
+        scale_each(scores[i], b->k_scales, seen);
         float before = s->max[first + i], max = max_score(scores[i], seen, before);
         float shrink = shrink_of(splat(before), splat(max))[0];
-        fold_scores(scores[i], seen, round_up(seen, LANES), s, first + i, max, shrink, b->v.width);
+        fold_scores(scores[i], seen, round_up(seen, LANES), s, first + i, max, shrink, width);
+        scale_each(scores[i], b->v_scales, seen);
     }
-    add_rows(rows, b->v, seen, scores, out, b->next_k);
+    add_rows(rows, b->v, seen, scores, out);
 }
 
-/* The keys that are read after the block from key0 on: of this unit, or the first of the following one, if any. */
-static region next_keys(const unit *u, const unit *following, int64_t key0) {
-    if (key0 + BLOCK < u->a->past + u->a->length) return key_region(u, u->a->k, key0 + BLOCK);
-    return following ? key_region(following, u->a->k, 0) : (region){.rows = 0};
-}
-
-/* Decoding: a block of keys and values comes from memory once, for all query heads of the unit. */
-static void forward_few(const unit *u, const unit *following, float *scratch) {
+/* Decoding from a cache: a block of keys and values comes from memory once, for all query heads of the unit. */
+static void forward_few(const unit *u, float *scratch) {
     const sterna_attention *a = u->a;
     int64_t rows = u->group * a->length, width = u->width;
     forward_state s = new_forward_state(FEW, width, &scratch);
     float *scores = take(&scratch, TOGETHER * BLOCK), *q = take(&scratch, FEW * width);
     for (int64_t r = 0; r < rows; r++) load_rows(query_region(u, a->q, few_row(u, r)), u->scale * LOG2E, q + r * width);
     for (int64_t key0 = 0; key0 < a->past + a->length; key0 += BLOCK) {
-        key_block b = {.k = stored_region(u, a->k, a->quantized_k, key0), .v = stored_region(u, a->v, a->quantized_v, key0)};
-        b.next_v = b.v, b.next_k = next_keys(u, following, key0);
+        key_block b = {key_columns(u, key0), key_region(u, a->v, key0), scales_of(u, a->quantized_k, key0),
+                       scales_of(u, a->quantized_v, key0)};
         for (int64_t r = 0, step; r < rows; r += step) {
+            int64_t left = u->group - r % u->group; /* that see the same keys */
             int64_t seen = clamp(a->past + r / u->group + 1 - key0, 0, BLOCK);
-            step = clamp(u->group - r % u->group, 1, TOGETHER);
-            if (step == 2) attend_rows(2, &s, q, r, &b, seen, scores);
-            else attend_rows(1, &s, q, r, &b, seen, scores);
-            b.next_v.rows = b.next_k.rows = 0; /* the first rows fetched them */
+            step = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+            if (step == 4) attend_rows(4, &s, q, width, r, &b, seen, scores);
+            else if (step == 2) attend_rows(2, &s, q, width, r, &b, seen, scores);
+            else attend_rows(1, &s, q, width, r, &b, seen, scores);
         }
     }
     for (int64_t r = 0; r < rows; r++) finish_forward(u, &s, few_row(u, r), r);
@@ -377,8 +431,8 @@ static int32_t attention_forward(const sterna_attention *call, int64_t unit0, in
     if (a->quantized_k) k = matrix_of(a->quantized_k), a->k = &k;
     if (a->quantized_v) v = matrix_of(a->quantized_v), a->v = &v;
     for (int64_t index = unit0; index < unit1; index++) {
-        unit u = unit_of(a, index), following = unit_of(a, index + 1);
-        if (u.group * a->length <= FEW) forward_few(&u, index + 1 < unit1 ? &following : NULL, scratch);
+        unit u = unit_of(a, index);
+        if (SUMS_IN_ORDER && a->capacity && u.group * a->length <= FEW) forward_few(&u, scratch);
         else forward_unit(&u, rows_after(a, index, unit1, 0), scratch);
     }
     return STERNA_OK;

@@ -5,6 +5,7 @@
 #include "kernels/template/ahead.h"
 #include "kernels/template/block.h"
 
+#define SUMS_IN_ORDER 1
 #define STRIP 4
 #define KEY_STEP LANES
 #define STRIP_VECTORS (LANES == 16 ? 4 : 3) /* accumulators of a strip: 16 of 32 registers, or 12 of 16 */
@@ -57,8 +58,8 @@ typedef struct queries_operand {
 } queries_operand;
 
 typedef struct keys_operand {
-    const float *rows; /* (BLOCK, width), where they were when this was made; for sums */
-    float *rows_t;     /* (width, BLOCK), for scores */
+    const float *rows;   /* (BLOCK, width), where they were when this was made; for sums */
+    const float *rows_t; /* (width, BLOCK), for scores */
 } keys_operand;
 
 INLINE int64_t queries_floats(int64_t width, int uses) {
@@ -83,6 +84,11 @@ INLINE int64_t keys_floats(int64_t width, int uses) {
 INLINE keys_operand make_keys(const float *rows, int64_t width, int uses, float *room) {
     if (uses & FOR_SCORES) transpose_words(rows, BLOCK, width, room);
     return (keys_operand){uses & FOR_SUMS ? rows : NULL, uses & FOR_SCORES ? room : NULL};
+}
+
+INLINE keys_operand keys_of_columns(float *columns, int64_t width, float *room) {
+    (void)width, (void)room;
+    return (keys_operand){NULL, columns};
 }
 
 INLINE const float *rows_of_sums(const float *sums, int64_t width, float *spare) {

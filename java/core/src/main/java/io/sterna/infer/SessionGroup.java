@@ -17,7 +17,7 @@ import java.util.function.Supplier;
 
 /**
  * Sequences of tokens that a model continues side by side, so that a pass reads the weights once for all of
- * them. A sequence's numbers do not depend on the others, up to the order of float sums in prompts. Memory is
+ * them. A sequence's numbers do not depend on the others, nor on how many of its tokens came at once. Memory is
  * allocated when the group is opened, for all sequences at full length; threads are its own, the weights the
  * model's. A group serves one thread at a time, but may be closed from any: work under way then ends with
  * {@link SessionClosedException} after the pass that it is in.

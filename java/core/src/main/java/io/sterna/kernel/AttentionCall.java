@@ -23,7 +23,9 @@ public final class AttentionCall {
      * @param kvHeads   key and value heads
      * @param headDim   width of a head, even, at most 256
      * @param capacity  0 where a token's keys lie side by side in a row; else the keys of a head lie together, with room
-     *                  for so many, and so do the values. Not in the backward pass
+     *                  for so many, a multiple of {@link Kernels#KEY_BLOCK}, a block of them by column, as
+     *                  {@link Kernels#append(FloatMatrix, FloatMatrix, long, boolean)} writes them; values likewise, but by
+     *                  row. Not in the backward pass
      */
     public record Shape(long sequences, long length, long past, long heads, long kvHeads, long headDim, long capacity) {
         /** Keys of all heads in a row. */

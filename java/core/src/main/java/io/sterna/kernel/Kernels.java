@@ -38,6 +38,8 @@ public final class Kernels {
     public static final int ALLOW_BF16 = STERNA_ALLOW_BF16();
     /** Flag: a gradient, or both operands of {@link #gemm}, may be rounded to 16-bit fixed point where the tier multiplies that faster than floats. */
     public static final int ALLOW_INT16 = STERNA_ALLOW_INT16();
+    /** Keys of a cache that lie by column together. */
+    public static final int KEY_BLOCK = STERNA_KEY_BLOCK();
     /** Doubles that {@link #statistics} gives a group: sum |x|, max |x|, sum x, sum x squared. */
     public static final int STATISTICS = 4;
 
@@ -303,13 +305,16 @@ public final class Kernels {
     /**
      * Puts keys or values x (T, heads * headDim) behind the {@code first} tokens that y (heads * capacity, headDim) holds
      * of every head, with conversion of the type.
+     *
+     * @param byColumn whether every {@link #KEY_BLOCK} rows of y lie by column, as attention wants the keys of a cache; the
+     *                 capacity is a multiple of it then
      */
-    public void append(FloatMatrix x, FloatMatrix y, long first) {
+    public void append(FloatMatrix x, FloatMatrix y, long first, boolean byColumn) {
         Checks.alive("x", x);
         Checks.alive("y", y);
-        int status = sterna_append(tier, x.descriptor(), y.descriptor(), first);
+        int status = sterna_append(tier, x.descriptor(), y.descriptor(), first, byColumn ? 1 : 0);
         if (status != OK) {
-            throw new KernelException("append", status, "x y first", x, y, first);
+            throw new KernelException("append", status, "x y first byColumn", x, y, first, byColumn);
         }
     }
 
@@ -317,12 +322,12 @@ public final class Kernels {
      * The same as {@link #quantize} makes them, a scale for each head of a token; {@link Reason#NONFINITE} for a NaN or an
      * infinity, which leaves what was appended undefined.
      */
-    public void append(FloatMatrix x, QuantizedMatrix q, long first) {
+    public void append(FloatMatrix x, QuantizedMatrix q, long first, boolean byColumn) {
         Checks.alive("x", x);
         Checks.alive("q", q, q.descriptor());
-        int status = sterna_append_quantized(tier, x.descriptor(), q.descriptor(), first);
+        int status = sterna_append_quantized(tier, x.descriptor(), q.descriptor(), first, byColumn ? 1 : 0);
         if (status != OK) {
-            throw new KernelException("append_quantized", status, "x q first", x, q, first);
+            throw new KernelException("append_quantized", status, "x q first byColumn", x, q, first, byColumn);
         }
     }
 

@@ -113,12 +113,12 @@ final class CachedAttention {
             over(v, tape.v(), sequence, head, heads);
             kernels.rope(q, config.headDim(), ropeTable, tokens, past, true, 0, tokens);
             kernels.rope(k, config.headDim(), ropeTable, tokens, past, true, 0, tokens);
-            cache.keys(layer).show(cache.row(head, 0), (long) heads * cache.capacity(), keys);
-            cache.values(layer).show(cache.row(head, 0), (long) heads * cache.capacity(), values);
-            keys.append(kernels, k, past);
-            values.append(kernels, v, past);
+            cache.keys(layer).show(cache.row(head, 0), heads * cache.headRows(), keys);
+            cache.values(layer).show(cache.row(head, 0), heads * cache.headRows(), values);
+            keys.append(kernels, k, past, true);
+            values.append(kernels, v, past, false);
             lse.reshape((long) heads * group(), tokens);
-            var shape = new AttentionCall.Shape(1, tokens, past, (long) heads * group(), heads, config.headDim(), cache.capacity());
+            var shape = new AttentionCall.Shape(1, tokens, past, (long) heads * group(), heads, config.headDim(), cache.headRows());
             // The windows stay the same objects, so a lane's call is made once.
             call = call == null ? newCall(shape) : call.resize(shape);
             kernels.attentionForward(call, 0, heads, scratch);

@@ -7,12 +7,10 @@ import io.sterna.tensor.Workspace;
 import java.util.List;
 
 /**
- * The output features of a float weight (N, K) in parts: what threads share when there are too few tokens
- * for each to have some. The parts are windows of the weight's own workspace, so all engines may use them.
+ * The output features of a float weight (N, K) in parts: what threads share where a token's sums must not depend on how
+ * many others there are. The parts are windows of the weight's own workspace, so all engines may use them.
  */
 final class Features {
-    /** Up to so many tokens threads share the features, above it the tokens. */
-    static final long FEW_TOKENS = 16;
     /** Rows of a part: enough to keep a kernel busy, few enough to even out among threads. */
     static final long PART = 256;
     /** Tokens of a product whose sums the kernels compute one by one, in the order of a single token's. */

@@ -1,5 +1,6 @@
 package io.sterna.nn;
 
+import io.sterna.kernel.Kernels;
 import io.sterna.tensor.MemoryKind;
 import io.sterna.tensor.Workspace;
 import java.util.List;
@@ -36,7 +37,12 @@ public final class KvCache {
     private static List<KvStore> layers(LlamaConfig config, CacheType type, int capacity, Workspace workspace) {
         Workspace.Section section = workspace.section(MemoryKind.ACTIVATIONS);
         return IntStream.range(0, config.layers())
-                .mapToObj(layer -> KvStore.allocate(section, type, (long) config.kvHeads() * capacity, config.headDim())).toList();
+                .mapToObj(layer -> KvStore.allocate(section, type, config.kvHeads() * wholeBlocks(capacity), config.headDim())).toList();
+    }
+
+    /** As many rows as blocks of keys with so many tokens have. */
+    private static long wholeBlocks(int tokens) {
+        return Math.ceilDiv(tokens, Kernels.KEY_BLOCK) * (long) Kernels.KEY_BLOCK;
     }
 
     /** Tokens it can hold. */
@@ -61,7 +67,7 @@ public final class KvCache {
     void copyFrom(KvCache other, int tokens) {
         for (int layer = 0; layer < keys.size(); layer++) {
             for (int head = 0; head < heads; head++) {
-                keys.get(layer).copy(other.keys.get(layer), row(head, 0), tokens);
+                keys.get(layer).copy(other.keys.get(layer), row(head, 0), wholeBlocks(tokens));
                 values.get(layer).copy(other.values.get(layer), row(head, 0), tokens);
             }
         }
@@ -72,18 +78,23 @@ public final class KvCache {
         length += tokens;
     }
 
-    /** Keys of a layer; the first {@link #length} rows of each head hold some. */
+    /** Rows of each head in a layer's keys and values: room for the capacity in whole blocks of keys. */
+    long headRows() {
+        return wholeBlocks(capacity);
+    }
+
+    /** Keys of a layer; the first {@link #length} rows of each head hold some, by column in blocks. */
     KvStore keys(int layer) {
         return keys.get(layer);
     }
 
-    /** Values of a layer, as keys. */
+    /** Values of a layer, as keys but by row. */
     KvStore values(int layer) {
         return values.get(layer);
     }
 
     /** The row of a head's token in a layer's keys and values: a head's lie together, so that attention streams over them. */
     long row(long head, long token) {
-        return head * capacity + token;
+        return head * headRows() + token;
     }
 }

@@ -9,7 +9,8 @@ import java.lang.foreign.MemorySegment;
 
 /**
  * Keys or values of a layer: rows of head_dim numbers, the tokens of a head one after the other, so that
- * attention streams over them. Heads may be used by different threads at a time.
+ * attention streams over them; those of keys lie by column in blocks ({@link Kernels#KEY_BLOCK}), of which a store holds
+ * whole ones then. Heads may be used by different threads at a time.
  */
 sealed interface KvStore {
     /** Rows of a type, all zero. */
@@ -24,7 +25,7 @@ sealed interface KvStore {
     /** Lays a thread's window over rows row ... row + count - 1. */
     void show(long row, long count, Lane lane);
 
-    /** Copies rows of a store of the same kind. */
+    /** Copies rows of a store of the same kind, whole blocks where they lie by column. */
     void copy(KvStore from, long row, long count);
 
     /**
@@ -39,12 +40,16 @@ sealed interface KvStore {
             return type == CacheType.INT8 ? new Lane(null, QuantizedMatrix.window(section)) : new Lane(FloatMatrix.window(section), null);
         }
 
-        /** Puts x (T, heads * head_dim) behind the {@code first} tokens of each head that it lies over (heads * capacity rows). */
-        void append(Kernels kernels, FloatMatrix x, long first) {
+        /**
+         * Puts x (T, heads * head_dim) behind the {@code first} tokens of each head that it lies over (heads * capacity rows).
+         *
+         * @param byColumn whether they are keys
+         */
+        void append(Kernels kernels, FloatMatrix x, long first, boolean byColumn) {
             if (codes != null) {
-                kernels.append(x, codes, first);
+                kernels.append(x, codes, first, byColumn);
             } else {
-                kernels.append(x, floats, first);
+                kernels.append(x, floats, first, byColumn);
             }
         }
     }

@@ -1,6 +1,7 @@
 package io.sterna.nn;
 
 import io.sterna.kernel.Kernels;
+import io.sterna.kernel.Slices;
 import io.sterna.kernel.Team;
 import io.sterna.kernel.Worker;
 import io.sterna.nn.GradientSink.Gradient;
@@ -31,6 +32,8 @@ abstract sealed class Linear {
      * y (T, N) = x w^T, for a team to run.
      *
      * @param residual (T, N), what the product is added to, maybe y; or null
+     * @param team     all workers, for a decoder's pass: a token's numbers don't depend on the others then; or one worker
+     *                 by itself, for a chunk of a training's tokens, where float sums may go in another order
      */
     abstract Team.Work forwardWork(Input x, FloatMatrix residual, FloatMatrix y, Team team);
 
@@ -63,6 +66,8 @@ abstract sealed class Linear {
 
     /** Multiplies int8 activations by packed weights. */
     abstract static sealed class Quantized extends Linear {
+        /** Tokens up to which weights come from memory faster than they are multiplied. */
+        private static final long FEW_TOKENS = 16;
         /** Bytes of weights that few tokens should meet in a slice: memory is slow where a slice begins. */
         private static final long STREAM = 1 << 18;
 
@@ -76,7 +81,7 @@ abstract sealed class Linear {
         @Override
         Team.Work forwardWork(Input x, FloatMatrix residual, FloatMatrix y, Team team) {
             PackedMatrix w = weight();
-            long worth = x.int8().rows() > Features.FEW_TOKENS ? 1 : STREAM / w.grid().rowBytes(w.cols());
+            long worth = x.int8().rows() > FEW_TOKENS ? 1 : STREAM / w.grid().rowBytes(w.cols());
             return team.rowWork(w.rows(), 16, worth, (r0, r1, worker) ->
                     engine.kernels().linear(x.int8(), w, y, residual, r0, r1, worker.scratch()));
         }
@@ -175,10 +180,10 @@ abstract sealed class Linear {
             if (accumulate && residual != y) {
                 engine.copy(residual, y, team);
             }
-            if (x.floats().rows() <= Features.FEW_TOKENS) {
-                return features.product(engine, x.floats(), y, flags | (accumulate ? Kernels.ACCUMULATE : 0));
-            }
-            return gemm(x.floats(), y, flags | Kernels.TRANSPOSE_B, accumulate, team);
+            return switch (team) {
+                case Slices all -> features.product(engine, x.floats(), y, flags | (accumulate ? Kernels.ACCUMULATE : 0));
+                case Worker alone -> gemm(x.floats(), y, flags | Kernels.TRANSPOSE_B, accumulate, alone);
+            };
         }
 
         @Override

@@ -71,33 +71,40 @@ class BatchGeneratorTest {
         return List.of(results);
     }
 
-    /** Not only the same tokens: for up to eight sequences and more the same bits. */
+    /** Not only the same tokens: the same bits, for more sequences than a product takes at once, and prompts of many tokens. */
     @ParameterizedTest
     @ValueSource(strings = {"bits 1.58", "method fp32", "method bf16"})
     void logitsAreThoseOfOneSequence(String settings) throws IOException {
-        int[] sequences = IntStream.range(0, 11).toArray();
+        int count = 20;
         try (Model model = Model.load(TinyModel.train(folder, settings.split(" ")));
-                SessionGroup group = model.group(SessionOptions.of(model), 11);
+                SessionGroup group = model.group(SessionOptions.of(model), count);
                 Session session = model.session(SessionOptions.of(model))) {
-            float[][] together = new float[11][model.config().vocab()];
+            float[][] together = new float[count][model.config().vocab()];
             float[] alone = new float[model.config().vocab()];
             for (int step = 0; step < 6; step++) {
-                int[][] more = new int[11][];
-                for (int i = 0; i < 11; i++) {
-                    more[i] = new int[] {"the tern".charAt((step + i) % 8)};
+                int[][] more = new int[count][];
+                for (int i = 0; i < count; i++) {
+                    more[i] = text(i, step);
                 }
                 group.append(more);
             }
-            group.logits(sequences, together);
-            for (int i = 0; i < 11; i++) {
+            group.logits(IntStream.range(0, count).toArray(), together);
+            for (int i = 0; i < count; i++) {
                 session.truncate(0);
                 for (int step = 0; step < 6; step++) {
-                    session.append("the tern".charAt((step + i) % 8));
+                    for (int token : text(i, step)) {
+                        session.append(token);
+                    }
                 }
                 session.logits(alone);
                 assertArrayEquals(alone, together[i], "sequence " + i);
             }
         }
+    }
+
+    /** What a sequence gets in a step: several tokens first, then one at a time. */
+    private static int[] text(int sequence, int step) {
+        return IntStream.range(0, step == 0 ? 1 + sequence : 1).map(t -> "the tern".charAt((step + sequence + t) % 8)).toArray();
     }
 
     @Test

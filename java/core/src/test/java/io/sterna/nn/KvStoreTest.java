@@ -12,10 +12,10 @@ import io.sterna.tensor.Workspace;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class KvStoreTest {
-    private static final int HEAD_DIM = 20;
+    private static final int HEAD_DIM = 64;
 
     private final Workspace workspace = new Workspace();
     private final Workspace.Section section = workspace.section(MemoryKind.SCRATCH);
@@ -26,12 +26,13 @@ class KvStoreTest {
         workspace.close();
     }
 
-    /** Two heads' columns of a matrix of three, appended twice, read, copied to another store. */
+    /** Two heads' columns of a matrix of three, appended twice, read, copied to another store; by row, and by column as keys. */
     @ParameterizedTest
-    @EnumSource
-    void whatIsReadIsWhatWasWritten(CacheType type) {
-        KvStore store = KvStore.allocate(section, type, 12, HEAD_DIM);
-        KvStore other = KvStore.allocate(section, type, 12, HEAD_DIM);
+    @CsvSource({"F32, false", "BF16, false", "INT8, false", "F32, true", "BF16, true", "INT8, true"})
+    void whatIsReadIsWhatWasWritten(CacheType type, boolean byColumn) {
+        int head1 = Kernels.KEY_BLOCK;
+        KvStore store = KvStore.allocate(section, type, 2 * head1, HEAD_DIM);
+        KvStore other = KvStore.allocate(section, type, 2 * head1, HEAD_DIM);
         KvStore.Lane lane = KvStore.Lane.of(section, type);
         FloatMatrix all = FloatMatrix.allocate(section, FloatType.F32, 4, 3 * HEAD_DIM);
         for (int r = 0; r < 4; r++) {
@@ -40,13 +41,13 @@ class KvStoreTest {
             }
         }
         FloatMatrix heads = FloatMatrix.window(section);
-        store.show(0, 12, lane); // two heads of six tokens
-        lane.append(kernels, heads.over(all, 0, 1, HEAD_DIM, 3 * HEAD_DIM), 0);
-        lane.append(kernels, heads.over(all, 1, 4, HEAD_DIM, 3 * HEAD_DIM), 1);
-        other.copy(store, 6, 4);
+        store.show(0, 2 * head1, lane);
+        lane.append(kernels, heads.over(all, 0, 1, HEAD_DIM, 3 * HEAD_DIM), 0, byColumn);
+        lane.append(kernels, heads.over(all, 1, 4, HEAD_DIM, 3 * HEAD_DIM), 1, byColumn);
+        other.copy(store, head1, byColumn ? head1 : 4);
         for (KvStore s : new KvStore[] {store, other}) {
-            s.show(6, 4, lane);
-            assertEquals(4, type == CacheType.INT8 ? lane.codes().rows() : lane.floats().rows());
+            s.show(head1, head1, lane);
+            assertEquals(head1, type == CacheType.INT8 ? lane.codes().rows() : lane.floats().rows());
             for (int r = 0; r < 4; r++) {
                 double bound = switch (type) {
                     case F32 -> 0;
@@ -54,14 +55,17 @@ class KvStoreTest {
                     case INT8 -> (r + 1) / 127.0 / 2 * (1 + 1e-6);
                 };
                 for (int c = 0; c < HEAD_DIM; c++) {
-                    assertEquals(all.get(r, 2 * HEAD_DIM + c), read(lane, r, c), bound, r + " " + c);
+                    assertEquals(all.get(r, 2 * HEAD_DIM + c), read(lane, r, c, byColumn), bound, r + " " + c);
                 }
             }
         }
     }
 
-    private static float read(KvStore.Lane lane, long r, long c) {
-        return lane.floats() != null ? lane.floats().get(r, c) : lane.codes().code(r, c) * lane.codes().scale(r);
+    /** Column c of row r of a block. */
+    private static float read(KvStore.Lane lane, long r, long c, boolean byColumn) {
+        long at = byColumn ? c * Kernels.KEY_BLOCK + r : r * HEAD_DIM + c;
+        return lane.floats() != null ? lane.floats().get(at / HEAD_DIM, at % HEAD_DIM)
+                : lane.codes().code(at / HEAD_DIM, at % HEAD_DIM) * lane.codes().scale(r);
     }
 
     @Test
@@ -71,7 +75,7 @@ class KvStoreTest {
         x.set(0, 3, Float.NaN);
         KvStore.Lane lane = KvStore.Lane.of(section, CacheType.INT8);
         store.show(0, 2, lane);
-        assertThrows(KernelException.class, () -> lane.append(kernels, x, 0));
+        assertThrows(KernelException.class, () -> lane.append(kernels, x, 0, false));
     }
 
     @Test

@@ -22,10 +22,10 @@ public class sterna_h extends sterna_h$shared {
 
     static final SymbolLookup SYMBOL_LOOKUP = io.sterna.kernel.NativeLibrary.symbols();
 
-    private static final int STERNA_ABI_VERSION = (int)9L;
+    private static final int STERNA_ABI_VERSION = (int)10L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_ABI_VERSION 9
+     * #define STERNA_ABI_VERSION 10
      * }
      */
     public static int STERNA_ABI_VERSION() {
@@ -363,6 +363,15 @@ public class sterna_h extends sterna_h$shared {
      */
     public static int STERNA_STREAM_GRADIENT() {
         return STERNA_STREAM_GRADIENT;
+    }
+    private static final int STERNA_KEY_BLOCK = (int)64L;
+    /**
+     * {@snippet lang=c :
+     * #define STERNA_KEY_BLOCK 64
+     * }
+     */
+    public static int STERNA_KEY_BLOCK() {
+        return STERNA_KEY_BLOCK;
     }
     private static final int STERNA_ACCUMULATE = (int)1L;
     /**
@@ -2081,7 +2090,8 @@ public class sterna_h extends sterna_h$shared {
             sterna_h.C_INT,
             sterna_h.C_POINTER,
             sterna_h.C_POINTER,
-            sterna_h.C_LONG
+            sterna_h.C_LONG,
+            sterna_h.C_INT
         );
 
         public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("sterna_append");
@@ -2092,7 +2102,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first)
+     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first, int32_t by_column)
      * }
      */
     public static FunctionDescriptor sterna_append$descriptor() {
@@ -2102,7 +2112,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first)
+     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first, int32_t by_column)
      * }
      */
     public static MethodHandle sterna_append$handle() {
@@ -2112,7 +2122,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first)
+     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first, int32_t by_column)
      * }
      */
     public static MemorySegment sterna_append$address() {
@@ -2121,16 +2131,16 @@ public class sterna_h extends sterna_h$shared {
 
     /**
      * {@snippet lang=c :
-     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first)
+     * int32_t sterna_append(int32_t tier, const sterna_matrix *x, const sterna_matrix *y, int64_t first, int32_t by_column)
      * }
      */
-    public static int sterna_append(int tier, MemorySegment x, MemorySegment y, long first) {
+    public static int sterna_append(int tier, MemorySegment x, MemorySegment y, long first, int by_column) {
         var mh$ = sterna_append.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("sterna_append", tier, x, y, first);
+                traceDowncall("sterna_append", tier, x, y, first, by_column);
             }
-            return (int)mh$.invokeExact(tier, x, y, first);
+            return (int)mh$.invokeExact(tier, x, y, first, by_column);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
@@ -2144,7 +2154,8 @@ public class sterna_h extends sterna_h$shared {
             sterna_h.C_INT,
             sterna_h.C_POINTER,
             sterna_h.C_POINTER,
-            sterna_h.C_LONG
+            sterna_h.C_LONG,
+            sterna_h.C_INT
         );
 
         public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("sterna_append_quantized");
@@ -2155,7 +2166,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first)
+     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first, int32_t by_column)
      * }
      */
     public static FunctionDescriptor sterna_append_quantized$descriptor() {
@@ -2165,7 +2176,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first)
+     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first, int32_t by_column)
      * }
      */
     public static MethodHandle sterna_append_quantized$handle() {
@@ -2175,7 +2186,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first)
+     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first, int32_t by_column)
      * }
      */
     public static MemorySegment sterna_append_quantized$address() {
@@ -2184,16 +2195,16 @@ public class sterna_h extends sterna_h$shared {
 
     /**
      * {@snippet lang=c :
-     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first)
+     * int32_t sterna_append_quantized(int32_t tier, const sterna_matrix *x, const sterna_quantized *q, int64_t first, int32_t by_column)
      * }
      */
-    public static int sterna_append_quantized(int tier, MemorySegment x, MemorySegment q, long first) {
+    public static int sterna_append_quantized(int tier, MemorySegment x, MemorySegment q, long first, int by_column) {
         var mh$ = sterna_append_quantized.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("sterna_append_quantized", tier, x, q, first);
+                traceDowncall("sterna_append_quantized", tier, x, q, first, by_column);
             }
-            return (int)mh$.invokeExact(tier, x, q, first);
+            return (int)mh$.invokeExact(tier, x, q, first, by_column);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
