@@ -200,7 +200,8 @@ public final class BpeTokenizer implements Tokenizer {
         requireOneOf(root, "decoder", "ByteLevel");
         // A template puts special tokens around a text; here the callers do, so that the tokens of the text are all that is asked for.
         for (Object step : TokenizerTemplate.steps(root)) {
-            require(List.of("ByteLevel", "TemplateProcessing").contains(type(step)), "post_processor " + type(step));
+            String kind = type(Json.asObject(step, "post_processor"));
+            require(kind.equals("ByteLevel") || kind.equals("TemplateProcessing"), "post_processor " + kind);
         }
     }
 

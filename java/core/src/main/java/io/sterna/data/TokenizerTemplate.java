@@ -105,7 +105,7 @@ public final class TokenizerTemplate {
             throw new JsonException("token " + id + " is not there", -1);
         }
         for (Map.Entry<String, Object> token : Json.object(model, "vocab").entrySet()) {
-            if (token.getValue().equals((long) id)) {
+            if (Long.valueOf(id).equals(token.getValue())) {
                 return token.getKey();
             }
         }

@@ -21,6 +21,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -100,7 +101,7 @@ public final class GgufImport {
                         + " llama-gguf-split --merge");
             }
             TextSource source = tokenizer.isEmpty() ? () -> GgufTokenizer.read(reader, file, loader)
-                    : () -> TokenizerText.of(tokenizer.get(), loader);
+                    : () -> new HuggingFaceTokenizer(file, Map.of()).read(tokenizer.get(), loader); // which may be SentencePiece's file
             new GgufImport(file, reader).convert(source, loader, ends, out);
         }
     }
@@ -121,7 +122,7 @@ public final class GgufImport {
         TokenizerText all = source.get();
         TokenizerText text = all.within(shape.vocab(), GgufTokenizer.marks(reader, file, all.tokenizer(), ends),
                 "model " + file + ": vocabulary of " + shape.vocab(), loader);
-        GgufTokenizer.setMarks(reader, file, text.tokenizer(), ends, settings);
+        GgufTokenizer.setMarks(reader, file, text, ends, settings);
         Kernels kernels = Kernels.best();
         folder(out, settings).write((part, row0) -> fill(part, row0, shape, kernels), text.json(), GgufTokenizer.chatTemplate(reader));
     }

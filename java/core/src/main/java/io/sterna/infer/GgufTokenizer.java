@@ -6,6 +6,7 @@ import io.sterna.data.PieceScores;
 import io.sterna.data.SentencePiece;
 import io.sterna.data.Tokenizer;
 import io.sterna.data.TokenizerException;
+import io.sterna.data.TokenizerTemplate;
 import io.sterna.io.GgufMetadata;
 import io.sterna.io.GgufReader;
 import io.sterna.io.Json;
@@ -196,18 +197,21 @@ final class GgufTokenizer {
     }
 
     /**
-     * Sets the tokens that texts begin and end with, where they are not the tokenizer's own.
+     * Sets the tokens that texts begin and end with, where they are not the tokenizer's own. What the file does not say of the
+     * beginning is as llama.cpp has it, or as the template of a tokenizer that is used instead of the file's own.
      *
      * @param given ids that end a text; empty for those of the file
      */
-    static void setMarks(GgufReader reader, Path file, Tokenizer tokenizer, List<Integer> given, TrainConfig settings) throws IOException {
+    static void setMarks(GgufReader reader, Path file, TokenizerText text, List<Integer> given, TrainConfig settings) throws IOException {
+        Tokenizer tokenizer = text.tokenizer();
         boolean sentencePiece = isSentencePiece(reader);
-        boolean begins = sentencePiece // as llama.cpp has it
+        Optional<Integer> template = beginOfTemplate(file, text);
+        boolean begins = sentencePiece || template.isPresent()
                 || GgufWords.named(reader.metadata().get(PREFIX + "pre")).filter(GgufWords::begins).isPresent();
         List<Long> ends = ends(reader, file, tokenizer, given);
         long end = ends.getFirst();
         boolean adds = truth(reader, file, "add_bos_token", begins);
-        long begin = integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : end);
+        long begin = integer(reader, "bos_token_id", sentencePiece ? USUAL_BEGIN : template.map(Integer::longValue).orElse(end));
         try {
             settings.set("end-token", ends.equals(TokenizerText.longs(tokenizer.endTokens())) ? null : ends)
                     .set("add-begin-token", adds ? null : false)
@@ -216,6 +220,14 @@ final class GgufTokenizer {
         } catch (ConfigException e) {
             throw given.isEmpty() ? fault(file, "keys " + PREFIX + "bos_token_id and eos_token_id: " + e.getMessage())
                     : new ModelException("model " + file + ": " + e.getMessage() + "; give ids that it has", e);
+        }
+    }
+
+    private static Optional<Integer> beginOfTemplate(Path file, TokenizerText text) throws ModelException {
+        try {
+            return TokenizerTemplate.beginToken(Json.asObject(Json.parse(text.json().getBytes(StandardCharsets.UTF_8)), "tokenizer"));
+        } catch (JsonException e) {
+            throw fault(file, "tokenizer: " + e.getMessage());
         }
     }
 

@@ -119,9 +119,9 @@ enum GgufWords {
         return WRITTEN.stream().map(GgufWords::toString).collect(Collectors.joining(", "));
     }
 
-    /** That of a name in GGUF. */
+    /** That of a name in GGUF, which a file may lack. */
     static Optional<GgufWords> named(Object name) {
-        return Arrays.stream(values()).filter(w -> w.names.contains(name)).findFirst();
+        return Arrays.stream(values()).filter(w -> w.names.stream().anyMatch(n -> n.equals(name))).findFirst();
     }
 
     /** That of a {@code tokenizer.json}, if it is one of those that are written. */

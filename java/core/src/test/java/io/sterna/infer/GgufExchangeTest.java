@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.sterna.data.BpeTokenizer;
 import io.sterna.data.Tokenizer;
+import io.sterna.data.TokenizerTemplate;
 import io.sterna.io.GgufException;
 import io.sterna.io.GgufMetadata;
 import io.sterna.io.GgufReader;
@@ -531,6 +532,43 @@ class GgufExchangeTest {
         Path other = TinyModel.train(folder, "tokenizer", "train", "vocab", "272", "method", "fp32").resolve("model/tokenizer.json");
         assertMessage(ModelException.class, "the tokenizer has 272",
                 () -> GgufImport.read(file, other, TokenizerLoader.BPE, folder.resolve("never")));
+    }
+
+    /** Of words that are cut in a way nobody names, llama.cpp guesses, and warns of what the model then writes. */
+    @Test
+    void aTokenizerThatDoesNotSayHowWordsAreCutIsRefused() throws IOException {
+        Path file = rewritten("tokenizer.ggml.pre", null);
+        assertMessage(ModelException.class, file + ": key tokenizer.ggml.pre is missing, of byte-level BPE only that which cuts words as gpt-2",
+                () -> GgufImport.read(file, folder.resolve("never")));
+        assertMessage(ModelException.class, "name a tokenizer.json with --tokenizer", () -> GgufImport.read(file, folder.resolve("never")));
+        GgufImport.read(file, train("method fp32").resolve("model/tokenizer.json"), TokenizerLoader.BPE, folder.resolve("of-silent"));
+        try (Model model = Model.load(folder.resolve("of-silent"))) {
+            assertEquals(270, model.tokenizer().vocabSize());
+        }
+    }
+
+    /** Then texts begin and end as the tokenizer that is named has it. */
+    @Test
+    void aFileWithoutATokenizerNeedsOne() throws IOException {
+        Path bare = exported();
+        for (String key : List.of("model", "pre", "tokens", "token_type", "merges", "bos_token_id", "eos_token_id", "add_bos_token", "add_eos_token")) {
+            bare = rewritten(bare, "tokenizer.ggml." + key, null);
+        }
+        Path file = bare;
+        assertMessage(ModelException.class, "key tokenizer.ggml.model is missing", () -> GgufImport.read(file, folder.resolve("never")));
+        Path json = train("method fp32").resolve("model/tokenizer.json");
+        GgufImport.read(file, json, TokenizerLoader.BPE, folder.resolve("bare"));
+        try (Model model = Model.load(folder.resolve("bare"))) {
+            assertFalse(model.tokenizer().addsBeginToken());
+            assertEquals(List.of(0), model.tokenizer().endTokens());
+        }
+        Map<String, Object> root = Json.readObject(json, 1 << 24);
+        TokenizerTemplate.setBeginToken(root, Optional.of(0));
+        Path beginning = Files.writeString(folder.resolve("beginning.json"), Json.writePretty(root));
+        GgufImport.read(file, beginning, TokenizerLoader.BPE, folder.resolve("bare-begins"));
+        try (Model model = Model.load(folder.resolve("bare-begins"))) {
+            assertTrue(model.tokenizer().addsBeginToken());
+        }
     }
 
     /** What converters of 2023 wrote also of models whose context was never made longer. */
