@@ -21,6 +21,8 @@ public final class JsonReader {
     private static final int OBJECT_BYTES = 144;
     private static final int FIELD_BYTES = 56;
     private static final int REFERENCE_BYTES = 8;
+    /** A double has 767 significant digits, behind 323 zeros, at most. */
+    private static final int LONGEST_NUMBER = 2000;
 
     /** How the fault of an escaped surrogate without its partner begins. */
     public static final String LONE_SURROGATE = "escaped surrogate without its partner";
@@ -70,7 +72,7 @@ public final class JsonReader {
     /**
      * Reads the JSON object in {@code [from, to)}, which must be valid UTF-8, and keeps its string field
      * {@code name} for {@link #field} and {@link #fieldLength}; other fields are checked and dropped. There alone
-     * NaN and Infinity are numbers: Python's json writes them.
+     * NaN, Infinity and numbers beyond a double are numbers: Python's json writes them.
      *
      * @param name UTF-8 bytes of the field's name
      * @return whether the object has that field
@@ -238,7 +240,7 @@ public final class JsonReader {
                 if (json[at] == '-' && at + 1 < end && json[at + 1] == 'I') {
                     literal("-Infinity", null);
                 } else {
-                    number();
+                    skipNumber();
                 }
             }
         }
@@ -262,6 +264,35 @@ public final class JsonReader {
 
     private Object number() throws JsonException {
         int start = at;
+        boolean whole = skipNumber();
+        if (at - start > LONGEST_NUMBER) {
+            throw fault("number of more than " + LONGEST_NUMBER + " characters", start);
+        }
+        String digits = new String(json, start, at - start, StandardCharsets.US_ASCII);
+        if (whole && digits.length() <= 18) {
+            return Long.valueOf(digits);
+        }
+        return wide(digits, whole, start);
+    }
+
+    private Object wide(String digits, boolean whole, int start) throws JsonException {
+        if (whole) {
+            try {
+                return Long.valueOf(digits);
+            } catch (NumberFormatException e) {
+                // beyond 64 bits: a double, if it is one
+            }
+        }
+        double value = Double.parseDouble(digits);
+        if (Double.isInfinite(value)) {
+            throw fault("number beyond the range of a double", start);
+        }
+        return value;
+    }
+
+    /** Checks a number, and says whether it is written as an integer. */
+    private boolean skipNumber() throws JsonException {
+        int start = at;
         if (at < end && json[at] == '-') {
             at++;
         }
@@ -284,26 +315,7 @@ public final class JsonReader {
             }
             digits();
         }
-        String digits = new String(json, start, at - start, StandardCharsets.US_ASCII);
-        if (whole && integerDigits <= 18) {
-            return Long.valueOf(digits);
-        }
-        return wide(digits, whole, start);
-    }
-
-    private Object wide(String digits, boolean whole, int start) throws JsonException {
-        if (whole) {
-            try {
-                return Long.valueOf(digits);
-            } catch (NumberFormatException e) {
-                return Double.valueOf(digits); // an integer beyond 64 bits
-            }
-        }
-        double value = Double.parseDouble(digits);
-        if (Double.isInfinite(value)) {
-            throw fault("number beyond the range of a double", start);
-        }
-        return value;
+        return whole;
     }
 
     private int digits() throws JsonException {

@@ -58,6 +58,8 @@ final class JsonFaults {
         kinds.add(new Kind("a key without quotes", utf8("{a: 1," + text.substring(1))));
         kinds.add(new Kind("NaN", utf8("{\"a\": NaN," + text.substring(1))));
         kinds.add(new Kind("a number beyond double", utf8("{\"a\": 1e999," + text.substring(1))));
+        kinds.add(new Kind("an integer beyond double", utf8("{\"a\": 1" + "0".repeat(400) + "," + text.substring(1)), "at byte 6"));
+        kinds.add(new Kind("an integer without end", utf8("{\"a\": " + "1".repeat(1_000_000) + "," + text.substring(1)), "at byte 6"));
         kinds.add(new Kind("a leading zero", utf8("{\"a\": 007," + text.substring(1))));
         kinds.add(new Kind("half a surrogate", utf8("{\"a\": \"\\ud800\"," + text.substring(1))));
         kinds.add(new Kind("a control character", utf8("{\"a\": \"\u0001\"," + text.substring(1))));

@@ -67,6 +67,20 @@ class JsonTest {
         assertEquals(offset, e.offset(), e.getMessage());
     }
 
+    /** What a double holds is read, however it is written; no field holds more. */
+    @Test
+    void integersBeyondADoubleAreRefusedAtTheirOffset() throws JsonException {
+        assertEquals(List.of(Long.MIN_VALUE, Long.MAX_VALUE, 0x1p63), parse("[-9223372036854775808,9223372036854775807,9223372036854775808]"));
+        assertEquals(1e308, parse("1" + "0".repeat(308)));
+        assertEquals(1e-300, parse("0." + "0".repeat(299) + "1" + "0".repeat(1000)));
+        for (String beyond : List.of("1" + "0".repeat(309), "-" + "9".repeat(309), "7".repeat(1_000_000), "1e400")) {
+            JsonException e = assertThrows(JsonException.class, () -> parse("{\"a\":[1,%s]}".formatted(beyond)));
+            assertEquals(8, e.offset(), e.getMessage());
+            assertTrue(e.getMessage().startsWith("number ") && e.getMessage().length() < 100, e.getMessage());
+        }
+        assertEquals(0, assertThrows(JsonException.class, () -> parse("0." + "1".repeat(3000))).offset());
+    }
+
     @Test
     void refusesInvalidUtf8AndRawControlCharacters() {
         byte[] invalid = {'"', 'a', (byte) 0xC0, (byte) 0x80, '"'};
@@ -106,7 +120,7 @@ class JsonTest {
     /** As Python writes them, where nobody reads them. */
     @Test
     void fieldsThatAreDroppedMayHoldWhatIsNoNumber() throws JsonException {
-        byte[] json = "{\"a\":NaN,\"b\":[Infinity,-Infinity,-1],\"t\":\"yes\",\"c\":{\"d\":NaN}}".getBytes(StandardCharsets.UTF_8);
+        byte[] json = ("{\"a\":NaN,\"b\":[Infinity,-Infinity,-1," + "9".repeat(5000) + ",1e999],\"t\":\"yes\",\"c\":{\"d\":NaN}}").getBytes(StandardCharsets.UTF_8);
         JsonReader reader = new JsonReader();
         assertTrue(reader.readStringField(json, 0, json.length, new byte[] {'t'}));
         assertEquals("yes", new String(reader.field(), 0, reader.fieldLength(), StandardCharsets.UTF_8));
