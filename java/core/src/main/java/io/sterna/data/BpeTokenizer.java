@@ -247,7 +247,7 @@ public final class BpeTokenizer implements Tokenizer {
 
     private static int id(long id, String token) throws TokenizerException {
         if (id < 0 || id >= LARGEST_VOCABULARY) {
-            throw new TokenizerException("token \"" + token + "\" has id " + id + ", must be in [0, 2^24)");
+            throw new TokenizerException("token " + Json.brief(token) + " has id " + id + ", must be in [0, 2^24)");
         }
         return (int) id;
     }
@@ -257,7 +257,7 @@ public final class BpeTokenizer implements Tokenizer {
         for (String token : vocab.keySet()) {
             int id = (int) Json.integer(vocab, token);
             if (pieces[id] != null) {
-                throw new TokenizerException("token \"" + token + "\" has id " + id + " of another token");
+                throw new TokenizerException("token " + Json.brief(token) + " has id " + id + " of another token");
             }
             byte[] bytes = ByteAlphabet.read(token);
             pieces[id] = bytes == null ? token.getBytes(StandardCharsets.UTF_8) : bytes;
@@ -289,7 +289,7 @@ public final class BpeTokenizer implements Tokenizer {
             for (String token : List.of(left, right, left + right)) {
                 if (!vocab.containsKey(token)) {
                     throw new TokenizerException(
-                            "merge " + rank + " needs token \"" + token + "\", which the vocabulary lacks");
+                            "merge " + rank + " needs token " + Json.brief(token) + ", which the vocabulary lacks");
                 }
             }
             merged[rank] = (int) Json.integer(vocab, left + right);
@@ -305,7 +305,7 @@ public final class BpeTokenizer implements Tokenizer {
             Map<String, Object> fields = Json.asObject(token, "added token");
             String content = Json.string(fields, "content");
             for (String flag : List.of("single_word", "lstrip", "rstrip")) {
-                require(!Boolean.TRUE.equals(fields.get(flag)), "added token \"" + content + "\" with " + flag);
+                require(!Boolean.TRUE.equals(fields.get(flag)), "added token " + Json.brief(content) + " with " + flag);
             }
             if (content.isEmpty()) {
                 throw new TokenizerException("an added token has no text");
@@ -339,7 +339,7 @@ public final class BpeTokenizer implements Tokenizer {
             }
         }
         if (wanted != null) {
-            throw new TokenizerException("end token \"" + wanted + "\" is not in the tokenizer");
+            throw new TokenizerException("end token " + Json.brief(wanted) + " is not in the tokenizer");
         }
         return List.of();
     }

@@ -2,6 +2,7 @@ package io.sterna.infer;
 
 import io.sterna.io.GgufReader;
 import io.sterna.io.GgufType;
+import io.sterna.io.Json;
 import io.sterna.kernel.Kernels;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Parameter;
@@ -112,7 +113,7 @@ public final class GgufImport {
 
     private void convert(TextSource source, PreparedData.TokenizerLoader loader, List<Integer> ends, Path out) throws IOException {
         if (!architecture.equals(GgufNames.LLAMA) && !architecture.equals(GgufNames.BITNET)) {
-            throw fault("general.architecture " + architecture, "expected llama or bitnet");
+            throw fault("general.architecture " + Json.brief(architecture), "expected llama or bitnet");
         }
         checkKeys();
         TrainConfig settings = settings();
@@ -159,7 +160,7 @@ public final class GgufImport {
     }
 
     private ModelException noPlace(String key) {
-        return fault("key " + key + ": " + reader.metadata().get(key), "this has no place here");
+        return fault(reader.brief(key), "this has no place here");
     }
 
     private ModelException notBuildable(ConfigException cause) {

@@ -96,10 +96,10 @@ final class GgufRope {
     }
 
     private RopeScaling llama3(float[] divisors) throws IOException {
+        if (reader.metadata().containsKey(OWN_KEY)) {
+            return own();
+        }
         try {
-            if (reader.metadata().containsKey(OWN_KEY)) {
-                return RopeScaling.parse(reader.string(OWN_KEY));
-            }
             float largest = 0;
             for (float divisor : divisors) {
                 largest = Math.max(largest, divisor);
@@ -108,6 +108,14 @@ final class GgufRope {
                     : RopeScaling.llama3(Double.parseDouble(Float.toString(largest)), USUAL_LOW, USUAL_HIGH, USUAL_LENGTH);
         } catch (IllegalArgumentException e) {
             throw fault("tensor " + DIVISORS + ": " + e.getMessage(), "convert the model anew");
+        }
+    }
+
+    private RopeScaling own() throws IOException {
+        try {
+            return RopeScaling.parse(reader.string(OWN_KEY));
+        } catch (IllegalArgumentException e) { // whose message holds all of the text
+            throw fault(reader.brief(OWN_KEY) + " is no scaling of positions", "convert the model anew");
         }
     }
 

@@ -54,7 +54,8 @@ final class GgufTokenizer {
      */
     static void write(Path file, Tokenizer tokenizer, int vocab, GgufMetadata metadata) throws IOException {
         if (!Files.exists(file)) {
-            throw new ModelException("model: its tokens are bytes, which llama.cpp has no tokenizer for; train with one");
+            throw new ModelException("model: its tokens are bytes, which llama.cpp has no tokenizer for; export a model that was trained"
+                    + " with tokenizer train or a tokenizer.json");
         }
         Map<String, Object> root = Json.readObject(file, TokenizerText.LARGEST);
         Optional<GgufWords> words = GgufWords.of(root);
@@ -154,7 +155,7 @@ final class GgufTokenizer {
                 kinds[id] = PieceKind.UNUSED;
             }
             if (!seen.add(tokens[id])) {
-                throw new ModelException("tokenizer: token \"" + tokens[id] + "\" has two ids, which llama.cpp cannot hold;"
+                throw new ModelException("tokenizer: token " + Json.brief(tokens[id]) + " has two ids, which llama.cpp cannot hold;"
                         + " export to hf instead");
             }
         }
@@ -182,14 +183,14 @@ final class GgufTokenizer {
      */
     static TokenizerText read(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
         if (!reader.metadata().containsKey(PREFIX + "model")) {
-            throw fault(file, "key " + PREFIX + "model is missing: no tokenizer there");
+            throw fault(file, reader.brief(PREFIX + "model") + ": no tokenizer there");
         }
         String model = reader.string(PREFIX + "model");
         try {
             return switch (model) {
                 case BYTE_LEVEL -> byteLevel(reader, file, loader);
                 case SENTENCE_PIECE -> sentencePiece(reader, file, loader);
-                default -> throw fault(file, "key " + PREFIX + "model: " + model + ", only " + BYTE_LEVEL + " and " + SENTENCE_PIECE + " are read");
+                default -> throw fault(file, reader.brief(PREFIX + "model") + ", only " + BYTE_LEVEL + " and " + SENTENCE_PIECE + " are read");
             };
         } catch (TokenizerException e) {
             throw new ModelException("model " + file + ": tokenizer: " + e.getMessage() + "; " + REMEDY, e);
@@ -273,14 +274,13 @@ final class GgufTokenizer {
     private static boolean truth(GgufReader reader, Path file, String key, boolean otherwise) throws ModelException {
         Object value = reader.metadata().getOrDefault(PREFIX + key, otherwise);
         if (!(value instanceof Boolean truth)) {
-            throw fault(file, "key " + PREFIX + key + ": " + value + " is not true or false");
+            throw fault(file, reader.brief(PREFIX + key) + " is not true or false");
         }
         return truth;
     }
 
     private static TokenizerText byteLevel(GgufReader reader, Path file, PreparedData.TokenizerLoader loader) throws IOException {
-        Object pre = reader.metadata().get(PREFIX + "pre");
-        GgufWords words = GgufWords.named(pre).orElseThrow(() -> fault(file, "key " + PREFIX + "pre" + (pre == null ? " is missing" : ": " + pre)
+        GgufWords words = GgufWords.named(reader.metadata().get(PREFIX + "pre")).orElseThrow(() -> fault(file, reader.brief(PREFIX + "pre")
                 + ", of byte-level BPE only that which cuts words as " + GgufWords.read() + " is read"));
         List<String> tokens = reader.strings(PREFIX + "tokens");
         List<PieceKind> kinds = kinds(reader, file, tokens.size());
@@ -291,7 +291,7 @@ final class GgufTokenizer {
             if (kind == PieceKind.CONTROL || kind == PieceKind.USER_DEFINED) {
                 added.add(BpeTokenizer.addedToken(id, tokens.get(id), kind == PieceKind.CONTROL));
             } else if (kind != PieceKind.UNUSED && vocab.put(tokens.get(id), (long) id) != null) {
-                throw fault(file, "token \"" + tokens.get(id) + "\" is there twice");
+                throw fault(file, "token " + Json.brief(tokens.get(id)) + " is there twice");
             }
         }
         byte[] json = BpeTokenizer.tokenizerJson(vocab, reader.strings(PREFIX + "merges"), added);

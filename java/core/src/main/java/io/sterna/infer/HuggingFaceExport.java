@@ -111,7 +111,8 @@ public final class HuggingFaceExport {
         Objects.requireNonNull(out, "out");
         check(shardBytes, out);
         if (!Files.exists(model.tokenizerFile())) {
-            throw new ModelException("model: its tokens are bytes, which Hugging Face has no tokenizer for; train with one");
+            throw new ModelException("model: its tokens are bytes, which Hugging Face has no tokenizer for; export a model that was trained"
+                    + " with tokenizer train or a tokenizer.json");
         }
         if (model.config().subLn() && !model.config().hasUsualHeads()) {
             throw new ModelException("model: has SubLN and heads of " + model.config().headDim() + "; transformers has SubLN in"

@@ -173,9 +173,10 @@ public final class CheckpointReader implements AutoCloseable {
 
     private Tensor tensor(Map<String, Object> entry) throws IOException {
         String name = Json.string(entry, "name");
+        check(name.length() <= SafetensorsReader.LONGEST_NAME, "tensor " + Json.brief(name) + ": a name of " + name.length() + " characters");
         List<Long> shape = new ArrayList<>();
         for (Object dimension : Json.list(entry, "shape")) {
-            check(dimension instanceof Long d && d >= 0, "tensor " + name + ": shape " + entry.get("shape"));
+            check(dimension instanceof Long d && d >= 0, "tensor " + name + ": shape " + Json.brief(entry.get("shape")));
             shape.add((Long) dimension);
         }
         long crc = Json.integer(entry, "crc32c");

@@ -186,10 +186,21 @@ public final class GgufReader implements AutoCloseable {
     private <T> T value(String key, Class<T> type, String what) throws GgufException {
         Object value = metadata.get(key);
         if (!type.isInstance(value)) {
-            throw new GgufException(file, value == null ? "key " + key + " is missing" : "key " + key + ": " + value + " is not " + what,
-                    "convert the model anew", null);
+            throw new GgufException(file, brief(key) + (value == null ? "" : " is not " + what), "convert the model anew", null);
         }
         return type.cast(value);
+    }
+
+    /** A key and its value for an error: on one line, cut when they are long. */
+    public String brief(String key) {
+        Object value = metadata.get(key);
+        String text = value instanceof String || value == null ? Json.brief(value) : value.toString(); // numbers may be NaN
+        return "key " + name(key) + (value == null ? " is missing" : ": " + text);
+    }
+
+    private static String name(String key) {
+        String json = Json.brief(key);
+        return json.substring(1, json.endsWith("\"") ? json.length() - 1 : json.length());
     }
 
     /**
@@ -248,9 +259,10 @@ public final class GgufReader implements AutoCloseable {
 
     private void readKey(Cursor cursor, long index) throws IOException {
         String key = cursor.text("key " + index, MAX_KEY);
+        String what = "key " + name(key);
         check(!key.isEmpty(), "key " + index + ": has no name");
-        check(!metadata.containsKey(key), "key " + key + ": is there twice");
-        metadata.put(key, value(cursor, cursor.i32("key " + key), "key " + key, 0));
+        check(!metadata.containsKey(key), what + ": is there twice");
+        metadata.put(key, value(cursor, cursor.i32(what), what, 0));
     }
 
     private Object value(Cursor cursor, int type, String what, int depth) throws IOException {

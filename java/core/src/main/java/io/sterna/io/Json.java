@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * A small strict JSON reader and writer. Values are Map (in order), List, String, Long, Double, Boolean
@@ -143,26 +144,33 @@ public final class Json {
             throws JsonException {
         Object value = field(parent, name);
         if (!type.isInstance(value)) {
-            throw new JsonException("field \"" + name + "\" is not " + kind + " but " + brief(value), -1);
+            throw new JsonException("field " + brief(name) + " is not " + kind + " but " + brief(value), -1);
         }
         return type.cast(value);
     }
 
-    /** A value for an error: its JSON on one line, cut when that is long. */
+    /** A value for an error: its JSON on one line, cut when that is long; of large values no more is made than is said. */
     public static String brief(Object value) {
         return switch (value) {
             case Map<?, ?> map -> "an object of " + map.size();
-            case List<?> list when list.size() > LONGEST_BRIEF_LIST -> "a list of " + list.size();
-            case null, default -> {
-                String json = write(value);
-                yield json.length() > LONGEST_BRIEF ? json.substring(0, LONGEST_BRIEF) + "..." : json;
-            }
+            case List<?> list when list.size() > LONGEST_BRIEF_LIST || list.stream().anyMatch(Json::isNested) -> "a list of " + list.size();
+            case List<?> list -> cut(list.stream().map(Json::brief).collect(Collectors.joining(",", "[", "]")));
+            case String text -> cut(write(text.substring(0, Math.min(text.length(), LONGEST_BRIEF))));
+            case null, default -> cut(write(value));
         };
+    }
+
+    private static boolean isNested(Object value) {
+        return value instanceof Map || value instanceof List;
+    }
+
+    private static String cut(String json) {
+        return json.length() > LONGEST_BRIEF ? json.substring(0, LONGEST_BRIEF) + "..." : json;
     }
 
     private static Object field(Map<String, Object> parent, String name) throws JsonException {
         if (!parent.containsKey(name)) {
-            throw new JsonException("field \"" + name + "\" is missing", -1);
+            throw new JsonException("field " + brief(name) + " is missing", -1);
         }
         return parent.get(name);
     }

@@ -188,7 +188,7 @@ public final class JsonReader {
             expect(':');
             Object value = value(depth + 1);
             if (object.containsKey(key)) {
-                throw fault("field \"" + key + "\" given twice", keyAt);
+                throw fault("field " + Json.brief(key) + " given twice", keyAt);
             }
             object.put(key, value);
             more = comma('}');

@@ -62,7 +62,7 @@ public final class SafetensorsFolder implements AutoCloseable {
         }
         for (Map.Entry<String, String> entry : fileOf.entrySet()) {
             if (!tensors.containsKey(entry.getKey())) {
-                throw new SafetensorsException(index, "tensor " + entry.getKey() + ": is not in " + entry.getValue(), null);
+                throw new SafetensorsException(index, "tensor " + Json.brief(entry.getKey()) + ": is not in " + entry.getValue(), null);
             }
         }
     }
@@ -75,7 +75,7 @@ public final class SafetensorsFolder implements AutoCloseable {
             for (String tensor : map.keySet()) {
                 String file = Json.string(map, tensor);
                 if (!file.matches("[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}\\.safetensors")) {
-                    throw new JsonException("tensor " + tensor + ": file " + Json.brief(file) + " is no plain name of a .safetensors file", -1);
+                    throw new JsonException("tensor " + Json.brief(tensor) + ": file " + Json.brief(file) + " is no plain name of a .safetensors file", -1);
                 }
                 fileOf.put(tensor, file);
             }

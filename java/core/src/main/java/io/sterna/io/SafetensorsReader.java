@@ -21,6 +21,9 @@ import java.util.Map;
 public final class SafetensorsReader implements AutoCloseable {
     /** Larger headers are refused unread, as the format's own reader does; what they become in memory is bounded too. */
     private static final long MAX_HEADER_BYTES = 100_000_000;
+    /** Names and shapes of tensors keep far from these; errors say them whole. */
+    static final int LONGEST_NAME = 500;
+    private static final int MOST_SIZES = 64;
     private static final String METADATA = "__metadata__";
     private static final Map<String, Integer> DTYPES = Map.ofEntries(
             Map.entry("BOOL", 1), Map.entry("U8", 1), Map.entry("I8", 1), Map.entry("F8_E4M3", 1), Map.entry("F8_E5M2", 1),
@@ -91,7 +94,7 @@ public final class SafetensorsReader implements AutoCloseable {
             if (entry.getKey().equals(METADATA)) {
                 checkMetadata(entry.getValue());
             } else {
-                list.add(tensor(entry.getKey(), Json.asObject(entry.getValue(), entry.getKey()), Long.BYTES + headerBytes, size));
+                list.add(tensor(entry.getKey(), Json.asObject(entry.getValue(), "tensor " + Json.brief(entry.getKey())), Long.BYTES + headerBytes, size));
             }
         }
         list.sort(Comparator.comparingLong(Tensor::offset).thenComparingLong(Tensor::bytes));
@@ -116,25 +119,27 @@ public final class SafetensorsReader implements AutoCloseable {
     }
 
     private Tensor tensor(String name, Map<String, Object> fields, long start, long size) throws IOException {
+        check(name.length() <= LONGEST_NAME, "tensor " + Json.brief(name) + ": a name of " + name.length() + " characters");
         String dtype = Json.string(fields, "dtype");
         Integer width = DTYPES.get(dtype);
-        check(width != null, "tensor " + name + ": dtype " + dtype);
+        check(width != null, "tensor " + name + ": dtype " + Json.brief(dtype));
         List<Object> shape = Json.list(fields, "shape");
         List<Object> offsets = Json.list(fields, "data_offsets");
         check(offsets.size() == 2 && offsets.get(0) instanceof Long && offsets.get(1) instanceof Long,
-                "tensor " + name + ": data_offsets " + offsets);
+                "tensor " + name + ": data_offsets " + Json.brief(offsets));
         long begin = (Long) offsets.get(0);
         long end = (Long) offsets.get(1);
-        check(0 <= begin && begin <= end && end <= size - start, "tensor " + name + ": data_offsets " + offsets);
+        check(0 <= begin && begin <= end && end <= size - start, "tensor " + name + ": data_offsets " + Json.brief(offsets));
+        check(shape.size() <= MOST_SIZES, "tensor " + name + ": shape " + Json.brief(shape));
         long bytes = width;
         List<Long> dimensions = new ArrayList<>();
         for (Object dimension : shape) {
-            check(dimension instanceof Long d && d >= 0 && (d == 0 || bytes <= Long.MAX_VALUE / d), "tensor " + name + ": shape " + shape);
+            check(dimension instanceof Long d && d >= 0 && (d == 0 || bytes <= Long.MAX_VALUE / d), "tensor " + name + ": shape " + Json.brief(shape));
             bytes *= (Long) dimension;
             dimensions.add((Long) dimension);
         }
-        check(bytes == end - begin, "tensor " + name + ": shape " + shape + " of " + dtype + " takes " + bytes
-                + " bytes, data_offsets " + offsets);
+        check(bytes == end - begin, "tensor " + name + ": shape " + Json.brief(shape) + " of " + dtype + " takes " + bytes
+                + " bytes, data_offsets " + Json.brief(offsets));
         return new Tensor(name, dtype, List.copyOf(dimensions), start + begin, bytes);
     }
 

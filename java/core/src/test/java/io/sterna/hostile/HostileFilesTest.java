@@ -201,8 +201,8 @@ class HostileFilesTest {
         refuse(format, List.of(
                 new Kind("no tensors", JsonFaults.utf8("{\"weight_map\": {}}"), "names 0 files"),
                 new Kind("a tensor more", JsonFaults.utf8(good.replaceFirst("\"model\\.embed", "\"more\": \"model-00002-of-00012.safetensors\", \"model.embed")
-                        .replace("00012", good.replaceAll("(?s).*?-of-(\\d+)\\..*", "$1"))), "tensor more"),
-                new Kind("a tensor in another file", JsonFaults.utf8(good.replaceFirst("-00001-", "-00002-")), "tensor model.embed_tokens.weight"),
+                        .replace("00012", good.replaceAll("(?s).*?-of-(\\d+)\\..*", "$1"))), "tensor \"more\""),
+                new Kind("a tensor in another file", JsonFaults.utf8(good.replaceFirst("-00001-", "-00002-")), "tensor \"model.embed_tokens.weight\""),
                 new Kind("a tensor that the index lacks", JsonFaults.utf8(good.replaceFirst("(?s)\"model\\.embed[^,]*,", "")), "tensor")));
         StringBuilder many = new StringBuilder("{\"weight_map\": {");
         for (int i = 0; i < 5_000; i++) {

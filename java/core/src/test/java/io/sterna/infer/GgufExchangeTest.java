@@ -472,7 +472,7 @@ class GgufExchangeTest {
         }
         assertFalse(Files.exists(none));
         try (Model bytes = Model.load(TinyModel.train(folder, "method", "fp32"))) {
-            assertMessage(ModelException.class, "its tokens are bytes", () -> GgufExport.write(bytes, GgufType.F32, none));
+            assertMessage(ModelException.class, "its tokens are bytes, which llama.cpp has no tokenizer for; export a model that was trained with tokenizer train", () -> GgufExport.write(bytes, GgufType.F32, none));
         }
     }
 
@@ -488,10 +488,10 @@ class GgufExchangeTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "split.count                            | 3            | is one of 3 parts; join them",
-        "general.architecture                   | gpt2         | general.architecture gpt2",
+        "general.architecture                   | gpt2         | general.architecture \"gpt2\"",
         "llama.expert_count                     | 8            | key llama.expert_count: 8",
         "llama.attention.sliding_window         | 128          | key llama.attention.sliding_window: 128",
-        "llama.rope.scaling.type                | yarn         | key llama.rope.scaling.type: yarn",
+        "llama.rope.scaling.type                | yarn         | key llama.rope.scaling.type: \"yarn\"",
         "llama.rope.scaling.factor              | 0.5          | key llama.rope.scaling.factor: rope-scaling linear:0.5",
         "llama.rope.dimension_count             | 8            | a head has keys of 12, values of 12 and rotates 8, by llama.attention.key_length",
         "llama.attention.key_length             | 24           | a head has keys of 24, values of 12 and rotates 12",
@@ -507,9 +507,9 @@ class GgufExchangeTest {
         "llama.context_length                   | 0            | seq-len 0",
         "llama.vocab_size                       | 271          | tensor token_embd.weight is f32 [270, 48]",
         "llama.attention.layer_norm_rms_epsilon | NaN          | rms-epsilon",
-        "tokenizer.ggml.model                   | bert         | key tokenizer.ggml.model: bert",
+        "tokenizer.ggml.model                   | bert         | key tokenizer.ggml.model: \"bert\"",
         "tokenizer.ggml.model                   | llama        | key tokenizer.ggml.scores is missing",
-        "tokenizer.ggml.pre                     | kimi-k2      | kimi-k2, of byte-level BPE only that which cuts words as gpt-2, llama-bpe, smollm, dbrx, qwen2, seed-coder, minicpm5, tekken",
+        "tokenizer.ggml.pre                     | kimi-k2      | \"kimi-k2\", of byte-level BPE only that which cuts words as gpt-2, llama-bpe, smollm, dbrx, qwen2, seed-coder, minicpm5, tekken",
         "tokenizer.ggml.eos_token_id            | 270          | end-token 270: the tokenizer has tokens 0 to 269",
         "tokenizer.ggml.bos_token_id            | 4000         | begin-token 4000: the tokenizer has tokens 0 to 269"})
     void whatHasNoPlaceHereIsRefusedByName(String key, String value, String part) throws IOException {
@@ -532,6 +532,28 @@ class GgufExchangeTest {
         Path other = TinyModel.train(folder, "tokenizer", "train", "vocab", "272", "method", "fp32").resolve("model/tokenizer.json");
         assertMessage(ModelException.class, "the tokenizer has 272",
                 () -> GgufImport.read(file, other, TokenizerLoader.BPE, folder.resolve("never")));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"general.architecture", "tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.add_bos_token",
+        "llama.rope.scaling.type", "llama.block_count", "llama.tern", "llama.%s"})
+    void longTextsAreCutInErrors(String key) throws IOException {
+        String lines = "tern\n".repeat(10_000);
+        Path file = rewritten(key.formatted(lines), lines);
+        String message = assertThrows(IOException.class, () -> GgufImport.read(file, folder.resolve("never"))).getMessage();
+        assertTrue(message.contains(file.toString()) && message.contains(key.formatted("tern\\ntern")) && message.contains("tern\\ntern"), message);
+        assertTrue(message.length() < 1000 && message.lines().count() == 1, message);
+    }
+
+    @Test
+    void aScalingThatIsNoneIsCutInErrors() throws IOException {
+        Path file = folder.resolve("scaled.gguf");
+        try (Model model = Model.load(train("method fp32 rope-scaling llama3:4:1:4:64"))) {
+            GgufExport.write(model, GgufType.F32, file);
+        }
+        Path damaged = rewritten(file, "sterna.rope_scaling", "llama3:".repeat(10_000));
+        String message = assertThrows(ModelException.class, () -> GgufImport.read(damaged, folder.resolve("never"))).getMessage();
+        assertTrue(message.contains("key sterna.rope_scaling: \"llama3:llama3:") && message.length() < 1000, message);
     }
 
     /** Of words that are cut in a way nobody names, llama.cpp guesses, and warns of what the model then writes. */
@@ -581,7 +603,7 @@ class GgufExchangeTest {
         try (Model model = Model.load(folder.resolve("of-history"))) {
             assertEquals(RopeScaling.NONE, model.config().ropeScaling());
         }
-        assertMessage(ModelException.class, "key llama.rope.scaling.type: yarn",
+        assertMessage(ModelException.class, "key llama.rope.scaling.type: \"yarn\"",
                 () -> GgufImport.read(rewritten(file, "llama.rope.scaling.type", "yarn"), folder.resolve("never")));
     }
 

@@ -150,6 +150,17 @@ class JsonTest {
     }
 
     @Test
+    void valuesAreCutInErrors() {
+        assertEquals("\"" + "x".repeat(59) + "...", Json.brief("x".repeat(100_000_000)));
+        assertEquals("\"\\n\"", Json.brief("\n"));
+        assertEquals("[1,null,\"a\"]", Json.brief(Arrays.asList(1, null, "a")));
+        assertEquals("a list of 1", Json.brief(List.of(List.of(1, 2))));
+        assertEquals("a list of 9", Json.brief(List.of(1, 2, 3, 4, 5, 6, 7, 8, 9)));
+        assertEquals("an object of 0", Json.brief(Map.of()));
+        assertTrue(Json.brief(List.of("y".repeat(1000), "z")).length() < 70);
+    }
+
+    @Test
     void memoryOfATextIsBounded() {
         byte[] lists = ("[" + "[],".repeat(2_000_000) + "[]]").getBytes(StandardCharsets.UTF_8);
         assertTrue(assertThrows(JsonException.class, () -> Json.parse(lists)).getMessage().contains("too many small values"));
