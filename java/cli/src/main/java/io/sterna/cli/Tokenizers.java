@@ -7,13 +7,13 @@ import io.sterna.data.Digests;
 import io.sterna.data.Tokenizer;
 import io.sterna.data.TokenizerException;
 import io.sterna.data.Tokens;
+import io.sterna.io.FileBytes;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -57,7 +57,7 @@ final class Tokenizers {
         private final List<Integer> endTokens;
 
         HuggingFace(Path file) throws IOException {
-            byte[] json = Files.readAllBytes(file);
+            byte[] json = FileBytes.all(file);
             fingerprint = Digests.hex(json);
             try {
                 Map<String, Object> root = Json.asObject(Json.parse(json), "the tokenizer");

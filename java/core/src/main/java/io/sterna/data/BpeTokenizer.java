@@ -1,7 +1,9 @@
 package io.sterna.data;
 
+import io.sterna.io.FileBytes;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
+import io.sterna.io.JsonReader;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -29,6 +31,11 @@ public final class BpeTokenizer implements Tokenizer {
     // Ids without a token are rare in real vocabularies; each takes memory as one with a token does.
     private static final long MOST_IDS_A_TOKEN = 4;
     private static final long MORE_IDS = 1 << 16;
+
+    /** What this may take beside its text and the text's values: with theirs, and what a JVM takes by itself, 64 MiB. */
+    private static final long ROOM = 12L << 20;
+    private static final int TOKEN_BYTES = 28; // and those of its text
+    private static final int ADDED_TOKEN_BYTES = 128; // and those of its text, as it is and normalized
 
     private static final byte[] NOTHING = {};
 
@@ -60,7 +67,7 @@ public final class BpeTokenizer implements Tokenizer {
      */
     public static BpeTokenizer load(Path tokenizerJson, String endToken) throws TokenizerException {
         try {
-            return parse(read(tokenizerJson), endToken);
+            return of(read(tokenizerJson), endToken);
         } catch (TokenizerException e) {
             throw e.of(tokenizerJson);
         }
@@ -72,6 +79,11 @@ public final class BpeTokenizer implements Tokenizer {
      * @throws TokenizerException as {@link #load(Path, String)}
      */
     public static BpeTokenizer parse(byte[] tokenizerJson, String endToken) throws TokenizerException {
+        return of(tokenizerJson.clone(), endToken);
+    }
+
+    /** Keeps the bytes. */
+    private static BpeTokenizer of(byte[] tokenizerJson, String endToken) throws TokenizerException {
         try {
             return new BpeTokenizer(tokenizerJson, endToken);
         } catch (JsonException e) {
@@ -85,7 +97,7 @@ public final class BpeTokenizer implements Tokenizer {
             if (size > LARGEST_FILE) {
                 throw new TokenizerException(file + " has " + size + " bytes: too large for a tokenizer");
             }
-            return Files.readAllBytes(file);
+            return FileBytes.all(file);
         } catch (NoSuchFileException e) {
             throw new TokenizerException("no such file: " + file, e);
         } catch (TokenizerException e) {
@@ -153,17 +165,20 @@ public final class BpeTokenizer implements Tokenizer {
     }
 
     private BpeTokenizer(byte[] json, String endToken) throws JsonException, TokenizerException {
-        this.json = json.clone();
-        Map<String, Object> root = Json.asObject(Json.parse(json), "tokenizer");
+        this.json = json;
+        JsonReader reader = new JsonReader();
+        Map<String, Object> root = Json.asObject(reader.read(json, 0, json.length), "tokenizer");
         Map<String, Object> model = Json.object(root, "model");
         checkFeatures(root, model);
         nfc = root.get("normalizer") != null;
 
         Map<String, Object> vocab = Json.object(model, "vocab");
         List<?> added = Json.listOrEmpty(root, "added_tokens");
-        pieces = new byte[size(vocab, added)][];
-        readVocabulary(vocab);
         List<?> merges = Json.list(model, "merges");
+        int size = size(vocab, added);
+        requireRoom(bytes(vocab, added, size, merges.size()), reader.room());
+        pieces = new byte[size][];
+        readVocabulary(vocab);
         ranks = new PairTable(merges.size());
         merged = new int[merges.size()];
         readMerges(merges, vocab);
@@ -249,7 +264,31 @@ public final class BpeTokenizer implements Tokenizer {
         if (id < 0 || id >= LARGEST_VOCABULARY) {
             throw new TokenizerException("token " + Json.brief(token) + " has id " + id + ", must be in [0, 2^24)");
         }
+        if (token.length() > LONGEST_WORD) {
+            throw new TokenizerException("token " + Json.brief(token) + " has " + token.length() + " characters, no word has more than "
+                    + LONGEST_WORD);
+        }
         return (int) id;
+    }
+
+    /** Memory that this takes beside its text. */
+    private static long bytes(Map<String, Object> vocab, List<?> added, int size, int merges) throws JsonException {
+        long bytes = (long) Integer.BYTES * (size + merges) + PairTable.bytes(merges);
+        for (String token : vocab.keySet()) {
+            bytes += TOKEN_BYTES + 3L * token.length(); // in UTF-8
+        }
+        for (Object token : added) {
+            bytes += ADDED_TOKEN_BYTES + 12L * Json.string(Json.asObject(token, "added token"), "content").length();
+        }
+        return bytes;
+    }
+
+    /** @param room what the values of its text left of theirs, which are in memory meanwhile */
+    private static void requireRoom(long bytes, long room) throws TokenizerException {
+        if (bytes > room + ROOM) {
+            throw new TokenizerException("its tokens and merges would take " + bytes + " bytes of memory, of which " + (room + ROOM)
+                    + " are left to a file of its size");
+        }
     }
 
     private void readVocabulary(Map<String, Object> vocab) throws JsonException, TokenizerException {
@@ -276,7 +315,7 @@ public final class BpeTokenizer implements Tokenizer {
             String left;
             String right;
             switch (merges.get(rank)) {
-                case String s when s.indexOf(' ') > 0 -> {
+                case String s when s.indexOf(' ') > 0 && s.length() <= 2 * LONGEST_WORD + 1 -> {
                     left = s.substring(0, s.indexOf(' '));
                     right = s.substring(s.indexOf(' ') + 1);
                 }

@@ -6,6 +6,7 @@ import java.io.InputStream;
 /** A window over a stream: bytes {@code buffer[start, end)} are read and not yet consumed. */
 final class ByteInput {
     private static final int READ = 1 << 16;
+    private static final int MOST = 1 << 20; // a file's channel copies what it reads at once outside of the heap, and keeps that memory
     private final InputStream stream;
     private long consumed;
 
@@ -24,7 +25,7 @@ final class ByteInput {
         if (buffer.length - end < READ) {
             makeRoom();
         }
-        int n = stream.read(buffer, end, buffer.length - end);
+        int n = stream.read(buffer, end, Math.min(MOST, buffer.length - end));
         if (n < 0) {
             atEnd = true;
         } else {

@@ -11,7 +11,16 @@ final class PairTable {
     private int size;
 
     PairTable(int expected) {
-        allocate(Integer.highestOneBit(Math.max(8, expected)) << 2);
+        allocate(capacity(expected));
+    }
+
+    private static int capacity(int expected) {
+        return Integer.highestOneBit(Math.max(8, expected)) << 2;
+    }
+
+    /** Bytes of memory that a new one takes. */
+    static long bytes(int expected) {
+        return (long) (Long.BYTES + Integer.BYTES) * capacity(expected);
     }
 
     static long pair(int left, int right) {

@@ -1,5 +1,6 @@
 package io.sterna.data;
 
+import io.sterna.io.FileBytes;
 import io.sterna.io.Json;
 import java.io.IOException;
 import java.nio.BufferUnderflowException;
@@ -84,7 +85,7 @@ public final class SentencePiece {
                 throw new TokenizerException("has " + Files.size(file) + " bytes: too large for a tokenizer.model");
             }
             SentencePiece model = new SentencePiece();
-            model.read(ByteBuffer.wrap(Files.readAllBytes(file)));
+            model.read(ByteBuffer.wrap(FileBytes.all(file)));
             model.check();
             return model;
         } catch (TokenizerException e) {

@@ -28,7 +28,7 @@ public final class DurableFiles {
      */
     public static void ensure(Path file, String text) throws IOException {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-        if (!Files.isRegularFile(file) || Files.size(file) != bytes.length || !Arrays.equals(Files.readAllBytes(file), bytes)) {
+        if (!Files.isRegularFile(file) || Files.size(file) != bytes.length || !Arrays.equals(FileBytes.all(file), bytes)) {
             replace(file, bytes);
         }
     }

@@ -8,12 +8,34 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 
 /** Bytes between files and memory of any size, which channels move in parts. */
-final class FileBytes {
+public final class FileBytes {
     private static final int CHUNK = 1 << 26; // well below the 2^31 - 1 bytes that a buffer may have
+    /** A channel copies what an array receives in one go through memory outside of the heap, which the thread then keeps. */
+    private static final int HEAP_CHUNK = 1 << 18;
+
+    private static final int LARGEST_ARRAY = Integer.MAX_VALUE - 8;
 
     private FileBytes() {}
+
+    /**
+     * All bytes of a file, and no more memory than they take.
+     *
+     * @throws IOException when it cannot be read, or has more bytes than an array
+     */
+    public static byte[] all(Path file) throws IOException {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            long size = size(channel, file);
+            if (size > LARGEST_ARRAY) {
+                throw new IOException(file + ": has " + size + " bytes, more than the " + LARGEST_ARRAY + " that can be read at once");
+            }
+            byte[] bytes = new byte[(int) size];
+            read(channel, file, 0, ByteBuffer.wrap(bytes));
+            return bytes;
+        }
+    }
 
     /** An interrupt of the thread closes the channel that it is in; the thread's mark stays set. */
     static InterruptedIOException interrupted(String doing, Path file, ClosedByInterruptException e) {
@@ -50,15 +72,18 @@ final class FileBytes {
     static void read(FileChannel channel, Path file, long at, ByteBuffer target) throws IOException {
         long position = at;
         while (target.hasRemaining()) {
+            int most = target.isDirect() ? target.remaining() : Math.min(HEAP_CHUNK, target.remaining());
+            ByteBuffer part = target.slice(target.position(), most);
             int n;
             try {
-                n = channel.read(target, position);
+                n = channel.read(part, position);
             } catch (ClosedByInterruptException e) {
                 throw interrupted("reading", file, e);
             }
             if (n < 0) {
                 throw new EOFException(file + ": ends at byte " + position);
             }
+            target.position(target.position() + n);
             position += n;
         }
     }

@@ -47,7 +47,7 @@ public final class Json {
             throw new JsonException(file + " has " + size + " bytes, more than the " + maxBytes + " allowed", -1);
         }
         try {
-            return asObject(parse(Files.readAllBytes(file)), file.toString());
+            return asObject(parse(FileBytes.all(file)), file.toString());
         } catch (JsonException e) {
             throw new JsonException(file + ": " + e.getMessage(), -1);
         }

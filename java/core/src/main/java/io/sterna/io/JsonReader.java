@@ -14,13 +14,22 @@ import java.util.Map;
 public final class JsonReader {
     /** What the values of a text may take in memory beside its own length. */
     private static final long ROOM = 48L << 20;
-    // Bytes that values take, with what refers to them; a string also takes its own, and none when it was met before.
-    private static final int SCALAR_BYTES = 32;
-    private static final int STRING_BYTES = 72;
+    // Bytes that these take, as JVMs with heaps up to 32 GB keep them. A string takes its characters too, and nothing when it
+    // was met before.
+    private static final int NUMBER_BYTES = 24;
+    private static final int STRING_BYTES = 48;
+    private static final int EMPTY_LIST_BYTES = 24;
     private static final int LIST_BYTES = 48;
     private static final int OBJECT_BYTES = 144;
+    // A place in a list or an object, while that grows into a larger array; and how much less once it has grown.
+    private static final int ITEM_BYTES = 12;
+    private static final int ITEM_GROWTH = 8;
     private static final int FIELD_BYTES = 56;
-    private static final int REFERENCE_BYTES = 8;
+    private static final int FIELD_GROWTH = 5;
+    /** What a character in UTF-8 takes while a string beyond ASCII is made, for each of its bytes. */
+    private static final int DECODING_BYTES = 3;
+    /** Up to this a buffer may be larger than it must, so that strings need not be measured, and rarely a new buffer. */
+    private static final int SMALL_BUFFER = 1 << 20;
     /** A double has 767 significant digits, behind 323 zeros, at most. */
     private static final int LONGEST_NUMBER = 2000;
 
@@ -34,8 +43,10 @@ public final class JsonReader {
     private int end;
     private int base; // offsets of faults count from here
     private SharedStrings strings; // those of the text so far
-    private byte[] text = new byte[256]; // the string read last, unescaped
+    private byte[] text; // holds the string read last: the JSON itself, or the buffer
+    private int textFrom;
     private int textLength;
+    private byte[] buffer = new byte[256]; // for strings with escapes
     private byte[] field = new byte[256]; // the string kept by readStringField
     private int fieldLength;
 
@@ -51,7 +62,8 @@ public final class JsonReader {
 
     /**
      * The one JSON value in {@code [from, to)}: Map (in order), List, String, Long, Double, Boolean or null. A text
-     * whose values would take more memory than its length and 48 MiB, as one of countless empty lists, is a fault.
+     * whose values would take more memory than its length and 48 MiB, as one of countless empty lists, is a fault. What
+     * reading takes meanwhile counts too, but for up to 6 MiB in which strings are found again.
      *
      * @throws JsonException on any fault, with its offset from {@code from}
      */
@@ -61,12 +73,17 @@ public final class JsonReader {
         if (bad >= 0) {
             throw fault("invalid UTF-8 in JSON", bad);
         }
-        room = to - from + ROOM;
+        room = to - from + ROOM - buffer.length;
         strings = new SharedStrings();
         Object value = value(0);
         finish();
         strings = null;
         return value;
+    }
+
+    /** Bytes of memory that the values read last could have taken more, of their text's length and 48 MiB. */
+    public long room() {
+        return room;
     }
 
     /**
@@ -80,6 +97,7 @@ public final class JsonReader {
      */
     public boolean readStringField(byte[] utf8, int from, int to, byte[] name) throws JsonException {
         begin(utf8, from, to);
+        room = Long.MAX_VALUE;
         boolean found = false;
         expect('{');
         boolean more = next() != '}';
@@ -87,7 +105,7 @@ public final class JsonReader {
             next();
             int keyAt = at;
             string();
-            boolean wanted = Arrays.equals(text, 0, textLength, name, 0, name.length);
+            boolean wanted = Arrays.equals(text, textFrom, textFrom + textLength, name, 0, name.length);
             if (wanted && found) {
                 throw fault("field \"" + new String(name, StandardCharsets.UTF_8) + "\" given twice", keyAt);
             }
@@ -110,10 +128,16 @@ public final class JsonReader {
             throw fault("field \"" + new String(name, StandardCharsets.UTF_8) + "\" is not a string", at);
         }
         string();
-        byte[] kept = text;
-        text = field;
-        field = kept;
         fieldLength = textLength;
+        if (text == buffer) {
+            buffer = field;
+            field = text;
+            return;
+        }
+        if (field.length < textLength) {
+            field = new byte[grown(field, textLength)];
+        }
+        System.arraycopy(text, textFrom, field, 0, textLength);
     }
 
     /** The buffer whose first {@link #fieldLength} bytes are the field's string; valid until the next read. */
@@ -150,7 +174,7 @@ public final class JsonReader {
             case 'f' -> literal("false", Boolean.FALSE);
             case 'n' -> literal("null", null);
             default -> {
-                take(SCALAR_BYTES);
+                take(NUMBER_BYTES);
                 yield number();
             }
         };
@@ -158,19 +182,22 @@ public final class JsonReader {
 
     /** The string read last. */
     private String text() throws JsonException {
-        take(REFERENCE_BYTES);
-        String known = strings.find(text, textLength);
+        String known = strings.find(text, textFrom, textLength);
         if (known != null) {
             return known;
         }
-        take(STRING_BYTES + textLength);
-        return strings.add(text, textLength);
+        take(STRING_BYTES + Utf8.stringBytes(text, textFrom, textFrom + textLength));
+        long decoding = Utf8.isAscii(text, textFrom, textFrom + textLength) ? 0 : (long) DECODING_BYTES * textLength;
+        take(decoding);
+        String made = strings.add(text, textFrom, textLength);
+        room += decoding;
+        return made;
     }
 
-    private void take(int bytes) throws JsonException {
+    private void take(long bytes) throws JsonException {
         room -= bytes;
         if (room < 0) {
-            throw fault("JSON of too many small values", at);
+            throw fault("JSON whose values would take too much memory", at);
         }
     }
 
@@ -194,20 +221,23 @@ public final class JsonReader {
             more = comma('}');
         }
         expect('}');
+        room += (long) FIELD_GROWTH * object.size();
         return object;
     }
 
     private List<Object> array(int depth) throws JsonException {
-        take(LIST_BYTES);
-        ArrayList<Object> array = new ArrayList<>();
         expect('[');
         boolean more = next() != ']';
+        take(more ? LIST_BYTES : EMPTY_LIST_BYTES);
+        ArrayList<Object> array = new ArrayList<>(2); // most are pairs: merges, shapes, offsets
         while (more) {
+            take(ITEM_BYTES);
             array.add(value(depth + 1));
             more = comma(']');
         }
         expect(']');
         array.trimToSize();
+        room += (long) ITEM_GROWTH * array.size();
         return array;
     }
 
@@ -329,31 +359,59 @@ public final class JsonReader {
         return at - start;
     }
 
-    /** Reads a string and leaves its unescaped bytes in text[0, textLength). */
+    /** Reads a string and leaves its unescaped bytes in text[textFrom, textFrom + textLength). */
     private void string() throws JsonException {
         expect('"');
-        int n = 0;
-        while (true) {
-            int run = at;
-            while (at < end && json[at] != '"' && json[at] != '\\' && (json[at] < 0 || json[at] >= 0x20)) {
-                at++;
-            }
-            reserve(n + at - run + 4);
-            System.arraycopy(json, run, text, n, at - run);
-            n += at - run;
-            if (at == end) {
-                throw fault("string without an end", at);
-            }
-            switch (json[at]) {
-                case '"' -> {
-                    at++;
-                    textLength = n;
-                    return;
-                }
-                case '\\' -> n = escape(n);
-                default -> throw fault("control character in a string", at);
-            }
+        text = json;
+        textFrom = at;
+        skipPlain();
+        textLength = at - textFrom;
+        if (json[at] == '\\') {
+            unescape();
         }
+        at++;
+    }
+
+    /** Goes to the next quote or backslash. */
+    private void skipPlain() throws JsonException {
+        while (at < end && json[at] != '"' && json[at] != '\\' && (json[at] < 0 || json[at] >= 0x20)) {
+            at++;
+        }
+        if (at == end) {
+            throw fault("string without an end", at);
+        }
+        if (json[at] != '"' && json[at] != '\\') {
+            throw fault("control character in a string", at);
+        }
+    }
+
+    /** Goes on with a string from its first backslash to its end, in the buffer. */
+    private void unescape() throws JsonException {
+        reserve(escapedLength());
+        System.arraycopy(json, textFrom, buffer, 0, textLength);
+        int n = textLength;
+        while (json[at] != '"') {
+            n = escape(n);
+            int run = at;
+            skipPlain();
+            System.arraycopy(json, run, buffer, n, at - run);
+            n += at - run;
+        }
+        text = buffer;
+        textFrom = 0;
+        textLength = n;
+    }
+
+    /** Bytes of the string as it is written, or a few more; without its escapes it has no more. */
+    private int escapedLength() {
+        if (end - textFrom <= SMALL_BUFFER) {
+            return end - textFrom;
+        }
+        int i = at;
+        while (i < end && json[i] != '"') {
+            i += json[i] == '\\' ? 2 : 1;
+        }
+        return Math.min(i, end) - textFrom;
     }
 
     private int escape(int n) throws JsonException {
@@ -363,12 +421,12 @@ public final class JsonReader {
         int c = json[at + 1];
         int plain = "\"\\/bfnrt".indexOf(c);
         if (c == 'u') {
-            return Utf8.put(unicodeEscape(), text, n);
+            return Utf8.put(unicodeEscape(), buffer, n);
         }
         if (plain < 0) {
             throw fault("unknown escape in a string", at);
         }
-        text[n] = (byte) "\"\\/\b\f\n\r\t".charAt(plain);
+        buffer[n] = (byte) "\"\\/\b\f\n\r\t".charAt(plain);
         at += 2;
         return n + 1;
     }
@@ -406,10 +464,17 @@ public final class JsonReader {
         return value;
     }
 
-    private void reserve(int size) {
-        if (text.length < size) {
-            text = Arrays.copyOf(text, Math.max(size, text.length * 2));
+    private void reserve(int size) throws JsonException {
+        if (buffer.length < size) {
+            int larger = grown(buffer, size);
+            take(larger - buffer.length);
+            buffer = null; // before the larger one is made
+            buffer = new byte[larger];
         }
+    }
+
+    private static int grown(byte[] buffer, int size) {
+        return Math.max(size, Math.min(2 * buffer.length, SMALL_BUFFER));
     }
 
     /** Whether a comma follows; otherwise the closing character must. */

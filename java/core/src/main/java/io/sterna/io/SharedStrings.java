@@ -4,29 +4,30 @@ import java.nio.charset.StandardCharsets;
 
 /**
  * Strings that were read, by their UTF-8 bytes, so that equal short ones are one: tokenizers repeat those of their vocabulary
- * in every merge. Strings of one hash cost no more than others, since only some places are tried: then a string is not found
- * again, and is another one. Not thread-safe.
+ * in every merge. Strings of one hash cost no more than others, since only some places are tried, and there are no more
+ * places than those of 2^18 strings need: then a string is not found again, and is another one. Not thread-safe.
  */
 final class SharedStrings {
     private static final int LONGEST = 64;
     private static final int PROBES = 8;
+    private static final int MOST_SLOTS = 1 << 19;
 
     private String[] strings = new String[1 << 8];
     private int[] hashes = new int[strings.length];
     private int count;
 
     /** The string of these bytes, or null if it is none of those here. */
-    String find(byte[] utf8, int length) {
+    String find(byte[] utf8, int from, int length) {
         if (length > LONGEST) {
             return null;
         }
-        int hash = hash(utf8, length);
+        int hash = hash(utf8, from, length);
         for (int i = 0; i < PROBES; i++) {
             int slot = slot(hash, i);
             if (strings[slot] == null) {
                 return null;
             }
-            if (hashes[slot] == hash && is(strings[slot], utf8, length)) {
+            if (hashes[slot] == hash && is(strings[slot], utf8, from, length)) {
                 return strings[slot];
             }
         }
@@ -34,13 +35,13 @@ final class SharedStrings {
     }
 
     /** A new string of these bytes, which {@link #find} has not found. */
-    String add(byte[] utf8, int length) {
-        String string = new String(utf8, 0, length, StandardCharsets.UTF_8);
-        if (length <= LONGEST) {
-            if (2 * count >= strings.length) {
-                grow();
-            }
-            put(string, hash(utf8, length));
+    String add(byte[] utf8, int from, int length) {
+        String string = new String(utf8, from, length, StandardCharsets.UTF_8);
+        if (2 * count >= strings.length && strings.length < MOST_SLOTS) {
+            grow();
+        }
+        if (length <= LONGEST && 2 * count < strings.length) {
+            put(string, hash(utf8, from, length));
         }
         return string;
     }
@@ -74,20 +75,20 @@ final class SharedStrings {
         return (hash >>> 8) + probe & strings.length - 1;
     }
 
-    private static int hash(byte[] utf8, int length) {
+    private static int hash(byte[] utf8, int from, int length) {
         int hash = length;
-        for (int i = 0; i < length; i++) {
+        for (int i = from; i < from + length; i++) {
             hash = 31 * hash + utf8[i];
         }
         return hash * 0x9E3779B9;
     }
 
-    private static boolean is(String string, byte[] utf8, int length) {
+    private static boolean is(String string, byte[] utf8, int from, int length) {
         for (int i = 0; i < length; i++) {
-            if (utf8[i] < 0) {
-                return string.equals(new String(utf8, 0, length, StandardCharsets.UTF_8));
+            if (utf8[from + i] < 0) {
+                return string.equals(new String(utf8, from, length, StandardCharsets.UTF_8));
             }
-            if (i >= string.length() || string.charAt(i) != utf8[i]) {
+            if (i >= string.length() || string.charAt(i) != utf8[from + i]) {
                 return false;
             }
         }

@@ -33,6 +33,30 @@ public final class Utf8 {
         return -1;
     }
 
+    /** Whether {@code [from, to)} holds characters below U+0080 alone. */
+    static boolean isAscii(byte[] b, int from, int to) {
+        for (int i = from; i < to; i++) {
+            if (b[i] < 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Bytes of the characters of a Java string of the valid text {@code [from, to)}: one each where none is above U+00FF, else two. */
+    static long stringBytes(byte[] b, int from, int to) {
+        long chars = 0;
+        boolean wide = false;
+        for (int i = from; i < to; i++) {
+            int lead = b[i] & 0xFF;
+            if ((lead & 0xC0) != 0x80) {
+                chars += lead >= 0xF0 ? 2 : 1;
+                wide |= lead > 0xC3;
+            }
+        }
+        return wide ? 2 * chars : chars;
+    }
+
     /** Length of the byte order mark that some editors put before a text, or 0 where {@code [from, to)} begins with none. */
     public static int markLength(byte[] b, int from, int to) {
         return to - from >= MARK.length && Arrays.equals(b, from, from + MARK.length, MARK, 0, MARK.length) ? MARK.length : 0;

@@ -42,6 +42,16 @@ class Utf8Test {
         }
     }
 
+    @Test
+    void knowsWhatAStringTakes() {
+        for (String text : new String[] {"", "tern", "st\u00e8rne\u00ff", "\u0100", "tern\u2581", "\ud83d\ude00 \u00e8"}) {
+            byte[] utf8 = ("\u2581" + text + "\u2581").getBytes(StandardCharsets.UTF_8);
+            boolean latin = text.chars().allMatch(c -> c < 0x100);
+            assertEquals(latin ? text.length() : 2 * text.length(), Utf8.stringBytes(utf8, 3, utf8.length - 3), text);
+            assertEquals(text.chars().allMatch(c -> c < 0x80), Utf8.isAscii(utf8, 3, utf8.length - 3), text);
+        }
+    }
+
     /** End of the longest prefix the platform's strict decoder takes, or -1 if that is all. */
     private static int expected(byte[] b, int from) {
         ByteBuffer bytes = ByteBuffer.wrap(b, from, b.length - from);
