@@ -2,39 +2,44 @@ package io.sterna.io;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 
 /** Bytes between files and memory of any size, which channels move in parts. */
 public final class FileBytes {
     private static final int CHUNK = 1 << 26; // well below the 2^31 - 1 bytes that a buffer may have
     /** A channel copies what an array receives in one go through memory outside of the heap, which the thread then keeps. */
     private static final int HEAP_CHUNK = 1 << 18;
-
     private static final int LARGEST_ARRAY = Integer.MAX_VALUE - 8;
 
     private FileBytes() {}
 
     /**
-     * All bytes of a file, and no more memory than they take.
+     * All bytes of a file, and no more memory than they take. An interrupt of the thread does not end it.
      *
      * @throws IOException when it cannot be read, or has more bytes than an array
      */
     public static byte[] all(Path file) throws IOException {
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
-            long size = size(channel, file);
-            if (size > LARGEST_ARRAY) {
-                throw new IOException(file + ": has " + size + " bytes, more than the " + LARGEST_ARRAY + " that can be read at once");
-            }
-            byte[] bytes = new byte[(int) size];
-            read(channel, file, 0, ByteBuffer.wrap(bytes));
-            return bytes;
+        long size = Files.size(file);
+        if (size > LARGEST_ARRAY) {
+            throw new IOException(file + ": has " + size + " bytes, more than the " + LARGEST_ARRAY + " that can be read at once");
         }
+        byte[] bytes = new byte[(int) size];
+        try (InputStream in = Files.newInputStream(file)) {
+            for (long at = 0; at < size; at += HEAP_CHUNK) {
+                int count = (int) Math.min(HEAP_CHUNK, size - at);
+                if (in.readNBytes(bytes, (int) at, count) < count) {
+                    throw new EOFException(file + ": has become shorter than " + size + " bytes");
+                }
+            }
+        }
+        return bytes;
     }
 
     /** An interrupt of the thread closes the channel that it is in; the thread's mark stays set. */
