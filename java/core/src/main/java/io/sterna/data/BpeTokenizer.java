@@ -275,7 +275,7 @@ public final class BpeTokenizer implements Tokenizer {
     private static long bytes(Map<String, Object> vocab, List<?> added, int size, int merges) throws JsonException {
         long bytes = (long) Integer.BYTES * (size + merges) + PairTable.bytes(merges);
         for (String token : vocab.keySet()) {
-            bytes += TOKEN_BYTES + 3L * token.length(); // in UTF-8
+            bytes += TOKEN_BYTES + piece(token).length;
         }
         for (Object token : added) {
             bytes += ADDED_TOKEN_BYTES + 12L * Json.string(Json.asObject(token, "added token"), "content").length();
@@ -298,16 +298,22 @@ public final class BpeTokenizer implements Tokenizer {
             if (pieces[id] != null) {
                 throw new TokenizerException("token " + Json.brief(token) + " has id " + id + " of another token");
             }
-            byte[] bytes = ByteAlphabet.read(token);
-            pieces[id] = bytes == null ? token.getBytes(StandardCharsets.UTF_8) : bytes;
-            if (bytes != null && bytes.length == 1) {
-                byteIds[bytes[0] & 0xFF] = id;
+            pieces[id] = piece(token);
+            byte[] one = token.length() == 1 ? ByteAlphabet.read(token) : null;
+            if (one != null) {
+                byteIds[one[0] & 0xFF] = id;
             }
         }
         for (int b = 0; b < 256; b++) {
             boolean inUtf8 = b < 0xC0 || b >= 0xC2 && b <= 0xF4;
             require(byteIds[b] >= 0 || !inUtf8, String.format(Locale.ROOT, "a vocabulary without byte 0x%02X", b));
         }
+    }
+
+    /** The bytes that a token stands for; of one that is written in other letters, its own. */
+    private static byte[] piece(String token) {
+        byte[] bytes = ByteAlphabet.read(token);
+        return bytes == null ? token.getBytes(StandardCharsets.UTF_8) : bytes;
     }
 
     private void readMerges(List<?> merges, Map<String, Object> vocab) throws JsonException, TokenizerException {

@@ -319,6 +319,17 @@ class BpeTest {
         assertArrayEquals(tokenizer.encode("a text, "), parse(root).encode("a text, "));
     }
 
+    /** Text is looked up in stand-ins for its bytes, of which a space is none. */
+    @Test
+    void aTokenThatIsNoStandInIsNeverMet() throws IOException {
+        Map<String, Object> root = root();
+        Json.object(Json.object(root, "model"), "vocab").put(" ", VOCAB);
+        BpeTokenizer more = parse(root);
+        assertEquals(VOCAB + 1, more.vocabSize());
+        assertArrayEquals(tokenizer.encode("a  b "), more.encode("a  b "));
+        assertEquals(" ", more.decode(new int[] {VOCAB}));
+    }
+
     @Test
     void damagedTokenizersAreErrorsOfOneLine() throws IOException {
         Map<String, Object> noModel = root();
