@@ -2,6 +2,7 @@ package io.sterna.infer;
 
 import io.sterna.data.Tokenizer;
 import io.sterna.kernel.Kernels;
+import io.sterna.kernel.NativeHeap;
 import io.sterna.kernel.Slices;
 import io.sterna.nn.Engine;
 import io.sterna.nn.Llama;
@@ -117,7 +118,7 @@ public final class Model implements AutoCloseable {
     private static void requireMemory(Path folder, ModelFolder files, Method method) throws IOException {
         try (Workspace plan = Workspace.planning()) {
             new Llama(files.model(), method, engine(null, null, 0, files.model(), plan), plan);
-            long bytes = plan.bytes().values().stream().mapToLong(Long::longValue).sum();
+            long bytes = plan.totalBytes();
             Optional<String> shortage = ProcessMemory.shortage(bytes);
             if (shortage.isPresent()) {
                 throw new ModelException("model " + folder + ": " + shortage.get());
@@ -315,7 +316,7 @@ public final class Model implements AutoCloseable {
         open.forEach(SessionGroup::close);
         reading.writeLock().lock();
         try {
-            workspace.close();
+            NativeHeap.close(workspace);
         } finally {
             reading.writeLock().unlock();
         }

@@ -71,7 +71,7 @@ public final class Session implements AutoCloseable {
         group.truncate(0, count);
     }
 
-    /** Returns the memory and ends the threads, after the pass under way; does nothing the second time. */
+    /** As {@link SessionGroup#close}: returns the memory and ends the threads, after the pass under way. */
     @Override
     public void close() {
         group.close();

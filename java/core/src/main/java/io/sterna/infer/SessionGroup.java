@@ -1,5 +1,6 @@
 package io.sterna.infer;
 
+import io.sterna.kernel.NativeHeap;
 import io.sterna.kernel.Slices;
 import io.sterna.nn.Engine;
 import io.sterna.nn.LlamaDecoder;
@@ -70,7 +71,7 @@ public final class SessionGroup implements AutoCloseable {
     private void requireMemory(LlamaDecoder.Size size) {
         try (Workspace plan = Workspace.planning()) {
             decoder(size, plan);
-            long bytes = plan.bytes().values().stream().mapToLong(Long::longValue).sum();
+            long bytes = plan.totalBytes();
             Optional<String> shortage = ProcessMemory.shortage(bytes);
             if (shortage.isPresent()) {
                 throw new IllegalArgumentException("context " + size.context() + " of " + size.sequences() + " sequences: "
@@ -295,7 +296,10 @@ public final class SessionGroup implements AutoCloseable {
         }
     }
 
-    /** Returns the memory and ends the threads, after the pass under way; does nothing the second time. */
+    /**
+     * Returns the memory to the system and ends the threads, after the pass under way; does nothing the second time.
+     * Small groups' memory goes back together, as soon as it amounts to 16 MB.
+     */
     @Override
     public void close() {
         closed = true;
@@ -303,7 +307,7 @@ public final class SessionGroup implements AutoCloseable {
         try {
             if (workspace.isAlive()) {
                 slices.close();
-                workspace.close();
+                NativeHeap.close(workspace);
                 model.forget(this);
             }
         } finally {

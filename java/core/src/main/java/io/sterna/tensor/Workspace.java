@@ -9,7 +9,7 @@ import java.util.function.Consumer;
 
 /**
  * The memory of one model or one training: a single arena, allocated ahead, counted by kind, reused every
- * step and returned as a whole by {@link #close}. Segments start at multiples of 64 bytes and are zero.
+ * step and freed as a whole by {@link #close}. Segments start at multiples of 64 bytes and are zero.
  *
  * <p>A planning workspace counts the same bytes and gives none: what is built in it can be measured, not
  * used, so a plan is exact by construction.
@@ -57,12 +57,17 @@ public final class Workspace implements AutoCloseable {
         return result;
     }
 
+    /** Bytes of tensors so far, of all kinds. */
+    public long totalBytes() {
+        return bytes.values().stream().mapToLong(Long::longValue).sum();
+    }
+
     /** Whether the memory is still there. */
     public boolean isAlive() {
         return arena.scope().isAlive();
     }
 
-    /** Returns the memory; using a tensor of this workspace afterwards is an exception. */
+    /** Frees the memory; using a tensor of this workspace afterwards is an exception. */
     @Override
     public void close() {
         arena.close();

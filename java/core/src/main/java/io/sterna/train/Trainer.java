@@ -2,6 +2,7 @@ package io.sterna.train;
 
 import io.sterna.kernel.KernelException;
 import io.sterna.kernel.Kernels;
+import io.sterna.kernel.NativeHeap;
 import io.sterna.kernel.Slices;
 import io.sterna.nn.Llama;
 import io.sterna.nn.LlamaConfig;
@@ -216,7 +217,7 @@ public final class Trainer implements AutoCloseable {
     @Override
     public void close() {
         if (workspace.isAlive()) {
-            workspace.close();
+            NativeHeap.close(workspace);
         }
     }
 }
