@@ -7,11 +7,11 @@ import io.sterna.infer.Generator;
 import io.sterna.infer.Model;
 import io.sterna.infer.Session;
 import io.sterna.nn.CacheType;
-import java.io.BufferedReader;
+import io.sterna.train.ConfigException;
+import java.io.BufferedInputStream;
 import java.io.IOException;
-import java.io.InputStreamReader;
+import java.io.InputStream;
 import java.io.PrintWriter;
-import java.nio.charset.Charset;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -42,7 +42,7 @@ final class ChatCommand implements Callable<Integer> {
     @Mixin
     private SamplingOptions sampling;
 
-    @Option(names = "--quiet", description = "Print the answers alone.")
+    @Option(names = "--quiet", description = "Print the answers alone, no speeds.")
     private boolean quiet;
 
     @Spec
@@ -54,7 +54,7 @@ final class ChatCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         try (Model loaded = model.load();
                 Session session = model.session(loaded, CacheType.BF16);
-                BufferedReader in = new BufferedReader(new InputStreamReader(System.in, Charset.defaultCharset()))) {
+                InputStream in = new BufferedInputStream(System.in)) {
             Generator generator = new Generator(session, loaded.tokenizer());
             for (String line = ask(in, out); line != null && !line.equals("/quit"); line = ask(in, out)) {
                 if (line.equals("/new")) {
@@ -67,11 +67,18 @@ final class ChatCommand implements Callable<Integer> {
         return 0;
     }
 
-    private String ask(BufferedReader in, PrintWriter out) throws IOException {
-        if (!quiet) {
-            GenerateCommand.print(out, userLabel + " ");
+    /** The next line that is a text; null behind the last. */
+    private String ask(InputStream in, PrintWriter out) throws IOException {
+        while (true) {
+            if (!quiet) {
+                GenerateCommand.print(out, userLabel + " ");
+            }
+            try {
+                return Inputs.line(in, "line");
+            } catch (ConfigException e) {
+                out.println("(" + e.getMessage() + "; it is no part of the conversation)");
+            }
         }
-        return in.readLine();
     }
 
     private void answer(String line, Session session, Generator generator, GenerationOptions options, PrintWriter out) {
@@ -84,6 +91,7 @@ final class ChatCommand implements Callable<Integer> {
         try {
             Generation result = generator.generate(turn, options, piece -> GenerateCommand.print(out, piece));
             out.println();
+            tellSpeeds(result, out);
             if (!keepsEnd(result, generator)) {
                 generator.dropEnd();
             }
@@ -98,6 +106,13 @@ final class ChatCommand implements Callable<Integer> {
                 forget(session, out, "the context of " + session.context() + " tokens has no room for this line");
                 answer(line, session, generator, options, out);
             }
+        }
+    }
+
+    private void tellSpeeds(Generation answer, PrintWriter out) {
+        Output.flush(out); // the answer first: they go another way
+        if (!quiet) {
+            spec.commandLine().getErr().println(GenerateCommand.speeds(answer));
         }
     }
 

@@ -72,7 +72,7 @@ final class GenerateCommand implements Callable<Integer> {
         }
         PrintWriter out = spec.commandLine().getOut();
         try (Model loaded = model.load()) {
-            String text = prompt == null ? withoutLineEnd(Inputs.text(System.in, "standard input")) : prompt;
+            String text = prompt == null ? Inputs.withoutLineEnd(Inputs.text(System.in, "standard input")) : prompt;
             try (Session session = model.session(loaded, CacheType.BF16, needed(List.of(text), options, loaded))) {
                 out.print(text);
                 Generation result = new Generator(session, loaded.tokenizer()).generate(text, options, piece -> print(out, piece));
@@ -95,11 +95,6 @@ final class GenerateCommand implements Callable<Integer> {
         return (int) Math.min(Integer.MAX_VALUE, (long) longest + options.maxTokens());
     }
 
-    /** What echo and editors put behind a text is not of the prompt. */
-    private static String withoutLineEnd(String text) {
-        return text.endsWith("\n") ? text.substring(0, text.length() - (text.endsWith("\r\n") ? 2 : 1)) : text;
-    }
-
     private int generateMany(GenerationOptions options) throws IOException {
         if (prompt != null) {
             throw new ConfigException("prompt and prompts: give one of them");
@@ -111,22 +106,24 @@ final class GenerateCommand implements Callable<Integer> {
         List<String> lines = Inputs.text(prompts).lines().toList();
         try (Model loaded = model.load();
                 SessionGroup group = model.group(loaded, CacheType.BF16, needed(lines, options, loaded), Math.clamp(lines.size(), 1, side))) {
-            long start = System.nanoTime();
-            long tokens = generateMany(lines, new BatchGenerator(group, loaded.tokenizer()), options);
+            BatchGenerator generator = new BatchGenerator(group, loaded.tokenizer());
+            check(generator, lines, options);
+            Speeds speeds = generateMany(lines, generator, options);
             if (!quiet) {
-                spec.commandLine().getErr().println(Units.format("%d texts, %d tokens, %.1f tokens/s", lines.size(), tokens,
-                        tokens * 1e9 / (System.nanoTime() - start)));
+                spec.commandLine().getErr().println(lines.size() + " texts; " + speeds);
             }
         }
         return 0;
     }
 
-    /** Tokens generated. */
-    private long generateMany(List<String> lines, BatchGenerator generator, GenerationOptions options) throws IOException {
-        check(generator, lines, options);
+    /** Prompts go through the model one by one; the rest of the time is all texts' together. */
+    private Speeds generateMany(List<String> lines, BatchGenerator generator, GenerationOptions options) throws IOException {
+        long start = System.nanoTime();
         Map<Integer, Integer> lineOf = new HashMap<>(); // of a place
         Map<Integer, Generation> finished = new HashMap<>(); // by line
         List<String> failures = new ArrayList<>();
+        long promptTokens = 0;
+        double promptSeconds = 0;
         long tokens = 0;
         int next = 0;
         int printed = 0;
@@ -138,6 +135,8 @@ final class GenerateCommand implements Callable<Integer> {
             generator.step().forEach((place, generation) -> finished.put(lineOf.get(place), generation));
             for (Generation g = finished.remove(printed); g != null; g = finished.remove(printed)) {
                 print(lines.get(printed), printed, g);
+                promptTokens += g.promptTokens();
+                promptSeconds += g.promptSeconds();
                 tokens += g.tokens();
                 printed++;
                 if (g.failure() != null) {
@@ -148,7 +147,7 @@ final class GenerateCommand implements Callable<Integer> {
         if (!failures.isEmpty()) {
             throw new IllegalStateException(failures.getFirst() + "; " + failures.size() + " of " + printed + " texts ended so");
         }
-        return tokens;
+        return new Speeds(promptTokens, promptSeconds, tokens, (System.nanoTime() - start) * 1e-9 - promptSeconds);
     }
 
     /** All before the first, so that a prompt too long does not end the work on others. */
@@ -189,8 +188,6 @@ final class GenerateCommand implements Callable<Integer> {
 
     /** Tokens per second of prompt and generation, and why it ended. */
     static String speeds(Generation g) {
-        return Units.format("prompt %d tokens, %.1f tokens/s; generation %d tokens, %.1f tokens/s; %s",
-                g.promptTokens(), g.promptTokens() / g.promptSeconds(), g.tokens(), g.tokens() / g.generationSeconds(),
-                end(g));
+        return Speeds.of(g) + "; " + end(g);
     }
 }

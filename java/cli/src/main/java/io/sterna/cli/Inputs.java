@@ -2,13 +2,14 @@ package io.sterna.cli;
 
 import io.sterna.io.Utf8;
 import io.sterna.train.ConfigException;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Texts in files and on standard input read whole, without a byte order mark, with errors that name them. */
+/** Texts in files and on standard input read whole or by lines, without a byte order mark, with errors that name them. */
 final class Inputs {
     private Inputs() {}
 
@@ -29,7 +30,28 @@ final class Inputs {
     }
 
     static String text(InputStream in, String name) throws IOException {
-        return new String(checked(in.readAllBytes(), name), StandardCharsets.UTF_8);
+        return text(in.readAllBytes(), name);
+    }
+
+    private static String text(byte[] utf8, String name) {
+        return new String(checked(utf8, name), StandardCharsets.UTF_8);
+    }
+
+    /** The next line of {@code in}, without its end; null behind the last. One that is not UTF-8 is refused and over. */
+    static String line(InputStream in, String name) throws IOException {
+        ByteArrayOutputStream line = new ByteArrayOutputStream();
+        for (int b = in.read(); b >= 0; b = in.read()) {
+            line.write(b);
+            if (b == '\n') {
+                break;
+            }
+        }
+        return line.size() == 0 ? null : withoutLineEnd(text(line.toByteArray(), name));
+    }
+
+    /** What echo and editors put behind a text is not of it. */
+    static String withoutLineEnd(String text) {
+        return text.endsWith("\n") ? text.substring(0, text.length() - (text.endsWith("\r\n") ? 2 : 1)) : text;
     }
 
     /** What is wrong with the text of a file, of which {@code e} says what is wrong with a text. */

@@ -47,6 +47,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 
 class CommandsTest {
+    private static final String SPEEDS = "prompt [1-9]\\d* tokens, [\\d.]+ tokens/s; generation [1-9]\\d* tokens, [\\d.]+ tokens/s";
     private static final List<String> TINY = List.of("--hidden", "32", "--intermediate", "64", "--layers", "1", "--heads", "2",
             "--seq-len", "16", "--batch", "2", "--vocab", "270", "--holdout", "0.2", "--quiet");
 
@@ -164,7 +165,7 @@ class CommandsTest {
         assertFalse(generated.out.startsWith("int x\n"), "the end of the line is not of the prompt");
         assertEquals(0, generated.code, generated.err);
         assertTrue(generated.out.startsWith("int x"), generated.out);
-        assertTrue(generated.err.matches("prompt \\d+ tokens, [\\d.]+ tokens/s; generation \\d+ tokens, [\\d.]+ tokens/s; [a-z ]+\\s+"), generated.err);
+        assertTrue(generated.err.matches(SPEEDS + "; [a-z ]+\\s+"), generated.err);
         Outcome plain = run(concat(command, "--prompt", "<|end|>"));
         assertFalse(plain.err.startsWith("prompt 2 tokens"), plain.err);
         Outcome special = run(concat(command, "--prompt", "<|end|>", "--special"));
@@ -194,6 +195,13 @@ class CommandsTest {
         assertEquals(texts.get(0).get("text"), texts.get(4).get("text"));
         String alone = run(List.of("generate", "--model", folder.resolve("run").toString(), "--max-tokens", "5", "--prompt", "int x")).out;
         assertEquals(alone.strip(), ("int x" + texts.get(0).get("text").asText()).strip());
+        String speeds = run(command).err;
+        assertTrue(speeds.matches("5 texts; " + SPEEDS + "\n"), speeds);
+        int promptTokens = texts.stream().mapToInt(t -> t.get("prompt_tokens").asInt()).sum();
+        int tokens = texts.stream().mapToInt(t -> t.get("tokens").asInt()).sum();
+        assertTrue(speeds.contains("; prompt " + promptTokens + " tokens") && speeds.contains("; generation " + tokens + " tokens"), speeds);
+        Files.writeString(prompts, "");
+        assertEquals("0 texts; prompt 0 tokens, 0.0 tokens/s; generation 0 tokens, 0.0 tokens/s\n", run(command).err);
         Files.writeString(prompts, "int\n" + "int ".repeat(50));
         Outcome refused = run(command);
         assertEquals(2, refused.code);
@@ -379,10 +387,23 @@ class CommandsTest {
                 "--max-tokens", "3", "--user-label", "U", "--model-label", "M"));
         assertEquals(0, chat.code, chat.err);
         assertEquals(5, chat.out.split("U ", -1).length - 1, chat.out);
+        assertTrue(chat.err.matches("(" + SPEEDS + "; [a-z ]+\n){3}"), chat.err);
         Outcome quiet = runWith("int\n", List.of("chat", "--model", folder.resolve("run").toString(), "--max-tokens", "3", "--quiet",
                 "--user-label", "U", "--model-label", "M"));
+        assertEquals("", quiet.err);
         assertFalse(quiet.out.contains("U ") || quiet.out.startsWith("M"), quiet.out);
         assertFalse(chat.out.contains("never"), chat.out);
+    }
+
+    @Test
+    void aLineThatIsNoTextIsNamedAndNoPartOfTheConversation() {
+        assertEquals(0, run(train("run", "--steps", "6")).code);
+        List<String> command = List.of("chat", "--model", folder.resolve("run").toString(), "--max-tokens", "3", "--user-label", "U", "--model-label", "M");
+        Outcome chat = runWith("int\r\nx \u00ff\nx".getBytes(StandardCharsets.ISO_8859_1), command);
+        assertEquals(0, chat.code, chat.err);
+        String note = "(line: byte 2 is not UTF-8; convert the text; it is no part of the conversation)\nU ";
+        assertTrue(chat.out.contains(note), chat.out);
+        assertEquals(runWith("int\nx\n", command).out, chat.out.replace(note, ""));
     }
 
     /** A token that --max-tokens ends an answer with is seen before the next line: that fits 16 tokens, not 15. */
@@ -925,8 +946,12 @@ class CommandsTest {
 
     /** A command that reads standard input. */
     private static Outcome runWith(String input, List<String> args) {
+        return runWith(input.getBytes(StandardCharsets.UTF_8), args);
+    }
+
+    private static Outcome runWith(byte[] input, List<String> args) {
         InputStream before = System.in;
-        System.setIn(new ByteArrayInputStream(input.getBytes(StandardCharsets.UTF_8)));
+        System.setIn(new ByteArrayInputStream(input));
         try {
             return run(args);
         } finally {
