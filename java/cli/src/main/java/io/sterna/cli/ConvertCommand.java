@@ -1,5 +1,6 @@
 package io.sterna.cli;
 
+import io.sterna.data.DataException;
 import io.sterna.eval.Perplexity;
 import io.sterna.infer.Model;
 import io.sterna.infer.ModelConverter;
@@ -10,8 +11,8 @@ import io.sterna.tensor.FloatType;
 import io.sterna.tensor.Grid;
 import io.sterna.tensor.Scaling;
 import io.sterna.train.ConfigException;
+import io.sterna.train.TrainingException;
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import java.util.function.DoubleConsumer;
@@ -28,7 +29,7 @@ import picocli.CommandLine.Spec;
         sortOptions = false,
         description = {
             "Writes a model with its linear layers in another width, by default ternary: each weight becomes the nearest"
-                + " multiple of a scale. With --data it says what that costs in perplexity.",
+                + " multiple of a scale. It says what that costs in perplexity: of a text, or of what the model's run held out of its data.",
             "A model trained with a ternary forward pass stays the model that it was trained to be; others lose much in few"
                 + " bits, and go on from there with train --init."
         })
@@ -53,7 +54,8 @@ final class ConvertCommand implements Callable<Integer> {
     @Option(names = "--out", paramLabel = "DIR", required = true, description = "A new folder: the model.")
     private Path out;
 
-    @Option(names = "--data", paramLabel = "FILE", description = "A text file in UTF-8 to measure perplexity on, before and after.")
+    @Option(names = "--data", paramLabel = "FILE", description = "A text file in UTF-8 to measure perplexity on, before and after."
+            + " Default: what the run held out, where its data are still in its cache.")
     private Path data;
 
     @Option(names = "--quiet", description = "Do not tell on standard error how far it is.")
@@ -70,17 +72,48 @@ final class ConvertCommand implements Callable<Integer> {
         ModelConverter converter = Errors.usage(this::converter);
         byte[] text = data == null ? null : Inputs.utf8(data);
         converter.check(model, out);
-        double before = text == null ? 0 : perplexity(model, text, "before"); // first: a text that cannot be measured leaves no model
-        PrintWriter report = spec.commandLine().getOut();
-        Shutdown.wholly(out, () -> converter.convert(model, out));
-        report.println("model " + out);
-        if (text != null) {
-            double after = perplexity(out, text, "after");
-            report.println(Units.format("token perplexity  %.4f before, %.4f after (%+.2f %%)", before, after, 100 * (after / before - 1)));
-        } else if (!quiet) {
-            spec.commandLine().getErr().println("what that costs in perplexity: sterna convert --data FILE tells, or sterna eval on both models");
+        if (text == null) {
+            convertOnHeldOut(converter);
+        } else {
+            convert(converter, data.toString(), (session, loaded, progress) -> perplexity(session, loaded, text, progress));
         }
         return 0;
+    }
+
+    /** How perplexity is measured. */
+    @FunctionalInterface
+    private interface Measure {
+        double perplexity(Session session, Model loaded, DoubleConsumer progress);
+    }
+
+    private void convertOnHeldOut(ModelConverter converter) throws IOException {
+        HeldOutSet heldOut;
+        try {
+            heldOut = HeldOutSet.of(model);
+        } catch (DataException | TrainingException e) { // the model is there all the same
+            convert(converter);
+            print("token perplexity  not measured: " + e.getMessage() + "; --data FILE measures it on a text");
+            return;
+        }
+        try (heldOut) {
+            convert(converter, heldOut.toString(), (session, _, progress) -> heldOut.perplexity(session, progress));
+        }
+    }
+
+    private void convert(ModelConverter converter, String on, Measure measure) throws IOException {
+        double before = perplexity(model, measure, "before"); // first: a text that cannot be measured leaves no model
+        convert(converter);
+        double after = perplexity(out, measure, "after");
+        print(Units.format("token perplexity  %.4f before, %.4f after (%+.2f %%), on %s", before, after, 100 * (after / before - 1), on));
+    }
+
+    private void convert(ModelConverter converter) throws IOException {
+        Shutdown.wholly(out, () -> converter.convert(model, out));
+        print("model " + out);
+    }
+
+    private void print(String line) {
+        spec.commandLine().getOut().println(line);
     }
 
     private ModelConverter converter() {
@@ -90,11 +123,11 @@ final class ConvertCommand implements Callable<Integer> {
     }
 
     /** In windows as eval's. */
-    private double perplexity(Path folder, byte[] text, String phase) throws IOException {
+    private double perplexity(Path folder, Measure measure, String phase) throws IOException {
         try (ConsoleProgress progress = ConsoleProgress.on(System.err, quiet);
                 Model loaded = Model.load(folder, Tokenizers::load, null, threads.count());
                 Session session = session(loaded)) {
-            return perplexity(session, loaded, text, share -> progress.update("predicting, " + phase, share, 0));
+            return measure.perplexity(session, loaded, share -> progress.update("predicting, " + phase, share, 0));
         }
     }
 
@@ -108,10 +141,10 @@ final class ConvertCommand implements Callable<Integer> {
 
     private Session session(Model loaded) {
         try {
-            return loaded.session(SessionOptions.of(loaded).withContext(ModelOptions.usualContext(loaded))
+            return loaded.session(SessionOptions.of(loaded).withContext(ModelOptions.usualContext(loaded.config()))
                     .withCacheType(FloatType.F32).withThreads(threads.count()));
         } catch (IllegalArgumentException e) {
-            throw new ConfigException(e.getMessage() + "; or leave out --data, and measure with sterna eval --context N", e);
+            throw new ConfigException(e.getMessage() + "; or measure with sterna eval --context N", e);
         }
     }
 }

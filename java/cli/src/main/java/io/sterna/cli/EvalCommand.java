@@ -197,7 +197,7 @@ final class EvalCommand implements Callable<Integer> {
 
     /** With no more context than the task's longest answer takes, and a sequence for each answer. */
     private TaskResult answer(Model loaded, Task task, ConsoleProgress progress) throws IOException {
-        int needed = Math.min(ChoiceScorer.longest(task, loaded.tokenizer()), ModelOptions.usualContext(loaded));
+        int needed = Math.min(ChoiceScorer.longest(task, loaded.tokenizer()), ModelOptions.usualContext(loaded.config()));
         try (SessionGroup group = model.group(loaded, CacheType.F32, needed, task.mostAnswers())) {
             return TaskResult.of(group, loaded.tokenizer(), task, share -> progress.update(task.name(), share, 0));
         }

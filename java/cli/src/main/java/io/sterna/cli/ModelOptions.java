@@ -5,6 +5,7 @@ import io.sterna.infer.Session;
 import io.sterna.infer.SessionGroup;
 import io.sterna.infer.SessionOptions;
 import io.sterna.nn.CacheType;
+import io.sterna.nn.LlamaConfig;
 import io.sterna.tensor.FloatType;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -60,7 +61,7 @@ final class ModelOptions {
     }
 
     /** Tokens of a model's context where nobody says how many. */
-    static int usualContext(Model model) {
-        return Math.min(USUAL_CONTEXT, model.config().seqLen());
+    static int usualContext(LlamaConfig model) {
+        return Math.min(USUAL_CONTEXT, model.seqLen());
     }
 }

@@ -38,6 +38,8 @@ import java.util.Random;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.IntToDoubleFunction;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -526,7 +528,7 @@ class CommandsTest {
                 folder.resolve("data/0.java").toString(), "--threads", "1");
         Outcome converted = run(command);
         assertEquals(0, converted.code, converted.err);
-        assertTrue(converted.out.contains("model " + out) && converted.out.matches("(?s).*token perplexity  [\\d.]+ before, [\\d.]+ after \\([+-][\\d.]+ %\\)\\s+"),
+        assertTrue(converted.out.contains("model " + out) && converted.out.matches("(?s).*token perplexity  [\\d.]+ before, [\\d.]+ after \\([+-][\\d.]+ %\\), on .*0.java\\s+"),
                 converted.out);
         Path empty = Files.createFile(folder.resolve("empty.txt"));
         Outcome taken = run(concat(command.subList(0, 5), "--data", empty.toString()));
@@ -538,6 +540,36 @@ class CommandsTest {
         assertFalse(Files.exists(unmeasured), "a text that cannot be measured leaves no model");
         assertEquals(0, run(List.of("generate", "--model", out.toString(), "--prompt", "x", "--max-tokens", "2", "--cache", "int8",
                 "--float-type", "bf16")).code);
+    }
+
+    /** Without a text it is measured on what the run held out, which the run's own loss is of. */
+    @Test
+    void whatAConversionCostsIsMeasuredOnWhatTheRunHeldOut() throws IOException {
+        assertEquals(0, run(train("run", "--steps", "6", "--bits", "8", "--eval-sequences", "7")).code);
+        Outcome measured = convert("run", "ternary");
+        Matcher figures = Pattern.compile("token perplexity  ([\\d.]+) before, ([\\d.]+) after \\([+-][\\d.]+ %\\), on 7 windows of 16 tokens that the run held out")
+                .matcher(measured.out);
+        assertTrue(figures.find(), measured.out);
+        double loss = new ObjectMapper().readTree(folder.resolve("run/summary.json").toFile()).get("dev_loss").asDouble();
+        assertEquals(Math.exp(loss), Double.parseDouble(figures.group(1)), 1e-3 * Math.exp(loss));
+        assertFalse(figures.group(1).equals(figures.group(2)), measured.out);
+
+        Outcome noRun = convert("ternary", "again");
+        assertTrue(noRun.out.contains("token perplexity  not measured: model " + folder.resolve("ternary") + ": comes from no run"), noRun.out);
+        assertTrue(noRun.out.endsWith("; --data FILE measures it on a text\n"), noRun.out);
+
+        Files.move(folder.resolve("cache"), folder.resolve("elsewhere"));
+        Outcome gone = convert("run", "unmeasured");
+        assertTrue(gone.out.contains("not measured: model " + folder.resolve("run/model") + ": the data of its run are no longer in "
+                + folder.resolve("cache")), gone.out);
+        assertTrue(Files.exists(folder.resolve("unmeasured/weights.sterna")));
+    }
+
+    private Outcome convert(String model, String out) {
+        Outcome converted = run(List.of("convert", "--bits", "1.58", "--model", folder.resolve(model).toString(), "--out",
+                folder.resolve(out).toString(), "--quiet"));
+        assertEquals(0, converted.code, converted.err);
+        return converted;
     }
 
     @Test

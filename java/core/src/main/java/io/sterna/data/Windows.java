@@ -3,6 +3,7 @@ package io.sterna.data;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Objects;
+import java.util.stream.LongStream;
 
 /**
  * A token stream cut into windows of {@code seqLen} inputs and, one token later, {@code seqLen} targets:
@@ -36,6 +37,12 @@ public final class Windows {
     /** Number of windows. */
     public long count() {
         return count;
+    }
+
+    /** Numbers of so many windows, evenly spread over all; all of them, where there are no more. */
+    public long[] spread(int atMost) {
+        long chosen = Math.min(atMost, count);
+        return LongStream.range(0, chosen).map(i -> Math.floorDiv(i * count, chosen)).toArray();
     }
 
     /** Inputs of a window, S. */

@@ -2,6 +2,7 @@ package io.sterna.eval;
 
 import io.sterna.data.Tokenizer;
 import io.sterna.data.Tokens;
+import io.sterna.data.Windows;
 import io.sterna.infer.Session;
 import java.util.Arrays;
 import java.util.function.DoubleConsumer;
@@ -46,10 +47,7 @@ public record Perplexity(long tokens, long bytes, long words, double nats, int c
         int scored = 0; // tokens up to this index are
         while (scored < all.length - 1) {
             int end = Math.min(all.length - 1, scored == 0 ? context : scored + stride);
-            nats += window(session, all, Math.max(0, end - context), scored, end);
-            if (!Double.isFinite(nats)) {
-                throw new IllegalStateException("the loss of the text is " + nats + ": the model's weights are damaged");
-            }
+            nats = finite(nats + window(session, all, Math.max(0, end - context), scored, end));
             scored = end;
             progress.accept((double) scored / (all.length - 1));
         }
@@ -62,6 +60,36 @@ public record Perplexity(long tokens, long bytes, long words, double nats, int c
         Arrays.fill(next, 0, scored - start, -1);
         session.truncate(0);
         return session.score(Arrays.copyOfRange(all, start, end), next);
+    }
+
+    /**
+     * Perplexity of the tokens of some windows, each predicted from those before it in its window alone, as training measures its
+     * held-out loss.
+     *
+     * @param session  of the windows' length at least; its sequence is used up
+     * @param chosen   numbers of windows, one at least
+     * @param progress is told the share that is done
+     * @return exp of the mean cross-entropy of a token
+     * @throws IllegalStateException when the loss is not finite
+     */
+    public static double of(Session session, Windows windows, long[] chosen, DoubleConsumer progress) {
+        int[] inputs = new int[windows.seqLen()];
+        int[] targets = new int[windows.seqLen()];
+        double nats = 0;
+        for (int i = 0; i < chosen.length; i++) {
+            windows.read(chosen[i], inputs, targets, 0);
+            session.truncate(0);
+            nats = finite(nats + session.score(inputs, targets));
+            progress.accept((i + 1.0) / chosen.length);
+        }
+        return Math.exp(nats / chosen.length / windows.seqLen());
+    }
+
+    private static double finite(double nats) {
+        if (!Double.isFinite(nats)) {
+            throw new IllegalStateException("the loss of the text is " + nats + ": the model's weights are damaged");
+        }
+        return nats;
     }
 
     private static long words(byte[] utf8) {

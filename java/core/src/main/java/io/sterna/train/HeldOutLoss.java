@@ -8,7 +8,7 @@ import java.lang.foreign.ValueLayout;
 /** The loss on held-out data: always the same windows, evenly spread over it. */
 final class HeldOutLoss {
     private final Windows windows;
-    private final int count;
+    private final long[] chosen;
     private final int batch;
     private final int seqLen;
 
@@ -18,7 +18,7 @@ final class HeldOutLoss {
      */
     HeldOutLoss(Windows windows, int atMost, int batch, int seqLen) {
         this.windows = windows;
-        this.count = (int) Math.min(atMost, windows.count());
+        this.chosen = windows.spread(atMost);
         this.batch = batch;
         this.seqLen = seqLen;
     }
@@ -30,18 +30,14 @@ final class HeldOutLoss {
         try (Arena arena = Arena.ofShared()) {
             MemorySegment inputs = arena.allocate(ValueLayout.JAVA_INT, tokens);
             MemorySegment targets = arena.allocate(ValueLayout.JAVA_INT, tokens);
-            for (int first = 0; first < count; first += batch) {
+            for (int first = 0; first < chosen.length; first += batch) {
                 targets.fill((byte) -1); // rows of the last batch that are left over have no target
-                for (int row = 0; row < Math.min(batch, count - first); row++) {
-                    windows.read(window(first + row), inputs, targets, row);
+                for (int row = 0; row < Math.min(batch, chosen.length - first); row++) {
+                    windows.read(chosen[first + row], inputs, targets, row);
                 }
                 sum = sum.plus(trainer.evaluate(inputs, targets));
             }
         }
         return sum.loss();
-    }
-
-    private long window(int index) {
-        return Math.floorDiv(index * windows.count(), count);
     }
 }

@@ -1,6 +1,7 @@
 package io.sterna.train;
 
 import io.sterna.data.ByteTokenizer;
+import io.sterna.data.Shards;
 import io.sterna.data.Tokenizer;
 import io.sterna.io.CheckpointException;
 import io.sterna.io.CheckpointReader;
@@ -359,6 +360,28 @@ public record ModelFolder(Path path, TrainConfig config) {
         if (template.isPresent()) {
             Files.createDirectories(folder);
             DurableFiles.replace(folder.resolve(CHAT_TEMPLATE), template.get());
+        }
+    }
+
+    /**
+     * The token shards of the run that made it, to be closed; their checksums are not checked.
+     *
+     * @throws TrainingException for a model that no run made, but a conversion or an import, and when the shards have gone, or others
+     *     are in their place
+     * @throws io.sterna.data.ShardException when they are damaged
+     */
+    public Shards data() throws IOException {
+        Path file = path.resolve(WEIGHTS);
+        try (CheckpointReader reader = new CheckpointReader(file)) {
+            if (!RunState.isIn(reader)) {
+                throw new TrainingException("model " + path + ": comes from no run, so that it has no held-out data");
+            }
+            RunState state = RunState.of(reader, file);
+            Path data = Path.of(state.data());
+            if (!Files.isDirectory(data)) {
+                throw new TrainingException("model " + path + ": the data of its run are no longer in " + data + "; prepare the same data again");
+            }
+            return state.openShards(data, false);
         }
     }
 

@@ -1,5 +1,7 @@
 package io.sterna.train;
 
+import io.sterna.data.ShardException;
+import io.sterna.data.Shards;
 import io.sterna.io.CheckpointException;
 import io.sterna.io.CheckpointReader;
 import io.sterna.io.Json;
@@ -25,6 +27,8 @@ record RunState(long step, long tokens, int nonFinite, Map<String, Object> confi
     /** Settings that say how a process runs, not what it computes. */
     static final List<String> PROCESS_SETTINGS = List.of("out", "threads", "stop-after", "cache");
 
+    private static final String FORMAT = "sterna-run";
+
     static Map<String, Object> lasting(TrainConfig config) {
         Map<String, Object> map = new LinkedHashMap<>(config.toMap());
         PROCESS_SETTINGS.forEach(map::remove);
@@ -39,9 +43,27 @@ record RunState(long step, long tokens, int nonFinite, Map<String, Object> confi
         return count;
     }
 
+    /**
+     * The shards in {@code folder}, which must be those that the run began with.
+     *
+     * @param verify whether to read all tokens once and check their checksums
+     * @throws ShardException    when they are gone or damaged
+     * @throws TrainingException for others
+     */
+    Shards openShards(Path folder, boolean verify) throws ShardException {
+        Shards opened = Shards.open(folder, verify);
+        String found = opened.manifest().fingerprint();
+        if (!found.equals(shards)) {
+            opened.close();
+            throw new TrainingException("token shards in " + folder + " are others than the run began with (fingerprint "
+                    + found + ", not " + shards + "): prepare the same data again");
+        }
+        return opened;
+    }
+
     Map<String, Object> toMeta() {
         Map<String, Object> meta = new LinkedHashMap<>();
-        meta.put("format", "sterna-run");
+        meta.put("format", FORMAT);
         meta.put("step", step);
         meta.put("tokens", tokens);
         meta.put("non_finite", nonFinite);
@@ -49,6 +71,11 @@ record RunState(long step, long tokens, int nonFinite, Map<String, Object> confi
         meta.put("data", data);
         meta.put("shards", shards);
         return meta;
+    }
+
+    /** Whether a file says this; the weights of a model that no run made do not. */
+    static boolean isIn(CheckpointReader reader) {
+        return FORMAT.equals(reader.meta().get("format"));
     }
 
     static RunState of(CheckpointReader reader, Path file) throws CheckpointException {

@@ -243,9 +243,8 @@ public final class TrainingRun implements AutoCloseable {
             Path data = dataFolder(state, changes.get("cache"));
             TrainConfig c = began.set("threads", changes.containsKey("threads") ? null : run.threads()).setAll(changes).set("out", run.path())
                     .set("cache", data.getParent()).resolved();
-            Shards shards = Shards.open(data, true);
+            Shards shards = state.openShards(data, true);
             try {
-                checkShards(data, shards, state);
                 MemoryCheck.require(plan(c));
                 TrainingRun resumed = new TrainingRun(c, listener, run, lock, data, shards, Kernels.best());
                 resumed.restore(reader, file, state);
@@ -326,14 +325,6 @@ public final class TrainingRun implements AutoCloseable {
     private static Path dataFolder(RunState state, Object cache) {
         Path began = Path.of(state.data());
         return (cache == null ? began : Path.of(cache.toString()).resolve(began.getFileName())).toAbsolutePath().normalize();
-    }
-
-    private static void checkShards(Path data, Shards shards, RunState state) {
-        String found = shards.manifest().fingerprint();
-        if (!found.equals(state.shards())) {
-            throw new TrainingException("token shards in " + data + " are others than the run began with (fingerprint "
-                    + found + ", not " + state.shards() + "): prepare the same data again");
-        }
     }
 
     private static TrainConfig settings(RunState state, Path file) throws CheckpointException {
