@@ -38,6 +38,7 @@ final class Errors implements IExecutionExceptionHandler, IParameterExceptionHan
             case ConfigException wrong -> ExitCode.USAGE;
             case ContextException tooLong -> ExitCode.USAGE;
             case NoSuchFileException missing -> ExitCode.USAGE;
+            case AccessDeniedException closed -> ExitCode.USAGE;
             case CancellationException stopped -> INTERRUPTED;
             default -> ExitCode.SOFTWARE;
         };

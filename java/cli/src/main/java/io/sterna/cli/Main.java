@@ -7,13 +7,20 @@ import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ScopeType;
 
-/** The {@code sterna} command. Exit codes: 0 done, 1 failed, 2 used wrongly, 130 stopped with nothing to keep. */
+/** The {@code sterna} command. */
 @Command(
         name = "sterna",
         versionProvider = Main.Version.class,
         mixinStandardHelpOptions = true,
         synopsisSubcommandLabel = "COMMAND",
         description = "Trains and runs language models on CPUs in packed low-bit weights.",
+        exitCodeListHeading = "%nExit codes:%n",
+        exitCodeList = {
+            "0:done",
+            "1:failed",
+            "2:used wrongly, as with a file that is not there",
+            "130:stopped with nothing to keep"
+        },
         footer = {"", "Start with: sterna train"},
         subcommands = {
             TrainCommand.class,

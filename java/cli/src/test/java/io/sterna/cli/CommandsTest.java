@@ -29,6 +29,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
@@ -316,7 +317,7 @@ class CommandsTest {
         List<String> command = List.of("eval", "--task-data", folder.toString(), "--model");
         for (String tasks : List.of("good,bda", "good,bad")) {
             Outcome refused = run(concat(command, folder.resolve("nowhere").toString(), "--tasks", tasks));
-            assertEquals(1, refused.code);
+            assertEquals(tasks.equals("good,bda") ? 2 : 1, refused.code, "not there, and damaged");
             assertTrue(refused.err.contains(tasks.equals("good,bda") ? "task \"bda\": no bda.jsonl" : "bad.jsonl line 2: field \"query\""), refused.err);
         }
         assertEquals(0, run(train("run", "--steps", "2")).code);
@@ -354,6 +355,7 @@ class CommandsTest {
         assertEquals(1, without.code);
         assertEquals("sterna: model " + hf + ": no tokenizer.json or tokenizer.model there; name one with --tokenizer", without.err.strip());
         Outcome nowhere = run(concat(command, "--tokenizer", "nowhere.json"));
+        assertEquals(2, nowhere.code);
         assertTrue(nowhere.err.contains("tokenizer nowhere.json: no such file"), nowhere.err);
         Outcome supplied = run(concat(command, "--tokenizer", tokenizer.toString()));
         assertEquals(0, supplied.code, supplied.err);
@@ -735,6 +737,22 @@ class CommandsTest {
     }
 
     @Test
+    void exitCodesAreListed() {
+        String help = run(List.of("--help")).out;
+        assertTrue(help.matches("(?s).*Exit codes:\\n +0 +done\\n +1 +failed\\n +2 +used wrongly, as with a file that is not there\\n +"
+                + Errors.INTERRUPTED + " +stopped with nothing to keep\\n.*"), help);
+    }
+
+    /** As for one that is not there. */
+    @Test
+    void aFileThatMayNotBeReadIsUsedWrongly() {
+        StringWriter err = new StringWriter();
+        CommandLine commands = Main.commandLine().setErr(new PrintWriter(err, true));
+        assertEquals(2, new Errors(() -> false).handleExecutionException(new AccessDeniedException("text.txt"), commands, null));
+        assertEquals("sterna: text.txt: permission denied\n", err.toString());
+    }
+
+    @Test
     void whatIsInterruptedIsNotKept() {
         CancellationException stopped = assertThrows(CancellationException.class, () -> Shutdown.wholly(Path.of("out"), () -> {
             throw new InterruptedIOException("interrupted while writing out/model");
@@ -805,14 +823,14 @@ class CommandsTest {
         "train --data d --hiden 3           | 2 | Unknown option: '--hiden'",
         "train --hidden x                   | 2 | sterna: hidden is \"x\"; it takes a whole number up to 2147483647",
         "train --config nowhere.yaml        | 2 | sterna: config nowhere.yaml: no such file",
-        "train --data nowhere.txt           | 1 | sterna: no such file or folder: nowhere.txt",
+        "train --data nowhere.txt           | 2 | sterna: data: no such file or folder: nowhere.txt",
         "train --tokenizer nowhere.json     | 2 | sterna: tokenizer nowhere.json: no such file",
         "train --resume nowhere             | 2 | sterna: run folder nowhere: no such folder",
         "train --method dtq                 | 2 | did you mean dqt?",
         "export --model m --format x --out o | 2 | sterna: format \"x\": expected hf",
         "export --model m --format gguf --type q5_0 --out o | 2 | sterna: type \"q5_0\": expected one of f32, f16",
-        "import / --tokenizer t --out o     | 1 | sterna: model /: no config.json there",
-        "import / --out o                   | 1 | sterna: model /: no config.json there",
+        "import / --tokenizer t --out o     | 2 | sterna: model /: no config.json there",
+        "import / --out o                   | 2 | sterna: model /: no config.json there",
         "generate                           | 2 | Missing required option: '--model=DIR'",
         "eval --model nowhere --data no.txt | 2 | sterna: no.txt: no such file",
         "eval --model m                     | 2 | sterna: nothing to measure: give a text with --data, or --tasks",
@@ -829,7 +847,14 @@ class CommandsTest {
         "bench train --seconds Infinity     | 2 | sterna: seconds Infinity: must be above 0 and at most 86,400",
         "bench generate --seconds NaN       | 2 | sterna: seconds NaN: must be above 0 and at most 86,400",
         "train --dry-run --vocab 10         | 2 | sterna: vocab 10: vocabulary of 10 tokens, must be 257",
-        "train --dry-run --data nowhere     | 1 | sterna: no such file or folder: nowhere",
+        "train --dry-run --data nowhere     | 2 | sterna: data: no such file or folder: nowhere",
+        "train --dry-run --data *.nowhere   | 2 | sterna: data: no file matches *.nowhere",
+        "data prepare --data nowhere        | 2 | sterna: data: no such file or folder: nowhere",
+        "train --config nowhere             | 2 | sterna: config nowhere: no such file",
+        "train --init nowhere               | 2 | sterna: init nowhere: no such folder",
+        "train --tokenizer nowhere          | 2 | sterna: tokenizer nowhere: no such file",
+        "eval --model m --data nowhere      | 2 | sterna: nowhere: no such file",
+        "convert --model m --out o --data nowhere | 2 | sterna: nowhere: no such file",
         "train --dry-run --end-token 5      | 2 | sterna: end-token [5]: a trained tokenizer has its own",
         "train --dry-run --tokenizer bytes --end-token 999 | 2 | sterna: end-token 999: the tokenizer has tokens 0 to 256",
         "train --dry-run --tokenizer bytes --end-token abc | 2 | sterna: end-token [abc]: expected ids of tokens",
@@ -862,7 +887,7 @@ class CommandsTest {
         "eval --model m --data pom.xml --limit 3 | 2 | sterna: limit 3: is about --tasks",
         "eval --model m --data pom.xml --task-data . | 2 | sterna: task-data .: is about --tasks",
         "eval --model m --tasks a --task-data . --stride 3 | 2 | sterna: stride 3: is about the text of --data",
-        "eval --model m --tasks a --task-data nowhere | 1 | nowhere",
+        "eval --model m --tasks a --task-data nowhere | 2 | in nowhere; there are no files: it is no folder",
         "generate --model m --prompt x --batch 4 | 2 | sterna: batch 4: is about the texts of --prompts",
         "generate --model m --prompts nowhere | 2 | sterna: nowhere: no such file",
     })

@@ -220,7 +220,7 @@ public final class Corpus {
 
         void add(String spec) throws CorpusException {
             if (spec.isBlank()) {
-                throw new CorpusException("data \"" + spec + "\" is empty: name a file, a folder, a glob or a zip");
+                throw new CorpusException("\"" + spec + "\" is empty: name a file, a folder, a glob or a zip");
             }
             try {
                 Path path = path(spec);

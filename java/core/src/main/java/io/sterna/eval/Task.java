@@ -29,7 +29,8 @@ public record Task(String name, List<Question> questions) {
      *
      * @param folder holds the task's file, {@code <name>.jsonl} or {@code <name>.requests.jsonl}, or one with {@code .gz}
      * @param limit  questions at most, at least 1
-     * @throws TaskException for a task without a file, and for a question that cannot be read
+     * @throws io.sterna.train.ConfigException for a task without a file
+     * @throws TaskException for a question that cannot be read
      */
     public static Task read(Path folder, String name, int limit) throws IOException {
         if (limit < 1) {

@@ -5,6 +5,7 @@ import io.sterna.io.GzipInput;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import io.sterna.io.Utf8;
+import io.sterna.train.ConfigException;
 import java.io.BufferedInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -54,7 +55,8 @@ final class TaskFile {
      *
      * @param folder holds {@code <task>.jsonl} or {@code <task>.requests.jsonl}, or one of them with {@code .gz}
      * @param limit  questions at most, at least 1
-     * @throws TaskException for a task without a file, and for a line that is no question; it names file, line and field
+     * @throws ConfigException for a task without a file
+     * @throws TaskException for a line that is no question; it names file, line and field
      */
     static List<Question> read(Path folder, String task, int limit) throws IOException {
         Path file = find(folder, task);
@@ -80,7 +82,7 @@ final class TaskFile {
                 }
             }
         }
-        throw new TaskException("task \"" + task + "\": no " + task + ".jsonl or " + task + ".requests.jsonl, nor one with .gz, in "
+        throw new ConfigException("task \"" + task + "\": no " + task + ".jsonl or " + task + ".requests.jsonl, nor one with .gz, in "
                 + folder + "; there are " + found(folder));
     }
 

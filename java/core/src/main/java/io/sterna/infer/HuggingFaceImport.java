@@ -71,7 +71,8 @@ public final class HuggingFaceImport {
      * @param folder holds config.json, model.safetensors (or several and their index) and tokenizer.json or tokenizer.model
      * @param loader reads the tokenizer
      * @param out    a folder that is not there, or empty: the model folder
-     * @throws ModelException for a config.json that is missing or damaged, and for what has no place here
+     * @throws io.sterna.train.ConfigException when there is no config.json, or {@code out} holds something
+     * @throws ModelException for a config.json that is damaged, and for what has no place here
      * @throws io.sterna.io.SafetensorsException for weights that are missing or damaged
      * @throws io.sterna.data.TokenizerException for a tokenizer that is damaged or not supported
      */
@@ -96,7 +97,7 @@ public final class HuggingFaceImport {
         } catch (JsonException e) {
             throw new ModelException("model " + folder + ": " + e.getMessage() + "; expected the configuration of a LLaMA model", e);
         } catch (NoSuchFileException e) {
-            throw new ModelException("model " + folder + ": no config.json there; name a folder of Hugging Face's transformers", e);
+            throw new ConfigException("model " + folder + ": no config.json there; name a folder of Hugging Face's transformers", e);
         }
         try (SafetensorsFolder tensors = new SafetensorsFolder(folder)) {
             new HuggingFaceImport(folder, config, tensors).convert(tokenizer, loader, ends, out);

@@ -6,6 +6,7 @@ import io.sterna.data.TokenizerException;
 import io.sterna.data.TokenizerTemplate;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
+import io.sterna.train.ConfigException;
 import io.sterna.train.PreparedData;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -25,7 +26,7 @@ record TokenizerText(Tokenizer tokenizer, String json) {
     /** The tokenizer of a {@code tokenizer.json}, or of Llama's {@code tokenizer.model}. */
     static TokenizerText of(Path file, PreparedData.TokenizerLoader loader) throws IOException {
         if (!Files.isRegularFile(file)) {
-            throw new ModelException("tokenizer " + file + ": no such file; expected a tokenizer.json or a tokenizer.model");
+            throw new ConfigException("tokenizer " + file + ": no such file; expected a tokenizer.json or a tokenizer.model");
         }
         if (Files.size(file) > LARGEST) {
             throw new ModelException("tokenizer " + file + ": larger than " + LARGEST + " bytes; expected a tokenizer.json");

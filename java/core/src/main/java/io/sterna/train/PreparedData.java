@@ -4,6 +4,7 @@ import io.sterna.data.BpeTokenizer;
 import io.sterna.data.BpeTrainer;
 import io.sterna.data.ByteTokenizer;
 import io.sterna.data.Corpus;
+import io.sterna.data.CorpusException;
 import io.sterna.data.CorpusOptions;
 import io.sterna.data.DataException;
 import io.sterna.data.DataProgress;
@@ -55,7 +56,7 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
      * Prepares the data of a resolved configuration, or finds it prepared.
      *
      * @throws DataException when the data cannot be read or holds too little
-     * @throws ConfigException for a begin token where no initial model knows it
+     * @throws ConfigException for data that is not there, and for a begin token where no initial model knows it
      */
     public static PreparedData prepare(TrainConfig config, TokenizerLoader loader, DataProgress progress)
             throws IOException {
@@ -77,7 +78,7 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
      * Looks for the data and the tokenizer of a resolved configuration; prepares nothing.
      *
      * @return the tokens of the tokenizer, whose marks are checked
-     * @throws DataException for data that is not there, ConfigException for such a tokenizer
+     * @throws ConfigException for data or a tokenizer that is not there
      */
     static int vocabulary(TrainConfig config, TokenizerLoader loader) throws IOException {
         corpus(config);
@@ -125,9 +126,15 @@ public record PreparedData(Path folder, Tokenizer tokenizer, Shards.Prepared res
                 .withSplitting(Parts.choice("split", config.split, List.of(CorpusOptions.Splitting.values())))
                 .withReplaceInvalid(config.replaceInvalid)
                 .withHeldOutShare(config.holdout);
-        return config.data.isEmpty()
-                ? Corpus.jdkSources(Path.of(System.getProperty("java.home")), options)
-                : Corpus.open(config.data, options, Path.of(config.cache));
+        return config.data.isEmpty() ? Corpus.jdkSources(Path.of(System.getProperty("java.home")), options) : named(config, options);
+    }
+
+    private static Corpus named(TrainConfig config, CorpusOptions options) {
+        try {
+            return Corpus.open(config.data, options, Path.of(config.cache));
+        } catch (CorpusException e) {
+            throw new ConfigException("data: " + e.getMessage(), e);
+        }
     }
 
     private static PreparedData trained(TrainConfig config, Corpus corpus, Path cache, DataProgress progress)

@@ -92,8 +92,8 @@ public final class TrainingRun implements AutoCloseable {
      * Starts a new run.
      *
      * @param loader reads a {@code tokenizer.json} that the configuration names
-     * @throws ConfigException       for a setting that cannot be or contradicts the initial model, or a run folder
-     *     that holds something
+     * @throws ConfigException       for a setting that cannot be or contradicts the initial model, a run folder
+     *     that holds something, or data that is not there
      * @throws io.sterna.data.DataException for data that cannot be read or is too little
      * @throws TrainingException     when the machine has not got the memory
      */
@@ -353,8 +353,7 @@ public final class TrainingRun implements AutoCloseable {
     /**
      * The resolved settings of a run, with the vocabulary of its tokenizer; looks for data and tokenizer and prepares nothing.
      *
-     * @throws ConfigException for a setting that cannot be, or a run folder that holds something
-     * @throws io.sterna.data.DataException for data that is not there
+     * @throws ConfigException for a setting that cannot be, a run folder that holds something, or data that is not there
      * @throws IOException of the loader
      */
     public static TrainConfig planned(TrainConfig config, PreparedData.TokenizerLoader loader) throws IOException {

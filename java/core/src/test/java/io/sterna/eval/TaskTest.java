@@ -13,6 +13,7 @@ import io.sterna.infer.SessionOptions;
 import io.sterna.infer.TinyModel;
 import io.sterna.kernel.Tier;
 import io.sterna.tensor.FloatType;
+import io.sterna.train.ConfigException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -209,7 +210,7 @@ class TaskTest {
         Files.write(folder.resolve("c.requests.jsonl.gz"), bytes.toByteArray());
         bytes.write(1); // no second member, which the JDK's stream would pass over
         Files.write(folder.resolve("longer.jsonl.gz"), bytes.toByteArray());
-        assertMessage("damaged gzip file", "longer");
+        assertMessage(TaskException.class, "damaged gzip file", folder, "longer");
         List<Question> requests = TaskFile.read(folder, "c", 9);
         assertEquals(2, requests.size(), "requests without their question are left out");
         assertEquals(List.of(new Choice("Question: A\nAnswer:", " x", 1), new Choice("Question: A\nAnswer:", " yy", 2)), requests.get(0).choices());
@@ -246,16 +247,16 @@ class TaskTest {
         write("empty.jsonl", "\n");
         write("cut.jsonl.gz", "\u001f");
         write("long.jsonl", "x".repeat((1 << 20) + 1));
-        assertMessage("holds no question", "empty");
-        assertMessage("damaged gzip file", "cut");
-        assertMessage("line 1: longer than 1048576 bytes", "long");
-        assertMessage("task \"nothing\": no nothing.jsonl", "nothing");
-        assertMessage("task \"../a\"", "../a");
-        assertTrue(assertThrows(TaskException.class, () -> TaskFile.read(folder.resolve("nowhere"), "a", 1)).getMessage().contains("it is no folder"));
+        assertMessage(TaskException.class, "holds no question", folder, "empty");
+        assertMessage(TaskException.class, "damaged gzip file", folder, "cut");
+        assertMessage(TaskException.class, "line 1: longer than 1048576 bytes", folder, "long");
+        assertMessage(ConfigException.class, "task \"nothing\": no nothing.jsonl", folder, "nothing");
+        assertMessage(ConfigException.class, "task \"../a\"", folder, "../a");
+        assertMessage(ConfigException.class, "it is no folder", folder.resolve("nowhere"), "a");
     }
 
-    private static void assertMessage(String part, String task) {
-        String message = assertThrows(TaskException.class, () -> TaskFile.read(folder, task, 9)).getMessage();
+    private static void assertMessage(Class<? extends Exception> type, String part, Path in, String task) {
+        String message = assertThrows(type, () -> TaskFile.read(in, task, 9)).getMessage();
         assertTrue(message.contains(part), message);
     }
 

@@ -562,7 +562,7 @@ class TrainingRunTest {
 
     @Test
     void dataThatCannotBeUsedIsNamed() throws IOException {
-        assertMessage(DataException.class, "no such file or folder: nowhere",
+        assertMessage(ConfigException.class, "data: no such file or folder: nowhere",
                 () -> TrainingRun.open(config("a").set("data", "nowhere"), TrainListener.NONE).close());
         Path small = Files.writeString(folder.resolve("small.txt"), "a few words");
         assertThrows(DataException.class,
