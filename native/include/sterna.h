@@ -344,7 +344,8 @@ STERNA_API int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy,
                                           const sterna_matrix *dw, int32_t flags, int64_t row0,
                                           int64_t row1, void *scratch);
 
-/* FLOAT. c = op(a) op(b) for rows row0...row1-1 of c (M, N). a, b, c F32 or BF16. Flags: all. */
+/* FLOAT. c = op(a) op(b) for rows row0...row1-1 of c (M, N). a, b, c F32 or BF16. Flags: all. Where c has at most 8 rows
+ * and b is transposed, a not, operands are not rounded, and from AVX2 up all tiers give the same bytes. */
 STERNA_API int32_t sterna_gemm(int32_t tier, const sterna_matrix *a, const sterna_matrix *b,
                                const sterna_matrix *c, int32_t flags, int64_t row0, int64_t row1,
                                void *scratch);
@@ -417,7 +418,7 @@ STERNA_API int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradie
  * has rows u * capacity and on; those of k lie by column, as sterna_append writes them.
  *
  * On a tier, a query's result is the same bytes whatever other queries the call has, and wherever its keys and values
- * lie, for as long as their numbers are the same.
+ * lie, for as long as their numbers are the same; and the same on all tiers from AVX2 up without a bf16 matrix unit.
  */
 typedef struct sterna_attention {
     int64_t sequences, length, past, heads, kv_heads, head_dim, capacity;

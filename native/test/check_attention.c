@@ -312,6 +312,16 @@ static void run_in_slices(int32_t tier, direction *run, const sterna_attention *
     free(whole_lse);
 }
 
+/* What sums in f32 sums in one order: the same bytes as on AVX2. */
+static void check_like_avx2(int32_t tier, const sterna_attention *a) {
+    if (tier <= STERNA_AVX2 || TIER_TRAITS[tier].bf16_products) return;
+    size_t bytes = check_matrix_bytes(a->out);
+    void *out = copy_of(a->out->data, bytes);
+    CHECK(sterna_attention_forward(STERNA_AVX2, a, 0, a->sequences * a->kv_heads, check_scratch()) == STERNA_OK);
+    check_equal("out, as on AVX2", out, a->out->data, bytes, 1);
+    free(out);
+}
+
 /* Keys, values or both from int8. */
 static void check_quantized(int32_t tier, const struct attention_case *c) {
     int64_t which = check_range(1, 3);
@@ -320,6 +330,7 @@ static void check_quantized(int32_t tier, const struct attention_case *c) {
     if (which & 2) a.quantized_v = &c->quantized_v, a.v = NULL;
     run_in_slices(tier, sterna_attention_forward, &a, (const sterna_matrix *const[]){&c->out}, 1);
     compare_forward(tier, &a);
+    check_like_avx2(tier, &a);
 }
 
 static void check_shape(int32_t tier, sterna_attention sizes, int32_t types, enum check_place place) {
@@ -330,6 +341,7 @@ static void check_shape(int32_t tier, sterna_attention sizes, int32_t types, enu
     new_case(&c, sizes, types, place);
     run_in_slices(tier, sterna_attention_forward, &c.a, (const sterna_matrix *const[]){&c.out}, 1);
     compare_forward(tier, &c.a);
+    check_like_avx2(tier, &c.a);
     if (sizes.past == 0 && sizes.capacity == 0) {
         run_in_slices(tier, sterna_attention_backward, &c.a, (const sterna_matrix *const[]){&c.dq, &c.dk, &c.dv}, 3);
         compare_backward(tier, &c.a);

@@ -199,15 +199,16 @@ INLINE vfloat weights_of(const float *scores, int64_t j, int64_t n, vfloat shift
     return j + LANES > n ? keep(p, n - j, 0) : p;
 }
 
-/* The first n of scores become weights, the others up to `end` 0; returns sums of them. */
-INLINE vfloat exponentiate(float *scores, int64_t n, int64_t end, float shift) {
-    vfloat sums = splat(0);
-    for (int64_t j = 0; j < end; j += LANES) {
-        vfloat p = weights_of(scores, j, n, splat(shift));
-        store_whole(scores + j, p);
-        sums += p;
-    }
-    return sums;
+/* The first n of scores become weights, the others up to `end`, a multiple of 16, 0; sums are of 16 lanes by key,
+ * whatever LANES is. */
+INLINE void exponentiate(float *scores, int64_t n, int64_t end, float shift, vfloat sums[PARTS]) {
+    for (int p = 0; p < PARTS; p++) sums[p] = splat(0);
+    for (int64_t j = 0; j < end; j += 16)
+        for (int p = 0; p < PARTS; p++) {
+            vfloat weights = weights_of(scores, j + p * LANES, n, splat(shift));
+            store_whole(scores + j + p * LANES, weights);
+            sums[p] += weights;
+        }
 }
 
 /* ---------------------------------------------------------------- forward */
@@ -218,13 +219,13 @@ typedef struct forward_state {
     queries_operand q;
     float *out;  /* (BLOCK, width) */
     float *max;  /* (BLOCK) */
-    float *sums; /* (BLOCK, LANES), to be added up */
+    float *sums; /* (BLOCK, 16), to be added up */
 } forward_state;
 
 static forward_state new_forward_state(int64_t rows, int64_t width, float **scratch) {
-    forward_state s = {.out = take(scratch, rows * width), .max = take(scratch, BLOCK), .sums = take(scratch, rows * LANES)};
+    forward_state s = {.out = take(scratch, rows * width), .max = take(scratch, BLOCK), .sums = take(scratch, rows * 16)};
     memset(s.out, 0, (size_t)(rows * width) * sizeof(float));
-    memset(s.sums, 0, (size_t)(rows * LANES) * sizeof(float));
+    memset(s.sums, 0, (size_t)(rows * 16) * sizeof(float));
     for (int i = 0; i < BLOCK; i++) s.max[i] = -INFINITY;
     return s;
 }
@@ -237,9 +238,12 @@ INLINE void scale_row(float *x, int64_t width, float factor) {
  * sums so far count `shrink` times; they become weights. */
 INLINE void fold_scores(float *scores, int64_t seen, int64_t end, const forward_state *s, int64_t i, float max,
                         float shrink, int64_t width) {
-    float *sums = s->sums + i * LANES;
+    float *sums = s->sums + i * 16;
+    vfloat more[PARTS];
     s->max[i] = max;
-    store_whole(sums, fused_add(load_whole(sums), splat(shrink), exponentiate(scores, seen, end, max)));
+    exponentiate(scores, seen, end, max, more);
+    for (int p = 0; p < PARTS; p++)
+        store_whole(sums + p * LANES, fused_add(load_whole(sums + p * LANES), splat(shrink), more[p]));
     if (shrink != 1) scale_row(s->out + i * width, width, shrink);
 }
 
@@ -295,7 +299,9 @@ static void finish_forward(const unit *u, const forward_state *s, query_block at
     float *lse = lse_of(u, at);
     for (int64_t i = 0; i < at.queries; i++) {
         int64_t r = first + i;
-        float sum = sum_across(load_whole(s->sums + r * LANES));
+        vfloat lanes[PARTS];
+        for (int p = 0; p < PARTS; p++) lanes[p] = load_whole(s->sums + r * 16 + p * LANES);
+        float sum = sum_of_lanes(lanes);
         scale_row(s->out + r * u->width, u->width, 1 / sum);
         lse[i] = (s->max[r] + log2f(sum)) * LN2;
     }
@@ -339,7 +345,7 @@ static void forward_unit(const unit *u, ahead next, float *scratch) {
                            take(&scratch, keys_floats(width, FOR_SUMS))};
     enum { MOST = 128 };
     forward_state states[MOST];
-    int64_t of_state = queries_floats(width, FOR_SCORES) + tile + BLOCK + BLOCK * LANES;
+    int64_t of_state = queries_floats(width, FOR_SCORES) + tile + BLOCK + BLOCK * 16;
     int64_t fit = clamp((SCRATCH_FLOATS - (scratch - start)) / of_state, 1, MOST);
     for (int64_t first = 0; first < blocks; first += fit) {
         int64_t count = clamp(blocks - first, 0, fit), seen = 0;
@@ -392,7 +398,7 @@ INLINE void attend_rows(int rows, const forward_state *s, const float *queries, 
         scale_each(scores[i], b->k_scales, seen);
         float before = s->max[first + i], max = max_score(scores[i], seen, before);
         float shrink = shrink_of(splat(before), splat(max))[0];
-        fold_scores(scores[i], seen, round_up(seen, LANES), s, first + i, max, shrink, width);
+        fold_scores(scores[i], seen, round_up(seen, 16), s, first + i, max, shrink, width);
         scale_each(scores[i], b->v_scales, seen);
     }
     add_rows(rows, b->v, seen, scores, out);

@@ -7,7 +7,7 @@
 
 #define SUMS_IN_ORDER 1
 #define STRIP 4
-#define KEY_STEP LANES
+#define KEY_STEP 16
 #define STRIP_VECTORS (LANES == 16 ? 4 : 3) /* accumulators of a strip: 16 of 32 registers, or 12 of 16 */
 
 static void begin_products(void) {

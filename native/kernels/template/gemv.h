@@ -1,6 +1,7 @@
 /*
  * gemv.h: C (M, N) = A (M, K) B^T for few rows of A: B (N, K) is read once, straight from where it stands,
- * and not packed. Sum (i, j) runs over k in LANES lanes, then as a fixed tree, whatever else is computed beside.
+ * and not packed. Sum (i, j) runs over k in 16 lanes, then as a fixed tree, whatever LANES is and whatever else is
+ * computed beside.
  * A group of columns goes over the terms in blocks, so that a block of A is in L1 for all but the first of them.
  */
 #ifndef STERNA_GEMV_H
@@ -23,16 +24,12 @@ static int takes_gemv(const sterna_matrix *a, const sterna_matrix *c, int32_t fl
         && a->cols <= GEMV_DEPTH;
 }
 
-/* Of one register, whatever its width: lanes i and i + LANES / 2, then as many again. */
-INLINE float sum_lanes(vfloat x) {
-#if LANES == 16
-    return sum_of_lanes(&x);
-#else
-    return sum_of_eight((__m256)x);
-#endif
-}
+/* The 16 lanes of a sum. */
+typedef struct gemv_sum {
+    vfloat of[PARTS];
+} gemv_sum;
 
-/* Rows of A, in steps of LANES terms: a[step][rows][LANES], and what they are multiplied with. */
+/* Rows of A, in steps of 16 terms: a[step][rows][16], and what they are multiplied with. */
 struct gemv {
     const float *a;
     const sterna_matrix *b, *c;
@@ -49,40 +46,43 @@ struct gemv_tile {
 
 #define AHEAD 512 /* bytes of a row of B that are fetched from L2 to L1 before they are read */
 
-/* LANES terms from `k` on, `left` of them there, of a tile. b is the tile's first row of B, whose rows lie `stride`
+/* 16 terms from `k` on, `left` of them there, of a tile. b is the tile's first row of B, whose rows lie `stride`
  * bytes apart; those that come next are on their way to L2 meanwhile: a prefetcher starts afresh on every page. */
 INLINE void add_terms(const struct gemv *g, struct gemv_tile t, const char *b, int64_t stride, int64_t k, int64_t left,
-                      vfloat sum[GEMV_ROWS][4]) {
+                      gemv_sum sum[GEMV_ROWS][4]) {
     const int64_t bytes = t.type == STERNA_F32 ? 4 : 2;
-    vfloat y[4];
+#pragma GCC unroll 2
+    for (int p = 0; p < PARTS; p++) {
+        vfloat y[4];
 #pragma GCC unroll 4
-    for (int j = 0; j < t.cols; j++) {
-        const char *line = b + j * stride + k * bytes;
-        y[j] = load((row){(void *)line, t.type}, 0, left);
-        if (t.row == 0) {
-            _mm_prefetch(line + t.cols * stride, _MM_HINT_T1);
-            _mm_prefetch(line + AHEAD, _MM_HINT_T0);
+        for (int j = 0; j < t.cols; j++) {
+            const char *line = b + j * stride + k * bytes;
+            y[j] = load((row){(void *)line, t.type}, p * LANES, left - p * LANES);
+            if (t.row == 0 && p == 0) {
+                _mm_prefetch(line + t.cols * stride, _MM_HINT_T1);
+                _mm_prefetch(line + AHEAD, _MM_HINT_T0);
+            }
         }
-    }
 #pragma GCC unroll 8
-    for (int i = 0; i < t.rows; i++) {
-        vfloat x = load_floats(g->a + k * t.all + (t.row + i) * LANES, LANES);
-        __asm__("" : "+v"(x)); /* one load, not one for each column */
+        for (int i = 0; i < t.rows; i++) {
+            vfloat x = load_floats(g->a + k * t.all + (t.row + i) * 16 + p * LANES, LANES);
+            __asm__("" : "+v"(x)); /* one load, not one for each column */
 #pragma GCC unroll 4
-        for (int j = 0; j < t.cols; j++) sum[i][j] = fused_add(x, y[j], sum[i][j]);
+            for (int j = 0; j < t.cols; j++) sum[i][j].of[p] = fused_add(x, y[j], sum[i][j].of[p]);
+        }
     }
 }
 
 /* Adds terms k0...k1 - 1 to sums, whose first is that of the tile. */
-INLINE void multiply_dots(const struct gemv *g, struct gemv_tile t, int64_t k0, int64_t k1, vfloat *sums) {
+INLINE void multiply_dots(const struct gemv *g, struct gemv_tile t, int64_t k0, int64_t k1, gemv_sum *sums) {
     const char *b = row_at(g->b, t.col, 0).data;
-    vfloat sum[GEMV_ROWS][4];
+    gemv_sum sum[GEMV_ROWS][4];
     int64_t k = k0, stride = g->b->stride * (t.type == STERNA_F32 ? 4 : 2);
 #pragma GCC unroll 8
     for (int i = 0; i < t.rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < t.cols; j++) sum[i][j] = sums[i * GEMV_COLS + j];
-    for (; k + LANES <= k1; k += LANES) add_terms(g, t, b, stride, k, LANES, sum);
+    for (; k + 16 <= k1; k += 16) add_terms(g, t, b, stride, k, 16, sum);
     if (k < k1) add_terms(g, t, b, stride, k, k1 - k, sum);
 #pragma GCC unroll 8
     for (int i = 0; i < t.rows; i++)
@@ -91,31 +91,32 @@ INLINE void multiply_dots(const struct gemv *g, struct gemv_tile t, int64_t k0, 
 }
 
 /* C(row0..., col...) from the sums of `cols` columns. */
-static void store_dots(const struct gemv *g, int64_t col, int64_t cols, vfloat sums[GEMV_ROWS][GEMV_COLS]) {
+static void store_dots(const struct gemv *g, int64_t col, int64_t cols, gemv_sum sums[GEMV_ROWS][GEMV_COLS]) {
     for (int64_t i = 0; i < g->row1 - g->row0; i++)
         for (int64_t j = 0; j < cols; j++) {
             float before = g->accumulate ? sterna_get(g->c, g->row0 + i, col + j) : 0;
-            sterna_put(g->c, g->row0 + i, col + j, before + sum_lanes(sums[i][j]));
+            sterna_put(g->c, g->row0 + i, col + j, before + sum_of_lanes(sums[i][j].of));
         }
 }
 
 /* `cols` columns, a constant, of all rows: as many rows at a time as the registers hold sums for. */
 INLINE void multiply_cols(const struct gemv *g, int32_t type, int rows, int64_t col, int cols, int64_t k0, int64_t k1,
-                          vfloat *sums) {
-    const int together = LANES == 16 || rows < 4 ? rows : 4;
+                          gemv_sum *sums) {
+    const int together = LANES == 16 || rows < 2 ? rows : 2;
     for (int i = 0; i < rows; i += together)
         multiply_dots(g, (struct gemv_tile){type, rows, together, cols, i, col}, k0, k1, sums + i * GEMV_COLS);
 }
 
 /* All columns of C, of `rows` rows, a constant. */
 INLINE void multiply_typed(const struct gemv *g, int32_t type, int rows) {
-    const int cols = rows > 4 ? 3 : LANES == 8 ? 2 : 4;
+    const int cols = rows > 4 || (LANES == 8 && rows > 1) ? 3 : 4;
     int64_t depth = g->b->cols, block = GEMV_BLOCK / rows;
     for (int64_t col = 0; col < g->c->cols; col += GEMV_COLS) {
         int64_t count = col + GEMV_COLS < g->c->cols ? GEMV_COLS : g->c->cols - col;
-        vfloat sums[GEMV_ROWS][GEMV_COLS];
+        gemv_sum sums[GEMV_ROWS][GEMV_COLS];
         for (int i = 0; i < rows; i++)
-            for (int j = 0; j < GEMV_COLS; j++) sums[i][j] = splat(0);
+            for (int j = 0; j < GEMV_COLS; j++)
+                for (int p = 0; p < PARTS; p++) sums[i][j].of[p] = splat(0);
         for (int64_t k = 0; k < depth; k += block) {
             int64_t end = k + block < depth ? k + block : depth, j = 0;
             for (; j + cols <= count; j += cols) multiply_cols(g, type, rows, col + j, cols, k, end, &sums[0][j]);
@@ -136,11 +137,12 @@ static int32_t gemv(const sterna_matrix *a, const sterna_matrix *b, const sterna
     float *x = scratch;
     struct gemv g = {x, b, c, row0, row1, flags & STERNA_ACCUMULATE};
     int64_t rows = row1 - row0, all = rows > 4 ? 8 : rows > 2 ? 4 : rows;
-    for (int64_t k = 0; k < a->cols; k += LANES)
-        for (int64_t i = 0; i < all; i++, x += LANES) {
-            vfloat v = i < rows ? load(row_at(a, row0 + i, k), 0, a->cols - k) : splat(0);
-            store_floats(x, v, LANES);
-        }
+    for (int64_t k = 0; k < a->cols; k += 16)
+        for (int64_t i = 0; i < all; i++)
+            for (int64_t part = k; part < k + 16; part += LANES, x += LANES) {
+                int64_t left = i < rows ? a->cols - part : 0;
+                store_floats(x, load(row_at(a, row0 + (i < rows ? i : 0), part), 0, left), LANES);
+            }
     if (all == 8) multiply_rows(&g, 8);
     else if (all == 4) multiply_rows(&g, 4);
     else if (all == 2) multiply_rows(&g, 2);

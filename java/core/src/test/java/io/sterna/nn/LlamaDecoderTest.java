@@ -13,9 +13,12 @@ import io.sterna.tensor.Workspace;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class LlamaDecoderTest {
@@ -48,15 +51,40 @@ class LlamaDecoderTest {
         for (int i = 0; i < PROMPTS.size(); i++) {
             LlamaDecoder alone = decoder(model, 1);
             alone.forward(PROMPTS.get(i), new int[] {PROMPTS.get(i).length});
-            assertClose(rows(alone.logits(0))[0], prompts[i]);
+            assertArrayEquals(rows(alone.logits(0))[0], prompts[i]);
             alone.forward(new int[] {10 + i}, new int[] {1});
-            assertClose(rows(alone.logits(0))[0], next[i]);
+            assertArrayEquals(rows(alone.logits(0))[0], next[i]);
             assertEquals(PROMPTS.get(i).length + (i == 1 ? 3 : 1), together.cache(i).length());
             if (i == 1) {
                 alone.forward(new int[] {13, 14}, new int[] {2});
-                assertClose(rows(alone.logits(0))[0], last[1]);
+                assertArrayEquals(rows(alone.logits(0))[0], last[1]);
             }
         }
+    }
+
+    /** To the last bit, from AVX2 up: integers are exact on every tier, and what is summed in f32 has one order on all. */
+    @ParameterizedTest
+    @EnumSource(names = {"F32", "BF16", "INT8"})
+    void tiersWithoutABf16UnitGiveTheSameLogits(CacheType cache) {
+        List<Tier> tiers = Stream.of(Tier.AVX2, Tier.AVX512, Tier.AVX512VNNI).filter(t -> t.compareTo(Tier.granted()) <= 0).toList();
+        for (Method method : List.of(Method.dqt(Grid.INT8), Method.dqt(Grid.TERNARY), Method.fp32())) {
+            Llama model = model(method);
+            List<float[]> logits = tiers.stream().map(tier -> logits(model, tier, cache)).toList();
+            for (float[] other : logits) {
+                assertArrayEquals(logits.getFirst(), other, method + ": " + tiers.get(logits.indexOf(other)));
+            }
+        }
+    }
+
+    /** After a prompt and some tokens one by one. */
+    private float[] logits(Llama model, Tier tier, CacheType cache) {
+        Engine ofTier = new Engine(Kernels.of(tier), slices, 2, workspace, CONFIG.intermediate());
+        LlamaDecoder decoder = new LlamaDecoder(model.on(ofTier), ofTier, new LlamaDecoder.Size(1, 32, cache, 24), workspace);
+        decoder.forward(IntStream.range(0, 20).map(i -> i * 37 % CONFIG.vocab()).toArray(), new int[] {20});
+        for (int token = 0; token < 12; token++) {
+            decoder.forward(new int[] {token * 29 % CONFIG.vocab()}, new int[] {1});
+        }
+        return rows(decoder.logits(0))[0];
     }
 
     @Test
@@ -121,9 +149,5 @@ class LlamaDecoderTest {
             rows[r] = Arrays.copyOfRange(all, r * CONFIG.vocab(), (r + 1) * CONFIG.vocab());
         }
         return rows;
-    }
-
-    private static void assertClose(float[] expected, float[] actual) {
-        assertArrayEquals(expected, actual, Tier.best() == Tier.AMX ? 2e-2f : 2e-6f);
     }
 }
