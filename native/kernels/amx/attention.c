@@ -4,7 +4,7 @@
  */
 #include "kernels/amx/join.h"
 #include "kernels/amx/tile.h"
-#include "kernels/template/ahead.h"
+#include "kernels/template/region.h"
 #include "kernels/template/block.h"
 
 #define SUMS_IN_ORDER 0
@@ -148,39 +148,33 @@ INLINE void multiply_tiles(const uint16_t *a, int64_t a_step, const uint32_t *b,
 }
 
 static void block_scores(const queries_operand *q, const keys_operand *k, float *scores, int64_t queries, int64_t width,
-                         int64_t see, ahead *next) {
+                         int64_t see) {
     int64_t terms = whole_terms(width);
-    for (int64_t i = 0; i < queries; i += STRIP) {
+    for (int64_t i = 0; i < queries; i += STRIP)
         for (int64_t j = 0; j < keys_seen(see, i, STRIP); j += 32)
             multiply_tiles(q->rows + i * terms, terms, k->rows_t + j, BLOCK, 0, terms, scores + i * BLOCK + j, BLOCK, STRIP,
                            32, 0);
-        fetch_ahead(next, STRIP);
-    }
 }
 
 static void block_values(const float *weights, const keys_operand *v, float *sums, int64_t queries, int64_t width,
-                         int64_t see, ahead *next) {
+                         int64_t see) {
     uint16_t a[BLOCK * BLOCK] __attribute__((aligned(64)));
     set_a(a, weights, BLOCK);
-    for (int64_t i = 0; i < queries; i += STRIP) {
+    for (int64_t i = 0; i < queries; i += STRIP)
         for (int64_t c = 0; c < width; c += 32)
             multiply_tiles(a + i * BLOCK, BLOCK, v->rows + c, width, 0, round_up(keys_seen(see, i, STRIP), KEY_STEP),
                            sums + i * width + c, width, STRIP, width - c, 1);
-        fetch_ahead(next, STRIP);
-    }
 }
 
 /* A key j is seen by queries from j - see on; see is a multiple of STRIP. sums are (width, BLOCK). */
 static void block_transposed(const float *weights, const queries_operand *q, float *sums, int64_t queries, int64_t keys,
-                             int64_t width, int64_t see, ahead *next) {
+                             int64_t width, int64_t see) {
     uint32_t b[BLOCK / 2 * BLOCK] __attribute__((aligned(64)));
     set_b(b, weights, BLOCK, BLOCK);
-    for (int64_t j = 0; j < keys; j += STRIP) {
+    for (int64_t j = 0; j < keys; j += STRIP)
         for (int64_t c = 0; c < width; c += 32)
             multiply_tiles(q->rows_t + c * BLOCK, BLOCK, b + j, BLOCK, clamp(j - see, 0, BLOCK), round_up(queries, STRIP),
                            sums + c * BLOCK + j, BLOCK, width - c, 32, 1);
-        fetch_ahead(next, STRIP);
-    }
 }
 
 #include "kernels/template/attention.h"

@@ -22,13 +22,12 @@
  * and what comes before and after all products of a unit: begin_products, end_products;
  *   SUMS_IN_ORDER     whether they sum as attention_few.h does, which a few queries then take
  * They may leave out what no query of a strip of STRIP rows sees, rounded up to KEY_STEP keys; what they
- * don't leave out has weight 0 where a query does not see the key and, backward, where a strip's row is no query. After
- * every strip they fetch_ahead what is due of the next unit's rows.
+ * don't leave out has weight 0 where a query does not see the key and, backward, where a strip's row is no query.
  */
 #include <math.h>
 
 #include "dispatch/table.h"
-#include "kernels/template/ahead.h"
+#include "kernels/template/region.h"
 #include "kernels/template/attention_few.h"
 #include "kernels/template/block.h"
 
@@ -153,28 +152,6 @@ static float *take(float **scratch, int64_t count) {
 
 #define SCRATCH_FLOATS (STERNA_SCRATCH_BYTES / (int64_t)sizeof(float))
 
-/* ---------------------------------------------------------------- reading ahead */
-
-#define AHEAD_BYTES (STERNA_SCRATCH_BYTES / 4) /* the most that a unit's rows take of the L2, beside scratch */
-
-/* What the unit after `index` reads and writes of q, k, v and out, and backward of their gradients; nothing when
- * it is too much or there is none before `end`. */
-static ahead rows_after(const sterna_attention *a, int64_t index, int64_t end, int backward) {
-    if (index + 1 >= end) return (ahead){0};
-    unit next = unit_of(a, index + 1);
-    const sterna_matrix *x[] = {a->q, a->k, a->v, a->out, a->dout, a->dq, a->dk, a->dv};
-    int64_t pair_rows = next.group * a->length * (a->past + (a->length + BLOCK) / 2) / BLOCK, bytes = 0;
-    ahead rows = {.regions = backward ? 8 : 4, .rows = a->past + a->length, .steps = (backward ? 5 : 2) * pair_rows};
-    for (int64_t i = 0; i < rows.regions; i++) {
-        int keys = i == 1 || i == 2 || i >= 6;
-        rows.of[i] = keys ? key_region(&next, x[i], 0) : query_region(&next, x[i], query_block_of(&next, 0));
-        rows.of[i].rows = keys ? a->past + a->length : a->length;
-        if (!keys) rows.of[i].cols *= next.group; /* its heads lie side by side */
-        bytes += rows.of[i].rows * rows.of[i].cols * (int64_t)sizeof(float);
-    }
-    return bytes > AHEAD_BYTES ? (ahead){0} : rows;
-}
-
 /* ---------------------------------------------------------------- softmax of a row of scores */
 
 /* v in lanes below n, `otherwise` in the others. */
@@ -285,13 +262,13 @@ typedef struct forward_keys {
     const float *k_scales, *v_scales; /* (count), or null */
 } forward_keys;
 
-static void forward_pair(const forward_state *s, const forward_keys *b, float *scores, int64_t width, int64_t see, ahead *next) {
+static void forward_pair(const forward_state *s, const forward_keys *b, float *scores, int64_t width, int64_t see) {
     int64_t queries = s->at.queries;
-    block_scores(&s->q, &b->k, scores, queries, width, see, next);
+    block_scores(&s->q, &b->k, scores, queries, width, see);
     for (int64_t i = 0; i < queries; i++) scale_each(scores + i * BLOCK, b->k_scales, b->count);
     fold_block(scores, s, width, see);
     for (int64_t i = 0; i < queries; i++) scale_each(scores + i * BLOCK, b->v_scales, b->count);
-    block_values(scores, &b->v, s->out, queries, width, see, next);
+    block_values(scores, &b->v, s->out, queries, width, see);
 }
 
 /* Stores the results of the block `at`, which are row `first` of s and those after it. */
@@ -336,7 +313,7 @@ static forward_keys load_forward_keys(const unit *u, int64_t key0, forward_rooms
 }
 
 /* As many blocks of queries as scratch holds go over the keys together, so that operands of keys are made once. */
-static void forward_unit(const unit *u, ahead next, float *scratch) {
+static void forward_unit(const unit *u, float *scratch) {
     begin_products();
     int64_t width = u->width, tile = BLOCK * width, blocks = u->group * u->head_blocks;
     const float *start = scratch;
@@ -360,7 +337,7 @@ static void forward_unit(const unit *u, ahead next, float *scratch) {
             forward_keys keys = load_forward_keys(u, key0, rooms);
             for (int64_t b = 0; b < count; b++) {
                 int64_t see = u->a->past + states[b].at.query0 - key0;
-                if (see + states[b].at.queries > 0) forward_pair(&states[b], &keys, scores, width, see, &next);
+                if (see + states[b].at.queries > 0) forward_pair(&states[b], &keys, scores, width, see);
             }
         }
         for (int64_t b = 0; b < count; b++) finish_forward(u, &states[b], states[b].at, 0);
@@ -439,7 +416,7 @@ static int32_t attention_forward(const sterna_attention *call, int64_t unit0, in
     for (int64_t index = unit0; index < unit1; index++) {
         unit u = unit_of(a, index);
         if (SUMS_IN_ORDER && a->capacity && u.group * a->length <= FEW) forward_few(&u, scratch);
-        else forward_unit(&u, rows_after(a, index, unit1, 0), scratch);
+        else forward_unit(&u, scratch);
     }
     return STERNA_OK;
 }
@@ -538,16 +515,16 @@ static void score_gradients(const backward_queries *q, const backward_keys *k, i
 
 enum { QUERY_GRADIENT = 1, KEY_GRADIENTS = 2 };
 
-static void backward_pair(const backward_queries *q, const backward_keys *k, int64_t width, int want, ahead *next) {
+static void backward_pair(const backward_queries *q, const backward_keys *k, int64_t width, int want) {
     int64_t see = q->at.query0 - k->key0, queries = q->at.queries;
     if (see < 0) return;
-    block_scores(&q->q, &k->k, k->p, queries, width, see, next);
-    block_scores(&q->dout, &k->v, k->ds, queries, width, see, next);
+    block_scores(&q->q, &k->k, k->p, queries, width, see);
+    block_scores(&q->dout, &k->v, k->ds, queries, width, see);
     score_gradients(q, k, see);
-    if (want & QUERY_GRADIENT) block_values(k->ds, &k->k, q->dq, queries, width, see, next);
+    if (want & QUERY_GRADIENT) block_values(k->ds, &k->k, q->dq, queries, width, see);
     if (want & KEY_GRADIENTS) {
-        block_transposed(k->p, &q->dout, k->dv, queries, k->count, width, see, next);
-        block_transposed(k->ds, &q->q, k->dk, queries, k->count, width, see, next);
+        block_transposed(k->p, &q->dout, k->dv, queries, k->count, width, see);
+        block_transposed(k->ds, &q->q, k->dk, queries, k->count, width, see);
     }
 }
 
@@ -564,27 +541,27 @@ static void store_key_gradients(const unit *u, const backward_keys *b) {
 #define MOST_RESIDENT 128
 
 /* All queries of the unit stay in scratch: each pair of blocks is visited once. */
-static void backward_resident(const unit *u, backward_keys *k, ahead *next, float *scratch) {
+static void backward_resident(const unit *u, backward_keys *k, float *scratch) {
     int64_t blocks = u->group * u->head_blocks;
     backward_queries q[MOST_RESIDENT];
     for (int64_t b = 0; b < blocks; b++) q[b] = load_queries(u, query_block_of(u, b), k->spare, &scratch);
     for (int64_t key0 = 0; key0 < u->a->length; key0 += BLOCK) {
         load_keys(u, key0, k);
-        for (int64_t b = 0; b < blocks; b++) backward_pair(&q[b], k, u->width, QUERY_GRADIENT | KEY_GRADIENTS, next);
+        for (int64_t b = 0; b < blocks; b++) backward_pair(&q[b], k, u->width, QUERY_GRADIENT | KEY_GRADIENTS);
         store_key_gradients(u, k);
     }
     for (int64_t b = 0; b < blocks; b++) store_query_gradient(u, &q[b]);
 }
 
 /* Too many queries for scratch: once by queries for dq, once by keys for dk and dv. */
-static void backward_in_two_passes(const unit *u, backward_keys *k, ahead *next, float *scratch) {
+static void backward_in_two_passes(const unit *u, backward_keys *k, float *scratch) {
     int64_t blocks = u->group * u->head_blocks;
     for (int64_t b = 0; b < blocks; b++) {
         float *rest = scratch;
         backward_queries q = load_queries(u, query_block_of(u, b), k->spare, &rest);
         for (int64_t key0 = 0; key0 < q.at.query0 + q.at.queries; key0 += BLOCK) {
             load_keys(u, key0, k);
-            backward_pair(&q, k, u->width, QUERY_GRADIENT, next);
+            backward_pair(&q, k, u->width, QUERY_GRADIENT);
         }
         store_query_gradient(u, &q);
     }
@@ -594,28 +571,27 @@ static void backward_in_two_passes(const unit *u, backward_keys *k, ahead *next,
             if (query_block_of(u, b).query0 < key0) continue;
             float *rest = scratch;
             backward_queries q = load_queries(u, query_block_of(u, b), k->spare, &rest);
-            backward_pair(&q, k, u->width, KEY_GRADIENTS, next);
+            backward_pair(&q, k, u->width, KEY_GRADIENTS);
         }
         store_key_gradients(u, k);
     }
 }
 
-static void backward_unit(const unit *u, ahead *next, float *scratch) {
+static void backward_unit(const unit *u, float *scratch) {
     const float *start = scratch;
     backward_keys k = take_keys(u->width, &scratch);
     int64_t blocks = u->group * u->head_blocks;
     int64_t fit = (SCRATCH_FLOATS - (scratch - start)) / backward_queries_floats(u->width);
     begin_products();
-    if (blocks <= fit && blocks <= MOST_RESIDENT) backward_resident(u, &k, next, scratch);
-    else backward_in_two_passes(u, &k, next, scratch);
+    if (blocks <= fit && blocks <= MOST_RESIDENT) backward_resident(u, &k, scratch);
+    else backward_in_two_passes(u, &k, scratch);
     end_products();
 }
 
 static int32_t attention_backward(const sterna_attention *a, int64_t unit0, int64_t unit1, void *scratch) {
     for (int64_t index = unit0; index < unit1; index++) {
         unit u = unit_of(a, index);
-        ahead next = rows_after(a, index, unit1, 1);
-        backward_unit(&u, &next, scratch);
+        backward_unit(&u, scratch);
     }
     return STERNA_OK;
 }

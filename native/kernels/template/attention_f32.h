@@ -2,7 +2,7 @@
 #ifndef STERNA_ATTENTION_F32_H
 #define STERNA_ATTENTION_F32_H
 
-#include "kernels/template/ahead.h"
+#include "kernels/template/region.h"
 #include "kernels/template/block.h"
 
 #define SUMS_IN_ORDER 1
@@ -99,31 +99,26 @@ INLINE const float *rows_of_sums(const float *sums, int64_t width, float *spare)
 /* ---------------------------------------------------------------- products */
 
 static void block_scores(const queries_operand *q, const keys_operand *k, float *scores, int64_t queries, int64_t width,
-                         int64_t see, ahead *next) {
-    for (int64_t i = 0; i < queries; i += STRIP) {
+                         int64_t see) {
+    for (int64_t i = 0; i < queries; i += STRIP)
         multiply_strip(q->rows + i * width, width, 1, k->rows_t, BLOCK, scores + i * BLOCK, BLOCK,
                        round_up(keys_seen(see, i, STRIP), KEY_STEP), width, 0);
-        fetch_ahead(next, STRIP);
-    }
 }
 
 static void block_values(const float *weights, const keys_operand *v, float *sums, int64_t queries, int64_t width,
-                         int64_t see, ahead *next) {
-    for (int64_t i = 0; i < queries; i += STRIP) {
+                         int64_t see) {
+    for (int64_t i = 0; i < queries; i += STRIP)
         multiply_strip(weights + i * BLOCK, BLOCK, 1, v->rows, width, sums + i * width, width, width,
                        keys_seen(see, i, STRIP), 1);
-        fetch_ahead(next, STRIP);
-    }
 }
 
 /* A key j is seen by queries from j - see on; see is a multiple of STRIP. */
 static void block_transposed(const float *weights, const queries_operand *q, float *sums, int64_t queries, int64_t keys,
-                             int64_t width, int64_t see, ahead *next) {
+                             int64_t width, int64_t see) {
     for (int64_t j = 0; j < keys; j += STRIP) {
         int64_t from = clamp(j - see, 0, queries);
         multiply_strip(weights + from * BLOCK + j, 1, BLOCK, q->rows + from * width, width, sums + j * width, width,
                        width, queries - from, 1);
-        fetch_ahead(next, STRIP);
     }
 }
 

@@ -7,7 +7,7 @@
 #ifndef STERNA_ATTENTION_FEW_H
 #define STERNA_ATTENTION_FEW_H
 
-#include "kernels/template/ahead.h"
+#include "kernels/template/region.h"
 #include "kernels/template/block.h"
 
 #define TOGETHER 4                         /* queries at most, so that keys and values become f32 once for them */
