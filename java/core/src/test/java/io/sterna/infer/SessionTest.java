@@ -2,7 +2,6 @@ package io.sterna.infer;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -150,7 +149,8 @@ class SessionTest {
             }
             a = logits(model, exact);
             assertArrayEquals(a, logits(model, small), (float) (5e-2 * amplitude(a)));
-            assertFalse(Arrays.equals(a, logits(model, small)), "it is another cache");
+            boolean same = type == CacheType.BF16 && Tier.best() == Tier.AMX; // attention rounds to bf16 there
+            assertEquals(same, Arrays.equals(a, logits(model, small)), "it is another cache");
         }
     }
 
