@@ -420,6 +420,9 @@ static void check_decoding(int32_t tier, int64_t length, int64_t heads, int64_t 
     whole.k = &c.k, whole.v = &c.v; /* what comes to the cache */
     sizes.capacity = whole_blocks(length);
     new_case(&cache, sizes, type == STERNA_I8 ? STERNA_F32 : type, AGAINST_END);
+    cache.a.length = 0; /* what is not yet appended */
+    spoil_unused(&cache.a, &cache.k, &cache.quantized_k, 1);
+    spoil_unused(&cache.a, &cache.v, &cache.quantized_v, 0);
     struct decoding d = {&whole, new_matrix(length, heads * head_dim, STERNA_F32, AGAINST_END), cache.k, cache.v,
                          new_matrix(length, heads * head_dim, STERNA_F32, AGAINST_END), cache.quantized_k, cache.quantized_v, cache.a};
     d.a.q = &d.q, d.a.k = &d.k, d.a.v = &d.v, d.a.out = &d.out;
@@ -555,6 +558,18 @@ static void check_nan(int32_t tier) {
     }
 }
 
+/* Every number of queries that a key head may have at most eight of, and one more: of each group size, over a cache. */
+static void check_few(int32_t tier) {
+    for (int64_t group = 1; group <= 9; group++)
+        for (int64_t length = 1; length <= 8 / group + 1; length++) {
+            int64_t kv_heads = check_range(1, 2), past = check_range(0, 200);
+            check_shape(tier, (sterna_attention){.sequences = check_range(1, 2), .length = length, .past = past, .heads = group * kv_heads,
+                                                 .kv_heads = kv_heads, .head_dim = 2 * check_range(1, 128),
+                                                 .capacity = whole_blocks(past + length) + check_range(0, 1) * STERNA_KEY_BLOCK},
+                        -1, length % 2 ? AGAINST_END : AGAINST_START);
+        }
+}
+
 static void check(int32_t tier) {
     static const int64_t LENGTHS[] = {1, 2, 3, 7, 16, 33, 63, 64, 65, 100, 131}, PASTS[] = {0, 1, 9, 64, 77, 200};
     static const int64_t DIMS[] = {2, 6, 8, 16, 20, 34, 48, 64, 80, 128, 256}, HEADS[][2] = {{1, 1}, {2, 2}, {4, 2}, {3, 1}, {6, 2}};
@@ -568,9 +583,10 @@ static void check(int32_t tier) {
         check_shape(tier, sizes, i % 3 - 1, i / 4 % 2 ? AGAINST_END : AGAINST_START);
     }
     for (int i = 0; i < (tier == STERNA_REFERENCE ? 3 : 18); i++) {
-        const int64_t *heads = i % 3 == STERNA_I8 ? HEADS[3 * check_range(0, 1)] : HEADS[i % 5]; /* a scale a row is one head's */
-        check_decoding(tier, LENGTHS[check_range(3, 10)], heads[0], heads[1], DIMS[check_range(0, 10)], i % 3);
+        int64_t kv_heads = i % 3 == STERNA_I8 ? 1 : check_range(1, 2); /* a scale a row is one head's */
+        check_decoding(tier, LENGTHS[check_range(3, 10)], check_range(1, 9) * kv_heads, kv_heads, DIMS[check_range(0, 10)], i % 3);
     }
+    check_few(tier);
     check_backward_needs_rows(tier);
     check_capacity(tier);
     if (tier != STERNA_REFERENCE) { /* more queries than scratch holds */
