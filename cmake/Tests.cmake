@@ -16,6 +16,18 @@ endfunction()
 file(GLOB test_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/test/*.c)
 sterna_test(checkkern ${test_sources} ${STERNA_OBJECTS})
 
+# What checkkern says of wrong use.
+function(sterna_usage_test name expected)
+  add_test(NAME checkkern_${name} COMMAND checkkern ${ARGN})
+  set_property(TEST checkkern_${name} PROPERTY PASS_REGULAR_EXPRESSION "${expected}")
+endfunction()
+add_test(NAME checkkern_help COMMAND checkkern --help)
+sterna_usage_test(no_option "--benhc: no such option" --benhc)
+sterna_usage_test(no_value "--tier: needs a value" --bench --tier)
+sterna_usage_test(no_tier "avx1024: no such tier.*Tiers: reference avx2" --tier avx1024)
+sterna_usage_test(no_family "lineal: no such family" --family lineal)
+sterna_usage_test(no_seed "1x: no number" --seed 1x)
+
 if(STERNA_X86)
   include(TierFlags)
   sterna_write_tier_flags(${CMAKE_CURRENT_BINARY_DIR}/tier_flags.h)

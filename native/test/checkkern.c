@@ -208,8 +208,23 @@ double check_ceiling(int32_t tier, int32_t probe) {
 /* ---------------------------------------------------------------- main */
 
 static const char USAGE[] =
-    "usage: checkkern [--bench] [--family NAME] [--tier NAME] [--seed N] [--list]\n"
-    "Checks every kernel of every tier that this CPU grants against the reference; --bench times them.\n";
+    "usage: checkkern [--bench] [--family NAME] [--tier NAME] [--seed N] [--list] [--help]\n"
+    "Checks every kernel of every tier that this CPU grants against the reference; --bench times them, --list names\n"
+    "the families. Ends with 0 when all is right, 1 on failures, 2 on a fault, 3 when the system gives no memory, 64 on\n"
+    "wrong use, 77 when the CPU does not grant the tier.\n";
+
+static void print_usage(FILE *to) {
+    fprintf(to, "%sTiers:", USAGE);
+    for (int32_t tier = 0; tier < STERNA_TIERS; tier++) fprintf(to, " %s", sterna_tier_name(tier));
+    fprintf(to, "\n");
+}
+
+/* What is wrong with the command line, and how it is used. */
+static int wrong_use(const char *word, const char *fault) {
+    fprintf(stderr, "checkkern: %s: %s\n", word, fault);
+    print_usage(stderr);
+    return 64;
+}
 
 /* STERNA_TIERS when there is no tier of that name. */
 static int32_t tier_of_name(const char *name) {
@@ -239,35 +254,55 @@ static void run_family(const check_family *family, const char *tier_name, int be
     }
 }
 
-int main(int count, char **words) {
-    const char *family_name = NULL, *tier_name = NULL;
-    int bench = 0, list = 0;
-    uint64_t seed = 1;
-    for (int i = 1; i < count; i++) {
-        int last = i + 1 == count;
-        if (!strcmp(words[i], "--bench")) bench = 1;
-        else if (!strcmp(words[i], "--list")) list = 1;
-        else if (!strcmp(words[i], "--family") && !last) family_name = words[++i];
-        else if (!strcmp(words[i], "--tier") && !last) tier_name = words[++i];
-        else if (!strcmp(words[i], "--seed") && !last) seed = strtoull(words[++i], NULL, 10);
-        else return fputs(USAGE, stderr), 64;
+struct options {
+    const char *family, *tier;
+    uint64_t seed;
+    int bench, list, help;
+};
+
+static int takes_value(const char *word) {
+    return !strcmp(word, "--family") || !strcmp(word, "--tier") || !strcmp(word, "--seed");
+}
+
+/* 0, or what main returns. */
+static int read_option(struct options *o, const char *word, const char *value) {
+    char *end;
+    if (!strcmp(word, "--bench")) o->bench = 1;
+    else if (!strcmp(word, "--list")) o->list = 1;
+    else if (!strcmp(word, "--help")) o->help = 1;
+    else if (!takes_value(word)) return wrong_use(word, "no such option");
+    else if (!value) return wrong_use(word, "needs a value");
+    else if (!strcmp(word, "--family")) o->family = value;
+    else if (!strcmp(word, "--tier")) o->tier = value;
+    else {
+        o->seed = strtoull(value, &end, 10);
+        if (end == value || *end) return wrong_use(value, "no number");
     }
-    if (tier_name && tier_of_name(tier_name) == STERNA_TIERS)
-        return fprintf(stderr, "checkkern: no tier '%s'\n", tier_name), 64;
-    if (tier_name && tier_of_name(tier_name) > sterna_best_tier())
-        return printf("checkkern: skipped, this CPU does not grant tier '%s'\n", tier_name), EXIT_SKIPPED;
+    return 0;
+}
+
+int main(int count, char **words) {
+    struct options o = {.seed = 1};
+    for (int i = 1; i < count; i += 1 + takes_value(words[i])) {
+        int status = read_option(&o, words[i], words[i + 1]); /* behind the last word is a null */
+        if (status) return status;
+    }
+    if (o.help) return print_usage(stdout), 0;
+    if (o.tier && tier_of_name(o.tier) == STERNA_TIERS) return wrong_use(o.tier, "no such tier");
+    if (o.tier && tier_of_name(o.tier) > sterna_best_tier())
+        return printf("checkkern: skipped, this CPU does not grant tier '%s'\n", o.tier), EXIT_SKIPPED;
     signal(SIGSEGV, on_fault);
     signal(SIGBUS, on_fault);
     signal(SIGILL, on_fault);
     int found = 0;
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
-        if (family_name && strcmp(family_name, FAMILIES[i]->name) != 0) continue;
+        if (o.family && strcmp(o.family, FAMILIES[i]->name) != 0) continue;
         found = 1;
-        if (list) puts(FAMILIES[i]->name);
-        else run_family(FAMILIES[i], tier_name, bench, seed);
+        if (o.list) puts(FAMILIES[i]->name);
+        else run_family(FAMILIES[i], o.tier, o.bench, o.seed);
     }
-    if (!found) return fprintf(stderr, "checkkern: no family '%s'; --list names them\n", family_name), 64;
-    if (bench || list) return 0;
+    if (!found) return wrong_use(o.family, "no such family");
+    if (o.bench || o.list) return 0;
     printf("%ld passed, %ld failed\n", cases - failures, failures);
     return failures || !cases ? 1 : 0;
 }
