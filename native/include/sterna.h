@@ -329,7 +329,7 @@ STERNA_API int32_t sterna_linear(int32_t tier, const sterna_quantized *q, const 
 /* Operands may be rounded to 16-bit fixed point where the tier multiplies that faster than f32: what a result sums, in
  * runs, to the nearest step, of so many up to the run's largest magnitude. Gradients: dy times the scale it meets there,
  * runs of at most 512, 32,767 steps. gemm: a row of op(a), 8,191 steps, and a column of op(b), 2,047 steps, runs of 128;
- * not where c has at most 8 rows and b is transposed, a not. */
+ * not where sterna_gemm says that operands are not rounded. */
 #define STERNA_ALLOW_INT16 16
 
 /* FLOAT. dx(t, k) = sum_n dy(t, n) code(n, k) scale for tokens row0...row1-1. Flags: ACCUMULATE, ALLOW_INT16.
@@ -344,8 +344,9 @@ STERNA_API int32_t sterna_weight_gradient(int32_t tier, const sterna_matrix *dy,
                                           const sterna_matrix *dw, int32_t flags, int64_t row0,
                                           int64_t row1, void *scratch);
 
-/* FLOAT. c = op(a) op(b) for rows row0...row1-1 of c (M, N). a, b, c F32 or BF16. Flags: all. Where c has at most 8 rows
- * and b is transposed, a not, operands are not rounded, and from AVX2 up all tiers give the same bytes. */
+/* FLOAT. c = op(a) op(b) for rows row0...row1-1 of c (M, N), sums of K numbers. a, b, c F32 or BF16. Flags: all. Where c
+ * has at most 8 rows, b is transposed, a not, and K is at most MAX_COLS, operands are not rounded, and from AVX2 up all
+ * tiers give the same bytes. */
 STERNA_API int32_t sterna_gemm(int32_t tier, const sterna_matrix *a, const sterna_matrix *b,
                                const sterna_matrix *c, int32_t flags, int64_t row0, int64_t row1,
                                void *scratch);
@@ -409,9 +410,10 @@ STERNA_API int32_t sterna_weight_gradient_int8(int32_t tier, const sterna_gradie
  * the backward. Query i of a sequence sees keys 0...past + i. A unit is (sequence, kv head): unit =
  * sequence * kv_heads + kv_head. Softmax scale 1 / sqrt(head_dim). head_dim is a multiple of 2, at most
  * 256. The backward takes past = 0 only. Tiers with a bf16 matrix unit round the operands of the products
- * to bf16; sums and the softmax are f32. A value that is not finite shows in every query that
- * sees it, and may in those just before, which are computed with it. The forward reads quantized keys or values,
- * shaped like k and v, instead of those, where they are not null; the backward takes none.
+ * to bf16; sums and the softmax are f32. A number that is not finite shows in every query that sees it, but for a key
+ * whose score is -infinity, which gets no weight; one of v may show in the queries just before too, which are computed
+ * with it. The forward reads quantized keys or values, shaped like k and v, instead of those, where they are not null;
+ * the backward takes none.
  *
  * With a capacity above 0, forward only, the keys and values of a head lie together, with room for so many, at least
  * past + length and a multiple of STERNA_KEY_BLOCK: k and v are (sequences * kv_heads * capacity, head_dim), and unit u

@@ -570,6 +570,18 @@ static void check_few(int32_t tier) {
         }
 }
 
+/* A key whose score is -infinity is one that is not there. */
+static void check_no_weight(int32_t tier) {
+    check_case("attention, tier %d: a score of -infinity", tier);
+    struct attention_case c;
+    new_case(&c, (sterna_attention){.sequences = 1, .length = 1, .past = 70, .heads = 1, .kv_heads = 1, .head_dim = 16}, STERNA_F32, AGAINST_END);
+    sterna_put(&c.q, 0, 3, 1);
+    sterna_put(&c.k, 66, 3, -INFINITY);
+    CHECK(sterna_attention_forward(tier, &c.a, 0, 1, check_scratch()) == STERNA_OK);
+    compare_forward(tier, &c.a);
+    check_release();
+}
+
 static void check(int32_t tier) {
     static const int64_t LENGTHS[] = {1, 2, 3, 7, 16, 33, 63, 64, 65, 100, 131}, PASTS[] = {0, 1, 9, 64, 77, 200};
     static const int64_t DIMS[] = {2, 6, 8, 16, 20, 34, 48, 64, 80, 128, 256}, HEADS[][2] = {{1, 1}, {2, 2}, {4, 2}, {3, 1}, {6, 2}};
@@ -595,6 +607,7 @@ static void check(int32_t tier) {
     }
     check_errors(tier);
     check_nan(tier);
+    check_no_weight(tier);
 }
 
 /* ---------------------------------------------------------------- bench */

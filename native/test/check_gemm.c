@@ -149,7 +149,8 @@ struct rounding {
 
 /* Few rows, which read B where it stands, are not rounded. */
 static int takes_gemv(const struct product *p) {
-    return p->operation == GEMM && p->m <= 8 && p->flags & STERNA_TRANSPOSE_B && !(p->flags & STERNA_TRANSPOSE_A);
+    return p->operation == GEMM && p->m <= 8 && p->flags & STERNA_TRANSPOSE_B && !(p->flags & STERNA_TRANSPOSE_A)
+        && p->k <= STERNA_MAX_COLS;
 }
 
 static int rounds_to_int16(int32_t tier, const struct product *p) {
@@ -302,12 +303,17 @@ static void check_few_rows(int32_t tier) {
             check_product(tier, p);
         }
     for (int64_t m = 1; m <= 8; m++) { /* about as long as a block of terms, and several */
-        int64_t block = 4096 / (m > 4 ? 8 : m > 2 ? 4 : m), depths[] = {block - 1, block + 1, 3 * block + 17, m == 8 ? 65536 : block};
+        int64_t block = 4096 / (m > 4 ? 8 : m > 2 ? 4 : m), depths[] = {block - 1, block + 1, 3 * block + 17, m == 8 ? STERNA_MAX_COLS : block};
         for (int i = 0; i < 4; i++) {
             struct product p = {GEMM, m, 25, depths[i], STERNA_TRANSPOSE_B | (int32_t)check_range(0, 1), .w = {0}};
             p.a = any_matrix(m, p.k, any_type()), p.b = any_matrix(25, p.k, i % 2 ? STERNA_F32 : STERNA_BF16), p.c = any_matrix(m, 25, any_type());
             check_product(tier, p);
         }
+    }
+    for (int64_t k = STERNA_MAX_COLS; k <= STERNA_MAX_COLS + 1; k++) { /* the most terms, and one more */
+        struct product p = {GEMM, 2, 5, k, STERNA_TRANSPOSE_B | STERNA_ALLOW_BF16 | STERNA_ALLOW_INT16, .w = {0}};
+        p.a = any_matrix(2, k, any_type()), p.b = any_matrix(5, k, any_type()), p.c = any_matrix(2, 5, STERNA_F32);
+        check_product(tier, p);
     }
 }
 

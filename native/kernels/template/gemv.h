@@ -12,7 +12,7 @@
 
 enum {
     GEMV_ROWS = 8,      /* the most rows of C that take this way */
-    GEMV_DEPTH = 65536, /* and the most terms: A's rows are in scratch as f32 */
+    GEMV_DEPTH = STERNA_MAX_COLS, /* and the most terms: A's rows are in scratch as f32 */
     GEMV_COLS = 12,     /* columns of a group: whole tiles of 2, 3 and 4 */
     GEMV_BLOCK = 4096   /* numbers of A in a block of terms: half of the smallest L1 */
 };
