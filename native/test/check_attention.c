@@ -402,6 +402,18 @@ static void round_stored(int32_t tier, const sterna_matrix *x, int32_t type, ste
     CHECK(sterna_quantize(tier, x, codes, 0, x->rows) == STERNA_OK);
 }
 
+/* Query 1 of every head sums to -0 in column 1: the only value that is not 0 is negative, and so is its key's score, so much
+ * that their product is too small for a float. A value without weight, of a later key, would make that 0. */
+static void put_underflow(const sterna_attention *a) {
+    for (int64_t r = 0; r < a->length; r++) {
+        for (int64_t h = 0; h < a->heads; h++) sterna_put(a->q, r, h * a->head_dim, 40);
+        for (int64_t h = 0; h < a->kv_heads; h++) {
+            sterna_put(a->k, r, h * a->head_dim, r == 1 ? -40 : 0);
+            sterna_put(a->v, r, h * a->head_dim + 1, r == 0 ? 0 : r == 1 ? -1e-30f : 1);
+        }
+    }
+}
+
 /* All queries of a sequence at once give the bytes that they give one by one, or some at a time, over a cache. */
 static void check_decoding(int32_t tier, int64_t length, int64_t heads, int64_t kv_heads, int64_t head_dim, int32_t type) {
     check_case("attention, tier %d: decoding %ld tokens, %ld heads on %ld of %ld, cache of type %d", tier, (long)length, (long)heads,
@@ -411,6 +423,7 @@ static void check_decoding(int32_t tier, int64_t length, int64_t heads, int64_t 
     sterna_quantized codes_k, codes_v;
     sterna_attention sizes = {.sequences = 1, .length = length, .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim};
     new_case(&c, sizes, STERNA_F32, AGAINST_END);
+    put_underflow(&c.a);
     sterna_attention whole = c.a;
     round_stored(tier, &c.k, type, &k, &codes_k, head_dim);
     round_stored(tier, &c.v, type, &v, &codes_v, head_dim);

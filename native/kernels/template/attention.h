@@ -271,6 +271,12 @@ static void forward_pair(const forward_state *s, const forward_keys *b, float *s
     block_values(scores, &b->v, s->out, queries, width, see);
 }
 
+/* Sums become results; one that is 0 is +0, since its sign may come from values of no weight, which are summed or not as
+ * other queries see them. */
+INLINE void divide_row(float *x, int64_t width, float divisor) {
+    for (int64_t c = 0; c < width; c += LANES) store_whole(x + c, load_whole(x + c) * (1 / divisor) + splat(0));
+}
+
 /* Stores the results of the block `at`, which are row `first` of s and those after it. */
 static void finish_forward(const unit *u, const forward_state *s, query_block at, int64_t first) {
     float *lse = lse_of(u, at);
@@ -279,7 +285,7 @@ static void finish_forward(const unit *u, const forward_state *s, query_block at
         vfloat lanes[PARTS];
         for (int p = 0; p < PARTS; p++) lanes[p] = load_whole(s->sums + r * 16 + p * LANES);
         float sum = sum_of_lanes(lanes);
-        scale_row(s->out + r * u->width, u->width, 1 / sum);
+        divide_row(s->out + r * u->width, u->width, sum);
         lse[i] = (s->max[r] + log2f(sum)) * LN2;
     }
     store_rows(s->out + first * u->width, 1, query_region(u, u->a->out, at));
