@@ -72,6 +72,8 @@ public final class Machine {
     /**
      * The best of some short measurements with every worker of {@code slices} at once, in operations or
      * bytes a second; empty when the tier has no such instruction.
+     *
+     * @throws IllegalArgumentException when this machine does not grant the tier
      */
     public static OptionalDouble ceiling(Tier tier, Probe probe, Slices slices) {
         Optional<Meter> found = Meter.of(tier, probe, slices);

@@ -40,9 +40,13 @@ public final class Meter implements AutoCloseable {
         }
     }
 
-    /** A meter of all workers of {@code slices} at once; empty when the tier has no such instruction. */
+    /**
+     * A meter of all workers of {@code slices} at once; empty when the tier has no such instruction.
+     *
+     * @throws IllegalArgumentException when this machine does not grant the tier
+     */
     public static Optional<Meter> of(Tier tier, Probe probe, Slices slices) {
-        Meter meter = new Meter(tier, probe, slices);
+        Meter meter = new Meter(Kernels.of(tier).tier(), probe, slices);
         boolean ready = false;
         try {
             meter.allocate();

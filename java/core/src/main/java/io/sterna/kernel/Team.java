@@ -12,6 +12,13 @@ public sealed interface Team permits Slices, Worker {
 
     /** Slices 0 ... count - 1, which may run in any order and at the same time. */
     record Work(long count, Slices.Body body) {
+        /** @throws IllegalArgumentException for a count that is negative or beyond an int */
+        public Work {
+            if (count < 0 || count > Integer.MAX_VALUE) {
+                throw new IllegalArgumentException(count + " slices: must lie between 0 and " + Integer.MAX_VALUE);
+            }
+        }
+
         /**
          * Rows 0 ... rows - 1 in slices of exactly {@code size} rows; the last one may be shorter.
          *

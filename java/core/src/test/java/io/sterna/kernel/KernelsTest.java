@@ -96,6 +96,18 @@ class KernelsTest {
     }
 
     @Test
+    void tiersThatTheMachineLacksAreNamed() {
+        for (Tier tier : Tier.values()) {
+            if (tier.compareTo(Tier.granted()) > 0) {
+                String refusal = "tier " + tier + ": this machine grants at most " + Tier.granted();
+                assertEquals(refusal, assertThrows(IllegalArgumentException.class, () -> Kernels.of(tier)).getMessage());
+                assertEquals(refusal, assertThrows(IllegalArgumentException.class,
+                        () -> Machine.ceiling(tier, Machine.Probe.F32, slices)).getMessage());
+            }
+        }
+    }
+
+    @Test
     void wrongShapesAreNamed() {
         var refusal = assertThrows(IllegalArgumentException.class, () -> kernels.quantize(y, q, 0, 4));
         assertEquals("q = int8 activations (4, 80): expected shape (4, 24)", refusal.getMessage());

@@ -122,6 +122,14 @@ class SlicesTest {
     }
 
     @Test
+    void aNumberOfSlicesThatThereCannotBeIsNamed() {
+        for (long count : new long[] {-1, Long.MIN_VALUE, 1L << 31}) {
+            var refusal = assertThrows(IllegalArgumentException.class, () -> new Team.Work(count, (_, _) -> { }));
+            assertEquals(count + " slices: must lie between 0 and 2147483647", refusal.getMessage());
+        }
+    }
+
+    @Test
     void workersHaveScratchOfTheirOwn() {
         try (Slices slices = new Slices(2)) {
             long[] addresses = new long[2];
