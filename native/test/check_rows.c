@@ -758,6 +758,14 @@ static void append_errors(int32_t tier) {
         CHECK(sterna_append(tier, &x, &y, 0, by_column) == want);
         CHECK(sterna_append_quantized(tier, &x, &q, 0, by_column) == want);
     }
+    for (int64_t head_dim = MAX_HEAD_DIM; head_dim <= MAX_HEAD_DIM + 1; head_dim++) { /* the widest, and one that is wider */
+        int32_t want = head_dim == MAX_HEAD_DIM ? STERNA_OK : STERNA_STATUS(3, STERNA_BAD_SHAPE);
+        sterna_matrix token = float_matrix(1, head_dim, STERNA_F32, check_normal), cache = float_matrix(64, head_dim, STERNA_F32, check_normal);
+        sterna_quantized codes = {check_buffer((size_t)(64 * head_dim), AGAINST_END, 0), check_buffer(64 * 4, AGAINST_END, 0), 64, head_dim, head_dim};
+        CHECK(sterna_append(tier, &token, &cache, 63, 1) == want);
+        CHECK(sterna_append_quantized(tier, &token, &codes, 63, 1) == want);
+        CHECK(sterna_append(tier, &token, &cache, 63, 0) == STERNA_OK);
+    }
     y.rows = q.rows = 8; /* not as many for each of three heads */
     CHECK(sterna_append(tier, &x, &y, 0, 0) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
     CHECK(sterna_append_quantized(tier, &x, &q, 0, 0) == STERNA_STATUS(3, STERNA_BAD_SHAPE));
