@@ -303,6 +303,6 @@ int main(int count, char **words) {
     }
     if (!found) return wrong_use(o.family, "no such family");
     if (o.bench || o.list) return 0;
-    printf("%ld passed, %ld failed\n", cases - failures, failures);
+    printf("%ld cases, %ld failures\n", cases, failures);
     return failures || !cases ? 1 : 0;
 }
