@@ -6,6 +6,10 @@ import java.lang.foreign.MemorySegment;
 
 /** The numbers of an Adafactor step over one tensor, in native memory; set before slices run, then only read. */
 public final class AdafactorStep {
+    static {
+        LibraryCache.requireAccess();
+    }
+
     private final MemorySegment struct;
 
     /** All zero at first. */

@@ -6,6 +6,10 @@ import java.lang.foreign.MemorySegment;
 
 /** The numbers of an AdamW step over one tensor, in native memory; set before slices run, then only read. */
 public final class AdamWStep {
+    static {
+        LibraryCache.requireAccess();
+    }
+
     private final MemorySegment struct;
 
     /** All zero at first. */

@@ -13,6 +13,10 @@ import java.util.List;
  * workspace that holds the call. Heads are counted by {@link Shape}; T = sequences * length.
  */
 public final class AttentionCall {
+    static {
+        LibraryCache.requireAccess();
+    }
+
     /**
      * Sizes.
      *

@@ -103,7 +103,8 @@ final class LibraryCache {
     }
 
     /**
-     * For initializers of classes that use the bindings' constants: what these throw would hide the option that is missing.
+     * For initializers of classes that use the bindings' constants and structs, and before other native access: what these
+     * throw would hide the option that is missing.
      *
      * @throws NativeLibraryException when the JVM was told to deny native access to Sterna
      */

@@ -29,8 +29,13 @@ public final class NativeHeap {
         }
     }
 
-    /** Gives what is free in it back to the system, where the C library can; glibc keeps some 30 MB after a busy minute. */
+    /**
+     * Gives what is free in it back to the system, where the C library can; glibc keeps some 30 MB after a busy minute.
+     *
+     * @throws NativeLibraryException when the JVM was told to deny native access to Sterna
+     */
     public static void trim() {
+        LibraryCache.requireAccess();
         Linker linker = Linker.nativeLinker();
         linker.defaultLookup().find("malloc_trim").ifPresent(function -> trim(linker, function));
     }

@@ -241,9 +241,10 @@ class NativeLibraryTest {
     @Test
     void saysWhichOptionIsMissingWhenNativeAccessIsDenied() throws Exception {
         options.add("--illegal-native-access=deny");
-        Ended ended = end(start(Map.of(), "-cp", CLASS_PATH, LoadProbe.class.getName(), "slices", "kernels", "sterna"));
+        Ended ended = end(start(Map.of(), "-cp", CLASS_PATH, LoadProbe.class.getName(), "slices", "kernels", "sterna", "openblas", "adamw",
+                "sgd", "adafactor", "attention", "heap"));
         ended.expect(REFUSED);
-        assertEquals(3, ended.output.lines().filter(line -> line.endsWith("start it with --enable-native-access=ALL-UNNAMED")).count(), ended.output);
+        assertEquals(9, ended.output.lines().filter(line -> line.endsWith("start it with --enable-native-access=ALL-UNNAMED")).count(), ended.output);
     }
 
     @Test
