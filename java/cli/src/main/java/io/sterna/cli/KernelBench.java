@@ -82,7 +82,7 @@ final class KernelBench {
      */
     record Row(String kernel, Case c, Tier tier, double rate, Probe ceiling, double beside, double sgemm) {
         static final String HEADER =
-                Units.format("%-20s %5s %18s %12s %10s %7s %12s", "kernel", "bits", "tokens x out x in", "tier", "", "ceiling", "sgemm");
+                Units.format("%-21s %5s %18s %12s %10s %7s %12s", "kernel", "bits", "tokens x out x in", "tier", "", "ceiling", "sgemm");
 
         private double share(Ceilings ceilings) {
             return beside > 0 ? rate / beside : ceilings.has(ceiling) ? rate / ceilings.of(ceiling) : 0;
@@ -110,7 +110,7 @@ final class KernelBench {
 
         String toString(Ceilings ceilings) {
             String blas = sgemm > 0 ? Units.format("%7.0f GOP/s", sgemm / 1e9) : "";
-            return Units.format("%-20s %5s %18s %12s %8.1f %s %6.1f%% %12s",
+            return Units.format("%-21s %5s %18s %12s %8.1f %s %6.1f%% %12s",
                     kernel, c.grid.width(), c.shape(), tier, rate / 1e9, ceiling.isMemory() ? "GB/s " : "GOP/s", 100 * share(ceilings), blas);
         }
     }
