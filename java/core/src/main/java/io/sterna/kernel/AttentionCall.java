@@ -121,20 +121,21 @@ public final class AttentionCall {
      * Makes it a call of another shape, that which its tensors have by now. Not while it is under way.
      *
      * @return this
+     * @throws IllegalArgumentException when a tensor has another shape; the call stays what it was
      */
     public AttentionCall resize(Shape newShape) {
-        shape = newShape;
         for (Operand operand : operands) {
             Checks.sameWorkspace(operand.name, struct, operand.x.descriptor());
-            Checks.matrix(operand.name, operand.x, operand.keys ? shape.keyRows() : shape.queries(),
-                    operand.keys ? shape.keyCols() : shape.heads * shape.headDim);
+            Checks.matrix(operand.name, operand.x, operand.keys ? newShape.keyRows() : newShape.queries(),
+                    operand.keys ? newShape.keyCols() : newShape.heads * newShape.headDim);
         }
         for (QuantizedMatrix x : quantized) {
             Checks.sameWorkspace("k or v", struct, x.descriptor());
-            Checks.quantized("k or v", x, shape.keyRows(), shape.keyCols());
+            Checks.quantized("k or v", x, newShape.keyRows(), newShape.keyCols());
         }
         Checks.sameWorkspace("lse", struct, lse.descriptor());
-        Checks.vector("lse", lse, shape.heads, shape.queries());
+        Checks.vector("lse", lse, newShape.heads, newShape.queries());
+        shape = newShape;
         sterna_attention.lse(struct, lse.data());
         sterna_attention.sequences(struct, shape.sequences);
         sterna_attention.length(struct, shape.length);

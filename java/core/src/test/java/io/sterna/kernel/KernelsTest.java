@@ -235,6 +235,8 @@ class KernelsTest {
         AttentionCall call = new AttentionCall(section, shape, x, keys, keys, x, lse);
         kernels.attentionForward(call, 0, call.units(), scratch);
         assertThrows(IllegalArgumentException.class, () -> kernels.attentionBackward(call, 0, call.units(), scratch));
+        assertThrows(IllegalArgumentException.class, () -> call.resize(new AttentionCall.Shape(3, 2, 4, 2, 20)));
+        assertEquals(4, call.units(), "a call that was refused a shape stays what it was");
         assertThrows(IllegalArgumentException.class, () -> new AttentionCall(section, shape, x, x, keys, x, lse));
         try (Workspace other = new Workspace()) {
             FloatMatrix foreign = FloatMatrix.allocate(other.section(MemoryKind.SCRATCH), FloatType.F32, 4, 40);
