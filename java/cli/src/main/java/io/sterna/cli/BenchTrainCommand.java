@@ -79,6 +79,7 @@ final class BenchTrainCommand implements Callable<Integer> {
         if (config.lr == null && "sgd".equals(config.optimizer)) {
             config.lr = 1e-3; // it has no default, and what is learnt does not matter
         }
+        SettingOptions.requireSecondStage(spec.commandLine().getParseResult(), config);
         config = config.resolved();
         MemoryCheck.require(TrainingRun.planOf(config));
         Map<String, Object> figures = measure(config);

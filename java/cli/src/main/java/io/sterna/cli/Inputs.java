@@ -22,7 +22,7 @@ final class Inputs {
 
     /** The bytes of a text. */
     static byte[] utf8(Path file) throws IOException {
-        return checked(bytes(file), file.toString());
+        return utf8(bytes(file), file.toString());
     }
 
     static String text(Path file) throws IOException {
@@ -34,7 +34,7 @@ final class Inputs {
     }
 
     private static String text(byte[] utf8, String name) {
-        return new String(checked(utf8, name), StandardCharsets.UTF_8);
+        return new String(utf8(utf8, name), StandardCharsets.UTF_8);
     }
 
     /** The next line of {@code in}, without its end; null behind the last. One that is not UTF-8 is refused and over. */
@@ -59,11 +59,12 @@ final class Inputs {
         return file + ": " + e.getMessage().replaceFirst("^text: ", "");
     }
 
-    private static byte[] checked(byte[] utf8, String name) {
-        int invalid = Utf8.invalidAt(utf8, 0, utf8.length);
+    /** The bytes of a text that was read from {@code name}. */
+    static byte[] utf8(byte[] read, String name) {
+        int invalid = Utf8.invalidAt(read, 0, read.length);
         if (invalid >= 0) {
             throw new ConfigException(name + ": byte " + invalid + " is not UTF-8; convert the text");
         }
-        return Utf8.withoutMark(utf8);
+        return Utf8.withoutMark(read);
     }
 }

@@ -1,5 +1,6 @@
 package io.sterna.cli;
 
+import io.sterna.train.ConfigException;
 import io.sterna.train.Setting;
 import io.sterna.train.TrainConfig;
 import java.util.ArrayList;
@@ -105,6 +106,16 @@ final class SettingOptions {
             String name = "--" + setting.key();
             if (result.hasMatchedOption(name)) {
                 setting.set(config, result.matchedOptionValue(name, null));
+            }
+        }
+    }
+
+    /** As an option alone: configurations of earlier runs have it whatever their schedule. */
+    static void requireSecondStage(ParseResult result, TrainConfig config) {
+        if (result.hasMatchedOption("--lr-second")) {
+            String schedule = config.resolved().schedule;
+            if (!schedule.equals("two-stage")) {
+                throw new ConfigException("lr-second " + config.lrSecond + ": only two-stage has it; leave it out for " + schedule);
             }
         }
     }

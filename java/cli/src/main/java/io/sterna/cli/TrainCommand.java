@@ -96,18 +96,10 @@ final class TrainCommand implements Callable<Integer> {
             YamlConfig.apply(config, settings);
         }
         SettingOptions.apply(spec.commandLine().getParseResult(), settings);
-        requireSecondStage(settings);
-        return settings;
-    }
-
-    /** As an option alone: configurations of earlier runs have it whatever their schedule. */
-    private void requireSecondStage(TrainConfig settings) {
-        if (resume == null && spec.commandLine().getParseResult().hasMatchedOption("--lr-second")) {
-            String schedule = settings.resolved().schedule;
-            if (!schedule.equals("two-stage")) {
-                throw new ConfigException("lr-second " + settings.lrSecond + ": only two-stage has it; leave it out for " + schedule);
-            }
+        if (resume == null) {
+            SettingOptions.requireSecondStage(spec.commandLine().getParseResult(), settings);
         }
+        return settings;
     }
 
     /** A signal ends the preparation of data; from then on {@code stop} ends the run after the step under way. */

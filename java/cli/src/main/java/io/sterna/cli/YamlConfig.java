@@ -7,8 +7,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import io.sterna.train.ConfigException;
 import io.sterna.train.TrainConfig;
-import java.io.CharConversionException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -16,7 +16,7 @@ import java.util.Map;
 
 /** Reads a configuration from YAML. */
 final class YamlConfig {
-    private static final long LARGEST = 1 << 20;
+    private static final int LARGEST = 1 << 20;
     private static final ObjectMapper YAML = new ObjectMapper(YAMLFactory.builder()
                     .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
                     .build())
@@ -36,17 +36,10 @@ final class YamlConfig {
 
     /** The settings in {@code file}; an empty one has none. */
     static Map<String, Object> read(Path file) throws IOException {
-        if (!Files.isRegularFile(file)) {
-            throw new ConfigException("config " + file + (Files.isDirectory(file) ? ": is a folder; name a file" : ": no such file"));
-        }
-        if (Files.size(file) > LARGEST) {
-            throw new ConfigException("config " + file + ": has " + Files.size(file) + " bytes, at most " + LARGEST + " can be");
-        }
+        byte[] text = bytes(file);
         Object root;
         try {
-            root = YAML.treeToValue(YAML.readTree(file.toFile()), Object.class); // null for a file of comments
-        } catch (CharConversionException e) {
-            throw new ConfigException("config " + file + ": is no text in UTF-8", e);
+            root = YAML.treeToValue(YAML.readTree(text), Object.class); // null for a file of comments
         } catch (JacksonException e) {
             throw new ConfigException("config " + file + " line " + line(e) + ": " + e.getOriginalMessage(), e);
         }
@@ -59,6 +52,23 @@ final class YamlConfig {
         Map<String, Object> values = new LinkedHashMap<>();
         map.forEach((key, value) -> values.put(String.valueOf(key), value));
         return values;
+    }
+
+    /** The text of a file, a pipe among them. */
+    private static byte[] bytes(Path file) throws IOException {
+        if (!Files.exists(file)) {
+            throw new ConfigException("config " + file + ": no such file");
+        }
+        if (Files.isDirectory(file)) {
+            throw new ConfigException("config " + file + ": is a folder; name a file");
+        }
+        try (InputStream in = Files.newInputStream(file)) {
+            byte[] text = in.readNBytes(LARGEST + 1);
+            if (text.length > LARGEST) {
+                throw new ConfigException("config " + file + ": has more bytes than the " + LARGEST + " that can be; is it the file you mean?");
+            }
+            return Inputs.utf8(text, "config " + file);
+        }
     }
 
     private static int line(JacksonException e) {

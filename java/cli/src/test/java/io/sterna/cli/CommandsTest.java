@@ -589,6 +589,32 @@ class CommandsTest {
     }
 
     @Test
+    void trainingIsTimedBesideTheCeilingAndItsPlan() throws IOException {
+        Path json = folder.resolve("train.json");
+        List<String> command = new ArrayList<>(TINY.subList(0, TINY.indexOf("--holdout")));
+        command.addAll(0, List.of("bench", "train", "--state", "int8", "--warm-up", "0", "--threads", "1", "--seconds", "0.01", "--json", json.toString()));
+        Outcome bench = run(command);
+        assertEquals(0, bench.code, bench.err);
+        JsonNode figures = new ObjectMapper().readTree(json.toFile());
+        for (String key : List.of("tokens_per_second", "flops_per_second", "share_of_ceiling", "peak_rss_bytes", "predicted_peak_bytes")) {
+            assertTrue(figures.get(key).asDouble() > 0, key);
+        }
+        assertEquals(figures.get("ms_per_step").asDouble(), sum(figures.get("ms_by_operation")), 1e-6, figures.toString());
+        assertEquals(figures.get("ms_per_step").asDouble(), sum(figures.get("ms_by_phase")), 1e-6, figures.toString());
+        double beside = figures.get("predicted_peak_bytes").asDouble() - sum(figures.get("bytes_by_kind"));
+        assertTrue(beside > 0 && beside < 100e6, figures.toString());
+        assertEquals(32, figures.get("tokens_per_step").asInt());
+    }
+
+    private static double sum(JsonNode numbers) {
+        double sum = 0;
+        for (JsonNode number : numbers) {
+            sum += number.asDouble();
+        }
+        return sum;
+    }
+
+    @Test
     void tasksComeAsTextAndAsJson() throws IOException {
         assertEquals(0, run(train("run", "--steps", "6")).code);
         Files.writeString(folder.resolve("piqa.jsonl"), "{\"query\": \"Question: x\\n\", \"choices\": [\"= 1\", \"= 2\"], \"gold\": 1}\n".repeat(3));
@@ -878,6 +904,11 @@ class CommandsTest {
         "bench kernels --shape 0x64         | 2 | sterna: shape \"0x64\": OUT must lie between 1 and 1,048,576",
         "bench kernels --tokens 16 --shape 70000x64 | 2 | sterna: shape \"70000x64\": OUT must lie between 1 and 65,536",
         "bench kernels --threads 1025       | 2 | sterna: threads 1025: must lie between 1 and 1024",
+        "bench train --momentum 0.5         | 2 | sterna: momentum 0.5: only sgd has it",
+        "bench train --method fp32 --rounding nearest | 2 | sterna: rounding nearest: only method dqt's weights",
+        "bench train --lr-second 0.5        | 2 | sterna: lr-second 0.5: only two-stage has it; leave it out for cosine",
+        "train --activations int8 --dry-run | 2 | sterna: activations \"int8\": expected one of f32, bf16",
+        "bench train --state int4           | 2 | sterna: state \"int4\": expected one of f32, bf16, int8",
         "bench train --begin-token 1        | 2 | Unknown option",
         "bench generate --end-token 1       | 2 | Unknown option",
         "trian                              | 2 | sterna: unknown command \"trian\"",

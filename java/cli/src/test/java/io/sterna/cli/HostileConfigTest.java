@@ -69,7 +69,7 @@ class HostileConfigTest {
         kinds.put("- a\n", "expected lines of");
         kinds.put("text", "expected lines of");
         kinds.put("\u0000", "config");
-        kinds.put("#".repeat(2 << 20), "bytes, at most");
+        kinds.put("#".repeat(2 << 20), "has more bytes than");
         Path file = folder.resolve("config.yaml");
         kinds.forEach((text, part) -> {
             write(file, text.getBytes(StandardCharsets.UTF_8));

@@ -3,10 +3,12 @@ package io.sterna.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.sterna.train.ConfigException;
 import io.sterna.train.TrainConfig;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -49,6 +51,22 @@ class YamlConfigTest {
     void aMissingFileIsNamed() {
         ConfigException e = assertThrows(ConfigException.class, () -> YamlConfig.read(folder.resolve("no.yaml")));
         assertTrue(e.getMessage().endsWith("no.yaml: no such file"), e.getMessage());
+    }
+
+    @Test
+    void bytesThatAreNoTextAreNamed() throws IOException {
+        Path file = folder.resolve("latin.yaml");
+        Files.write(file, "out: caf\u00e9\n".getBytes(StandardCharsets.ISO_8859_1));
+        ConfigException e = assertThrows(ConfigException.class, () -> YamlConfig.read(file));
+        assertEquals("config " + file + ": byte 8 is not UTF-8; convert the text", e.getMessage());
+    }
+
+    /** Such as a shell's <(...). */
+    @Test
+    void whatIsNoRegularFileIsRead() throws IOException {
+        Path device = Path.of("/dev/null");
+        assumeTrue(Files.exists(device), "no /dev/null here");
+        assertEquals(Map.of(), YamlConfig.read(device));
     }
 
     private Path yaml(String text) throws IOException {

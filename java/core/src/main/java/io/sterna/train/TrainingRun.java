@@ -345,9 +345,15 @@ public final class TrainingRun implements AutoCloseable {
         return MemoryPlan.of(parts.model(), parts.method(), parts.optimizer(), parts.settings(), c.threads);
     }
 
-    /** What a run of {@code config} would take, without data or memory; its vocabulary is the configured one. */
+    /**
+     * What a run of {@code config} would take, without data or memory; its vocabulary is the configured one.
+     *
+     * @throws ConfigException for a setting that cannot be, or would change nothing
+     */
     public static MemoryPlan planOf(TrainConfig config) {
-        return plan(config.resolved());
+        TrainConfig c = config.resolved();
+        requireUsed(c);
+        return plan(c);
     }
 
     /**

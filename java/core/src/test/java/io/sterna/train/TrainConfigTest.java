@@ -68,7 +68,7 @@ class TrainConfigTest {
         "scale        | group:63  | must be a positive multiple of 64",
         "forward      | terna     | forward \"terna\": expected one of stored, ternary; did you mean ternary?",
         "optimizer    | adam      | optimizer \"adam\": expected one of adamw, adafactor, sgd; did you mean adamw?",
-        "state        | fp8       | state type \"fp8\"",
+        "state        | fp8       | state \"fp8\"",
         "lr           | -1        | lr -1.0: must be above 0",
         "warmup       | 1200      | warmup 1200: must be at least 0 and below steps 1200",
         "schedule     | cosin     | did you mean cosine?",
