@@ -21,6 +21,7 @@ import io.sterna.tensor.QuantizedMatrix;
 import io.sterna.tensor.Workspace;
 import io.sterna.train.ConfigException;
 import io.sterna.train.ModelFolder;
+import io.sterna.train.ProcessMemory;
 import io.sterna.train.Setting.Group;
 import io.sterna.train.TrainConfig;
 import java.io.IOException;
@@ -29,6 +30,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
@@ -103,12 +105,27 @@ final class BenchGenerateCommand implements Callable<Integer> {
         return 0;
     }
 
-    private Map<String, Object> measure(TrainConfig config) {
+    /** Before it is taken: as many sequences as one likes can need more than the machine has. */
+    private void requireMemory(LlamaConfig model, Method method, Kernels kernels, Slices slices) throws IOException {
+        try (Workspace plan = Workspace.planning()) {
+            Engine engine = new Engine(kernels, slices, slices.workers(), plan, model.widest());
+            Llama llama = new Llama(model, method, engine, plan);
+            new LlamaDecoder(llama, engine, size(1), plan);
+            new LlamaDecoder(llama, engine, size(batch), plan);
+            Optional<String> shortage = ProcessMemory.shortage(plan.totalBytes());
+            if (shortage.isPresent()) {
+                throw new ConfigException("memory: the bench " + shortage.get() + "; lower batch or prompt-tokens, or choose a smaller model");
+            }
+        }
+    }
+
+    private Map<String, Object> measure(TrainConfig config) throws IOException {
         ModelFolder shape = ModelFolder.of(Path.of("."), config);
         Method method = shape.method().deployed();
         Kernels kernels = method.kernels(Kernels.best());
         try (Slices slices = new Slices(config.threads); Workspace workspace = new Workspace()) {
             LlamaConfig model = shape.model();
+            requireMemory(model, method, kernels, slices);
             Engine engine = new Engine(kernels, slices, slices.workers(), workspace, model.widest());
             Llama llama = new Llama(model, method, engine, workspace);
             llama.initialize(config.seed);

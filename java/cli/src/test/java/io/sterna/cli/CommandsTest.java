@@ -909,6 +909,7 @@ class CommandsTest {
         "bench train --lr-second 0.5        | 2 | sterna: lr-second 0.5: only two-stage has it; leave it out for cosine",
         "train --activations int8 --dry-run | 2 | sterna: activations \"int8\": expected one of f32, bf16",
         "bench train --state int4           | 2 | sterna: state \"int4\": expected one of f32, bf16, int8",
+        "bench generate --preset 1b --batch 65536 --seq-len 4096 --prompt-tokens 4000 | 2 | available; lower batch or prompt-tokens, or choose a smaller model",
         "bench train --begin-token 1        | 2 | Unknown option",
         "bench generate --end-token 1       | 2 | Unknown option",
         "trian                              | 2 | sterna: unknown command \"trian\"",
