@@ -29,7 +29,12 @@ public enum FloatType {
 
     /** The type written {@code f32} or {@code bf16}; anything else is an {@link IllegalArgumentException}. */
     public static FloatType parse(String text) {
-        return TypeNames.parse("float type", text, values());
+        return parse("float type", text);
+    }
+
+    /** The same; the exception names the setting. */
+    public static FloatType parse(String setting, String text) {
+        return TypeNames.parse(setting, text, values());
     }
 
     @Override

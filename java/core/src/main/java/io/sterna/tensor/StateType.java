@@ -29,9 +29,9 @@ public enum StateType {
         return bytes;
     }
 
-    /** The type written {@code f32}, {@code bf16} or {@code int8}; anything else is an {@link IllegalArgumentException}. */
-    public static StateType parse(String text) {
-        return TypeNames.parse("state type", text, values());
+    /** The type written {@code f32}, {@code bf16} or {@code int8}; anything else is an {@link IllegalArgumentException}, which names the setting. */
+    public static StateType parse(String setting, String text) {
+        return TypeNames.parse(setting, text, values());
     }
 
     @Override

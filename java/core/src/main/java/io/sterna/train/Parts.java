@@ -86,7 +86,7 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
             throw new ConfigException("bits " + c.bits + ": only method dqt takes bits; leave it out for " + c.method);
         }
         return new Method(
-                kind, grid, ternary, Scaling.parse(c.scale), ScaleRule.parse(c.scaleRule), choice("float-type", c.floatType, List.of(FloatType.values())));
+                kind, grid, ternary, Scaling.parse(c.scale), ScaleRule.parse(c.scaleRule), FloatType.parse("float-type", c.floatType));
     }
 
     private static OptimizerConfig optimizer(TrainConfig c) {
@@ -98,7 +98,7 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
                 c.weightDecay,
                 c.momentum,
                 c.updateClip,
-                choice("state", c.state, List.of(StateType.values())));
+                StateType.parse("state", c.state));
     }
 
     /** The optimizer of that name with its usual constants. */
@@ -118,7 +118,7 @@ record Parts(LlamaConfig model, Method method, OptimizerConfig optimizer, Schedu
     private static TrainSettings settings(TrainConfig c) {
         Rounding rounding = choice("rounding", c.rounding, List.of(Rounding.values()));
         return new TrainSettings(c.batch, c.accumulate, Clip.parse(c.clip), rounding, c.recompute,
-                choice("activations", c.activations, List.of(FloatType.values())), choice("gradients", c.gradients, List.of(GradientType.values())), c.seed);
+                FloatType.parse("activations", c.activations), choice("gradients", c.gradients, List.of(GradientType.values())), c.seed);
     }
 
     static <E extends Enum<E>> E choice(String setting, String text, List<E> values) {

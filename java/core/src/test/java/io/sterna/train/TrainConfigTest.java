@@ -91,6 +91,16 @@ class TrainConfigTest {
         assertTrue(e.getMessage().contains(message), e.getMessage());
     }
 
+    /** In any case, and fp32 for f32, as PyTorch's users write it. */
+    @ParameterizedTest
+    @CsvSource({"fp32, f32", "F32, f32", "BF16, bf16"})
+    void elementTypesHaveSeveralSpellings(String text, String type) {
+        for (String key : List.of("float-type", "state", "activations")) {
+            Parts as = Parts.of(new TrainConfig().set(key, text).resolved());
+            assertEquals(Parts.of(new TrainConfig().set(key, type).resolved()), as, key);
+        }
+    }
+
     @Test
     void bitsBelongToDqt() {
         ConfigException e = assertThrows(
