@@ -2,12 +2,12 @@
 #ifndef STERNA_ATTENTION_H
 #define STERNA_ATTENTION_H
 
-/* Columns of the largest head; sterna.h promises it, and the reference has room for no more. */
-#define MAX_HEAD_DIM 256
-
 #include <stdint.h>
 
 #include "sterna.h"
+
+/* Columns of the largest head; sterna.h promises it, and the reference has room for no more. */
+#define MAX_HEAD_DIM 256
 
 /* Where keys that lie by column, rows `stride` elements apart if they lay by row, have column c of row r. */
 static inline int64_t sterna_key_index(int64_t r, int64_t c, int64_t stride) {

@@ -22,7 +22,7 @@ public final class Engine {
     /** Tokens of a slice are a multiple of this, unless there are no more. */
     static final long TOKENS = 16;
     /** The same of a product, whose slices unpack all weights: no shorter than that is worth. */
-    static final long PRODUCT_TOKENS = 32;
+    private static final long PRODUCT_TOKENS = 32;
 
     private final Kernels kernels;
     private final Slices slices;

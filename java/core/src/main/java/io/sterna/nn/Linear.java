@@ -182,13 +182,13 @@ abstract sealed class Linear {
             }
             return switch (team) {
                 case Slices all -> features.product(engine, x.floats(), y, flags | (accumulate ? Kernels.ACCUMULATE : 0));
-                case Worker alone -> gemm(x.floats(), y, flags | Kernels.TRANSPOSE_B, accumulate, alone);
+                case Worker alone -> new Team.Work(1, (i, worker) -> gemm(x.floats(), y, flags | Kernels.TRANSPOSE_B, accumulate, worker));
             };
         }
 
         @Override
         void inputGradient(FloatMatrix dy, OutputGradient.Floats kept, FloatMatrix dx, boolean accumulate, Worker worker) {
-            worker.run(gemm(dy, dx, kept.productFlags(flags), accumulate, worker));
+            gemm(dy, dx, kept.productFlags(flags), accumulate, worker);
         }
 
         @Override
@@ -197,10 +197,9 @@ abstract sealed class Linear {
             throw new IllegalStateException(parameter.name() + ": float weights have no int8 gradients");
         }
 
-        private Team.Work gemm(FloatMatrix a, FloatMatrix c, int product, boolean accumulate, Team team) {
+        private void gemm(FloatMatrix a, FloatMatrix c, int product, boolean accumulate, Worker worker) {
             int all = product | (accumulate ? Kernels.ACCUMULATE : 0);
-            return team.rowWork(a.rows(), Engine.PRODUCT_TOKENS, (r0, r1, worker) ->
-                    engine.kernels().gemm(a, weight, c, all, r0, r1, worker.scratch()));
+            engine.kernels().gemm(a, weight, c, all, 0, a.rows(), worker.scratch());
         }
 
         @Override
