@@ -70,24 +70,11 @@ class LauncherTest {
         assertTrue(said.contains("locale C.UTF-8\n"), said);
     }
 
-    /** A JVM does not start with an option of the compiler that it does not know. */
     @Test
-    void theJvmKnowsWhatTheCompilerIsTold() throws Exception {
-        script("jdk/bin/java", "#!/bin/bash\nprintf '%s\\n' \"$@\"\n");
-        List<String> commands = run(Map.of()).lines().filter(option -> option.startsWith("-XX:CompileCommand=")).toList();
-        assertEquals(List.of("-XX:CompileCommand=quiet", "-XX:CompileCommand=MemLimit,*.*,4M"), commands);
-        assertEquals("", said(commands));
-    }
-
-    /** What this JDK says of options, but for its version. */
-    private static String said(List<String> options) throws Exception {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin/java").toString()));
-        command.addAll(options);
-        command.addAll(List.of("-XX:TieredStopAtLevel=1", "--version"));
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        List<String> lines = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).lines().toList();
-        assertEquals(0, process.waitFor(), lines.toString());
-        return String.join("\n", lines.stream().filter(line -> line.contains("CompileCommand") || line.contains("Error")).toList());
+    void onlyPreparingDataIsCompiledToTheLastStage() throws Exception {
+        script("jdk/bin/java", "#!/bin/bash\necho \"$@\"\n");
+        assertTrue(run("./sterna generate data", Map.of()).contains(" -XX:TieredStopAtLevel=1 "));
+        assertTrue(run("./sterna data prepare", Map.of()).contains(" -XX:TieredStopAtLevel=4 "));
     }
 
     @Test

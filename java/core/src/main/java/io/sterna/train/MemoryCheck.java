@@ -5,8 +5,8 @@ import java.util.Optional;
 
 /** Whether the machine has the memory that a training needs. */
 public final class MemoryCheck {
-    /** What a process of this library takes besides: the JVM, its heap and code, and the native libraries. */
-    public static final long PROCESS_BYTES = 116_000_000;
+    /** What a run of the command line takes besides: the JVM, its heap and code, and the native libraries. */
+    public static final long PROCESS_BYTES = 95_000_000;
 
     private MemoryCheck() {}
 
