@@ -35,12 +35,14 @@ import picocli.CommandLine.Spec;
         sortOptions = false,
         customSynopsis = "sterna bench train [OPTION...]",
         description = {
-            "Times training steps on random tokens: speed, time by kernel, memory beside its prediction.",
+            "Times training steps on random tokens: speed, memory beside its prediction; then, in steps apart, time by kernel.",
             "Weights are random; with --init too, which gives the shape alone."
         })
 final class BenchTrainCommand implements Callable<Integer> {
     /** As MemoryCheck.PROCESS_BYTES, without what data, checkpoints and reports take. */
     private static final long PROCESS_BYTES = 71_000_000;
+    /** Seconds of profile for each one that is timed. */
+    private static final double PROFILED = 0.2;
     private static final Set<String> RUN_SETTINGS = Set.of("batch", "accumulate", "recompute", "activations", "gradients", "seed",
             "threads", "vocab");
     /** Sequences a step where nothing is said: those of the measurements that others publish. */
@@ -94,23 +96,44 @@ final class BenchTrainCommand implements Callable<Integer> {
                 Arena arena = Arena.ofShared()) {
             MemorySegment tokens = randomTokens(config, arena);
             long perStep = tokens.byteSize() / Integer.BYTES - 1;
-            long step = 0;
-            for (int i = 0; i < warmUp; i++) {
-                trainer.step(++step, tokens, tokens.asSlice(Integer.BYTES));
-            }
             Samples times = new Samples();
+            Steps steps = new Steps(trainer, tokens);
+            steps.run(warmUp);
+            steps.run(seconds, times);
+            long peak = ProcessMemory.peakRss().orElse(0); // before profile and ceilings take memory of their own
             OperationProfile profile = new OperationProfile(Thread.currentThread());
-            try (profile) {
-                long end = System.nanoTime() + (long) (seconds * 1e9);
-                while (times.count() == 0 || System.nanoTime() < end) {
-                    long number = ++step;
-                    times.time(() -> trainer.step(number, tokens, tokens.asSlice(Integer.BYTES)));
-                }
+            try (profile) { // apart, since its samples take a twentieth of the processors
+                steps.run(seconds * PROFILED, new Samples());
             }
-            long peak = ProcessMemory.peakRss().orElse(0); // before the ceilings take memory of their own
             Ceilings ceilings = new Ceilings(kernels.tier(), slices, EnumSet.of(Probe.BF16, Probe.F32));
             ceilings.measure(); // one measurement alone may meet a busy neighbour
             return report(config, trainer.plan(), kernels, perStep, times, profile, peak, ceilings);
+        }
+    }
+
+    /** Steps on the same tokens, one after the other. */
+    private static final class Steps {
+        private final Trainer trainer;
+        private final MemorySegment tokens;
+        private long number;
+
+        Steps(Trainer trainer, MemorySegment tokens) {
+            this.trainer = trainer;
+            this.tokens = tokens;
+        }
+
+        void run(int count) {
+            for (int i = 0; i < count; i++) {
+                trainer.step(++number, tokens, tokens.asSlice(Integer.BYTES));
+            }
+        }
+
+        /** For some seconds, one step at least, each timed. */
+        void run(double seconds, Samples times) {
+            long end = System.nanoTime() + (long) (seconds * 1e9);
+            do {
+                times.time(() -> run(1));
+            } while (System.nanoTime() < end);
         }
     }
 

@@ -6,6 +6,7 @@ import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
 import io.sterna.io.SafetensorsFolder;
 import io.sterna.io.SafetensorsWriter;
+import io.sterna.io.WholeFolder;
 import io.sterna.nn.LlamaConfig;
 import io.sterna.nn.Method;
 import io.sterna.nn.Parameter;
@@ -121,28 +122,7 @@ public final class HuggingFaceExport {
         if (form == Form.PACKED) {
             requirePackable(model);
         }
-        boolean made = !Files.exists(out);
-        Files.createDirectories(out);
-        try {
-            new HuggingFaceExport(model, form).write(shardBytes, out);
-        } catch (IOException | RuntimeException | Error e) {
-            clear(out, made, e);
-            throw e;
-        }
-    }
-
-    /** Removes what a failed export has written to its folder, which was empty, and the folder if it made that. */
-    private static void clear(Path out, boolean made, Throwable failure) {
-        try (var files = Files.list(out)) {
-            for (Path file : files.toList()) {
-                Files.delete(file);
-            }
-            if (made) {
-                Files.delete(out);
-            }
-        } catch (IOException e) {
-            failure.addSuppressed(e);
-        }
+        WholeFolder.write(out, () -> new HuggingFaceExport(model, form).write(shardBytes, out));
     }
 
     private static void requirePackable(Model model) throws ModelException {

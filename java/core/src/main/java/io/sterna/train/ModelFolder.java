@@ -10,6 +10,7 @@ import io.sterna.io.DurableFiles;
 import io.sterna.io.Json;
 import io.sterna.io.JsonException;
 import io.sterna.io.Utf8;
+import io.sterna.io.WholeFolder;
 import io.sterna.nn.Engine;
 import io.sterna.nn.Llama;
 import io.sterna.nn.LlamaConfig;
@@ -123,36 +124,10 @@ public record ModelFolder(Path path, TrainConfig config) {
         });
     }
 
-    @FunctionalInterface
-    private interface Writing {
-        void run() throws IOException;
-    }
-
     /** All of it, or nothing. */
-    private void writeWhole(Writing files) throws IOException {
+    private void writeWhole(WholeFolder.Writing files) throws IOException {
         requireFree();
-        boolean made = !Files.exists(path);
-        Files.createDirectories(path);
-        try {
-            files.run();
-        } catch (IOException | RuntimeException | Error e) {
-            clear(made, e);
-            throw e;
-        }
-    }
-
-    /** Removes what a failed write has left in a folder that was empty. */
-    private void clear(boolean made, Throwable failure) {
-        try {
-            for (String file : List.of(WEIGHTS, TOKENIZER, CONFIG, CHAT_TEMPLATE)) {
-                Files.deleteIfExists(path.resolve(file));
-            }
-            if (made) {
-                Files.delete(path);
-            }
-        } catch (IOException e) {
-            failure.addSuppressed(e);
-        }
+        WholeFolder.write(path, files);
     }
 
     private void writeInto(WeightSource source, String tokenizer) throws IOException {
