@@ -12,11 +12,12 @@
 
 #define TOGETHER 4                         /* queries at most, so that keys and values become f32 once for them */
 #define SUMS (LANES == 16 ? 16 : 8)        /* vectors of sums in registers */
-#define VECTORS_OF(rows) (SUMS / (rows) > 4 ? 4 : SUMS / (rows))
+#define MOST_VECTORS (BLOCK / LANES)       /* the keys of a block: one query reads each line of it once */
+#define VECTORS_OF(rows) (SUMS / (rows) > MOST_VECTORS ? MOST_VECTORS : SUMS / (rows))
 
 /* scores[r][j...] = q[r] . key j... for `vectors` vectors of keys, which lie by column. */
 INLINE void score_keys(int32_t type, int rows, int vectors, region k, int64_t j, const float *const *q, float *const *scores) {
-    vfloat sums[TOGETHER][4];
+    vfloat sums[TOGETHER][MOST_VECTORS];
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++) sums[r][v] = splat(0);
     for (int64_t c = 0; c < k.rows; c++) {
@@ -46,7 +47,7 @@ INLINE void score_rows(int rows, region k, int64_t seen, const float *const *q, 
 /* out[r][c...] += the sum of weights[r][j] value(j)[c...]: `vectors` vectors; `left` elements, or more than they hold. */
 INLINE void add_columns(int32_t type, int rows, int vectors, region v, int64_t seen, int64_t c, int64_t left,
                         float *const *weights, float *const *out) {
-    vfloat sums[TOGETHER][4];
+    vfloat sums[TOGETHER][MOST_VECTORS];
     for (int r = 0; r < rows; r++)
         for (int i = 0; i < vectors; i++) sums[r][i] = load_whole(out[r] + c + i * LANES);
     for (int64_t j = 0; j < seen; j++) {
@@ -60,11 +61,19 @@ INLINE void add_columns(int32_t type, int rows, int vectors, region v, int64_t s
         for (int i = 0; i < vectors; i++) store_whole(out[r] + c + i * LANES, sums[r][i]);
 }
 
+/* The columns from c on, as long as there are `vectors` vectors of them; returns where the others begin. */
+INLINE int64_t add_wide(int32_t type, int rows, int vectors, region v, int64_t seen, int64_t c, float *const *weights,
+                        float *const *out) {
+    for (; c + vectors * LANES <= v.cols; c += vectors * LANES)
+        add_columns(type, rows, vectors, v, seen, c, vectors * LANES, weights, out);
+    return c;
+}
+
 INLINE void add_typed(int32_t type, int rows, region v, int64_t seen, float *const *weights, float *const *out) {
     const int most = VECTORS_OF(rows);
-    int64_t c = 0;
-    for (; c + most * LANES <= v.cols; c += most * LANES)
-        add_columns(type, rows, most, v, seen, c, most * LANES, weights, out);
+    int64_t c = add_wide(type, rows, most, v, seen, 0, weights, out);
+    if (most > 4) c = add_wide(type, rows, 4, v, seen, c, weights, out);
+    if (most > 2) c = add_wide(type, rows, 2, v, seen, c, weights, out);
     for (; c < v.cols; c += LANES) add_columns(type, rows, 1, v, seen, c, v.cols - c, weights, out);
 }
 

@@ -206,10 +206,20 @@ public final class LlamaDecoder {
                 throw new IllegalArgumentException("target " + next[i] + " at " + i + ": the vocabulary has " + model.config().vocab());
             }
         }
-        MemorySegment.copy(next, 0, targets, ValueLayout.JAVA_INT, 0, next.length);
-        normalize(residual);
-        headTape.resize(next.length);
-        return model.head.losses(headInput.matrix(), targets, headTape);
+        return lossesFrom((int) IntStream.of(next).takeWhile(token -> token < 0).count(), next);
+    }
+
+    /** Of the tokens from {@code first} on, and 0 of those before: the start of a text may be there to be seen alone. */
+    private double[] lossesFrom(int first, int[] next) {
+        double[] losses = new double[next.length];
+        int count = next.length - first;
+        if (count > 0) {
+            MemorySegment.copy(next, first, targets, ValueLayout.JAVA_INT, 0, count);
+            normalize(row.overRows(residual, first, next.length));
+            headTape.resize(count);
+            System.arraycopy(model.head.losses(headInput.matrix(), targets, headTape), 0, losses, first, count);
+        }
+        return losses;
     }
 
     /** Fills the head's input. */

@@ -107,6 +107,10 @@ class LlamaDecoderTest {
         double[] losses = decoder.losses(new int[] {6, -1, 8});
         assertEquals(expected, Arrays.stream(losses).sum(), 1e-3);
         assertEquals(0, losses[1]);
+        double[] last = decoder.losses(new int[] {-1, -1, 8});
+        assertEquals(losses[2], last[2], 1e-5);
+        assertArrayEquals(new double[] {0, 0, last[2]}, last);
+        assertArrayEquals(new double[3], decoder.losses(new int[] {-1, -1, -1}));
         assertThrows(IllegalArgumentException.class, () -> decoder.losses(new int[] {6}));
         assertThrows(IllegalArgumentException.class, () -> decoder.losses(new int[] {6, -2, 8}));
         assertThrows(IllegalArgumentException.class, () -> decoder.losses(new int[] {6, -1, 1 << 20}));
