@@ -23,7 +23,7 @@ import picocli.CommandLine.Spec;
         description = {
             "Reads a model of Hugging Face's transformers or of llama.cpp.",
             "A folder of transformers holds a LLaMA or BitNet model, in floats or packed ternary weights; a GGUF file of llama.cpp one in"
-                + " f32, f16, bf16, q8_0, q5_0, q5_1, q4_0, q4_1, q2_k to q6_k, iq4_nl, tq1_0 or tq2_0, mixed or not; ternary blocks stay"
+                + " f32, f16, bf16, q8_0, q5_0, q5_1, q4_0, q4_1, q2_k to q6_k, iq4_nl, iq4_xs, tq1_0 or tq2_0, mixed or not; ternary blocks stay"
                 + " ternary, others become floats. Use the result with generate, eval and export, or start a training from it: train --init DIR."
         })
 final class ImportCommand implements Callable<Integer> {

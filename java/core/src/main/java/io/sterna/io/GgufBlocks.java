@@ -10,7 +10,7 @@ final class GgufBlocks {
     private static final int[][] TQ1_RUNS = {{32, 5}, {16, 5}, {4, 4}};
     private static final int TQ2_RUN = 32;
     private static final int POW_3_5 = 243;
-    /** What the 16 codes of IQ4_NL stand for. */
+    /** What the 16 codes of IQ4_NL and IQ4_XS stand for. */
     private static final byte[] IQ4_VALUES = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
     private GgufBlocks() {}
@@ -109,7 +109,11 @@ final class GgufBlocks {
     }
 
     static void decodeIq4(ByteBuffer bytes, float[] x, int at) {
-        float d = Float.float16ToFloat(bytes.getShort());
+        decodeIq4(Float.float16ToFloat(bytes.getShort()), bytes, x, at);
+    }
+
+    /** The codes alone, of 32 weights. */
+    static void decodeIq4(float d, ByteBuffer bytes, float[] x, int at) {
         for (int i = 0; i < SMALL / 2; i++) {
             int pair = bytes.get();
             x[at + i] = IQ4_VALUES[pair & 15] * d;

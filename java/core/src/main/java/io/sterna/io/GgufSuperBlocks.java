@@ -3,7 +3,7 @@ package io.sterna.io;
 import java.nio.ByteBuffer;
 
 /**
- * Reads ggml's K blocks, 256 weights in sub-blocks of 16 or 32 whose scales are small integers times that of the
+ * Reads ggml's K blocks and IQ4_XS, 256 weights in sub-blocks of 16 or 32 whose scales are small integers times that of the
  * block. Codes of sub-blocks that follow each other share their bytes: one has the low bits, the next the bits above.
  * Floats are rounded where ggml rounds them, so that the weights are the same.
  */
@@ -104,6 +104,18 @@ final class GgufSuperBlocks {
             }
         }
         bytes.position(last + Short.BYTES);
+    }
+
+    /** The block's scale; the high two bits of eight 6-bit scales; their low nibbles; codes. */
+    static void decodeIq4(ByteBuffer bytes, float[] x, int at) {
+        int high = bytes.position() + Short.BYTES;
+        int low = high + Short.BYTES;
+        float d = half(bytes, bytes.position());
+        bytes.position(low + WEIGHTS / WIDE / 2);
+        for (int sub = 0; sub < WEIGHTS / WIDE; sub++) {
+            int s = bits(bytes, low + sub / 2, sub % 2 * 4, 4) | bits(bytes, high + sub / 4, sub % 4 * 2, 2) << 4;
+            GgufBlocks.decodeIq4(d * (s - 32), bytes, x, at + sub * WIDE);
+        }
     }
 
     /** Two bits of a weight: 32 bytes hold those of eight narrow sub-blocks. */

@@ -40,6 +40,8 @@ public enum GgufType {
     Q6_K(14, 256, 210),
     /** 32 weights d * v, v one of 16 integers that lie closer near zero. */
     IQ4_NL(20, 32, 18),
+    /** 8 times 32 weights d * (s - 32) * v, v as in IQ4_NL, s in 6 bits. */
+    IQ4_XS(23, 256, 136),
     /** The upper half of a single, rounded to nearest. */
     BF16(30, 1, 2),
     /** 256 weights d * {-1, 0, 1}, five trits a byte: 1.69 bits a weight. */
@@ -52,7 +54,7 @@ public enum GgufType {
     /** What ggml calls the types that are not here. */
     private static final Map<Integer, String> OTHERS = Map.ofEntries(Map.entry(9, "q8_1"), Map.entry(15, "q8_k"),
             Map.entry(16, "iq2_xxs"), Map.entry(17, "iq2_xs"), Map.entry(18, "iq3_xxs"), Map.entry(19, "iq1_s"),
-            Map.entry(21, "iq3_s"), Map.entry(22, "iq2_s"), Map.entry(23, "iq4_xs"), Map.entry(24, "i8"), Map.entry(25, "i16"),
+            Map.entry(21, "iq3_s"), Map.entry(22, "iq2_s"), Map.entry(24, "i8"), Map.entry(25, "i16"),
             Map.entry(26, "i32"), Map.entry(27, "i64"), Map.entry(28, "f64"), Map.entry(29, "iq1_m"), Map.entry(39, "mxfp4"),
             Map.entry(40, "nvfp4"), Map.entry(41, "q1_0"));
 
@@ -169,6 +171,7 @@ public enum GgufType {
                 case Q5_K -> GgufSuperBlocks.decodeQ5(bytes, x, at);
                 case Q6_K -> GgufSuperBlocks.decodeQ6(bytes, x, at);
                 case IQ4_NL -> GgufBlocks.decodeIq4(bytes, x, at);
+                case IQ4_XS -> GgufSuperBlocks.decodeIq4(bytes, x, at);
                 case TQ1_0 -> GgufBlocks.decodeTq1(bytes, x, at);
                 case TQ2_0 -> GgufBlocks.decodeTq2(bytes, x, at);
             }

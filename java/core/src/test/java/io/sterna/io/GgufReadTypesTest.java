@@ -33,7 +33,8 @@ class GgufReadTypesTest {
         "Q4_K, -679882689, 38.69638 1.7461548 -24.69873 -7.837097 -3.516674e-06 -0.034575462 3.0786868e+07 1.7293036e+07",
         "Q5_K, 309330796, 48.068848 7.940674 -0.9499512 -2.0582275 -0.006038904 -0.0100618005 3.013131e+06 7.153033e+07",
         "Q6_K, 958625385, 240.39001 47.018433 5.937195 -23.352966 0.00079268217 0.10756087 -1.6244992e+07 -4.58528e+07",
-        "IQ4_NL, 399598209, -5.496521 -3.244934 0.395813 -4.472687 0.007743895 0.0021341443 5.829856e+06 -8.319008e+06"
+        "IQ4_NL, 399598209, -5.496521 -3.244934 0.395813 -4.472687 0.007743895 0.0021341443 5.829856e+06 -8.319008e+06",
+        "IQ4_XS, 541383245, -6.6223145 -28.144836 25.134125 -26.83612 -0.09256089 -0.0067073107 5.449933e+07 8.51552e+06"
     })
     void weightsAreThoseOfTheReference(GgufType type, int hash, String weights) {
         float[] x = decode(type, blocks(type));
@@ -48,7 +49,7 @@ class GgufReadTypesTest {
 
     /** A block as one long number, from which each weight takes its bits; exact, and rounded once. */
     @ParameterizedTest
-    @CsvSource({"Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL"})
+    @CsvSource({"Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS"})
     void weightsAreWhatTheFormatSays(GgufType type) {
         byte[] bytes = blocks(type);
         float[] expected = new float[BLOCKS * type.block()];
@@ -84,7 +85,7 @@ class GgufReadTypesTest {
     /** Where a block's scale and that of its minimums stand. */
     private static List<Integer> halves(GgufType type) {
         return switch (type) {
-            case Q5_0, IQ4_NL -> List.of(0);
+            case Q5_0, IQ4_NL, IQ4_XS -> List.of(0);
             case Q4_1, Q5_1, Q4_K, Q5_K -> List.of(0, 2);
             case Q2_K -> List.of(80, 82);
             case Q3_K -> List.of(108);
@@ -115,6 +116,11 @@ class GgufReadTypesTest {
                 case Q5_0 -> d * (nibble(6, i) + 16 * bits(2, i, 1) - 16);
                 case Q5_1 -> d * (nibble(8, i) + 16 * bits(4, i, 1)) + m;
                 case IQ4_NL -> d * IQ4_VALUES[nibble(2, i)];
+                case IQ4_XS -> {
+                    int k = i / 32;
+                    int s = bits(4 + k / 2, k % 2 * 4, 4) + 16 * bits(2, 2 * k, 2);
+                    yield d * (s - 32) * IQ4_VALUES[nibble(8 + 16 * k, i % 32)];
+                }
                 case Q2_K -> d * bits(i / 16, 0, 4) * pair(16, i) - m * bits(i / 16, 4, 4);
                 case Q3_K -> {
                     int k = i / 16;
