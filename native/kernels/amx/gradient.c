@@ -8,6 +8,8 @@
  *
  * Reductions too long for this file's scratch go to AVX-512 VNNI.
  */
+#define SIGNED_PANELS 1
+
 #include "dispatch/families.h"
 #include "kernels/amx/pair.h"
 #include "kernels/template/product.h"
@@ -15,14 +17,12 @@
 enum {
     L1_BLOCKS = 16,      /* of 64 columns of left: 32 KiB of 32 rows */
     SEGMENT_BLOCKS = 8,  /* of 64 rows of right in scratch at a time, when a scale ends within */
-    SEGMENT_GROUPS = SEGMENT_BLOCKS * ROW_BLOCK / STERNA_GRADIENT_GROUP,
     MAX_BLOCKS = 256,
     MAX_PAIRS = 16
 };
 
 struct product_scratch {
     int8_t left[MAX_BLOCKS][2][TILE][ROW_BLOCK]; /* columns past R and rows past M are 0 */
-    int32_t left_sums[SEGMENT_GROUPS][PAIR];     /* over a group's columns */
     pair_sums sums[MAX_PAIRS];
     uint8_t panels[];
 };
@@ -39,43 +39,25 @@ typedef struct piece {
 
 /* ---------------------------------------------------------------- left */
 
-/* Four rows of left from m on, in tile t from its row i on: the columns of the piece's group g, and their sums. */
-static void copy_rows(const piece *c, int64_t m, int t, int i, int64_t g) {
-    bytes sums[4] = {zero_bytes(), zero_bytes(), zero_bytes(), zero_bytes()};
-    int64_t first = g * c->group_blocks, end = least(first + c->group_blocks, c->blocks);
-    __mmask64 there[4];
-    rows_there(m, c->p->rows, 4, there);
-    for (int64_t b = first; b < end; b++) {
-        int64_t r = c->r0 + b * ROW_BLOCK;
-        __mmask64 columns = columns_left(c->p->depth - r);
-        for (int j = 0; j < 4; j++) {
-            const int8_t *from = c->p->left + (m + j) * c->p->left_stride + r;
-            bytes v = _mm512_maskz_loadu_epi8(columns & there[j], from);
-            sums[j] = _mm512_dpbusd_epi32(sums[j], _mm512_set1_epi8(1), v);
-            _mm512_store_si512(c->s->left[b][t][i + j], v);
-        }
-    }
-    add_lanes_of_four(sums, &c->s->left_sums[g][t * TILE + i]);
-}
-
 /* Rows m...m+31 become tiles. */
 static void pack_left(const piece *c, int64_t m) {
-    for (int64_t g = 0; g * c->group_blocks < c->blocks; g++)
-        for (int i = 0; i < PAIR; i += 4) copy_rows(c, m + i, i / TILE, i % TILE, g);
+    int64_t columns = least(c->blocks * ROW_BLOCK, c->p->depth - c->r0);
+    for (int64_t i = 0; i < PAIR; i++)
+        pack_row(c->p->left + (m + i) * c->p->left_stride + c->r0, m + i < c->p->rows ? columns : 0, c->blocks,
+                 c->s->left[0][i / TILE][i % TILE]);
 }
 
 /* ---------------------------------------------------------------- results */
 
-/* A pair of panels whose sums of the piece's group `group`, group g of the reduction, are complete, for rows m... */
+/* A pair of panels whose sums of group g of the reduction are complete, for rows m... */
 struct finished {
-    int64_t pair, group, g, m, cols; /* cols 0: none */
+    int64_t pair, g, m, cols; /* cols 0: none */
 };
 
 /* Rows begin...end-1 of the pair's 32. */
 static void finish_rows(const piece *c, const struct finished *f, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++)
-        store_sums(c->p, f->m + i, c->col0 + f->pair * PAIR, f->cols, f->g, c->s->sums[f->pair][i],
-                   c->p->bias * c->s->left_sums[f->group][i]);
+        store_sums(c->p, f->m + i, c->col0 + f->pair * PAIR, f->cols, f->g, c->s->sums[f->pair][i], 0);
 }
 
 /* How many rows are to be finished. */
@@ -91,7 +73,8 @@ INLINE void multiply_pair(const piece *c, int64_t pair, int64_t first, int64_t b
     const uint8_t *panel0 = c->s->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES, *panel1 = panel0 + c->panel_bytes;
     const int8_t *left = c->s->left[first][0][0];
     int64_t unfinished = rows_of(c, f);
-    load_pair(&c->s->sums[pair], resume);
+    if (resume) load_pair(&c->s->sums[pair]);
+    else tile_zero_sums();
     for (int64_t b = 0; b < blocks; b++) {
         multiply_columns(left + b * 2 * TILE_BYTES, panel0 + b * TILE_BYTES, panel1 + b * TILE_BYTES, tiles);
         if (unfinished) finish_rows(c, f, finished_before(unfinished, b, blocks), finished_before(unfinished, b + 1, blocks));
@@ -108,7 +91,7 @@ static struct finished multiply_pairs(const piece *c, int64_t m, int64_t g, int6
         if (c->p->rows - m <= TILE) multiply_pair(c, pair, first, blocks, 1, first > begin, &before);
         else multiply_pair(c, pair, first, blocks, 2, first > begin, &before);
         int64_t complete = first + blocks == end ? least(PAIR, c->cols - pair * PAIR) : 0;
-        before = (struct finished){pair, g, c->r0 / c->p->group + g, m, complete};
+        before = (struct finished){pair, c->r0 / c->p->group + g, m, complete};
     }
     return before;
 }

@@ -1,185 +1,221 @@
 /*
  * linear.c: sterna_linear in tiles of 32 tokens by 32 rows: four sums, two tiles of tokens, two of weights.
  *
- * The four products of a step take 64 cycles and read 4 KiB. That is more than L2 gives, so one side comes
- * from L1: the columns are cut into segments of 576 at most, and the 18 KiB that 32 tokens have in a segment meet
- * every pair of panels (18 KiB each, from L2) before the next segment; with them and the sums of two pairs L1 is
- * full. A group of columns that is longer than a segment takes its sums up again from scratch. Finished sums become
- * results a few tokens at each step of the next pair: else the tiles would wait, for half the time where rows are
- * short.
+ * The four products of a step take 64 cycles and read 4 KiB, more than L2 gives beside what else it has to do. So the
+ * columns are cut into segments of 384 at most: the 24 KiB that 64 tokens have in one stay in L1 with the 12 KiB of a pair
+ * of panels, which comes from L2 once for both halves of the tokens. A group of columns that is longer than a segment
+ * takes its sums up again: the half that was last in a segment is first in the next, and its sums stay in the tiles;
+ * the other's wait in scratch. Finished sums become results a few tokens at each step of the next half: else the tiles
+ * would wait, for half the time where rows are short.
  *
  * Few tokens are bound by memory: they go to linear_few.c, and fewer yet to AVX-512 VNNI. So do rows too long for this
  * file's scratch.
  */
+#define SIGNED_PANELS 1
+
 #include "dispatch/families.h"
 #include "kernels/amx/linear_few.h"
 #include "kernels/amx/pair.h"
 #include "kernels/template/linear_call.h"
 
 enum {
-    SEGMENT_BLOCKS = 9,                /* of 64 columns: 18 KiB of 32 tokens */
+    SEGMENT_BLOCKS = 6,                /* of 64 columns */
+    HALVES = 2,                        /* of as many tokens as are in L1, 32 each */
     MIN_TOKENS = 5,
     MAX_BLOCKS = STERNA_AMX_COLS / STERNA_BLOCK,
-    MAX_PAIRS = 16                     /* 512 rows of w: 1 MiB of panels at 2048 columns */
+    PANELS_BLOCKS = 896                /* of panels at once, in L2 */
 };
 
 struct linear_scratch {
-    int8_t tokens[MAX_BLOCKS][2][TILE][STERNA_BLOCK]; /* columns past K and tokens past T are 0 */
-    int32_t token_biases[MAX_BLOCKS][PAIR];           /* what the sums over a group's columns have too much of */
-    pair_sums sums[MAX_PAIRS];                        /* but the first alone where no group has two segments */
-    float totals[MAX_PAIRS][PAIR][PAIR];              /* sums of groups, scaled */
+    int8_t tokens[HALVES][MAX_BLOCKS][2][TILE][STERNA_BLOCK]; /* columns past K and tokens past T are 0 */
+    pair_sums sums[HALVES];
+    float totals[HALVES][PAIR][PAIR]; /* sums of groups, scaled */
+    struct segment {
+        int64_t g, first, blocks; /* some of group g */
+    } segments[MAX_BLOCKS];
     uint8_t panels[];
 };
 
-#define PANELS_BYTES (STERNA_SCRATCH_BYTES - (int64_t)sizeof(struct linear_scratch))
-_Static_assert(PANELS_BYTES >= 2 * (MAX_BLOCKS * TILE_BYTES + MAX_BLOCKS * TILE * 4), "a pair of panels fits");
+_Static_assert(PANELS_BLOCKS >= 2 * MAX_BLOCKS, "a pair of panels fits");
+_Static_assert(sizeof(struct linear_scratch) + PANELS_BLOCKS * (TILE_BYTES + TILE * sizeof(float)) <= STERNA_SCRATCH_BYTES,
+               "panels fit, were each block a group");
 
 /* ---------------------------------------------------------------- tokens */
 
-/* Four tokens, tile t, rows m...m+3: their columns of group g, and their biases. */
-static void copy_tokens(const linear_call *c, int64_t token, int t, int m, int64_t g) {
-    bytes sum[4] = {zero_bytes(), zero_bytes(), zero_bytes(), zero_bytes()};
-    int64_t first = g * c->group_blocks, end = first + blocks_of_group(c, g);
-    __mmask64 there[4];
-    rows_there(token, c->q->rows, 4, there);
-    for (int64_t b = first; b < end; b++) {
-        __mmask64 columns = columns_left(c->q->cols - b * STERNA_BLOCK);
-        for (int i = 0; i < 4; i++) {
-            const int8_t *x = c->q->codes + (token + i) * c->q->stride + b * STERNA_BLOCK;
-            bytes v = _mm512_maskz_loadu_epi8(columns & there[i], x);
-            sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_set1_epi8(1), v);
-            _mm512_store_si512(c->scratch->tokens[b][t][m + i], v);
-        }
-    }
-    int32_t *biases = &c->scratch->token_biases[g][t * TILE + m];
-    add_lanes_of_four(sum, biases);
-    for (int i = 0; i < 4; i++) biases[i] *= c->bias;
-}
-
-/* Tokens t0...t0+31 become tiles. */
-static void pack_tokens(const linear_call *c, int64_t t0) {
-    for (int64_t g = 0; g < c->groups; g++)
-        for (int i = 0; i < PAIR; i += 4) copy_tokens(c, t0 + i, i / TILE, i % TILE, g);
+/* Tokens t0..., 32 for each half, become tiles. */
+static void pack_tokens(const linear_call *c, int64_t t0, int64_t halves) {
+    for (int64_t i = 0; i < halves * PAIR; i++)
+        pack_row(c->q->codes + (t0 + i) * c->q->stride, t0 + i < c->q->rows ? c->q->cols : 0, c->blocks,
+                 c->scratch->tokens[i / PAIR][0][i / TILE % 2][i % TILE]);
 }
 
 /* ---------------------------------------------------------------- sums to y */
+
+/* Complete sums of a pair of panels over group g, of which those of `tokens` tokens from `token` on are still to become
+ * results: in rows n...n+rows-1 of w. */
+struct results {
+    int64_t tokens, token, pair, g, n, rows;
+    const int32_t *sums; /* of the token */
+    float *totals;
+};
 
 /* The scales of group g of panel number `p`. */
 INLINE const float *panel_scales(const linear_call *c, int64_t p, int64_t g) {
     return (const float *)(c->scratch->panels + p * c->panel_bytes + c->blocks * TILE_BYTES) + g * PANEL;
 }
 
-/* Sums of tokens t0...t0+31 over group g that are complete, of a pair of panels whose first row of w is n. */
-struct finished {
-    int64_t pair, g, t0, n, rows; /* rows 0: none */
-};
-
-/* The sums of pair number `pair`. */
-INLINE pair_sums *sums_of(const linear_call *c, int64_t pair) {
-    return &c->scratch->sums[c->group_blocks > SEGMENT_BLOCKS ? pair : 0];
+/* The next token's: a tail of rows, or one of several groups. */
+static void finish_token(const linear_call *c, const struct results *r) {
+    for (int64_t n = 0; n < r->rows; n += TILE) {
+        add_group(r->totals + n, r->sums + n, 0, panel_scales(c, 2 * r->pair + n / TILE, r->g), r->g);
+        if (r->g == c->groups - 1) store_values(c, r->token, r->n + n, r->totals + n, least(TILE, r->rows - n));
+    }
 }
 
-/* A panel of token i: a tail of rows, or one of several groups. */
-static void finish_panel(const linear_call *c, const struct finished *f, int64_t i, int64_t panel, int64_t rows) {
-    float *total = &c->scratch->totals[f->pair][i][panel * TILE];
-    add_group(total, &(*sums_of(c, f->pair))[i][panel * TILE], c->scratch->token_biases[f->g][i],
-              panel_scales(c, 2 * f->pair + panel, f->g), f->g);
-    if (f->g == c->groups - 1) store_values(c, f->t0 + i, f->n + panel * TILE, total, rows);
+INLINE floats floats_of_sums(const int32_t *sums) {
+    ints lanes;
+    memcpy(&lanes, sums, sizeof lanes);
+    return __builtin_convertvector(lanes, floats);
+}
+
+/* 32 numbers. One of bf16 that is below the normal ones takes all another way (see bf16_of_floats). */
+INLINE void store_pair_of(const sterna_matrix *y, int64_t at, floats low, floats high) {
+    enum { DENORMAL = 0x20 };
+    if (y->type == STERNA_BF16 && _kortestz_mask16_u8(_mm512_fpclass_ps_mask((__m512)low, DENORMAL),
+                                                      _mm512_fpclass_ps_mask((__m512)high, DENORMAL))) {
+        __m512bh values = _mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+        memcpy((uint16_t *)y->data + at, &values, sizeof values);
+    } else {
+        store_lanes(y, at, NULL, 0, low, LANES);
+        store_lanes(y, at + LANES, NULL, 0, high, LANES);
+    }
+}
+
+/* What is soon to be written. */
+INLINE void fetch_pair(const sterna_matrix *y, int64_t at) {
+    const char *bytes = (const char *)y->data + at * (y->type == STERNA_F32 ? 4 : 2);
+    __builtin_prefetch(bytes, 1);
+    if (y->type == STERNA_F32) __builtin_prefetch(bytes + 64, 1);
 }
 
 enum { NO_TYPE = -1 };
 
-/* Tokens begin...end-1 of a whole pair without groups: the same in registers. The types of y and of the residual, if
+/* The next `count` tokens' of a whole pair without groups: the same in registers. The types of y and of the residual, if
  * there is one, are constants where this is inlined. */
-INLINE void finish_whole(const linear_call *c, const struct finished *f, int64_t begin, int64_t end, int32_t type,
+INLINE void finish_whole(const linear_call *c, const struct results *r, int64_t count, int32_t type,
                          int32_t residual_type) {
     int adds = residual_type != NO_TYPE;
     sterna_matrix y = *c->y, residual = adds ? *c->residual : y;
     y.type = type;
     residual.type = residual_type;
-    const int32_t *biases = c->scratch->token_biases[0], *sum = (*sums_of(c, f->pair))[begin];
-    const float *token_scales = c->q->scales + f->t0;
-    const floats scales[2] = {floats_at(panel_scales(c, 2 * f->pair, 0)), floats_at(panel_scales(c, 2 * f->pair + 1, 0))};
-    int64_t y_at = (f->t0 + begin) * y.stride + f->n, residual_at = (f->t0 + begin) * residual.stride + f->n;
-    for (int64_t i = begin; i < end; i++, sum += PAIR, y_at += y.stride, residual_at += residual.stride)
-        for (int panel = 0; panel < 2; panel++) {
-            int64_t at = panel * TILE;
-            __builtin_prefetch((const char *)y.data + (y_at + at + PAIR) * (type == STERNA_F32 ? 4 : 2), 1);
-            ints lanes;
-            memcpy(&lanes, sum + at, sizeof lanes);
-            floats value = __builtin_convertvector(lanes - biases[i], floats) * scales[panel] * token_scales[i];
-            store_lanes(&y, y_at + at, adds ? &residual : NULL, residual_at + at, value, LANES);
+    const int32_t *sums = r->sums;
+    const float *scale = c->q->scales + r->token, *end = scale + count, *panel = panel_scales(c, 2 * r->pair, 0);
+    floats low_scales = floats_at(panel), high_scales = floats_at((const float *)((const uint8_t *)panel + c->panel_bytes));
+    int64_t y_at = r->token * y.stride + r->n, residual_at = r->token * residual.stride + r->n;
+    for (; scale < end; scale++, sums += PAIR, y_at += y.stride, residual_at += residual.stride) {
+        floats low = floats_of_sums(sums) * low_scales * *scale, high = floats_of_sums(sums + TILE) * high_scales * *scale;
+        if (adds) {
+            low = load_lanes(&residual, residual_at, LANES) + low;
+            high = load_lanes(&residual, residual_at + TILE, LANES) + high;
         }
-}
-
-INLINE void finish_whole_of(const linear_call *c, const struct finished *f, int64_t begin, int64_t end, int32_t type) {
-    if (!c->residual) finish_whole(c, f, begin, end, type, NO_TYPE);
-    else if (c->residual->type == STERNA_F32) finish_whole(c, f, begin, end, type, STERNA_F32);
-    else finish_whole(c, f, begin, end, type, STERNA_BF16);
-}
-
-/* Tokens begin...end-1. */
-static void finish_tokens(const linear_call *c, const struct finished *f, int64_t begin, int64_t end) {
-    if (c->groups > 1 || f->rows < PAIR) {
-        for (int64_t i = begin; i < end; i++)
-            for (int64_t n = 0; n < f->rows; n += TILE) finish_panel(c, f, i, n / TILE, least(TILE, f->rows - n));
-    } else if (c->y->type == STERNA_F32) {
-        finish_whole_of(c, f, begin, end, STERNA_F32);
-    } else {
-        finish_whole_of(c, f, begin, end, STERNA_BF16);
+        fetch_pair(&y, y_at + PAIR);
+        store_pair_of(&y, y_at, low, high);
     }
 }
 
-/* How many tokens are to be finished. */
-INLINE int64_t tokens_of(const linear_call *c, const struct finished *f) {
-    return f->rows ? least(PAIR, c->q->rows - f->t0) : 0;
+INLINE void finish_whole_of(const linear_call *c, const struct results *r, int64_t count, int32_t type) {
+    if (!c->residual) finish_whole(c, r, count, type, NO_TYPE);
+    else if (c->residual->type == STERNA_F32) finish_whole(c, r, count, type, STERNA_F32);
+    else finish_whole(c, r, count, type, STERNA_BF16);
+}
+
+/* The next tokens', `count` of them at most. */
+static void finish_tokens(const linear_call *c, struct results *r, int64_t count) {
+    count = least(count, r->tokens);
+    if (c->groups > 1 || r->rows < PAIR) {
+        for (struct results one = *r; one.token < r->token + count; one.token++, one.sums += PAIR, one.totals += PAIR)
+            finish_token(c, &one);
+    } else if (c->y->type == STERNA_F32) {
+        finish_whole_of(c, r, count, STERNA_F32);
+    } else {
+        finish_whole_of(c, r, count, STERNA_BF16);
+    }
+    r->tokens -= count;
+    r->token += count;
+    r->sums += count * PAIR;
+    r->totals += count * PAIR;
 }
 
 /* ---------------------------------------------------------------- the tile loop */
 
-/* Blocks first...first+blocks-1 of 32 tokens and a pair of panels, while `f` is finished; `resume`: they are not the
- * first of their group. With few tokens the second tile of them is left out. */
-INLINE void multiply_pair(const linear_call *c, int64_t pair, int64_t first, int64_t blocks, int token_tiles, int resume,
-                          const struct finished *f) {
-    const int8_t *x = c->scratch->tokens[first][0][0];
-    const uint8_t *panel0 = c->scratch->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES;
+/* As many tokens as are in L1, t0..., that meet rows n0...n0+rows-1, whose panels are in scratch. */
+struct passage {
+    int64_t t0, halves, n0, rows;
+    struct results results; /* of the half before */
+};
+
+/* How many tokens of `count` are finished at a step, so that all are after `blocks`. None at the first step, if there are
+ * others: sums that were just stored would be waited for. */
+INLINE int64_t tokens_of_step(int64_t count, int64_t blocks) {
+    int64_t steps = blocks > 1 ? blocks - 1 : 1;
+    return (count + steps - 1) / steps;
+}
+
+/* The blocks of a segment: half of the tokens and a pair of panels. With few tokens the second tile of them is left out. */
+INLINE void multiply_segment(const linear_call *c, const struct segment *s, int64_t half, int64_t pair, int token_tiles,
+                             struct results *before) {
+    const int8_t *x = c->scratch->tokens[half][s->first][0][0];
+    const uint8_t *panel0 = c->scratch->panels + 2 * pair * c->panel_bytes + s->first * TILE_BYTES;
     const uint8_t *panel1 = panel0 + c->panel_bytes;
-    int64_t unfinished = tokens_of(c, f);
-    load_pair(sums_of(c, pair), resume);
-    for (int64_t b = 0; b < blocks; b++) {
+    int64_t step = tokens_of_step(before->tokens, s->blocks);
+    for (int64_t b = 0; b < s->blocks; b++) {
         multiply_columns(x + b * 2 * TILE_BYTES, panel0 + b * TILE_BYTES, panel1 + b * TILE_BYTES, token_tiles);
-        if (unfinished) finish_tokens(c, f, finished_before(unfinished, b, blocks), finished_before(unfinished, b + 1, blocks));
+        if (before->tokens && (b > 0 || s->blocks == 1)) finish_tokens(c, before, step);
     }
-    store_pair(sums_of(c, pair));
 }
 
-/* Blocks first...first+blocks-1, all of group g, of tokens t0...t0+31, and the rows n0... whose panels are in scratch.
- * Returns what is left to finish: nothing before the group's last blocks. */
-static struct finished multiply_pairs(const linear_call *c, int64_t t0, int64_t n0, int64_t rows, int64_t g, int64_t first,
-                                      int64_t blocks, struct finished before) {
-    int64_t begin = g * c->group_blocks, end = begin + blocks_of_group(c, g);
-    for (int64_t pair = 0; pair * PAIR < rows; pair++) {
-        if (c->q->rows - t0 <= TILE) multiply_pair(c, pair, first, blocks, 1, first > begin, &before);
-        else multiply_pair(c, pair, first, blocks, 2, first > begin, &before);
-        int64_t complete = first + blocks == end ? least(PAIR, rows - pair * PAIR) : 0;
-        before = (struct finished){pair, g, t0, n0 + pair * PAIR, complete};
+/* The columns of group g in segments, as equal as may be. Returns their number. */
+static int64_t cut_group(const linear_call *c, int64_t g, struct segment *s) {
+    int64_t first = g * c->group_blocks, left = blocks_of_group(c, g), count = (left + SEGMENT_BLOCKS - 1) / SEGMENT_BLOCKS;
+    for (int64_t i = count; i > 0; i--) {
+        int64_t blocks = (left + i - 1) / i;
+        *s++ = (struct segment){g, first, blocks};
+        first += blocks;
+        left -= blocks;
     }
-    return before;
+    return count;
 }
 
-/* Tokens t0...t0+31, which are packed. */
-static void multiply_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_t rows) {
-    struct finished f = {0};
-    for (int64_t g = 0; g < c->groups; g++) {
-        int64_t first = g * c->group_blocks, left = blocks_of_group(c, g);
-        for (int64_t segments = (left + SEGMENT_BLOCKS - 1) / SEGMENT_BLOCKS; segments > 0; segments--) {
-            int64_t blocks = (left + segments - 1) / segments;
-            f = multiply_pairs(c, t0, n0, rows, g, first, blocks, f);
-            first += blocks;
-            left -= blocks;
+/* A pair of panels, in `count` segments, where `step` is -1 from the last to the first. */
+static void multiply_pair(const linear_call *c, struct passage *m, int64_t pair, int64_t count, int64_t step) {
+    const struct segment *s = c->scratch->segments + (step < 0 ? count - 1 : 0);
+    for (int64_t k = 0; k < count; k++, s += step) {
+        int begins = k == 0 || s[-step].g != s->g, ends = k == count - 1 || s[step].g != s->g;
+        for (int64_t i = 0; i < m->halves; i++) {
+            int64_t half = k % 2 ? m->halves - 1 - i : i, token = m->t0 + half * PAIR, tokens = c->q->rows - token;
+            pair_sums *sums = &c->scratch->sums[half];
+            if (begins) tile_zero_sums();
+            else if (i > 0) load_pair(sums);
+            if (tokens <= TILE) multiply_segment(c, s, half, pair, 1, &m->results);
+            else multiply_segment(c, s, half, pair, 2, &m->results);
+            if (ends || i < m->halves - 1) store_pair(sums);
+            m->results = (struct results){.tokens = ends ? least(PAIR, tokens) : 0, .token = token, .pair = pair, .g = s->g,
+                                          .n = m->n0 + pair * PAIR, .rows = least(PAIR, m->rows - pair * PAIR),
+                                          .sums = (*sums)[0], .totals = c->scratch->totals[half][0]};
         }
     }
-    finish_tokens(c, &f, 0, tokens_of(c, &f));
+}
+
+/* Tokens t0... and rows n0...n0+rows-1. Without groups every second pair begins with the segment that the one before ended
+ * with, whose tokens are in L1. */
+static void multiply_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_t rows) {
+    struct passage m = {.t0 = t0, .halves = c->q->rows - t0 > PAIR ? HALVES : 1, .n0 = n0, .rows = rows};
+    int64_t count = 0;
+    for (int64_t g = 0; g < c->groups; g++) count += cut_group(c, g, c->scratch->segments + count);
+    pack_tokens(c, t0, m.halves);
+    for (int64_t pair = 0; pair * PAIR < rows; pair++)
+        multiply_pair(c, &m, pair, count, c->groups == 1 && pair % 2 ? -1 : 1);
+    finish_tokens(c, &m.results, m.results.tokens);
 }
 
 static void multiply_rows(const linear_call *c, int64_t n0, int64_t rows) {
@@ -187,10 +223,7 @@ static void multiply_rows(const linear_call *c, int64_t n0, int64_t rows) {
         for (int64_t half = n; half < n + PAIR; half += TILE)
             make_panel(c, n0 + least(half, rows - 1), half < rows ? least(TILE, rows - half) : 1,
                        c->scratch->panels + half / TILE * c->panel_bytes);
-    for (int64_t t0 = 0; t0 < c->q->rows; t0 += PAIR) {
-        pack_tokens(c, t0);
-        multiply_tokens(c, t0, n0, rows);
-    }
+    for (int64_t t0 = 0; t0 < c->q->rows; t0 += HALVES * PAIR) multiply_tokens(c, t0, n0, rows);
 }
 
 static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y,
@@ -199,7 +232,7 @@ static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const s
     if (q->rows < MIN_TOKENS || c.blocks > MAX_BLOCKS)
         return sterna_table_of(STERNA_AVX512VNNI)->linear(q, w, y, residual, row0, row1, scratch);
     if (q->rows <= STERNA_AMX_FEW_TOKENS) return sterna_amx_linear_few(q, w, y, residual, row0, row1, scratch);
-    int64_t rows = least(MAX_PAIRS, PANELS_BYTES / (2 * c.panel_bytes)) * PAIR;
+    int64_t rows = PANELS_BLOCKS / (2 * c.blocks) * PAIR;
     tile_begin();
     for (int64_t n = row0; n < row1; n += rows) multiply_rows(&c, n, least(rows, row1 - n));
     tile_end();

@@ -45,6 +45,11 @@ static void interleave_tokens(const linear_call *c, int64_t token, int64_t b, co
     }
 }
 
+/* Of `count` rows from `row` on, all columns of those before `rows`, and none of the others. */
+INLINE void rows_there(int64_t row, int64_t rows, int count, __mmask64 *there) {
+    for (int i = 0; i < count; i++) there[i] = row + i < rows ? ~0ull : 0;
+}
+
 /* Eight tokens from `token` on: their columns of group g, and their biases. */
 static void pack_tokens(const linear_call *c, int64_t token, int64_t g) {
     bytes sum[8], x[8];

@@ -5,8 +5,8 @@
  *   tile_zero(t)                  t = 0; tile_zero_sums(): tiles 0...3 = 0
  *   tile_load(t, base, stride)    row r of t is the 64 bytes at base + r * stride (stride in bytes)
  *   tile_store(t, base, stride)
- *   tile_dot_s8u8(c, a, b)        c[m][n] += sum over k < 64 of a[m][k] * b[k / 4][4 n + k % 4], a int8, b uint8
- *   tile_dot_u8s8(c, a, b)        the same, a uint8, b int8
+ *   tile_dot_s8s8(c, a, b)        c[m][n] += sum over k < 64 of a[m][k] * b[k / 4][4 n + k % 4], a and b int8
+ *   tile_dot_u8s8(c, a, b)        the same, a uint8
  *   tile_dot_bf16(c, a, b)        c[m][n] += sum over k < 32 of a[m][k] * b[k / 2][2 n + k % 2], c f32
  *   tile_end()                    gives the registers back: a kernel that leaves them in use makes every
  *                                 context switch save 8 KiB and keeps the core from its deeper sleep states;
@@ -65,7 +65,7 @@ static inline void tile_end(void) {
         _tile_stored(t, (base), (stride));                                                                 \
         TILE_BARRIER();                                                                                    \
     } while (0)
-#define tile_dot_s8u8(c, a, b) _tile_dpbsud(c, a, b)
+#define tile_dot_s8s8(c, a, b) _tile_dpbssd(c, a, b)
 #define tile_dot_u8s8(c, a, b) _tile_dpbusd(c, a, b)
 #define tile_dot_bf16(c, a, b) _tile_dpbf16ps(c, a, b)
 
@@ -164,8 +164,8 @@ static inline void tile_dot_int8(int c, int a, int b, int a_signed, int b_signed
     }
 }
 
-static inline void tile_dot_s8u8(int c, int a, int b) {
-    tile_dot_int8(c, a, b, 1, 0);
+static inline void tile_dot_s8s8(int c, int a, int b) {
+    tile_dot_int8(c, a, b, 1, 1);
 }
 
 static inline void tile_dot_u8s8(int c, int a, int b) {

@@ -1,5 +1,5 @@
 /*
- * panel.h: sixteen packed rows as a panel of bytes u (unpack.h), interleaved by fours for byte products:
+ * panel.h: sixteen packed rows as a panel of bytes u, or codes (unpack.h), interleaved by fours for byte products:
  *
  *   out[step][16 rows][4]   bytes 4 step...4 step + 3 of every row; 16 steps a block of 64
  *
@@ -100,7 +100,8 @@ INLINE void unpack_panel_block(const uint8_t *const *rows, int64_t at, int bits,
             if (bits & width)
                 u = u << width | (fields_of_step(plane + plane_of[width], width, s) & every_byte((1 << width) - 1));
         if (bits == 1) u += u;
-        memcpy(out + s * PANEL * STEP, &u, sizeof u);
+        bytes codes = panel_codes((bytes)u, bits);
+        memcpy(out + s * PANEL * STEP, &codes, sizeof codes);
     }
 }
 

@@ -8,8 +8,9 @@
  *
  *     panel[step][16 columns][4]   u = code + bias, of rows 4 step...4 step + 3
  *
- * so that sum of left code = sum of left u - bias * sum of left. A tier's file includes this header, defines
- * `multiply`, which is declared below, and gets `input_gradient_int8` and `weight_gradient_int8`.
+ * so that sum of left code = sum of left u - bias * sum of left; or with SIGNED_PANELS, of signed by signed bytes, the
+ * codes. A tier's file includes this header, defines `multiply`, which is declared below, and gets `input_gradient_int8`
+ * and `weight_gradient_int8`.
  */
 #ifndef STERNA_PRODUCT_H
 #define STERNA_PRODUCT_H
@@ -31,7 +32,7 @@ typedef struct product {
     int64_t left_stride, rows;
     const sterna_packed *w;    /* right, (depth, cols); null: */
     const sterna_quantized *x; /* right's codes */
-    int32_t bias;
+    int32_t bias; /* of panels */
     int64_t depth, cols;
     int64_t group, groups; /* steps of the reduction that share a scale */
     float scale;           /* of all, and of row m and group g: */
@@ -121,12 +122,16 @@ INLINE byte_row flip_signs(byte_row row) {
 
 #endif
 
-/* u of row r and the 64 columns from col on; `bits` are those of w's grid, or 0 for activations. */
+/* u, or the codes, of row r and the 64 columns from col on; `bits` are those of w's grid, or 0 for activations. */
 INLINE byte_row load_right(const product *p, int bits, int64_t r, int64_t col) {
-    byte_row codes;
-    if (!bits) return flip_signs(load_bytes_of_row(p->x->codes + r * p->x->stride + col, p->cols - col));
-    unpack_block(sterna_packed_row(p->w, r) + col / STERNA_BLOCK * 8 * bits, bits, codes.v);
-    return codes;
+    byte_row row;
+    if (!bits) {
+        row = load_bytes_of_row(p->x->codes + r * p->x->stride + col, p->cols - col);
+        return SIGNED_PANELS ? row : flip_signs(row);
+    }
+    unpack_block(sterna_packed_row(p->w, r) + col / STERNA_BLOCK * 8 * bits, bits, row.v);
+    for (int v = 0; v < BLOCK_VECTORS; v++) row.v[v] = panel_codes(row.v[v], bits);
+    return row;
 }
 
 /* Rows r...r+63 and the 64 columns from col on become part of the block's panels, of which panel...panels-1 are wanted. */
@@ -209,7 +214,7 @@ static int32_t input_gradient_int8(const sterna_quantized *q, const sterna_packe
     sterna_matrix out = *dx;
     out.data = row_at(dx, row0, 0).data;
     product p = {.left = q->codes + row0 * q->stride, .left_stride = q->stride, .rows = row1 - row0, .w = w,
-                 .bias = code_bias(w->grid), .depth = q->cols, .cols = w->cols, .group = q->cols, .groups = 1,
+                 .bias = SIGNED_PANELS ? 0 : code_bias(w->grid), .depth = q->cols, .cols = w->cols, .group = q->cols, .groups = 1,
                  .scale = w->scaling == STERNA_PER_TENSOR ? w->scales[0] : 1, .row_scales = q->scales + row0,
                  .out = &out, .accumulate = accumulate};
     multiply(&p, scratch);
@@ -220,7 +225,7 @@ static int32_t weight_gradient_int8(const sterna_gradient *g, const sterna_quant
                                     int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
     int64_t groups = sterna_gradient_groups(g->cols);
     product p = {.left = g->codes + row0 * g->stride, .left_stride = g->stride, .rows = row1 - row0, .x = x,
-                 .bias = 128, .depth = g->cols, .cols = x->cols, .group = STERNA_GRADIENT_GROUP, .groups = groups,
+                 .bias = SIGNED_PANELS ? 0 : 128, .depth = g->cols, .cols = x->cols, .group = STERNA_GRADIENT_GROUP, .groups = groups,
                  .scale = 1, .row_scales = g->scales + row0 * groups, .out = dw, .accumulate = accumulate};
     multiply(&p, scratch);
     return STERNA_OK;

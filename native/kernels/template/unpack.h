@@ -5,6 +5,8 @@
  * A block comes out as unsigned bytes u = code + bias, bias = 2^(n-1); binary as u = 0 or 2, bias 1. That
  * is what the unsigned operand of the byte products wants: sum code x = sum u x - bias sum x. Byte k is
  * weight k of the block; padding comes out as 2^(n-1) (binary: 0), so its x must be 0.
+ *
+ * Where a tier multiplies signed bytes, it says SIGNED_PANELS 1, and panels of them hold the codes themselves.
  */
 #ifndef STERNA_UNPACK_H
 #define STERNA_UNPACK_H
@@ -12,8 +14,23 @@
 #include "bytes.h"
 #include "dispatch/grid.h"
 
+#if !defined(SIGNED_PANELS)
+#define SIGNED_PANELS 0
+#endif
+
+static inline int32_t bias_of_bits(int bits) {
+    return 1 << (bits > 1 ? bits - 1 : 0);
+}
+
 static inline int32_t code_bias(int32_t grid) {
-    return grid == STERNA_BINARY ? 1 : 1 << (sterna_bits(grid) - 1);
+    return bias_of_bits(sterna_bits(grid));
+}
+
+typedef int8_t signed_bytes __attribute__((vector_size(sizeof(bytes))));
+
+/* What a panel holds of u. */
+INLINE bytes panel_codes(bytes u, int bits) {
+    return SIGNED_PANELS ? (bytes)((signed_bytes)u - (int8_t)bias_of_bits(bits)) : u;
 }
 
 /* Width of a block's first plane: the highest power of two in n. */
