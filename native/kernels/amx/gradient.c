@@ -49,63 +49,65 @@ static void pack_left(const piece *c, int64_t m) {
 
 /* ---------------------------------------------------------------- results */
 
-/* A pair of panels whose sums of group g of the reduction are complete, for rows m... */
-struct finished {
-    int64_t pair, g, m, cols; /* cols 0: none */
+/* A pair of panels whose sums over group g of the reduction are complete, of which those of `rows` rows from m on are
+ * still to become results. */
+struct results {
+    int64_t rows, m, g, col, cols;
+    const int32_t *sums; /* of row m */
 };
 
-/* Rows begin...end-1 of the pair's 32. */
-static void finish_rows(const piece *c, const struct finished *f, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++)
-        store_sums(c->p, f->m + i, c->col0 + f->pair * PAIR, f->cols, f->g, c->s->sums[f->pair][i], 0);
-}
-
-/* How many rows are to be finished. */
-INLINE int64_t rows_of(const piece *c, const struct finished *f) {
-    return f->cols ? least(PAIR, c->p->rows - f->m) : 0;
+/* The next rows, `count` of them at most. What is read over and over is copied, since it might be a result otherwise. */
+static void finish_rows(const product *of, struct results *r, int64_t count) {
+    const product p = *of;
+    struct results next = *r;
+    count = least(count, next.rows);
+    r->rows -= count, r->m += count, r->sums += count * PAIR;
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t *sums = next.sums + i * PAIR;
+        if (next.cols == PAIR) store_sums(&p, next.m + i, next.col, PAIR, next.g, sums, 0);
+        else store_sums(&p, next.m + i, next.col, next.cols, next.g, sums, 0);
+    }
 }
 
 /* ---------------------------------------------------------------- tiles */
 
-/* Blocks first...first+blocks-1 of 32 rows (16, when `tiles` is 1) times a pair of panels, while `f` is finished. */
-INLINE void multiply_pair(const piece *c, int64_t pair, int64_t first, int64_t blocks, int tiles, int resume,
-                          const struct finished *f) {
+/* Blocks first...first+blocks-1 of 32 rows (16, when `tiles` is 1) times a pair of panels, while the pair before is
+ * finished. */
+INLINE void multiply_blocks(const piece *c, int64_t pair, int64_t first, int64_t blocks, int tiles, struct results *before) {
     const uint8_t *panel0 = c->s->panels + 2 * pair * c->panel_bytes + first * TILE_BYTES, *panel1 = panel0 + c->panel_bytes;
     const int8_t *left = c->s->left[first][0][0];
-    int64_t unfinished = rows_of(c, f);
-    if (resume) load_pair(&c->s->sums[pair]);
-    else tile_zero_sums();
+    int64_t step = rows_of_step(before->rows, blocks);
     for (int64_t b = 0; b < blocks; b++) {
         multiply_columns(left + b * 2 * TILE_BYTES, panel0 + b * TILE_BYTES, panel1 + b * TILE_BYTES, tiles);
-        if (unfinished) finish_rows(c, f, finished_before(unfinished, b, blocks), finished_before(unfinished, b + 1, blocks));
+        if (before->rows && (b > 0 || blocks == 1)) finish_rows(c->p, before, step);
     }
-    store_pair(&c->s->sums[pair]);
 }
 
-/* Blocks first...first+blocks-1, all of group g, of rows m... and every pair. Returns what is left to finish: nothing
- * before the group's last blocks. */
-static struct finished multiply_pairs(const piece *c, int64_t m, int64_t g, int64_t first, int64_t blocks,
-                                      struct finished before) {
-    int64_t begin = g * c->group_blocks, end = least(begin + c->group_blocks, c->blocks);
-    for (int64_t pair = 0; pair * PAIR < c->cols; pair++) {
-        if (c->p->rows - m <= TILE) multiply_pair(c, pair, first, blocks, 1, first > begin, &before);
-        else multiply_pair(c, pair, first, blocks, 2, first > begin, &before);
-        int64_t complete = first + blocks == end ? least(PAIR, c->cols - pair * PAIR) : 0;
-        before = (struct finished){pair, c->r0 / c->p->group + g, m, complete};
+/* Blocks begin...end-1 of rows m... and a pair of panels, group by group. Results that go on are still in L1. */
+static void multiply_pair(const piece *c, int64_t m, int64_t pair, int64_t begin, int64_t end, struct results *r) {
+    pair_sums *sums = &c->s->sums[pair];
+    int64_t rows = c->p->rows - m, col = pair * PAIR, blocks;
+    for (int64_t b = begin; b < end; b += blocks) {
+        int64_t g = b / c->group_blocks, group_end = least((g + 1) * c->group_blocks, c->blocks);
+        blocks = least(group_end, end) - b;
+        if (b > g * c->group_blocks) load_pair(sums);
+        else tile_zero_sums();
+        if (rows <= TILE) multiply_blocks(c, pair, b, blocks, 1, r);
+        else multiply_blocks(c, pair, b, blocks, 2, r);
+        store_pair(sums);
+        *r = (struct results){b + blocks == group_end ? least(PAIR, rows) : 0, m, c->r0 / c->p->group + g, c->col0 + col,
+                              least(PAIR, c->cols - col), (*sums)[0]};
     }
-    return before;
 }
 
 /* Rows m...m+31. */
 static void multiply_rows(const piece *c, int64_t m) {
-    struct finished f = {0};
+    struct results r = {0};
     pack_left(c, m);
-    for (int64_t g = 0; g * c->group_blocks < c->blocks; g++) {
-        int64_t end = least((g + 1) * c->group_blocks, c->blocks);
-        for (int64_t b = g * c->group_blocks; b < end; b += L1_BLOCKS)
-            f = multiply_pairs(c, m, g, b, least(L1_BLOCKS, end - b), f);
-    }
-    finish_rows(c, &f, 0, rows_of(c, &f));
+    for (int64_t b = 0; b < c->blocks; b += L1_BLOCKS)
+        for (int64_t pair = 0; pair * PAIR < c->cols; pair++)
+            multiply_pair(c, m, pair, b, least(b + L1_BLOCKS, c->blocks), &r);
+    finish_rows(c->p, &r, r.rows);
 }
 
 static void multiply_piece(const piece *c) {

@@ -20,7 +20,7 @@
 
 enum {
     SEGMENT_BLOCKS = 6,                /* of 64 columns */
-    HALVES = 2,                        /* of as many tokens as are in L1, 32 each */
+    HALVES = 2,                        /* of as many tokens as are in L1, 32 each; the first tokens have both */
     MIN_TOKENS = 5,
     MAX_BLOCKS = STERNA_AMX_COLS / STERNA_BLOCK,
     PANELS_BLOCKS = 896                /* of panels at once, in L2 */
@@ -36,6 +36,7 @@ struct linear_scratch {
     uint8_t panels[];
 };
 
+_Static_assert((int)STERNA_AMX_FEW_TOKENS >= (int)PAIR, "the first tokens have both halves");
 _Static_assert(PANELS_BLOCKS >= 2 * MAX_BLOCKS, "a pair of panels fits");
 _Static_assert(sizeof(struct linear_scratch) + PANELS_BLOCKS * (TILE_BYTES + TILE * sizeof(float)) <= STERNA_SCRATCH_BYTES,
                "panels fit, were each block a group");
@@ -152,25 +153,21 @@ static void finish_tokens(const linear_call *c, struct results *r, int64_t count
 struct passage {
     int64_t t0, halves, n0, rows;
     struct results results; /* of the half before */
+    panel_rows next[2];     /* where the next pair is not unpacked yet */
 };
 
-/* How many tokens of `count` are finished at a step, so that all are after `blocks`. None at the first step, if there are
- * others: sums that were just stored would be waited for. */
-INLINE int64_t tokens_of_step(int64_t count, int64_t blocks) {
-    int64_t steps = blocks > 1 ? blocks - 1 : 1;
-    return (count + steps - 1) / steps;
-}
-
-/* The blocks of a segment: half of the tokens and a pair of panels. With few tokens the second tile of them is left out. */
+/* The blocks of a segment: half of the tokens and a pair of panels. With few tokens the second tile of them is left out.
+ * Meanwhile the half before is finished, and `next` unpacked, if there is one. */
 INLINE void multiply_segment(const linear_call *c, const struct segment *s, int64_t half, int64_t pair, int token_tiles,
-                             struct results *before) {
+                             struct results *before, const panel_rows *next) {
     const int8_t *x = c->scratch->tokens[half][s->first][0][0];
     const uint8_t *panel0 = c->scratch->panels + 2 * pair * c->panel_bytes + s->first * TILE_BYTES;
     const uint8_t *panel1 = panel0 + c->panel_bytes;
-    int64_t step = tokens_of_step(before->tokens, s->blocks);
+    int64_t step = rows_of_step(before->tokens, s->blocks);
     for (int64_t b = 0; b < s->blocks; b++) {
         multiply_columns(x + b * 2 * TILE_BYTES, panel0 + b * TILE_BYTES, panel1 + b * TILE_BYTES, token_tiles);
         if (before->tokens && (b > 0 || s->blocks == 1)) finish_tokens(c, before, step);
+        if (next) unpack_rows(c, next, s->first + b, s->first + b + 1);
     }
 }
 
@@ -186,8 +183,9 @@ static int64_t cut_group(const linear_call *c, int64_t g, struct segment *s) {
     return count;
 }
 
-/* A pair of panels, in `count` segments, where `step` is -1 from the last to the first. */
-static void multiply_pair(const linear_call *c, struct passage *m, int64_t pair, int64_t count, int64_t step) {
+/* A pair of panels, in `count` segments, where `step` is -1 from the last to the first; with `unpack` the panels of the
+ * next pair are unpacked, one for each half. */
+static void multiply_pair(const linear_call *c, struct passage *m, int64_t pair, int64_t count, int64_t step, int unpack) {
     const struct segment *s = c->scratch->segments + (step < 0 ? count - 1 : 0);
     for (int64_t k = 0; k < count; k++, s += step) {
         int begins = k == 0 || s[-step].g != s->g, ends = k == count - 1 || s[step].g != s->g;
@@ -196,8 +194,9 @@ static void multiply_pair(const linear_call *c, struct passage *m, int64_t pair,
             pair_sums *sums = &c->scratch->sums[half];
             if (begins) tile_zero_sums();
             else if (i > 0) load_pair(sums);
-            if (tokens <= TILE) multiply_segment(c, s, half, pair, 1, &m->results);
-            else multiply_segment(c, s, half, pair, 2, &m->results);
+            const panel_rows *next = unpack ? &m->next[half] : NULL;
+            if (tokens <= TILE) multiply_segment(c, s, half, pair, 1, &m->results, next);
+            else multiply_segment(c, s, half, pair, 2, &m->results, next);
             if (ends || i < m->halves - 1) store_pair(sums);
             m->results = (struct results){.tokens = ends ? least(PAIR, tokens) : 0, .token = token, .pair = pair, .g = s->g,
                                           .n = m->n0 + pair * PAIR, .rows = least(PAIR, m->rows - pair * PAIR),
@@ -206,23 +205,35 @@ static void multiply_pair(const linear_call *c, struct passage *m, int64_t pair,
     }
 }
 
-/* Tokens t0... and rows n0...n0+rows-1. Without groups every second pair begins with the segment that the one before ended
- * with, whose tokens are in L1. */
+/* Panel `half` of pair number `pair` of rows n0...n0+rows-1: its scales, and what it is unpacked from. */
+static panel_rows begin_panel(const linear_call *c, int64_t n0, int64_t rows, int64_t pair, int64_t half) {
+    uint8_t *panel = c->scratch->panels + (2 * pair + half) * c->panel_bytes;
+    int64_t n = least(pair * PAIR + half * TILE, rows - 1), count = least(TILE, rows - n);
+    float *scales = (float *)(panel + c->blocks * TILE_BYTES);
+    for (int64_t g = 0; g < c->groups; g++) copy_scales(c, n0 + n, count, g, scales + g * PANEL);
+    return rows_of_panel(c, n0 + n, count, PAIR, 0, panel);
+}
+
+/* The first tokens, with which the panels are unpacked, or others. Without groups every second pair begins with the segment
+ * that the one before ended with, whose tokens are in L1. */
 static void multiply_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_t rows) {
     struct passage m = {.t0 = t0, .halves = c->q->rows - t0 > PAIR ? HALVES : 1, .n0 = n0, .rows = rows};
     int64_t count = 0;
     for (int64_t g = 0; g < c->groups; g++) count += cut_group(c, g, c->scratch->segments + count);
     pack_tokens(c, t0, m.halves);
-    for (int64_t pair = 0; pair * PAIR < rows; pair++)
-        multiply_pair(c, &m, pair, count, c->groups == 1 && pair % 2 ? -1 : 1);
+    for (int64_t pair = 0; pair * PAIR < rows; pair++) {
+        int unpack = t0 == 0 && (pair + 1) * PAIR < rows;
+        for (int half = 0; half < 2 && unpack; half++) m.next[half] = begin_panel(c, n0, rows, pair + 1, half);
+        multiply_pair(c, &m, pair, count, c->groups == 1 && pair % 2 ? -1 : 1, unpack);
+    }
     finish_tokens(c, &m.results, m.results.tokens);
 }
 
 static void multiply_rows(const linear_call *c, int64_t n0, int64_t rows) {
-    for (int64_t n = 0; n < rows; n += PAIR)
-        for (int64_t half = n; half < n + PAIR; half += TILE)
-            make_panel(c, n0 + least(half, rows - 1), half < rows ? least(TILE, rows - half) : 1,
-                       c->scratch->panels + half / TILE * c->panel_bytes);
+    for (int half = 0; half < 2; half++) {
+        panel_rows first = begin_panel(c, n0, rows, 0, half);
+        unpack_rows(c, &first, 0, c->blocks);
+    }
     for (int64_t t0 = 0; t0 < c->q->rows; t0 += HALVES * PAIR) multiply_tokens(c, t0, n0, rows);
 }
 

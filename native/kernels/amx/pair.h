@@ -44,11 +44,11 @@ INLINE void store_pair(pair_sums *sums) {
     tile_store(3, (*sums)[TILE] + TILE, PAIR * 4);
 }
 
-/* How many of `count` rows of the pair before are to be finished when block b of `blocks` begins. None during the first
- * block, if there are others: the sums that were just stored would be waited for. */
-INLINE int64_t finished_before(int64_t count, int64_t b, int64_t blocks) {
-    int64_t turns = blocks > 1 ? blocks - 1 : 1, turn = b - (blocks > 1), step = (count + turns - 1) / turns;
-    return turn <= 0 ? 0 : turn * step < count ? turn * step : count;
+/* How many of `count` rows of the pair before are finished at a step, so that all are after `blocks`. None at the first
+ * step, if there are others: the sums that were just stored would be waited for. */
+INLINE int64_t rows_of_step(int64_t count, int64_t blocks) {
+    int64_t steps = blocks > 1 ? blocks - 1 : 1;
+    return (count + steps - 1) / steps;
 }
 
 /* Adds the products of 64 columns: left's two tiles, of which the second is left out when `tiles` is 1, and a tile of

@@ -269,7 +269,8 @@ static void make_segment(const linear_call *c, int64_t n, int64_t rows, int64_t 
     seg->steps = least(blocks * BLOCK_STEPS, steps_of_row(c) - seg->step);
     for (int64_t p = 0; p < seg->panels; p++) {
         int64_t first = n + p * PANEL, count = least(PANEL, rows - p * PANEL);
-        unpack_rows(c, first, count, TILE_ROWS, block, blocks, seg->u + p * seg->panel_bytes);
+        panel_rows panel = rows_of_panel(c, first, count, TILE_ROWS, block, seg->u + p * seg->panel_bytes);
+        unpack_rows(c, &panel, 0, blocks);
         for (int64_t g = 0; g <= (block + blocks - 1) / c->group_blocks - seg->group; g++)
             copy_scales(c, first, count, seg->group + g, seg->scales + (g * seg->panels + p) * PANEL);
     }

@@ -140,15 +140,24 @@ INLINE void add_group(float *total, const int32_t *sum, int32_t bias, const floa
 
 /* ---------------------------------------------------------------- panels */
 
-/* Rows n...n+rows-1 of w, at most 16, from block `block` on; missing rows repeat the last one. As much is fetched of
- * the rows `ahead` of these. */
-static inline void unpack_rows(const linear_call *c, int64_t n, int64_t rows, int64_t ahead, int64_t block,
-                               int64_t blocks, uint8_t *panel) {
-    const uint8_t *next = sterna_packed_row(c->w, n + ahead) + block * PANEL * 8 * c->bits;
-    const uint8_t *first[PANEL];
+/* Sixteen rows of w, from some block on, that become a panel. */
+typedef struct panel_rows {
+    const uint8_t *rows[PANEL], *next; /* next: as much is fetched from there on */
+    uint8_t *panel;
+} panel_rows;
+
+/* Rows n...n+rows-1, at most 16, from block `block` on; missing rows repeat the last one. What is fetched are the rows
+ * `ahead` of these. */
+static inline panel_rows rows_of_panel(const linear_call *c, int64_t n, int64_t rows, int64_t ahead, int64_t block,
+                                       uint8_t *panel) {
+    panel_rows p = {.next = sterna_packed_row(c->w, n + ahead) + block * PANEL * 8 * c->bits, .panel = panel};
     for (int64_t r = 0; r < PANEL; r++)
-        first[r] = sterna_packed_row(c->w, n + least(r, rows - 1)) + block * 8 * c->bits;
-    unpack_panel(first, blocks, c->bits, next, panel);
+        p.rows[r] = sterna_packed_row(c->w, n + least(r, rows - 1)) + block * 8 * c->bits;
+    return p;
+}
+
+static inline void unpack_rows(const linear_call *c, const panel_rows *p, int64_t begin, int64_t end) {
+    unpack_panel(p->rows, begin, end, c->bits, p->next, p->panel);
 }
 
 /* The scales of group g. */
@@ -156,13 +165,6 @@ static inline void copy_scales(const linear_call *c, int64_t n, int64_t rows, in
     int64_t stride = c->w->scaling == STERNA_PER_TENSOR ? 0 : c->groups;
     const float *first = sterna_row_scales(c->w, n) + g;
     for (int64_t r = 0; r < PANEL; r++) scales[r] = first[least(r, rows - 1) * stride];
-}
-
-/* A whole panel: codes, then scales[group][16 rows]. */
-static inline void make_panel(const linear_call *c, int64_t n, int64_t rows, uint8_t *panel) {
-    float *scales = (float *)(panel + c->blocks * PANEL * STERNA_BLOCK);
-    for (int64_t g = 0; g < c->groups; g++) copy_scales(c, n, rows, g, scales + g * PANEL);
-    unpack_rows(c, n, rows, PANEL, 0, c->blocks, panel);
 }
 
 #endif

@@ -105,28 +105,29 @@ INLINE void unpack_panel_block(const uint8_t *const *rows, int64_t at, int bits,
     }
 }
 
-/* As many bytes as are read are fetched from `next` on. */
-INLINE void unpack_blocks(const uint8_t *const rows[PANEL], int64_t blocks, int bits, const uint8_t *next,
+/* Blocks begin...end-1 of the rows. As many bytes as are read are fetched of those from `next` on. */
+INLINE void unpack_blocks(const uint8_t *const rows[PANEL], int64_t begin, int64_t end, int bits, const uint8_t *next,
                           uint8_t *out) {
-    for (int64_t b = 0; b < blocks; b++, next += PANEL * 8 * bits) {
+    for (int64_t b = begin; b < end; b++) {
 #pragma GCC unroll 16
-        for (int line = 0; line < PANEL * 8 * bits; line += 64) __builtin_prefetch(next + line, 0, 2);
+        for (int line = 0; line < PANEL * 8 * bits; line += 64)
+            __builtin_prefetch(next + b * PANEL * 8 * bits + line, 0, 2);
         for (int r = 0; r < PANEL; r += WORD_ROWS)
             unpack_panel_block(rows + r, b * 8 * bits, bits, out + b * PANEL * STERNA_BLOCK + r * STEP);
     }
 }
 
-NEVER_INLINE void unpack_panel(const uint8_t *const rows[PANEL], int64_t blocks, int bits, const uint8_t *next,
-                               uint8_t *out) {
+NEVER_INLINE void unpack_panel(const uint8_t *const rows[PANEL], int64_t begin, int64_t end, int bits,
+                               const uint8_t *next, uint8_t *out) {
     switch (bits) {
-    case 1: unpack_blocks(rows, blocks, 1, next, out); break;
-    case 2: unpack_blocks(rows, blocks, 2, next, out); break;
-    case 3: unpack_blocks(rows, blocks, 3, next, out); break;
-    case 4: unpack_blocks(rows, blocks, 4, next, out); break;
-    case 5: unpack_blocks(rows, blocks, 5, next, out); break;
-    case 6: unpack_blocks(rows, blocks, 6, next, out); break;
-    case 7: unpack_blocks(rows, blocks, 7, next, out); break;
-    default: unpack_blocks(rows, blocks, 8, next, out); break;
+    case 1: unpack_blocks(rows, begin, end, 1, next, out); break;
+    case 2: unpack_blocks(rows, begin, end, 2, next, out); break;
+    case 3: unpack_blocks(rows, begin, end, 3, next, out); break;
+    case 4: unpack_blocks(rows, begin, end, 4, next, out); break;
+    case 5: unpack_blocks(rows, begin, end, 5, next, out); break;
+    case 6: unpack_blocks(rows, begin, end, 6, next, out); break;
+    case 7: unpack_blocks(rows, begin, end, 7, next, out); break;
+    default: unpack_blocks(rows, begin, end, 8, next, out); break;
     }
 }
 
