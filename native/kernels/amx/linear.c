@@ -6,7 +6,8 @@
  * of panels, which comes from L2 once for both halves of the tokens. A group of columns that is longer than a segment
  * takes its sums up again: the half that was last in a segment is first in the next, and its sums stay in the tiles;
  * the other's wait in scratch. Finished sums become results a few tokens at each step of the next half: else the tiles
- * would wait, for half the time where rows are short.
+ * would wait, for half the time where rows are short. In the same way the next pair of panels is unpacked while the first
+ * tokens meet the one before.
  *
  * Few tokens are bound by memory: they go to linear_few.c, and fewer yet to AVX-512 VNNI. So do rows too long for this
  * file's scratch.
@@ -65,18 +66,33 @@ INLINE const float *panel_scales(const linear_call *c, int64_t p, int64_t g) {
     return (const float *)(c->scratch->panels + p * c->panel_bytes + c->blocks * TILE_BYTES) + g * PANEL;
 }
 
-/* The next token's: a tail of rows, or one of several groups. */
-static void finish_token(const linear_call *c, const struct results *r) {
-    for (int64_t n = 0; n < r->rows; n += TILE) {
-        add_group(r->totals + n, r->sums + n, 0, panel_scales(c, 2 * r->pair + n / TILE, r->g), r->g);
-        if (r->g == c->groups - 1) store_values(c, r->token, r->n + n, r->totals + n, least(TILE, r->rows - n));
-    }
-}
-
 INLINE floats floats_of_sums(const int32_t *sums) {
     ints lanes;
     memcpy(&lanes, sums, sizeof lanes);
     return __builtin_convertvector(lanes, floats);
+}
+
+/* The next `count` tokens': totals = or, from the second group on, += sums * scale. */
+INLINE void add_totals(const linear_call *c, const struct results *r, int64_t count, int first) {
+    const float *panel = panel_scales(c, 2 * r->pair, r->g);
+    floats low_scales = floats_at(panel), high_scales = floats_at((const float *)((const uint8_t *)panel + c->panel_bytes));
+    float *total = r->totals, *end = total + count * PAIR;
+    for (const int32_t *sums = r->sums; total < end; total += PAIR, sums += PAIR) {
+        floats low = floats_of_sums(sums) * low_scales, high = floats_of_sums(sums + TILE) * high_scales;
+        if (!first) low = floats_at(total) + low, high = floats_at(total + TILE) + high;
+        memcpy(total, &low, sizeof low);
+        memcpy(total + TILE, &high, sizeof high);
+    }
+}
+
+/* The same for a tail of rows, or one of several groups; after the last group the totals become y. */
+static void finish_group(const linear_call *c, const struct results *r, int64_t count) {
+    if (r->g == 0) add_totals(c, r, count, 1);
+    else add_totals(c, r, count, 0);
+    if (r->g < c->groups - 1) return;
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t n = 0; n < r->rows; n += TILE)
+            store_values(c, r->token + i, r->n + n, r->totals + i * PAIR + n, least(TILE, r->rows - n));
 }
 
 /* 32 numbers. One of bf16 that is below the normal ones takes all another way (see bf16_of_floats). */
@@ -134,8 +150,7 @@ INLINE void finish_whole_of(const linear_call *c, const struct results *r, int64
 static void finish_tokens(const linear_call *c, struct results *r, int64_t count) {
     count = least(count, r->tokens);
     if (c->groups > 1 || r->rows < PAIR) {
-        for (struct results one = *r; one.token < r->token + count; one.token++, one.sums += PAIR, one.totals += PAIR)
-            finish_token(c, &one);
+        finish_group(c, r, count);
     } else if (c->y->type == STERNA_F32) {
         finish_whole_of(c, r, count, STERNA_F32);
     } else {

@@ -214,7 +214,8 @@ static int32_t input_gradient_int8(const sterna_quantized *q, const sterna_packe
     sterna_matrix out = *dx;
     out.data = row_at(dx, row0, 0).data;
     product p = {.left = q->codes + row0 * q->stride, .left_stride = q->stride, .rows = row1 - row0, .w = w,
-                 .bias = SIGNED_PANELS ? 0 : code_bias(w->grid), .depth = q->cols, .cols = w->cols, .group = q->cols, .groups = 1,
+                 .bias = SIGNED_PANELS ? 0 : code_bias(w->grid), .depth = q->cols, .cols = w->cols,
+                 .group = q->cols, .groups = 1,
                  .scale = w->scaling == STERNA_PER_TENSOR ? w->scales[0] : 1, .row_scales = q->scales + row0,
                  .out = &out, .accumulate = accumulate};
     multiply(&p, scratch);
@@ -225,7 +226,8 @@ static int32_t weight_gradient_int8(const sterna_gradient *g, const sterna_quant
                                     int32_t accumulate, int64_t row0, int64_t row1, void *scratch) {
     int64_t groups = sterna_gradient_groups(g->cols);
     product p = {.left = g->codes + row0 * g->stride, .left_stride = g->stride, .rows = row1 - row0, .x = x,
-                 .bias = SIGNED_PANELS ? 0 : 128, .depth = g->cols, .cols = x->cols, .group = STERNA_GRADIENT_GROUP, .groups = groups,
+                 .bias = SIGNED_PANELS ? 0 : 128, .depth = g->cols, .cols = x->cols,
+                 .group = STERNA_GRADIENT_GROUP, .groups = groups,
                  .scale = 1, .row_scales = g->scales + row0 * groups, .out = dw, .accumulate = accumulate};
     multiply(&p, scratch);
     return STERNA_OK;
