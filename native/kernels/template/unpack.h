@@ -26,11 +26,11 @@ static inline int32_t code_bias(int32_t grid) {
     return bias_of_bits(sterna_bits(grid));
 }
 
-typedef int8_t signed_bytes __attribute__((vector_size(sizeof(bytes))));
+typedef uint8_t byte_lanes __attribute__((vector_size(sizeof(bytes)))); /* they wrap */
 
 /* What a panel holds of u. */
 INLINE bytes panel_codes(bytes u, int bits) {
-    return SIGNED_PANELS ? (bytes)((signed_bytes)u - (int8_t)bias_of_bits(bits)) : u;
+    return SIGNED_PANELS ? (bytes)((byte_lanes)u - (uint8_t)bias_of_bits(bits)) : u;
 }
 
 /* Width of a block's first plane: the highest power of two in n. */
