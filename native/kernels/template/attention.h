@@ -11,28 +11,18 @@
  * The tier defines the three products of a pair of blocks, which do nearly all the work, before:
  *   block_scores      scores (queries, keys) = q (queries, width) k (keys, width)^T
  *   block_values      sums (queries, width) += weights (queries, keys) v (keys, width)
- *   block_transposed  sums (keys, width) += weights (queries, keys)^T q (queries, width), sums as the tier likes them
- * and in what form they take blocks of rows (BLOCK, width), made once for all pairs:
- *   queries_operand, keys_operand, and make_queries, make_keys from rows, for some uses (FOR_SCORES; FOR_SUMS, of
- *   block_values or block_transposed), in a room of queries_floats or keys_floats
+ *   block_transposed  sums (keys, width) += weights (queries, keys)^T q (queries, width)
+ * which sum as attention_few.h does, and in what form they take blocks of keys or values (BLOCK, width), made once for all
+ * pairs:
+ *   keys_operand, and make_keys from rows, for some uses (FOR_SCORES; FOR_SUMS, of block_values), in a room of keys_floats;
+ *                     rows stay where they are while an operand FOR_SUMS of them is used
  *   keys_of_columns   what make_keys makes for scores, from columns (width, BLOCK), as a cache has them
- *   rows_of_queries   where rows are to be before make_queries: the room, or a spare block used again by the next;
- *                     rows of keys stay where they are while an operand FOR_SUMS of them is used
- *   rows_of_sums      the sums of block_transposed as (keys, width); the spare block may serve
- * and what comes before and after all products of a unit: begin_products, end_products;
- *   SUMS_IN_ORDER     whether they sum as attention_few.h does, which a few queries then take
  * They may leave out what no query of a strip of STRIP rows sees, rounded up to KEY_STEP keys; what they
  * don't leave out has weight 0 where a query does not see the key and, backward, where a strip's row is no query.
  */
-#include <math.h>
-
 #include "dispatch/table.h"
-#include "kernels/template/region.h"
 #include "kernels/template/attention_few.h"
-#include "kernels/template/block.h"
-
-#define LOG2E 1.44269504f
-#define LN2 0.693147181f
+#include "kernels/template/attention_unit.h"
 
 /* The end of the weights in row i. */
 INLINE int64_t strip_end(int64_t see, int64_t i) {
@@ -40,11 +30,6 @@ INLINE int64_t strip_end(int64_t see, int64_t i) {
 }
 
 /* ---------------------------------------------------------------- blocks in scratch */
-
-/* A head's columns in scratch, the added ones 0. */
-INLINE int64_t width_of(int64_t cols) {
-    return round_up(cols, LANES);
-}
 
 /* Rows of one type, a constant where this is inlined. */
 INLINE void load_typed(region from, int32_t type, float factor, float *rows) {
@@ -87,46 +72,6 @@ static void store_rows(const float *rows, float factor, region to) {
     else store_typed(rows, factor, to, STERNA_BF16);
 }
 
-/* One (sequence, kv head) and its query heads. */
-typedef struct unit {
-    const sterna_attention *a;
-    int64_t sequence, kv_head, group, width;
-    int64_t head_blocks; /* blocks of queries in a head */
-    float scale;
-} unit;
-
-static unit unit_of(const sterna_attention *a, int64_t index) {
-    int64_t group = a->heads / a->kv_heads;
-    return (unit){a, index / a->kv_heads, index % a->kv_heads, group, width_of(a->head_dim),
-                  (a->length + BLOCK - 1) / BLOCK, 1 / sqrtf((float)a->head_dim)};
-}
-
-/* A block of queries of one head: block `index` of the unit's group * head_blocks. */
-typedef struct query_block {
-    int64_t head, query0, queries;
-} query_block;
-
-static query_block query_block_of(const unit *u, int64_t index) {
-    int64_t query0 = index % u->head_blocks * BLOCK;
-    return (query_block){u->kv_head * u->group + index / u->head_blocks, query0,
-                         clamp(u->a->length - query0, 0, BLOCK)};
-}
-
-static region query_region(const unit *u, const sterna_matrix *x, query_block b) {
-    return region_of(x, u->sequence * u->a->length + b.query0, b.queries, b.head * u->a->head_dim, u->a->head_dim);
-}
-
-/* The row of key or value key0 of a unit. */
-static int64_t key_row(const unit *u, int64_t key0) {
-    const sterna_attention *a = u->a;
-    return (a->capacity ? (u->sequence * a->kv_heads + u->kv_head) * a->capacity : u->sequence * (a->past + a->length)) + key0;
-}
-
-static region key_region(const unit *u, const sterna_matrix *x, int64_t key0) {
-    int64_t rows = clamp(u->a->past + u->a->length - key0, 0, BLOCK);
-    return region_of(x, key_row(u, key0), rows, u->a->capacity ? 0 : u->kv_head * u->a->head_dim, u->a->head_dim);
-}
-
 /* A block of a cache's keys, which lie by column: (head_dim, BLOCK). Behind the last key there may be anything. */
 static region key_columns(const unit *u, int64_t key0) {
     _Static_assert(BLOCK == STERNA_KEY_BLOCK, "a block of the cache is one of ours");
@@ -134,30 +79,7 @@ static region key_columns(const unit *u, int64_t key0) {
     return (region){region_of(k, key_row(u, key0), 1, 0, 1).data, k->type, BLOCK, u->a->head_dim, BLOCK};
 }
 
-/* The scales of a block of quantized keys or values; null where there are none. */
-static const float *scales_of(const unit *u, const sterna_quantized *q, int64_t key0) {
-    return q ? q->scales + key_row(u, key0) : NULL;
-}
-
-static float *lse_of(const unit *u, query_block b) {
-    return u->a->lse + (b.head * u->a->sequences + u->sequence) * u->a->length + b.query0;
-}
-
-/* Takes `count` floats of scratch, a multiple of 16 so that all stay aligned. */
-static float *take(float **scratch, int64_t count) {
-    float *taken = *scratch;
-    *scratch += count;
-    return taken;
-}
-
-#define SCRATCH_FLOATS (STERNA_SCRATCH_BYTES / (int64_t)sizeof(float))
-
 /* ---------------------------------------------------------------- softmax of a row of scores */
-
-/* v in lanes below n, `otherwise` in the others. */
-INLINE vfloat keep(vfloat v, int64_t n, float otherwise) {
-    return (vfloat)choose(lane_numbers() < splat_int((int32_t)n), (vint)v, (vint)splat(otherwise));
-}
 
 /* Largest of the first n scores and `start`. */
 INLINE float max_score(const float *scores, int64_t n, float start) {
@@ -193,7 +115,7 @@ INLINE void exponentiate(float *scores, int64_t n, int64_t end, float shift, vfl
 /* A block of queries with its running softmax. */
 typedef struct forward_state {
     query_block at;
-    queries_operand q;
+    float *q;    /* (BLOCK, width) */
     float *out;  /* (BLOCK, width) */
     float *max;  /* (BLOCK) */
     float *sums; /* (BLOCK, 16), to be added up */
@@ -222,11 +144,6 @@ INLINE void fold_scores(float *scores, int64_t seen, int64_t end, const forward_
     for (int p = 0; p < PARTS; p++)
         store_whole(sums + p * LANES, fused_add(load_whole(sums + p * LANES), splat(shrink), more[p]));
     if (shrink != 1) scale_row(s->out + i * width, width, shrink);
-}
-
-/* How much sums shrink when their maximum grows; 1 when it does not, -infinity included. */
-INLINE vfloat shrink_of(vfloat max, vfloat new_max) {
-    return (vfloat)choose(max == new_max, (vint)splat(1), (vint)exp2_of(max - new_max));
 }
 
 /* All queries of a block fold their scores (queries, BLOCK). The maxima come first, so that rows, which don't
@@ -264,7 +181,7 @@ typedef struct forward_keys {
 
 static void forward_pair(const forward_state *s, const forward_keys *b, float *scores, int64_t width, int64_t see) {
     int64_t queries = s->at.queries;
-    block_scores(&s->q, &b->k, scores, queries, width, see);
+    block_scores(s->q, &b->k, scores, queries, width, see);
     for (int64_t i = 0; i < queries; i++) scale_each(scores + i * BLOCK, b->k_scales, b->count);
     fold_block(scores, s, width, see);
     for (int64_t i = 0; i < queries; i++) scale_each(scores + i * BLOCK, b->v_scales, b->count);
@@ -291,12 +208,6 @@ static void finish_forward(const unit *u, const forward_state *s, query_block at
     store_rows(s->out + first * u->width, 1, query_region(u, u->a->out, at));
 }
 
-static queries_operand load_operand(region from, float factor, int uses, float *spare, float **scratch) {
-    float *room = take(scratch, queries_floats(width_of(from.cols), uses)), *rows = rows_of_queries(room, spare);
-    load_block(from, factor, rows);
-    return make_queries(rows, width_of(from.cols), uses, room);
-}
-
 /* Rooms of a block's operands, and of the rows or columns that they are made from, which are to stay. */
 typedef struct forward_rooms {
     float *keys, *values, *k, *v;
@@ -320,7 +231,6 @@ static forward_keys load_forward_keys(const unit *u, int64_t key0, forward_rooms
 
 /* As many blocks of queries as scratch holds go over the keys together, so that operands of keys are made once. */
 static void forward_unit(const unit *u, float *scratch) {
-    begin_products();
     int64_t width = u->width, tile = BLOCK * width, blocks = u->group * u->head_blocks;
     const float *start = scratch;
     float *scores = take(&scratch, BLOCK * BLOCK);
@@ -328,7 +238,7 @@ static void forward_unit(const unit *u, float *scratch) {
                            take(&scratch, keys_floats(width, FOR_SUMS))};
     enum { MOST = 128 };
     forward_state states[MOST];
-    int64_t of_state = queries_floats(width, FOR_SCORES) + tile + BLOCK + BLOCK * 16;
+    int64_t of_state = 2 * tile + BLOCK + BLOCK * 16;
     int64_t fit = clamp((SCRATCH_FLOATS - (scratch - start)) / of_state, 1, MOST);
     for (int64_t first = 0; first < blocks; first += fit) {
         int64_t count = clamp(blocks - first, 0, fit), seen = 0;
@@ -336,7 +246,8 @@ static void forward_unit(const unit *u, float *scratch) {
         for (int64_t b = 0; b < count; b++) {
             states[b] = new_forward_state(BLOCK, width, &rest);
             states[b].at = query_block_of(u, first + b);
-            states[b].q = load_operand(query_region(u, u->a->q, states[b].at), u->scale * LOG2E, FOR_SCORES, rooms.keys, &rest);
+            states[b].q = take(&rest, tile);
+            load_block(query_region(u, u->a->q, states[b].at), u->scale * LOG2E, states[b].q);
             seen = clamp(u->a->past + states[b].at.query0 + states[b].at.queries, seen, INT64_MAX);
         }
         for (int64_t key0 = 0; key0 < seen; key0 += BLOCK) {
@@ -348,7 +259,6 @@ static void forward_unit(const unit *u, float *scratch) {
         }
         for (int64_t b = 0; b < count; b++) finish_forward(u, &states[b], states[b].at, 0);
     }
-    end_products();
 }
 
 /* ---------------------------------------------------------------- forward of few queries */
@@ -409,19 +319,14 @@ static void forward_few(const unit *u, float *scratch) {
     for (int64_t r = 0; r < rows; r++) finish_forward(u, &s, few_row(u, r), r);
 }
 
-/* Codes as a matrix of type I8. */
-static sterna_matrix matrix_of(const sterna_quantized *q) {
-    return (sterna_matrix){q->codes, q->rows, q->cols, q->stride, STERNA_I8, 0};
-}
-
 static int32_t attention_forward(const sterna_attention *call, int64_t unit0, int64_t unit1, void *scratch) {
     sterna_attention copy = *call, *a = &copy;
     sterna_matrix k, v;
     if (a->quantized_k) k = matrix_of(a->quantized_k), a->k = &k;
     if (a->quantized_v) v = matrix_of(a->quantized_v), a->v = &v;
     for (int64_t index = unit0; index < unit1; index++) {
-        unit u = unit_of(a, index);
-        if (SUMS_IN_ORDER && a->capacity && u.group * a->length <= FEW) forward_few(&u, scratch);
+        unit u = unit_of(a, index, BLOCK);
+        if (a->capacity && u.group * a->length <= FEW) forward_few(&u, scratch);
         else forward_unit(&u, scratch);
     }
     return STERNA_OK;
@@ -432,22 +337,20 @@ static int32_t attention_forward(const sterna_attention *call, int64_t unit0, in
 /* A block of queries, its gradients, and what turns scores into probabilities and their gradients. */
 typedef struct backward_queries {
     query_block at;
-    queries_operand q, dout;
-    float *dq;        /* (BLOCK, width) */
-    float *lse, *dot; /* (BLOCK): lse in units of log2, dout . out */
+    float *q, *dout, *dq; /* (BLOCK, width) */
+    float *lse, *dot;     /* (BLOCK): lse in units of log2, dout . out */
 } backward_queries;
 
 typedef struct backward_keys {
     int64_t key0, count;
     keys_operand k, v;
     float *k_room, *v_room;
-    float *rows, *dk, *dv; /* (BLOCK, width), the first of keys or none; the others as block_transposed leaves them */
+    float *rows, *dk, *dv; /* (BLOCK, width), the first of keys or none */
     float *p, *ds;         /* (BLOCK, BLOCK): probabilities and gradients of scores, of one pair */
-    float *spare;          /* (BLOCK, width) */
 } backward_keys;
 
 static int64_t backward_queries_floats(int64_t width) {
-    return 2 * queries_floats(width, FOR_SCORES | FOR_SUMS) + BLOCK * width + 2 * BLOCK;
+    return 3 * BLOCK * width + 2 * BLOCK;
 }
 
 static backward_keys take_keys(int64_t width, float **scratch) {
@@ -455,7 +358,7 @@ static backward_keys take_keys(int64_t width, float **scratch) {
     return (backward_keys){.k_room = take(scratch, keys_floats(width, FOR_SCORES | FOR_SUMS)),
                            .v_room = take(scratch, keys_floats(width, FOR_SCORES)), .rows = take(scratch, tile),
                            .dk = take(scratch, tile), .dv = take(scratch, tile), .p = take(scratch, BLOCK * BLOCK),
-                           .ds = take(scratch, BLOCK * BLOCK), .spare = take(scratch, tile)};
+                           .ds = take(scratch, BLOCK * BLOCK)};
 }
 
 /* dots[i] = row i of dout times row i of out. */
@@ -469,19 +372,17 @@ static void dot_of_rows(const float *dout, const float *out, int64_t width, floa
 }
 
 /* Takes scratch for a block of queries and loads it. */
-static backward_queries load_queries(const unit *u, query_block at, float *spare, float **scratch) {
-    int64_t width = u->width, floats = queries_floats(width, FOR_SCORES | FOR_SUMS);
+static backward_queries load_queries(const unit *u, query_block at, float **scratch) {
+    int64_t width = u->width, tile = BLOCK * width;
     const float *lse = lse_of(u, at);
-    backward_queries b = {.at = at};
-    b.q = load_operand(query_region(u, u->a->q, at), u->scale * LOG2E, FOR_SCORES | FOR_SUMS, spare, scratch);
-    float *room = take(scratch, floats), *dout = rows_of_queries(room, spare);
-    b.dq = take(scratch, BLOCK * width), b.lse = take(scratch, BLOCK), b.dot = take(scratch, BLOCK);
-    load_block(query_region(u, u->a->dout, at), 1, dout);
+    backward_queries b = {.at = at, .q = take(scratch, tile), .dout = take(scratch, tile), .dq = take(scratch, tile),
+                          .lse = take(scratch, BLOCK), .dot = take(scratch, BLOCK)};
+    load_block(query_region(u, u->a->q, at), u->scale * LOG2E, b.q);
+    load_block(query_region(u, u->a->dout, at), 1, b.dout);
     load_block(query_region(u, u->a->out, at), 1, b.dq); /* for the dot products only */
-    dot_of_rows(dout, b.dq, width, b.dot);
-    b.dout = make_queries(dout, width, FOR_SCORES | FOR_SUMS, room);
+    dot_of_rows(b.dout, b.dq, width, b.dot);
     for (int64_t i = 0; i < BLOCK; i++) b.lse[i] = i < at.queries ? lse[i] * LOG2E : 0;
-    memset(b.dq, 0, (size_t)(BLOCK * width) * sizeof(float));
+    memset(b.dq, 0, (size_t)tile * sizeof(float));
     return b;
 }
 
@@ -524,13 +425,13 @@ enum { QUERY_GRADIENT = 1, KEY_GRADIENTS = 2 };
 static void backward_pair(const backward_queries *q, const backward_keys *k, int64_t width, int want) {
     int64_t see = q->at.query0 - k->key0, queries = q->at.queries;
     if (see < 0) return;
-    block_scores(&q->q, &k->k, k->p, queries, width, see);
-    block_scores(&q->dout, &k->v, k->ds, queries, width, see);
+    block_scores(q->q, &k->k, k->p, queries, width, see);
+    block_scores(q->dout, &k->v, k->ds, queries, width, see);
     score_gradients(q, k, see);
     if (want & QUERY_GRADIENT) block_values(k->ds, &k->k, q->dq, queries, width, see);
     if (want & KEY_GRADIENTS) {
-        block_transposed(k->p, &q->dout, k->dv, queries, k->count, width, see);
-        block_transposed(k->ds, &q->q, k->dk, queries, k->count, width, see);
+        block_transposed(k->p, q->dout, k->dv, queries, k->count, width, see);
+        block_transposed(k->ds, q->q, k->dk, queries, k->count, width, see);
     }
 }
 
@@ -540,8 +441,8 @@ static void store_query_gradient(const unit *u, const backward_queries *b) {
 
 /* dk = scale ds^T q, and the block of q carries scale * log2(e). */
 static void store_key_gradients(const unit *u, const backward_keys *b) {
-    store_rows(rows_of_sums(b->dk, u->width, b->spare), LN2, key_region(u, u->a->dk, b->key0));
-    store_rows(rows_of_sums(b->dv, u->width, b->spare), 1, key_region(u, u->a->dv, b->key0));
+    store_rows(b->dk, LN2, key_region(u, u->a->dk, b->key0));
+    store_rows(b->dv, 1, key_region(u, u->a->dv, b->key0));
 }
 
 #define MOST_RESIDENT 128
@@ -550,7 +451,7 @@ static void store_key_gradients(const unit *u, const backward_keys *b) {
 static void backward_resident(const unit *u, backward_keys *k, float *scratch) {
     int64_t blocks = u->group * u->head_blocks;
     backward_queries q[MOST_RESIDENT];
-    for (int64_t b = 0; b < blocks; b++) q[b] = load_queries(u, query_block_of(u, b), k->spare, &scratch);
+    for (int64_t b = 0; b < blocks; b++) q[b] = load_queries(u, query_block_of(u, b), &scratch);
     for (int64_t key0 = 0; key0 < u->a->length; key0 += BLOCK) {
         load_keys(u, key0, k);
         for (int64_t b = 0; b < blocks; b++) backward_pair(&q[b], k, u->width, QUERY_GRADIENT | KEY_GRADIENTS);
@@ -564,7 +465,7 @@ static void backward_in_two_passes(const unit *u, backward_keys *k, float *scrat
     int64_t blocks = u->group * u->head_blocks;
     for (int64_t b = 0; b < blocks; b++) {
         float *rest = scratch;
-        backward_queries q = load_queries(u, query_block_of(u, b), k->spare, &rest);
+        backward_queries q = load_queries(u, query_block_of(u, b), &rest);
         for (int64_t key0 = 0; key0 < q.at.query0 + q.at.queries; key0 += BLOCK) {
             load_keys(u, key0, k);
             backward_pair(&q, k, u->width, QUERY_GRADIENT);
@@ -576,7 +477,7 @@ static void backward_in_two_passes(const unit *u, backward_keys *k, float *scrat
         for (int64_t b = 0; b < blocks; b++) {
             if (query_block_of(u, b).query0 < key0) continue;
             float *rest = scratch;
-            backward_queries q = load_queries(u, query_block_of(u, b), k->spare, &rest);
+            backward_queries q = load_queries(u, query_block_of(u, b), &rest);
             backward_pair(&q, k, u->width, KEY_GRADIENTS);
         }
         store_key_gradients(u, k);
@@ -588,15 +489,13 @@ static void backward_unit(const unit *u, float *scratch) {
     backward_keys k = take_keys(u->width, &scratch);
     int64_t blocks = u->group * u->head_blocks;
     int64_t fit = (SCRATCH_FLOATS - (scratch - start)) / backward_queries_floats(u->width);
-    begin_products();
     if (blocks <= fit && blocks <= MOST_RESIDENT) backward_resident(u, &k, scratch);
     else backward_in_two_passes(u, &k, scratch);
-    end_products();
 }
 
 static int32_t attention_backward(const sterna_attention *a, int64_t unit0, int64_t unit1, void *scratch) {
     for (int64_t index = unit0; index < unit1; index++) {
-        unit u = unit_of(a, index);
+        unit u = unit_of(a, index, BLOCK);
         backward_unit(&u, scratch);
     }
     return STERNA_OK;

@@ -5,16 +5,9 @@
 #include "kernels/template/region.h"
 #include "kernels/template/block.h"
 
-#define SUMS_IN_ORDER 1
 #define STRIP 4
 #define KEY_STEP 16
 #define STRIP_VECTORS (LANES == 16 ? 4 : 3) /* accumulators of a strip: 16 of 32 registers, or 12 of 16 */
-
-static void begin_products(void) {
-}
-
-static void end_products(void) {
-}
 
 /* c (STRIP, vectors * LANES) = or += a (STRIP, terms) b (terms, ...); element (r, t) of a is
  * a[r * row_step + t * term_step]. */
@@ -51,31 +44,12 @@ static void multiply_strip(const float *a, int64_t row_step, int64_t term_step, 
     }
 }
 
-/* ---------------------------------------------------------------- operands: the rows, and those of keys transposed */
-
-typedef struct queries_operand {
-    const float *rows; /* (BLOCK, width) */
-} queries_operand;
+/* ---------------------------------------------------------------- operands: rows of keys, also transposed */
 
 typedef struct keys_operand {
     const float *rows;   /* (BLOCK, width), where they were when this was made; for sums */
     const float *rows_t; /* (width, BLOCK), for scores */
 } keys_operand;
-
-INLINE int64_t queries_floats(int64_t width, int uses) {
-    (void)uses;
-    return BLOCK * width;
-}
-
-INLINE float *rows_of_queries(float *room, float *spare) {
-    (void)spare;
-    return room;
-}
-
-INLINE queries_operand make_queries(const float *rows, int64_t width, int uses, float *room) {
-    (void)width, (void)uses, (void)room;
-    return (queries_operand){rows};
-}
 
 INLINE int64_t keys_floats(int64_t width, int uses) {
     return uses & FOR_SCORES ? BLOCK * width : 0;
@@ -91,17 +65,12 @@ INLINE keys_operand keys_of_columns(float *columns, int64_t width, float *room) 
     return (keys_operand){NULL, columns};
 }
 
-INLINE const float *rows_of_sums(const float *sums, int64_t width, float *spare) {
-    (void)width, (void)spare;
-    return sums;
-}
-
 /* ---------------------------------------------------------------- products */
 
-static void block_scores(const queries_operand *q, const keys_operand *k, float *scores, int64_t queries, int64_t width,
+static void block_scores(const float *q, const keys_operand *k, float *scores, int64_t queries, int64_t width,
                          int64_t see) {
     for (int64_t i = 0; i < queries; i += STRIP)
-        multiply_strip(q->rows + i * width, width, 1, k->rows_t, BLOCK, scores + i * BLOCK, BLOCK,
+        multiply_strip(q + i * width, width, 1, k->rows_t, BLOCK, scores + i * BLOCK, BLOCK,
                        round_up(keys_seen(see, i, STRIP), KEY_STEP), width, 0);
 }
 
@@ -113,11 +82,11 @@ static void block_values(const float *weights, const keys_operand *v, float *sum
 }
 
 /* A key j is seen by queries from j - see on; see is a multiple of STRIP. */
-static void block_transposed(const float *weights, const queries_operand *q, float *sums, int64_t queries, int64_t keys,
+static void block_transposed(const float *weights, const float *q, float *sums, int64_t queries, int64_t keys,
                              int64_t width, int64_t see) {
     for (int64_t j = 0; j < keys; j += STRIP) {
         int64_t from = clamp(j - see, 0, queries);
-        multiply_strip(weights + from * BLOCK + j, 1, BLOCK, q->rows + from * width, width, sums + j * width, width,
+        multiply_strip(weights + from * BLOCK + j, 1, BLOCK, q + from * width, width, sums + j * width, width,
                        width, queries - from, 1);
     }
 }
