@@ -648,14 +648,15 @@ static double causal_operations(const sterna_attention *a, int products) {
     return products * (double)(a->heads / a->kv_heads * a->length) * (double)a->length * (double)a->head_dim;
 }
 
-static void bench_training(int32_t tier, const char *name, sterna_attention sizes) {
+static void bench_training(int32_t tier, const char *name, sterna_attention sizes, int32_t type) {
     struct attention_case c;
-    new_case(&c, sizes, STERNA_F32, AGAINST_END);
+    new_case(&c, sizes, type, AGAINST_END);
     struct bench forward = {tier, sterna_attention_forward, &c.a, 0, 1}, backward = {tier, sterna_attention_backward, &c.a, 0, 1};
+    const char *of = type == STERNA_F32 ? "f32" : "bf16";
     double ceiling = check_ceiling(tier, STERNA_PROBE_F32), seconds = check_time(run_bench, &forward, 0.5);
-    check_row("attention_forward", "f32", name, tier, causal_operations(&c.a, 2), seconds, "GOP/s", ceiling);
+    check_row("attention_forward", of, name, tier, causal_operations(&c.a, 2), seconds, "GOP/s", ceiling);
     seconds = check_time(run_bench, &backward, 0.5);
-    check_row("attention_backward", "f32", name, tier, causal_operations(&c.a, 5), seconds, "GOP/s", ceiling);
+    check_row("attention_backward", of, name, tier, causal_operations(&c.a, 5), seconds, "GOP/s", ceiling);
     check_release();
 }
 
@@ -673,9 +674,11 @@ static void bench_decoding(int32_t tier, const char *name, sterna_attention size
 
 static void bench(int32_t tier) {
     if (tier == STERNA_REFERENCE) return; /* minutes */
-    bench_training(tier, "16x256 6x48", (sterna_attention){.sequences = 16, .length = 256, .heads = 6, .kv_heads = 6, .head_dim = 48});
-    bench_training(tier, "4x512 12x64", (sterna_attention){.sequences = 4, .length = 512, .heads = 12, .kv_heads = 12, .head_dim = 64});
-    bench_training(tier, "1x2048 8/2x128", (sterna_attention){.sequences = 1, .length = 2048, .heads = 8, .kv_heads = 2, .head_dim = 128});
+    for (int32_t type = STERNA_F32; type <= STERNA_BF16; type++) {
+        bench_training(tier, "16x256 6x48", (sterna_attention){.sequences = 16, .length = 256, .heads = 6, .kv_heads = 6, .head_dim = 48}, type);
+        bench_training(tier, "4x512 12x64", (sterna_attention){.sequences = 4, .length = 512, .heads = 12, .kv_heads = 12, .head_dim = 64}, type);
+        bench_training(tier, "1x2048 8/2x128", (sterna_attention){.sequences = 1, .length = 2048, .heads = 8, .kv_heads = 2, .head_dim = 128}, type);
+    }
     sterna_attention grouped = {.sequences = 4, .length = 1, .past = 8191, .heads = 8, .kv_heads = 2, .head_dim = 64, .capacity = 8192};
     sterna_attention single = {.sequences = 32, .length = 1, .past = 255, .heads = 32, .kv_heads = 32, .head_dim = 64, .capacity = 320};
     for (int32_t type = STERNA_F32; type <= STERNA_I8; type++) {
