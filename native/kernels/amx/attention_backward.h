@@ -129,12 +129,14 @@ INLINE __m512i key_gradients(const float *scores, const float *dweights, query_l
 /* A cell of keys by queries, of which those in the mask are there. On the diagonal key j is seen by queries from j on. */
 INLINE void cell_gradients(const float *scores, const float *dweights, const backward_queries *q, float factor,
                            int diagonal, uint32_t queries, uint16_t *p, uint16_t *ds, uint32_t *ds_pairs) {
-    query_lanes lanes = {{load_whole(q->lse), load_whole(q->lse + LANES)}, {load_whole(q->dot), load_whole(q->dot + LANES)}, factor};
+    query_lanes lanes = {{load_whole(q->lse), load_whole(q->lse + LANES)},
+                         {load_whole(q->dot), load_whole(q->dot + LANES)}, factor};
     for (int64_t j = 0; j < STRIP; j += 2, ds_pairs += STRIP) {
         __m512i rows[2];
         for (int64_t r = 0; r < 2; r++) {
             int64_t at = (j + r) * STRIP;
-            rows[r] = key_gradients(scores + at, dweights + at, lanes, diagonal ? queries >> (j + r) << (j + r) : queries, p + at);
+            uint32_t seeing = diagonal ? queries >> (j + r) << (j + r) : queries;
+            rows[r] = key_gradients(scores + at, dweights + at, lanes, seeing, p + at);
             _mm512_store_si512(ds + at, rows[r]);
         }
         unpack_pairs(rows[0], rows[1], ds_pairs, ds_pairs + LANES);
@@ -181,8 +183,8 @@ static void meet_run(const unit *u, backward_keys *k, int64_t cell, const query_
         const float *scores = rooms.scores + i % 2 * CELL, *dweights = rooms.dweights + i % 2 * CELL;
         uint16_t *p = rooms.p + i * CELL, *ds = rooms.ds + i * CELL;
         if (i + 1 < count) {
-            backward_queries next = take_queries(u->width, x->at + (begin + i + 1) * words);
-            cell_products(k, &next, terms, rooms.scores + (i + 1) % 2 * CELL, rooms.dweights + (i + 1) % 2 * CELL);
+            backward_queries after = take_queries(u->width, x->at + (begin + i + 1) * words);
+            cell_products(k, &after, terms, rooms.scores + (i + 1) % 2 * CELL, rooms.dweights + (i + 1) % 2 * CELL);
         }
         fetch_backward(next);
         float factor = u->scale * LOG2E;
@@ -199,17 +201,13 @@ static void meet_run(const unit *u, backward_keys *k, int64_t cell, const query_
 }
 
 /* A strip of keys meets those of x that see it. */
-static void meet_queries(const unit *u, backward_keys *k, int64_t cell, const query_strips *x, backward_rooms rooms, int want, ahead *next) {
+static void meet_queries(const unit *u, backward_keys *k, int64_t cell, const query_strips *x, backward_rooms rooms, int want,
+                         ahead *next) {
     for (int64_t s = 0; s < x->count;) {
         int64_t in_head = (x->first + s) % u->head_blocks, unseeing = k->key0 / STRIP - in_head;
-        if (unseeing > 0) {
-            s += unseeing;
-            if (in_head + unseeing >= u->head_blocks) s -= in_head + unseeing - u->head_blocks;
-            continue;
-        }
-        int64_t run = lower(lower(u->head_blocks - in_head, x->count - s), RUN);
-        meet_run(u, k, cell, x, s, run, rooms, want, next);
-        s += run;
+        int64_t left = u->head_blocks - in_head, run = lower(lower(left, x->count - s), RUN);
+        if (unseeing <= 0) meet_run(u, k, cell, x, s, run, rooms, want, next);
+        s += unseeing <= 0 ? run : lower(unseeing, left);
     }
 }
 
@@ -291,7 +289,8 @@ static void backward_resident(const unit *u, backward_keys *span, query_strips *
 }
 
 /* Too many queries for scratch, which holds `fit` strips: once by queries for dq, once by keys for dk and dv. */
-static void backward_in_two_passes(const unit *u, backward_keys *span, query_strips *x, int64_t fit, backward_rooms rooms, ahead *next) {
+static void backward_in_two_passes(const unit *u, backward_keys *span, query_strips *x, int64_t fit, backward_rooms rooms,
+                                   ahead *next) {
     int64_t all = u->group * u->head_blocks;
     for (int64_t first = 0; first < all; first += fit) {
         int64_t seen = load_strips(u, x, first, lower(fit, all - first), 0);

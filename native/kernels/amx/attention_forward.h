@@ -169,7 +169,8 @@ static void scale_scores(float *scores, int64_t queries, const float *scales, in
 static void fetch_forward(ahead *next) {
     if (!next->next) return;
     const sterna_attention *a = next->next->a;
-    fetch_ahead(next, (const sterna_matrix *const[]){a->q, a->out}, 2, (const sterna_matrix *const[]){a->k, a->v}, a->capacity ? 0 : 2);
+    fetch_ahead(next, (const sterna_matrix *const[]){a->q, a->out}, 2, (const sterna_matrix *const[]){a->k, a->v},
+                a->capacity ? 0 : 2);
 }
 
 /* The products of a cell come before the maxima of the cell before it, so that tiles work while those are found. */

@@ -31,7 +31,8 @@ INLINE int64_t row_words(int64_t cols) {
 /* 32 terms of a row from column c on; those from `left` on are 0. */
 INLINE __m512i terms_of(row line, int64_t c, int64_t left) {
     const uint16_t *shorts = (const uint16_t *)line.data + c;
-    if (line.type != STERNA_BF16) return (__m512i)join_along(load_line(line, c, left), load_line(line, c + LANES, left - LANES));
+    if (line.type != STERNA_BF16)
+        return (__m512i)join_along(load_line(line, c, left), load_line(line, c + LANES, left - LANES));
     if (left >= 32) return _mm512_loadu_si512(shorts);
     if (left == 16) return _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)shorts));
     return _mm512_maskz_loadu_epi16((1u << left) - 1, shorts);
