@@ -405,6 +405,15 @@ INLINE vint magnitude_bits(vfloat x) {
     return (vint)x & splat_int(0x7fffffff);
 }
 
+/* The larger of a and |x| as magnitude_bits gives them; which of the two is open where x is NaN. */
+INLINE vint max_magnitude(vint a, vfloat x) {
+#if LANES == 16
+    return (vint)_mm512_range_ps((__m512)a, (__m512)x, 0xb);
+#else
+    return max_int(a, magnitude_bits(x));
+#endif
+}
+
 INLINE float float_of_bits(int32_t bits) {
     float x;
     memcpy(&x, &bits, 4);

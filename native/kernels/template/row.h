@@ -22,6 +22,14 @@ INLINE row row_at(const sterna_matrix *x, int64_t r, int64_t c) {
     return (row){(char *)x->data + (size_t)(r * x->stride + c) * bytes, x->type};
 }
 
+/* How many elements ahead memory is asked for where it is not in a cache. Rows mostly lie one behind the other; what
+ * lies behind the last one need not exist. */
+enum { AHEAD = 4096 };
+
+INLINE void prefetch(row x) {
+    __builtin_prefetch(x.data);
+}
+
 INLINE int lanes_of(int64_t left) {
     return left >= LANES ? LANES : left < 0 ? 0 : (int)left;
 }

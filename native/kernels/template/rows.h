@@ -118,8 +118,9 @@ INLINE void norm_step(norm_sums *s, const sterna_matrix *x, row gain, int64_t r,
 #pragma GCC unroll 4
         for (int i = 0; i < rows; i++) {
             vfloat v = load(row_at(x, r + i, 0), at, rest);
+            if (x->type == STERNA_BF16) prefetch(row_at(x, r + i, at + AHEAD)); /* what is kept of all tokens, as f32 is not */
             s->squares[i][p] += v * v;
-            s->largest[i][p] = max_int(s->largest[i][p], magnitude_bits(v * g));
+            s->largest[i][p] = max_magnitude(s->largest[i][p], v * g);
         }
     }
 }
@@ -128,8 +129,11 @@ INLINE void gained_step(const sterna_matrix *x, row gain, const sterna_quantized
                         int rows, int64_t c, int64_t left) {
     vfloat g = load(gain, c, left);
 #pragma GCC unroll 4
-    for (int i = 0; i < rows; i++)
-        store_codes(q->codes + (r + i) * q->stride + c, left, load(row_at(x, r + i, 0), c, left) * g, factor[i]);
+    for (int i = 0; i < rows; i++) {
+        int8_t *codes = q->codes + (r + i) * q->stride + c;
+        __builtin_prefetch(codes + AHEAD, 1);
+        store_codes(codes, left, load(row_at(x, r + i, 0), c, left) * g, factor[i]);
+    }
 }
 
 /* `rows` rows from r on. NONFINITE at the first that is not finite. */
