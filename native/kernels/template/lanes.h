@@ -158,6 +158,9 @@ INLINE vint quiet_where_nan(vint bits, vfloat x) {
     __mmask16 nan = _mm512_cmp_ps_mask((__m512)x, (__m512)x, _CMP_UNORD_Q);
     return (vint)_mm512_mask_or_epi32((__m512i)bits, nan, (__m512i)x, _mm512_set1_epi32(0x400000));
 }
+INLINE int any_nan(vfloat a, vfloat b) {
+    return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q) != 0;
+}
 /* x | bits where a < b, otherwise x; and the same where not. */
 INLINE vint or_where_less(vint x, vfloat a, vfloat b, vint bits) {
     __mmask16 less = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ);
@@ -340,6 +343,9 @@ INLINE vint increment_where_less(vint x, vfloat a, vfloat b) {
 }
 INLINE vint quiet_where_nan(vint bits, vfloat x) {
     return choose((vint)_mm256_cmp_ps((__m256)x, (__m256)x, _CMP_UNORD_Q), (vint)x | 0x400000, bits);
+}
+INLINE int any_nan(vfloat a, vfloat b) {
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_UNORD_Q)) != 0;
 }
 INLINE vint or_where_less(vint x, vfloat a, vfloat b, vint bits) {
     return x | ((a < b) & bits);

@@ -34,10 +34,15 @@ INLINE int lanes_of(int64_t left) {
     return left >= LANES ? LANES : left < 0 ? 0 : (int)left;
 }
 
+/* Nearest even in the upper half of a lane; what a NaN gives may be none. */
+INLINE vint upper_nearest(vfloat x) {
+    vuint bits = (vuint)x;
+    return (vint)(bits + 0x7fff + (bits >> 16 & 1));
+}
+
 /* Nearest even; a NaN stays a quiet NaN. */
 INLINE vint bf16_of_f32(vfloat x) {
-    vuint bits = (vuint)x, nearest = bits + 0x7fff + (bits >> 16 & 1);
-    return (vint)((vuint)quiet_where_nan((vint)nearest, x) >> 16);
+    return (vint)((vuint)quiet_where_nan(upper_nearest(x), x) >> 16);
 }
 
 /* Columns c... of x; missing lanes are 0. */
@@ -56,6 +61,24 @@ INLINE vfloat load_or(row x, int64_t c, int64_t left, float fill) {
 INLINE void store(row x, int64_t c, int64_t left, vfloat v) {
     if (x.type == STERNA_F32) store_floats((float *)x.data + c, v, lanes_of(left));
     else store_shorts((uint16_t *)x.data + c, bf16_of_f32(v), lanes_of(left));
+}
+
+/* Two vectors, whole. */
+INLINE void store_bf16_pair(uint16_t *p, const vfloat v[2]) {
+    vint a = upper_nearest(v[0]), b = upper_nearest(v[1]);
+    if (any_nan(v[0], v[1])) {
+        a = quiet_where_nan(a, v[0]);
+        b = quiet_where_nan(b, v[1]);
+    }
+    store_upper_shorts(p, a, b);
+}
+
+/* n vectors: one, or an even number of whole ones. */
+INLINE void store_vectors(row x, int64_t c, int64_t left, const vfloat *v, int n) {
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++)
+        if (n == 1 || x.type == STERNA_F32) store(x, c + i * LANES, left - i * LANES, v[i]);
+        else if (i % 2 == 0) store_bf16_pair((uint16_t *)x.data + c + i * LANES, v + i);
 }
 
 INLINE vfloat magnitude(vfloat x) {
@@ -84,17 +107,26 @@ INLINE vfloat times_power_of_two(vfloat x, vfloat shifted) {
 
 #endif
 
-/* sterna_exp, lane by lane. */
-INLINE vfloat vector_exp(vfloat x) {
-    x = max_float(splat(EXP_MIN), min_float(splat(EXP_MAX), x)); /* the second operand survives a NaN */
-    vfloat shifted = fused_add(x, splat(EXP_LOG2E), splat(ROUND_TO_INTEGER)), n = shifted - ROUND_TO_INTEGER;
-    vfloat r = fused_add(n, splat(-EXP_LN2_LOW), fused_add(n, splat(-EXP_LN2_HIGH), x));
-    vfloat p = fused_add(splat(EXP_P0), r, splat(EXP_P1));
-    p = fused_add(p, r, splat(EXP_P2));
-    p = fused_add(p, r, splat(EXP_P3));
-    p = fused_add(p, r, splat(EXP_P4));
-    p = fused_add(p, r, splat(EXP_P5));
-    return times_power_of_two(fused_add(p, r * r, r) + 1.0f, shifted);
+enum { SIDES = 8 }; /* vectors side by side at most */
+
+/* sterna_exp, lane by lane, of n vectors. They go side by side: one after the other, their long chains of operations
+ * would fill the processor's scheduler with what waits. */
+INLINE void vector_exps(vfloat *x, int n) {
+    static const float TERMS[] = {EXP_P1, EXP_P2, EXP_P3, EXP_P4, EXP_P5};
+    vfloat shifted[SIDES], p[SIDES];
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) {
+        vfloat v = max_float(splat(EXP_MIN), min_float(splat(EXP_MAX), x[i])); /* the second operand survives a NaN */
+        shifted[i] = fused_add(v, splat(EXP_LOG2E), splat(ROUND_TO_INTEGER));
+        vfloat whole = shifted[i] - ROUND_TO_INTEGER;
+        x[i] = fused_add(whole, splat(-EXP_LN2_LOW), fused_add(whole, splat(-EXP_LN2_HIGH), v));
+        p[i] = splat(EXP_P0);
+    }
+    for (int t = 0; t < 5; t++)
+#pragma GCC unroll 8
+        for (int i = 0; i < n; i++) p[i] = fused_add(p[i], x[i], splat(TERMS[t]));
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) x[i] = times_power_of_two(fused_add(p[i], x[i] * x[i], x[i]) + 1.0f, shifted[i]);
 }
 
 /* ---------------------------------------------------------------- 16 lanes by column, then a tree */

@@ -209,15 +209,22 @@ INLINE void slope_step(const norm_gradient *n, vfloat lanes[][PARTS], int64_t r,
     }
 }
 
-INLINE void norm_gradient_step(const norm_gradient *n, const float *mean, int64_t r, int rows, int64_t c, int64_t left) {
-    vfloat gain = load(n->gain, c, left);
+/* n vectors of `rows` rows. */
+INLINE void norm_gradient_step(const norm_gradient *n, const float *mean, int64_t r, int rows, int64_t c, int64_t left, int vectors) {
+    vfloat gain[2], d[2];
+    for (int j = 0; j < vectors; j++) gain[j] = load(n->gain, c + j * LANES, left - j * LANES);
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++) {
-        row dx = row_at(&n->dx, r + i, 0);
+        row x = row_at(&n->x, r + i, 0), dy = row_at(&n->dy, r + i, 0), dx = row_at(&n->dx, r + i, 0);
         float inv_rms = n->inv_rms[r + i];
-        vfloat g = load(row_at(&n->dy, r + i, 0), c, left) * gain, xhat = load(row_at(&n->x, r + i, 0), c, left) * inv_rms;
-        vfloat d = (g - xhat * mean[i]) * inv_rms;
-        store(dx, c, left, n->accumulate ? load(dx, c, left) + d : d);
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; j++) {
+            int64_t at = c + j * LANES, rest = left - j * LANES;
+            vfloat g = load(dy, at, rest) * gain[j], xhat = load(x, at, rest) * inv_rms;
+            d[j] = (g - xhat * mean[i]) * inv_rms;
+            if (n->accumulate) d[j] = load(dx, at, rest) + d[j];
+        }
+        store_vectors(dx, c, left, d, vectors);
     }
 }
 
@@ -229,8 +236,8 @@ INLINE void norm_gradient_of(const norm_gradient *n, int64_t r, int rows) {
     for (; c + 16 <= cols; c += 16) slope_step(n, lanes, r, rows, c, 16);
     if (c < cols) slope_step(n, lanes, r, rows, c, cols - c);
     for (int i = 0; i < rows; i++) mean[i] = sum_of_lanes(lanes[i]) / (float)cols;
-    for (c = 0; c + LANES <= cols; c += LANES) norm_gradient_step(n, mean, r, rows, c, LANES);
-    if (c < cols) norm_gradient_step(n, mean, r, rows, c, cols - c);
+    for (c = 0; c + 2 * LANES <= cols; c += 2 * LANES) norm_gradient_step(n, mean, r, rows, c, 2 * LANES, 2);
+    for (; c < cols; c += LANES) norm_gradient_step(n, mean, r, rows, c, cols - c, 1);
 }
 
 /* The types are constants where this is inlined, unless they differ. */
@@ -312,9 +319,17 @@ static int32_t rope(const sterna_matrix *x, int64_t head_dim, const sterna_matri
 
 /* ---------------------------------------------------------------- SwiGLU */
 
-INLINE void swiglu_step(row gate, row up, row y, int64_t c, int64_t left) {
-    vfloat a = load(gate, c, left);
-    store(y, c, left, a / (1 + vector_exp(-a)) * load(up, c, left));
+INLINE void swiglu_step(row gate, row up, row y, int64_t c, int64_t left, int n) {
+    vfloat v[VECTORS];
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) v[i] = -load(gate, c + i * LANES, left - i * LANES);
+    vector_exps(v, n);
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) {
+        int64_t at = c + i * LANES, rest = left - i * LANES;
+        v[i] = load(gate, at, rest) / (1 + v[i]) * load(up, at, rest);
+    }
+    store_vectors(y, c, left, v, n);
 }
 
 static int32_t swiglu(const sterna_matrix *gate, const sterna_matrix *up, const sterna_matrix *y, int64_t row0,
@@ -323,28 +338,39 @@ static int32_t swiglu(const sterna_matrix *gate, const sterna_matrix *up, const 
     for (int64_t r = row0; r < row1; r++) {
         row gates = row_at(gate, r, 0), ups = row_at(up, r, 0), out = row_at(y, r, 0);
         int64_t c = 0;
-        for (; c + LANES <= cols; c += LANES) swiglu_step(gates, ups, out, c, LANES);
-        if (c < cols) swiglu_step(gates, ups, out, c, cols - c);
+        for (; c + 64 <= cols; c += 64) swiglu_step(gates, ups, out, c, 64, VECTORS);
+        for (; c < cols; c += LANES) swiglu_step(gates, ups, out, c, cols - c, 1);
     }
     return STERNA_OK;
-}
-
-INLINE void swiglu_gradient_step(row gate, row up, row dy, row dgate, row dup, int64_t c, int64_t left) {
-    vfloat a = load(gate, c, left), b = load(up, c, left), d = load(dy, c, left);
-    vfloat s = 1 / (1 + vector_exp(-a));
-    store(dgate, c, left, d * b * (s * (1 + a * (1 - s))));
-    store(dup, c, left, d * (a * s));
 }
 
 typedef struct swiglu_gradient {
     row gate, up, dy, dgate, dup;
 } swiglu_gradient;
 
+INLINE void swiglu_gradient_step(const swiglu_gradient *g, int64_t c, int64_t left, int n) {
+    vfloat s[SIDES], dup[SIDES];
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) s[i] = -load(g->gate, c + i * LANES, left - i * LANES);
+    vector_exps(s, n);
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) s[i] = 1 / (1 + s[i]);
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) {
+        int64_t at = c + i * LANES, rest = left - i * LANES;
+        vfloat a = load(g->gate, at, rest), b = load(g->up, at, rest), d = load(g->dy, at, rest);
+        dup[i] = d * (a * s[i]);
+        s[i] = d * b * (s[i] * (1 + a * (1 - s[i])));
+    }
+    store_vectors(g->dgate, c, left, s, n);
+    store_vectors(g->dup, c, left, dup, n);
+}
+
 /* A row; the types are constants where this is inlined, unless they differ. */
 INLINE void swiglu_gradient_row(swiglu_gradient g, int64_t cols) {
     int64_t c = 0;
-    for (; c + LANES <= cols; c += LANES) swiglu_gradient_step(g.gate, g.up, g.dy, g.dgate, g.dup, c, LANES);
-    if (c < cols) swiglu_gradient_step(g.gate, g.up, g.dy, g.dgate, g.dup, c, cols - c);
+    for (; c + SIDES * LANES <= cols; c += SIDES * LANES) swiglu_gradient_step(&g, c, SIDES * LANES, SIDES);
+    for (; c < cols; c += LANES) swiglu_gradient_step(&g, c, cols - c, 1);
 }
 
 /* dgate and dup of the type `result`, all else f32: as in training. */
@@ -368,10 +394,16 @@ static int32_t swiglu_backward(const sterna_matrix *gate, const sterna_matrix *u
 
 /* ---------------------------------------------------------------- add, copy, gather, scatter */
 
+INLINE void copy_step(row x, row y, int64_t c, int64_t left, int n) {
+    vfloat v[2];
+    for (int i = 0; i < n; i++) v[i] = load(x, c + i * LANES, left - i * LANES);
+    store_vectors(y, c, left, v, n);
+}
+
 static void copy_row(row x, row y, int64_t cols) {
     int64_t c = 0;
-    for (; c + LANES <= cols; c += LANES) store(y, c, LANES, load(x, c, LANES));
-    if (c < cols) store(y, c, cols - c, load(x, c, cols - c));
+    for (; c + 2 * LANES <= cols; c += 2 * LANES) copy_step(x, y, c, 2 * LANES, 2);
+    for (; c < cols; c += LANES) copy_step(x, y, c, cols - c, 1);
 }
 
 static void add_row(row x, row y, int64_t cols) {
@@ -428,16 +460,20 @@ static float row_max(row logits, int64_t cols, float start) {
     return max_of_lanes(lanes) + 0.0f;
 }
 
-INLINE void sum_step(vfloat lanes[PARTS], row logits, int64_t c, int64_t left, float shift) {
-    for (int p = 0; p < PARTS; p++)
-        lanes[p] += vector_exp(load_logits(logits, c + p * LANES, left - p * LANES) - shift);
+INLINE void sum_step(vfloat lanes[PARTS], row logits, int64_t c, int64_t left, float shift, int n) {
+    vfloat v[VECTORS];
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) v[i] = load_logits(logits, c + i * LANES, left - i * LANES) - shift;
+    vector_exps(v, n);
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) lanes[i % PARTS] += v[i];
 }
 
 static float row_sum(row logits, int64_t cols, float shift) {
     vfloat lanes[PARTS] = {{0}};
     int64_t c = 0;
-    for (; c + 16 <= cols; c += 16) sum_step(lanes, logits, c, 16, shift);
-    if (c < cols) sum_step(lanes, logits, c, cols - c, shift);
+    for (; c + 64 <= cols; c += 64) sum_step(lanes, logits, c, 64, shift, VECTORS);
+    for (; c < cols; c += 16) sum_step(lanes, logits, c, cols - c, shift, PARTS);
     return sum_of_lanes(lanes);
 }
 
@@ -455,14 +491,20 @@ static int32_t cross_entropy(const sterna_matrix *logits, int64_t vocab0, const 
     return STERNA_OK;
 }
 
-INLINE void probability_step(row logits, int64_t c, int64_t left, float shift, float scale) {
-    store(logits, c, left, vector_exp(load(logits, c, left) - shift) * scale);
+INLINE void probability_step(row logits, int64_t c, int64_t left, float shift, float scale, int n) {
+    vfloat v[VECTORS];
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) v[i] = load(logits, c + i * LANES, left - i * LANES) - shift;
+    vector_exps(v, n);
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) v[i] *= scale;
+    store_vectors(logits, c, left, v, n);
 }
 
 static void scale_probabilities(row logits, int64_t cols, float shift, float scale) {
     int64_t c = 0;
-    for (; c + LANES <= cols; c += LANES) probability_step(logits, c, LANES, shift, scale);
-    if (c < cols) probability_step(logits, c, cols - c, shift, scale);
+    for (; c + 64 <= cols; c += 64) probability_step(logits, c, 64, shift, scale, VECTORS);
+    for (; c < cols; c += LANES) probability_step(logits, c, cols - c, shift, scale, 1);
 }
 
 static void clear_row(row x, int64_t cols) {
