@@ -50,17 +50,21 @@ INLINE vint lane_numbers(void) {
 INLINE __mmask16 first_lanes(int n) {
     return (__mmask16)((1u << n) - 1);
 }
-/* The first n floats, then zeros. Half a vector, the tail of many a head, takes no mask: a masked store holds up what
- * is read beside it. */
+/* The first n floats, then zeros. Half a vector and three quarters, the tails of many a head, take no mask: a masked
+ * store holds up what is read beside it. */
 INLINE vfloat load_floats(const float *p, int n) {
     if (n == LANES) return (vfloat)_mm512_loadu_ps(p);
     if (n == LANES / 2) return (vfloat)_mm512_zextps256_ps512(_mm256_loadu_ps(p));
+    if (n == 12) return (vfloat)_mm512_insertf32x4(_mm512_zextps256_ps512(_mm256_loadu_ps(p)), _mm_loadu_ps(p + 8), 2);
     return (vfloat)_mm512_maskz_loadu_ps(first_lanes(n), p);
 }
 INLINE void store_floats(float *p, vfloat x, int n) {
     if (n == LANES) _mm512_storeu_ps(p, (__m512)x);
     else if (n == LANES / 2) _mm256_storeu_ps(p, _mm512_castps512_ps256((__m512)x));
-    else _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)x);
+    else if (n == 12) {
+        _mm256_storeu_ps(p, _mm512_castps512_ps256((__m512)x));
+        _mm_storeu_ps(p + 8, _mm512_extractf32x4_ps((__m512)x, 2));
+    } else _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)x);
 }
 INLINE vint load_shorts(const uint16_t *p, int n) {
     if (n == LANES) return (vint)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
@@ -221,6 +225,15 @@ INLINE vlong unpack_low(vlong a, vlong b) {
 INLINE vlong unpack_high(vlong a, vlong b) {
     return (vlong)_mm512_unpackhi_epi64((__m512i)a, (__m512i)b);
 }
+/* Lanes 0, 2, 4, ... of two vectors, one after the other; and lanes 1, 3, 5, ... */
+INLINE vfloat even_lanes(vfloat a, vfloat b) {
+    vint even = lane_numbers() * 2;
+    return (vfloat)_mm512_permutex2var_ps((__m512)a, (__m512i)even, (__m512)b);
+}
+INLINE vfloat odd_lanes(vfloat a, vfloat b) {
+    vint odd = lane_numbers() * 2 + 1;
+    return (vfloat)_mm512_permutex2var_ps((__m512)a, (__m512i)odd, (__m512)b);
+}
 
 #else
 
@@ -241,10 +254,12 @@ INLINE __m256i first_lanes(int n) {
 }
 INLINE vfloat load_floats(const float *p, int n) {
     if (n == LANES) return (vfloat)_mm256_loadu_ps(p);
+    if (n == LANES / 2) return (vfloat)_mm256_zextps128_ps256(_mm_loadu_ps(p));
     return (vfloat)_mm256_maskload_ps(p, first_lanes(n));
 }
 INLINE void store_floats(float *p, vfloat x, int n) {
     if (n == LANES) _mm256_storeu_ps(p, (__m256)x);
+    else if (n == LANES / 2) _mm_storeu_ps(p, _mm256_castps256_ps128((__m256)x));
     else _mm256_maskstore_ps(p, first_lanes(n), (__m256)x);
 }
 INLINE vint load_shorts(const uint16_t *p, int n) {
@@ -395,6 +410,14 @@ INLINE vlong unpack_low(vlong a, vlong b) {
 }
 INLINE vlong unpack_high(vlong a, vlong b) {
     return (vlong)_mm256_unpackhi_epi64((__m256i)a, (__m256i)b);
+}
+INLINE vfloat even_lanes(vfloat a, vfloat b) {
+    __m256d mixed = _mm256_castps_pd(_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88));
+    return (vfloat)_mm256_permute4x64_pd(mixed, 0xd8);
+}
+INLINE vfloat odd_lanes(vfloat a, vfloat b) {
+    __m256d mixed = _mm256_castps_pd(_mm256_shuffle_ps((__m256)a, (__m256)b, 0xdd));
+    return (vfloat)_mm256_permute4x64_pd(mixed, 0xd8);
 }
 
 #endif

@@ -22,6 +22,16 @@ INLINE row row_at(const sterna_matrix *x, int64_t r, int64_t c) {
     return (row){(char *)x->data + (size_t)(r * x->stride + c) * bytes, x->type};
 }
 
+/* A row from column c on. */
+INLINE row row_from(row x, int64_t c) {
+    return (row){(char *)x.data + c * (x.type == STERNA_F32 ? 4 : 2), x.type};
+}
+
+/* The same row, its type a constant where it is f32 by what has been asked before. */
+INLINE row as_f32(row x) {
+    return (row){x.data, STERNA_F32};
+}
+
 /* How many elements ahead memory is asked for where it is not in a cache. Rows mostly lie one behind the other; what
  * lies behind the last one need not exist. */
 enum { AHEAD = 4096 };
@@ -63,14 +73,21 @@ INLINE void store(row x, int64_t c, int64_t left, vfloat v) {
     else store_shorts((uint16_t *)x.data + c, bf16_of_f32(v), lanes_of(left));
 }
 
+/* bf16 of two vectors, in the upper halves of lanes. */
+INLINE void round_pair(vint upper[2], vfloat a, vfloat b) {
+    upper[0] = upper_nearest(a);
+    upper[1] = upper_nearest(b);
+    if (any_nan(a, b)) {
+        upper[0] = quiet_where_nan(upper[0], a);
+        upper[1] = quiet_where_nan(upper[1], b);
+    }
+}
+
 /* Two vectors, whole. */
 INLINE void store_bf16_pair(uint16_t *p, const vfloat v[2]) {
-    vint a = upper_nearest(v[0]), b = upper_nearest(v[1]);
-    if (any_nan(v[0], v[1])) {
-        a = quiet_where_nan(a, v[0]);
-        b = quiet_where_nan(b, v[1]);
-    }
-    store_upper_shorts(p, a, b);
+    vint upper[2];
+    round_pair(upper, v[0], v[1]);
+    store_upper_shorts(p, upper[0], upper[1]);
 }
 
 /* n vectors: one, or an even number of whole ones. */

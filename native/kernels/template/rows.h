@@ -289,31 +289,66 @@ INLINE void rotate(rotation t, int64_t half) {
     if (i < half) rotate_step(&t, i, half - i);
 }
 
-/* The types are constants where this is inlined, unless they differ. */
-INLINE void rotate_rows(sterna_matrix x, int64_t head_dim, sterna_matrix table, int64_t length, int64_t first,
-                        int32_t direction, int64_t row0, int64_t row1) {
-    int64_t half = head_dim / 2;
-    for (int64_t r = row0; r < row1; r++) {
-        int64_t position = first + r % length;
-        row cosines = row_at(&table, position, 0), sines = row_at(&table, position, half);
-        for (int64_t head = 0; head < x.cols; head += head_dim)
-            rotate((rotation){row_at(&x, r, head), row_at(&x, r, head + half), cosines, sines, (float)direction}, half);
-    }
+/* A row; the types are constants where this is inlined, unless they differ. */
+INLINE void rotate_row(row x, int64_t cols, int64_t half, row cosines, row sines, float direction) {
+    for (int64_t head = 0; head < cols; head += 2 * half)
+        rotate((rotation){row_from(x, head), row_from(x, head + half), cosines, sines, direction}, half);
 }
 
-/* The table is f32 and the type of x a constant: as in training. */
-INLINE void rotate_rows_f32(sterna_matrix x, int32_t type, int64_t head_dim, sterna_matrix table, int64_t length,
-                            int64_t first, int32_t direction, int64_t row0, int64_t row1) {
-    x.type = type;
-    table.type = STERNA_F32;
-    rotate_rows(x, head_dim, table, length, first, direction, row0, row1);
+/* Two vectors of columns, the even and the odd ones apart: of bf16 they are the lower and the upper halves of lanes, so
+ * that no shuffle takes them apart or joins them. */
+typedef struct columns {
+    vfloat even, odd;
+} columns;
+
+#define UPPER_HALF (-0x10000)
+
+INLINE columns load_apart(row x, int64_t c, int64_t left) {
+    vfloat a = load(x, c, left), b = load(x, c + LANES, left - LANES);
+    return (columns){even_lanes(a, b), odd_lanes(a, b)};
+}
+
+INLINE columns load_bf16_apart(const uint16_t *p, int lanes) {
+    vint both = (vint)load_floats((const float *)p, lanes);
+    return (columns){(vfloat)(both << 16), (vfloat)(both & UPPER_HALF)};
+}
+
+INLINE void store_bf16_apart(uint16_t *p, columns x, int lanes) {
+    vint upper[2];
+    round_pair(upper, x.even, x.odd);
+    store_floats((float *)p, (vfloat)or_and((vint)((vuint)upper[0] >> 16), upper[1], splat_int(UPPER_HALF)), lanes);
+}
+
+INLINE void rotate_bf16(uint16_t *low, uint16_t *high, columns cosine, columns sine, int lanes) {
+    columns a = load_bf16_apart(low, lanes), b = load_bf16_apart(high, lanes);
+    columns x = {a.even * cosine.even - b.even * sine.even, a.odd * cosine.odd - b.odd * sine.odd};
+    columns y = {b.even * cosine.even + a.even * sine.even, b.odd * cosine.odd + a.odd * sine.odd};
+    store_bf16_apart(low, x, lanes);
+    store_bf16_apart(high, y, lanes);
+}
+
+/* A row of bf16 whose heads have an even number of pairs. */
+static void rotate_bf16_row(uint16_t *x, int64_t cols, int64_t half, row cosines, row sines, float direction) {
+    for (int64_t i = 0; i < half; i += 2 * LANES) {
+        int lanes = lanes_of((half - i) / 2);
+        columns cosine = load_apart(cosines, i, half - i), sine = load_apart(sines, i, half - i);
+        sine.even *= direction;
+        sine.odd *= direction;
+        for (int64_t head = 0; head < cols; head += 2 * half) rotate_bf16(x + head + i, x + head + half + i, cosine, sine, lanes);
+    }
 }
 
 static int32_t rope(const sterna_matrix *x, int64_t head_dim, const sterna_matrix *table, int64_t length,
                     int64_t first, int32_t direction, int64_t row0, int64_t row1) {
-    if (table->type != STERNA_F32) rotate_rows(*x, head_dim, *table, length, first, direction, row0, row1);
-    else if (x->type == STERNA_F32) rotate_rows_f32(*x, STERNA_F32, head_dim, *table, length, first, direction, row0, row1);
-    else rotate_rows_f32(*x, STERNA_BF16, head_dim, *table, length, first, direction, row0, row1);
+    int64_t cols = x->cols, half = head_dim / 2;
+    int f32_table = table->type == STERNA_F32;
+    for (int64_t r = row0; r < row1; r++) {
+        int64_t position = first + r % length;
+        row in = row_at(x, r, 0), cosines = row_at(table, position, 0), sines = row_at(table, position, half);
+        if (f32_table && in.type == STERNA_F32) rotate_row(as_f32(in), cols, half, as_f32(cosines), as_f32(sines), (float)direction);
+        else if (f32_table && half % 2 == 0) rotate_bf16_row(in.data, cols, half, as_f32(cosines), as_f32(sines), (float)direction);
+        else rotate_row(in, cols, half, cosines, sines, (float)direction);
+    }
     return STERNA_OK;
 }
 
