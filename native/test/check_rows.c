@@ -455,17 +455,21 @@ static void check_errors(int32_t tier) {
 /* ---------------------------------------------------------------- against float64 */
 
 /* Without gaps and aligned as tensors are, for the benches too. */
-static sterna_matrix plain_matrix(int64_t rows, int64_t cols) {
-    return (sterna_matrix){check_buffer((size_t)(rows * cols) * 4, AGAINST_START, 0), rows, cols, cols, STERNA_F32, 0};
+static sterna_matrix plain_matrix(int64_t rows, int64_t cols, int32_t type) {
+    return (sterna_matrix){check_buffer((size_t)(rows * cols) * check_element_bytes(type), AGAINST_START, 0), rows, cols, cols, type, 0};
 }
 
-static struct rows_case f32_case(int64_t rows, int64_t cols) {
-    struct rows_case c = {.epsilon = 1e-5f, .factor = 0.125f, .head_dim = cols / 2, .length = rows, .first = 2, .direction = 1};
-    sterna_matrix *like_x[] = {&c.x, &c.up, &c.dy, &c.y, &c.z};
-    for (int i = 0; i < 5; i++) *like_x[i] = plain_matrix(rows, cols);
-    c.gain = plain_matrix(1, cols);
-    c.angles = plain_matrix(c.first + rows, c.head_dim);
-    c.table = c.dtable = plain_matrix(VOCAB, cols);
+/* x of a type, results of another, all else f32. */
+static struct rows_case plain_case(int64_t rows, int64_t cols, int64_t head_dim, int32_t type, int32_t result) {
+    struct rows_case c = {.epsilon = 1e-5f, .factor = 0.125f, .head_dim = head_dim, .length = rows, .first = 2, .direction = 1};
+    c.x = plain_matrix(rows, cols, type);
+    c.up = plain_matrix(rows, cols, STERNA_F32);
+    c.dy = plain_matrix(rows, cols, STERNA_F32);
+    c.y = plain_matrix(rows, cols, result);
+    c.z = plain_matrix(rows, cols, result);
+    c.gain = plain_matrix(1, cols, STERNA_F32);
+    c.angles = plain_matrix(c.first + rows, c.head_dim, STERNA_F32);
+    c.table = c.dtable = plain_matrix(VOCAB, cols, STERNA_F32);
     c.q = (sterna_quantized){check_buffer((size_t)(rows * cols), AGAINST_START, 0), new_array(rows, AGAINST_END), rows, cols, cols};
     float **per_row[] = {&c.inv_rms, &c.max, &c.sum, &c.target};
     for (int i = 0; i < 4; i++) *per_row[i] = new_array(rows, AGAINST_END);
@@ -661,7 +665,7 @@ static void check_in_f64(int32_t tier) {
                                         "rmsnorm_quantize", "rmsnorm_quantize of large squares"};
     for (int i = 0; i < 9; i++) {
         check_case("%s against float64, tier %d", NAMES[i], tier);
-        struct rows_case c = f32_case(5, 92);
+        struct rows_case c = plain_case(5, 92, 46, STERNA_F32, STERNA_F32);
         if (i == 0) quantize_in_f64(tier, &c);
         if (i == 1) rmsnorm_in_f64(tier, &c);
         if (i == 2) rmsnorm_backward_in_f64(tier, &c);
@@ -859,35 +863,46 @@ static void run_bench(void *argument) {
     }
 }
 
-/* Bytes read and written once, by kernel: what the memory must carry at least, all being f32. */
+/* Bytes read and written once, by kernel: what the memory must carry at least. */
 static double moved_bytes(const struct kernel *k, const struct rows_case *c) {
-    double elements = (double)(c->x.rows * c->x.cols), table = (double)(VOCAB * c->x.cols);
-    if (k->run == gather) return 4 * elements + 4 * table;
-    if (k->run == scatter_add) return 4 * elements + 8 * table;
-    if (k->run == quantize || k->run == rmsnorm_quantize) return 5 * elements;
-    if (k->run == cross_entropy) return 4 * elements;
-    if (k->run == rmsnorm || k->run == copy || k->run == rope || k->run == cross_entropy_gradient)
-        return 8 * elements;
-    if (k->run == swiglu_backward || k->run == swiglu_backward_in_place) return 20 * elements;
-    return 12 * elements; /* two in, one out */
+    double elements = (double)(c->x.rows * c->x.cols), table = 4 * (double)(VOCAB * c->x.cols);
+    double x = elements * (double)check_element_bytes(c->x.type), y = elements * (double)check_element_bytes(c->y.type);
+    double f32 = 4 * elements;
+    if (k->run == gather) return y + table;
+    if (k->run == scatter_add) return f32 + 2 * table;
+    if (k->run == quantize || k->run == rmsnorm_quantize) return x + elements;
+    if (k->run == cross_entropy) return x;
+    if (k->run == rope || k->run == cross_entropy_gradient) return 2 * x;
+    if (k->run == rmsnorm || k->run == copy) return x + y;
+    if (k->run == add) return x + 2 * y;
+    if (k->run == swiglu_backward) return x + 2 * f32 + 2 * y;
+    return x + f32 + y; /* two in, one out */
 }
 
-static void bench(int32_t tier) {
-    static const int64_t SHAPES[][2] = {{256, 288}, {256, 768}, {512, 2048}};
-    for (int s = 0; s < 3; s++) {
-        struct rows_case c = f32_case(SHAPES[s][0], SHAPES[s][1]);
-        c.accumulate = 0;
-        char shape[32];
-        snprintf(shape, sizeof shape, "%ldx%ld", (long)c.x.rows, (long)c.x.cols);
-        for (size_t k = 0; k < KERNEL_COUNT; k++) {
-            if (strstr(KERNELS[k].name, "in place")) continue;
-            fill_case(&c, check_normal);
-            struct bench b = {&KERNELS[k], &c, tier};
-            double seconds = check_time(run_bench, &b, 0.05);
-            check_row(KERNELS[k].name, "f32", shape, tier, moved_bytes(&KERNELS[k], &c), seconds, "GB/s", 0);
-        }
-        check_release();
+static void bench_case(int32_t tier, struct rows_case *c, const char *types) {
+    char shape[32];
+    snprintf(shape, sizeof shape, "%ldx%ld", (long)c->x.rows, (long)c->x.cols);
+    for (size_t k = 0; k < KERNEL_COUNT; k++) {
+        if (strstr(KERNELS[k].name, "in place")) continue;
+        fill_case(c, check_normal);
+        struct bench b = {&KERNELS[k], c, tier};
+        double seconds = check_time(run_bench, &b, 0.05);
+        check_row(KERNELS[k].name, types, shape, tier, moved_bytes(&KERNELS[k], c), seconds, "GB/s", 0);
     }
+    check_release();
+}
+
+/* From a level of the cache each. The types are those of training: within a block, from it, and of what is kept. */
+static void bench(int32_t tier) {
+    static const int64_t SHAPES[][2] = {{8, 288}, {64, 768}, {256, 768}, {1024, 2048}};
+    static const struct { int32_t x, y; const char *name; } TYPES[] = {
+        {STERNA_F32, STERNA_F32, "f32"}, {STERNA_F32, STERNA_BF16, "to bf16"}, {STERNA_BF16, STERNA_BF16, "bf16"}};
+    for (int s = 0; s < 4; s++)
+        for (int t = 0; t < 3; t++) {
+            int64_t cols = SHAPES[s][1];
+            struct rows_case c = plain_case(SHAPES[s][0], cols, cols % 48 ? 64 : 48, TYPES[t].x, TYPES[t].y);
+            bench_case(tier, &c, TYPES[t].name);
+        }
 }
 
 const check_family check_rows = {"rows", check, bench, 0};

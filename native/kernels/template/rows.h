@@ -209,7 +209,7 @@ INLINE void slope_step(const norm_gradient *n, vfloat lanes[][PARTS], int64_t r,
     }
 }
 
-/* n vectors of `rows` rows. */
+/* One vector or two of `rows` rows. */
 INLINE void norm_gradient_step(const norm_gradient *n, const float *mean, int64_t r, int rows, int64_t c, int64_t left, int vectors) {
     vfloat gain[2], d[2];
     for (int j = 0; j < vectors; j++) gain[j] = load(n->gain, c + j * LANES, left - j * LANES);
