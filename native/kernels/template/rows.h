@@ -118,7 +118,7 @@ INLINE void norm_step(norm_sums *s, const sterna_matrix *x, row gain, int64_t r,
 #pragma GCC unroll 4
         for (int i = 0; i < rows; i++) {
             vfloat v = load(row_at(x, r + i, 0), at, rest);
-            if (x->type == STERNA_BF16) prefetch(row_at(x, r + i, at + AHEAD)); /* what is kept of all tokens, as f32 is not */
+            if (p == 0 && x->type == STERNA_BF16) prefetch(row_at(x, r + i, c + AHEAD)); /* kept of all tokens, as f32 is not */
             s->squares[i][p] += v * v;
             s->largest[i][p] = max_magnitude(s->largest[i][p], v * g);
         }
@@ -127,12 +127,15 @@ INLINE void norm_step(norm_sums *s, const sterna_matrix *x, row gain, int64_t r,
 
 INLINE void gained_step(const sterna_matrix *x, row gain, const sterna_quantized *q, const float *factor, int64_t r,
                         int rows, int64_t c, int64_t left) {
-    vfloat g = load(gain, c, left);
+    for (int p = 0; p < PARTS; p++) {
+        int64_t at = c + p * LANES, rest = left - p * LANES;
+        vfloat g = load(gain, at, rest);
 #pragma GCC unroll 4
-    for (int i = 0; i < rows; i++) {
-        int8_t *codes = q->codes + (r + i) * q->stride + c;
-        __builtin_prefetch(codes + AHEAD, 1);
-        store_codes(codes, left, load(row_at(x, r + i, 0), c, left) * g, factor[i]);
+        for (int i = 0; i < rows; i++) {
+            int8_t *codes = q->codes + (r + i) * q->stride + at;
+            if (p == 0) __builtin_prefetch(codes + AHEAD, 1);
+            store_codes(codes, rest, load(row_at(x, r + i, 0), at, rest) * g, factor[i]);
+        }
     }
 }
 
@@ -152,7 +155,7 @@ INLINE int32_t quantize_normed(const sterna_matrix *x, row gain, float epsilon, 
         q->scales[r + i] = largest / 127;
         inv_rms[r + i] = inverse;
     }
-    for (c = 0; c + LANES <= x->cols; c += LANES) gained_step(x, gain, q, factor, r, rows, c, LANES);
+    for (c = 0; c + 16 <= x->cols; c += 16) gained_step(x, gain, q, factor, r, rows, c, 16);
     if (c < x->cols) gained_step(x, gain, q, factor, r, rows, c, x->cols - c);
     return STERNA_OK;
 }
