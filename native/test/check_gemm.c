@@ -334,6 +334,14 @@ static void check_large(int32_t tier) {
     }
 }
 
+/* C whose rows lie 2 KiB apart. */
+static void check_crowded(int32_t tier, struct product p, int32_t accumulate) {
+    while (p.c.stride != 512) p.c = any_matrix(p.m, 512, STERNA_F32);
+    p.flags = (p.flags & ~STERNA_ACCUMULATE) | accumulate;
+    if (p.operation == GEMM) p.flags |= STERNA_ALLOW_BF16;
+    check_product(tier, p);
+}
+
 static void check_with_int16(int32_t tier, struct product p, int32_t int16) {
     p.flags = (p.flags & ~STERNA_ALLOW_INT16) | int16;
     check_product(tier, p);
@@ -345,6 +353,15 @@ static void check_deep(int32_t tier) {
         check_with_int16(tier, any_gemm(11, 19, 2304), int16);
         check_with_int16(tier, any_input_gradient(11, 19, 2304, STERNA_INT8), int16);
         check_with_int16(tier, any_weight_gradient(11, 19, 2304), int16);
+    }
+}
+
+/* Several blocks deep; the last has more rows than are summed at once. */
+static void check_crowds(int32_t tier) {
+    for (int32_t accumulate = 0; accumulate <= STERNA_ACCUMULATE; accumulate += STERNA_ACCUMULATE) {
+        check_crowded(tier, any_gemm(20, 512, 330), accumulate);
+        check_crowded(tier, any_input_gradient(33, 512, 300, STERNA_TERNARY), accumulate);
+        check_crowded(tier, any_weight_gradient(390, 512, 320), accumulate);
     }
 }
 
@@ -517,6 +534,7 @@ static void check(int32_t tier) {
     check_few_rows(tier);
     check_large(tier);
     check_deep(tier);
+    check_crowds(tier);
     check_nonfinite(tier);
 }
 

@@ -11,6 +11,7 @@
 #define GEMM_ROWS 32
 #define GEMM_COLS 32
 #define GEMM_BLOCK_ROWS 256
+#define GEMM_SUM_ROWS 384 /* as many as a slice of the weight gradient mostly has: B is packed once for them */
 #define GEMM_STEPS 144 /* 288 bf16: 32 rows of A, 32 columns of B and the sums fit in L1 together */
 
 #include "kernels/template/gemm.h"

@@ -18,6 +18,7 @@
  *   GEMM_RUN               int16 lanes of a row or column that share a scale; divides GEMM_STEPS, a multiple of 16
  *   GEMM_ROWS, GEMM_COLS   C rows and columns of a full microkernel call; columns a multiple of 16
  *   GEMM_BLOCK_ROWS        rows of an A block, a multiple of GEMM_ROWS
+ *   GEMM_SUM_ROWS          rows of C that are summed in scratch at once; at least GEMM_BLOCK_ROWS, which it is by itself
  *   GEMM_STEPS             lanes in a row of a block, at most 256 and a multiple of 16: a microkernel's rows of A
  *                          and columns of B stay in L1
  *   join_along(x, y)       lanes (vuint) of numbers (vfloat) that follow each other along r: x, then y
@@ -37,6 +38,9 @@
 #ifndef GEMM_RUN
 #define GEMM_RUN GEMM_STEPS
 #endif
+#ifndef GEMM_SUM_ROWS
+#define GEMM_SUM_ROWS GEMM_BLOCK_ROWS
+#endif
 
 #include <string.h>
 
@@ -49,11 +53,14 @@
 /* Columns of B for a call of the microkernel are so few that they stay in L1 beside C while A passes. */
 enum { COLS_STAY = GEMM_COLS * STEPS * 4 <= 16384 };
 
-/* Scratch: with A of 256 rows and 256 steps 256 KiB + 768 KiB + 768 KiB, so that all stay in 2 MiB of L2. */
+/* Rows of sums in scratch are an odd number of lines apart, so that those of a tile are spread over L1's sets. */
+enum { SUM_ROWS = GEMM_SUM_ROWS, SUM_STRIDE = BLOCK_COLS + PANEL };
+
+/* Scratch: with A of 256 rows and 256 steps 272 KiB + 768 KiB + 784 KiB, so that all stay in 2 MiB of L2. */
 struct blocks {
     uint32_t a[(BLOCK_ROWS + LANES) * STEPS];
     uint32_t b[BLOCK_COLS * STEPS];
-    float c[BLOCK_ROWS * BLOCK_COLS]; /* sums of a C that is not f32 itself */
+    float c[SUM_ROWS * SUM_STRIDE]; /* sums of a C that is not summed where it stands */
     float row_scales[RUNS][ROW_SCALES]; /* where lanes hold int16: of A's rows by run, and of B's columns */
     float col_scales[RUNS][COL_SCALES];
 };
@@ -174,19 +181,37 @@ static void round_tile(const struct tile *sums, const sterna_matrix *c, int64_t 
     }
 }
 
+/* Whether C is summed where it stands. Rows that lie some 2 KiB apart crowd into two of L1's 64 sets: a tile of 32 of
+ * them that each block of r takes up again is better off in scratch. The sums are the same. */
+static int sums_in_place(const struct product *p) {
+    int crowded = GEMM_ROWS >= 32 && p->c->stride % 512 == 0 && p->depth > DEPTH;
+    return p->c->type == STERNA_F32 && !crowded;
+}
+
+/* `rows` rows and `cols` columns of C from (i, j) on. */
+static void sum_part(const struct product *p, int64_t i, int64_t j, int64_t rows, int64_t cols, struct blocks *s) {
+    struct tile sums = {s->c, SUM_STRIDE, rows, cols};
+    if (p->c->type != STERNA_F32) {
+        sum_tile(p, i, j, &sums, 0, s);
+        round_tile(&sums, p->c, i, j, p->accumulate);
+        return;
+    }
+    struct tile c = {(float *)p->c->data + i * p->c->stride + j, p->c->stride, rows, cols};
+    if (sums_in_place(p)) {
+        sum_tile(p, i, j, &c, p->accumulate, s);
+        return;
+    }
+    if (p->accumulate) copy_tile(&c, &sums);
+    sum_tile(p, i, j, &sums, p->accumulate, s);
+    copy_tile(&sums, &c);
+}
+
 /* Rows row0...row1-1 and columns col0...col1-1 of C. */
 static void multiply(const struct product *p, int64_t row0, int64_t row1, int64_t col0, int64_t col1, void *scratch) {
-    struct blocks *s = scratch;
-    int direct = p->c->type == STERNA_F32;
-    int64_t height = direct ? row1 - row0 : BLOCK_ROWS; /* sums in scratch are a block high */
+    int64_t height = sums_in_place(p) ? row1 - row0 : SUM_ROWS;
     for (int64_t j = col0; j < col1; j += BLOCK_COLS)
-        for (int64_t i = row0; i < row1; i += height) {
-            int64_t at = i * p->c->stride + j, rows = at_most(row1 - i, height), cols = at_most(col1 - j, BLOCK_COLS);
-            struct tile c = direct ? (struct tile){(float *)p->c->data + at, p->c->stride, rows, cols}
-                                   : (struct tile){s->c, BLOCK_COLS, rows, cols};
-            sum_tile(p, i, j, &c, direct && p->accumulate, s);
-            if (!direct) round_tile(&c, p->c, i, j, p->accumulate);
-        }
+        for (int64_t i = row0; i < row1; i += height)
+            sum_part(p, i, j, at_most(row1 - i, height), at_most(col1 - j, BLOCK_COLS), scratch);
 }
 
 /* ---------------------------------------------------------------- the kernels */

@@ -146,6 +146,32 @@ static void pack_two_bit_codes(const sterna_packed *w, const struct piece *p, in
         }
 }
 
+/* A lane of 64 columns, two rows of int8. bf16 holds these, so that the upper half of a float has all of it. */
+INLINE void pack_bytes(const int8_t *rows, int64_t stride, uint32_t *out) {
+    for (int64_t n = 0; n < 64; n += PANEL, rows += PANEL, out += STEPS * PANEL) {
+        vuint first = (vuint)float_of(load_codes(rows, LANES)), second = (vuint)float_of(load_codes(rows + stride, LANES));
+        vuint pairs = first >> 16 | (second & 0xffff0000u);
+        memcpy(out, &pairs, sizeof pairs);
+    }
+}
+
+/* Activations, 64 columns at a time where they are whole: a line is read once, however far rows lie apart. */
+static void pack_int8(const struct operand *o, const struct piece *p, int64_t padded, uint32_t *out) {
+    int64_t whole = p->depth % (LANES * GEMM_DEPTH) == 0 ? p->outers / 64 * 64 : 0;
+    struct piece rest = {p->outer + whole, p->outers - whole, p->r, p->depth, NULL, NULL};
+    for (int64_t outer = 0; outer < whole; outer += 64)
+        for (int64_t r = 0; r < p->depth; r += GEMM_DEPTH)
+            pack_bytes((const int8_t *)o->data + (p->r + r) * o->stride + p->outer + outer, o->stride,
+                       out + lane_index(LAYOUT_PANELS, outer, r / GEMM_DEPTH));
+    pack_format(o, FORMAT_I8, 0, &rest, LAYOUT_PANELS, padded - whole, out + lane_index(LAYOUT_PANELS, whole, 0));
+}
+
+#else
+
+static void pack_int8(const struct operand *o, const struct piece *p, int64_t padded, uint32_t *out) {
+    pack_format(o, FORMAT_I8, 0, p, LAYOUT_PANELS, padded, out);
+}
+
 #endif
 
 /* Codes become int8 on the stack, a block of columns by LANES steps, and go on from there. */
@@ -172,7 +198,7 @@ static void pack_codes(const struct operand *o, const struct piece *p, int64_t p
 static void pack_b(const struct operand *o, const struct piece *p, uint32_t *out) {
     int64_t padded = round_up(p->outers, PANEL);
     if (o->format == FORMAT_CODES) pack_codes(o, p, padded, out);
-    else if (o->format == FORMAT_I8) pack_format(o, FORMAT_I8, 0, p, LAYOUT_PANELS, padded, out);
+    else if (o->format == FORMAT_I8) pack_int8(o, p, padded, out);
     else pack_floats(o, p, LAYOUT_PANELS, padded, out);
 }
 
