@@ -108,11 +108,11 @@ INLINE void store_pair_of(const sterna_matrix *y, int64_t at, floats low, floats
     }
 }
 
-/* What is soon to be written. */
+/* What is soon to be written comes to L2: L1 is full of what is multiplied. */
 INLINE void fetch_pair(const sterna_matrix *y, int64_t at) {
     const char *bytes = (const char *)y->data + at * (y->type == STERNA_F32 ? 4 : 2);
-    __builtin_prefetch(bytes, 1);
-    if (y->type == STERNA_F32) __builtin_prefetch(bytes + 64, 1);
+    __builtin_prefetch(bytes, 0, 2);
+    if (y->type == STERNA_F32) __builtin_prefetch(bytes + 64, 0, 2);
 }
 
 enum { NO_TYPE = -1 };
