@@ -147,6 +147,21 @@ static void check_blocks(int32_t tier) {
     for (fills.extremes = 1; fills.extremes <= 2; fills.extremes++) run_case(tier, fills);
 }
 
+/* Many tokens and whole panels of 16 rows, an even number of them or an odd one, cut into slices of whole panels too. */
+static void check_panels(int32_t tier) {
+    for (int i = 0; i < 160; i++) {
+        int64_t tokens = check_range(0, 1) ? 32 * check_range(2, 4) : check_range(33, 140);
+        struct linear_case c = whole(tokens, 16 * check_range(1, 8), check_range(1, 1000),
+                                     (int32_t)check_range(STERNA_BINARY, STERNA_LAST_GRID));
+        c.group = i % 4 == 0 ? 64 * check_range(1, 8) : i % 4 == 1 ? 0 : -1;
+        c.type = i % 2 ? STERNA_F32 : STERNA_BF16;
+        c.residual = check_range(NONE, BF16);
+        c.tiny = check_range(0, 3) == 0;
+        c.row0 = 16 * check_range(0, c.rows / 16);
+        run_case(tier, c);
+    }
+}
+
 /* Activations of which few are large. 8-bit codes: none, some, and about as many as may be taken apart; narrower ones:
  * runs in int16 of every length. */
 static void check_few_large(int32_t tier) {
@@ -297,6 +312,7 @@ static void check(int32_t tier) {
     check_edges(tier);
     if (tier == STERNA_REFERENCE) return;
     check_blocks(tier);
+    check_panels(tier);
     check_one_token(tier);
     check_few_large(tier);
     check_many_tokens(tier);

@@ -39,6 +39,16 @@ typedef struct piece {
 
 /* ---------------------------------------------------------------- left */
 
+/* A row of the left operand, whose tiles come two by two: `count` bytes, then zeros. */
+INLINE void pack_row(const int8_t *from, int64_t count, int64_t blocks, int8_t *to) {
+    int64_t b = 0;
+    for (; b < count / 64; b++) _mm512_store_si512(to + b * 2 * TILE_BYTES, _mm512_loadu_si512(from + b * 64));
+    for (; b < blocks; b++) {
+        int64_t left = b * 64 < count ? count - b * 64 : 0;
+        _mm512_store_si512(to + b * 2 * TILE_BYTES, _mm512_maskz_loadu_epi8(columns_left(left), from + b * 64));
+    }
+}
+
 /* Rows m...m+31 become tiles. */
 static void pack_left(const piece *c, int64_t m) {
     int64_t columns = least(c->blocks * ROW_BLOCK, c->p->depth - c->r0);
@@ -78,7 +88,7 @@ INLINE void multiply_blocks(const piece *c, int64_t pair, int64_t first, int64_t
     const int8_t *left = c->s->left[first][0][0];
     int64_t step = rows_of_step(before->rows, blocks);
     for (int64_t b = 0; b < blocks; b++) {
-        multiply_columns(left + b * 2 * TILE_BYTES, panel0 + b * TILE_BYTES, panel1 + b * TILE_BYTES, tiles);
+        multiply_columns(left + b * 2 * TILE_BYTES, 64, panel0 + b * TILE_BYTES, panel1 + b * TILE_BYTES, tiles);
         if (before->rows && (b > 0 || blocks == 1)) finish_rows(c->p, before, step);
     }
 }

@@ -20,16 +20,6 @@ INLINE __mmask64 columns_left(int64_t left) {
     return left >= 64 ? ~0ull : (1ull << left) - 1;
 }
 
-/* A row of the left operand, whose tiles come two by two: `count` bytes, then zeros. */
-INLINE void pack_row(const int8_t *from, int64_t count, int64_t blocks, int8_t *to) {
-    int64_t b = 0;
-    for (; b < count / 64; b++) _mm512_store_si512(to + b * 2 * TILE_BYTES, _mm512_loadu_si512(from + b * 64));
-    for (; b < blocks; b++) {
-        int64_t left = b * 64 < count ? count - b * 64 : 0;
-        _mm512_store_si512(to + b * 2 * TILE_BYTES, _mm512_maskz_loadu_epi8(columns_left(left), from + b * 64));
-    }
-}
-
 INLINE void load_pair(const pair_sums *sums) {
     tile_load(0, (*sums)[0], PAIR * 4);
     tile_load(1, (*sums)[0] + TILE, PAIR * 4);
@@ -51,16 +41,16 @@ INLINE int64_t rows_of_step(int64_t count, int64_t blocks) {
     return (count + steps - 1) / steps;
 }
 
-/* Adds the products of 64 columns: left's two tiles, of which the second is left out when `tiles` is 1, and a tile of
- * each panel. */
-INLINE void multiply_columns(const int8_t *left, const uint8_t *panel0, const uint8_t *panel1, int tiles) {
-    tile_load(4, left, 64);
+/* Adds the products of 64 columns: left's two tiles, whose rows are `stride` bytes apart and of which the second is left
+ * out when `tiles` is 1, and a tile of each panel. */
+INLINE void multiply_columns(const int8_t *left, int64_t stride, const uint8_t *panel0, const uint8_t *panel1, int tiles) {
+    tile_load(4, left, stride);
     tile_load(6, panel0, 64);
     tile_dot_s8s8(0, 4, 6);
     tile_load(7, panel1, 64);
     tile_dot_s8s8(1, 4, 7);
     if (tiles == 1) return;
-    tile_load(5, left + TILE_BYTES, 64);
+    tile_load(5, left + TILE * stride, stride);
     tile_dot_s8s8(2, 5, 6);
     tile_dot_s8s8(3, 5, 7);
 }
