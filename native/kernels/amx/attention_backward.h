@@ -159,10 +159,6 @@ typedef struct query_strips {
     float *at;
 } query_strips;
 
-static int64_t lower(int64_t x, int64_t y) {
-    return x < y ? x : y;
-}
-
 static void fetch_backward(ahead *next) {
     if (!next->next) return;
     const sterna_attention *a = next->next->a;
@@ -205,9 +201,9 @@ static void meet_queries(const unit *u, backward_keys *k, int64_t cell, const qu
                          ahead *next) {
     for (int64_t s = 0; s < x->count;) {
         int64_t in_head = (x->first + s) % u->head_blocks, unseeing = k->key0 / STRIP - in_head;
-        int64_t left = u->head_blocks - in_head, run = lower(lower(left, x->count - s), RUN);
+        int64_t left = u->head_blocks - in_head, run = least(least(left, x->count - s), RUN);
         if (unseeing <= 0) meet_run(u, k, cell, x, s, run, rooms, want, next);
-        s += unseeing <= 0 ? run : lower(unseeing, left);
+        s += unseeing <= 0 ? run : least(unseeing, left);
     }
 }
 
@@ -215,7 +211,7 @@ static void meet_queries(const unit *u, backward_keys *k, int64_t cell, const qu
 static void add_query_gradients(const unit *u, const backward_keys *span, int64_t key0, int64_t cells, const query_strips *x) {
     const char *k_t = (const char *)span[0].k_t;
     for (int64_t s = 0; s < x->count; s++) {
-        int64_t seen = lower(cells, query_block_of(u, x->first + s).query0 / STRIP - key0 / STRIP + 1);
+        int64_t seen = least(cells, query_block_of(u, x->first + s).query0 / STRIP - key0 / STRIP + 1);
         backward_queries q = take_queries(u->width, x->at + s * x->floats);
         factor b = {q.ds, STRIP * 4, CELL * 2};
         if (seen <= 0) continue;
@@ -272,7 +268,7 @@ static int64_t load_strips(const unit *u, query_strips *x, int64_t first, int64_
 }
 
 static int64_t load_span_keys(const unit *u, int64_t key0, backward_keys *span) {
-    int64_t cells = lower((u->a->length - key0 + STRIP - 1) / STRIP, SPAN_CELLS);
+    int64_t cells = least((u->a->length - key0 + STRIP - 1) / STRIP, SPAN_CELLS);
     for (int64_t j = 0; j < cells; j++) load_keys(u, key0 + j * STRIP, &span[j]);
     return cells;
 }
@@ -293,7 +289,7 @@ static void backward_in_two_passes(const unit *u, backward_keys *span, query_str
                                    ahead *next) {
     int64_t all = u->group * u->head_blocks;
     for (int64_t first = 0; first < all; first += fit) {
-        int64_t seen = load_strips(u, x, first, lower(fit, all - first), 0);
+        int64_t seen = load_strips(u, x, first, least(fit, all - first), 0);
         for (int64_t key0 = 0; key0 < seen; key0 += SPAN)
             meet_span(u, span, key0, load_span_keys(u, key0, span), x, rooms, QUERY_GRADIENT, next);
         store_query_gradients(u, x);
@@ -301,7 +297,7 @@ static void backward_in_two_passes(const unit *u, backward_keys *span, query_str
     for (int64_t key0 = 0; key0 < u->a->length; key0 += SPAN) {
         int64_t cells = load_span_keys(u, key0, span);
         for (int64_t first = 0; first < all; first += fit) {
-            load_strips(u, x, first, lower(fit, all - first), key0);
+            load_strips(u, x, first, least(fit, all - first), key0);
             meet_span(u, span, key0, cells, x, rooms, KEY_GRADIENTS, next);
         }
         for (int64_t j = 0; j < cells; j++) store_key_gradients(u, &span[j]);

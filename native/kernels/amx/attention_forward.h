@@ -37,11 +37,7 @@ static void pair_columns(region columns, uint32_t *pairs) {
     for (int64_t c = 0; c < columns.rows; c += 2) {
         for (int64_t i = 0; i < 2; i++)
             _mm512_store_si512(terms + i * STRIP, terms_of(line_of(columns, columns.type, c + i), 0, STRIP));
-        for (int64_t j = 0; j < STRIP; j += LANES) {
-            __m512i even = _mm512_zextsi256_si512(_mm256_load_si256((const __m256i *)(terms + j)));
-            __m256i odd = _mm256_load_si256((const __m256i *)(terms + STRIP + j));
-            _mm512_store_si512(pairs + c / 2 * STRIP + j, by_turns(_mm512_mask_broadcast_i64x4(even, 0xf0, odd)));
-        }
+        for (int64_t j = 0; j < STRIP; j += LANES) pair_terms(terms + j, terms + STRIP + j, pairs + c / 2 * STRIP + j);
     }
     memset(pairs + columns.rows / 2 * STRIP, 0, (size_t)((whole - columns.rows / 2) * STRIP) * sizeof *pairs);
 }

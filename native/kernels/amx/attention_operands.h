@@ -59,15 +59,18 @@ static void load_terms(region from, uint16_t *terms) {
     else load_typed_terms(from, STERNA_I8, terms);
 }
 
+/* Pairs of LANES terms of a row and those of the next. */
+INLINE void pair_terms(const uint16_t *row, const uint16_t *next, uint32_t *pairs) {
+    __m512i even = _mm512_zextsi256_si512(_mm256_load_si256((const __m256i *)row));
+    __m256i odd = _mm256_load_si256((const __m256i *)next);
+    _mm512_store_si512(pairs, by_turns(_mm512_mask_broadcast_i64x4(even, 0xf0, odd)));
+}
+
 /* terms (STRIP, whole_terms) to pairs (STRIP / 2, width): rows 2 k and 2 k + 1 of a column become neighbours. */
 static void pair_rows(const uint16_t *terms, int64_t width, uint32_t *pairs) {
     int64_t step = whole_terms(width);
     for (int64_t k = 0; k < STRIP / 2; k++, terms += 2 * step)
-        for (int64_t c = 0; c < width; c += LANES) {
-            __m512i even = _mm512_zextsi256_si512(_mm256_load_si256((const __m256i *)(terms + c)));
-            __m256i odd = _mm256_load_si256((const __m256i *)(terms + step + c));
-            _mm512_store_si512(pairs + k * width + c, by_turns(_mm512_mask_broadcast_i64x4(even, 0xf0, odd)));
-        }
+        for (int64_t c = 0; c < width; c += LANES) pair_terms(terms + c, terms + step + c, pairs + k * width + c);
 }
 
 /* Columns of x (16, 16), words with a row every `step`. Runs of four words are put in their place as they are loaded, so
@@ -183,6 +186,37 @@ static void add_weighted(const uint16_t *cells, const uint32_t *pairs, int64_t s
         if (width - c > 16) multiply_tiles(a, b, count, sums + c, width, 1, 1, accumulate);
         else multiply_tiles(a, b, count, sums + c, width, 1, 0, accumulate);
     }
+}
+
+/* ---------------------------------------------------------------- rows of the next unit */
+
+/* What is on its way from memory while a unit is computed: the rows of the one after it, whose distance no prefetcher of
+ * the hardware covers. */
+typedef struct ahead {
+    const unit *next; /* or null */
+    int64_t row, rows; /* the next query of its group's, and how many to take at a time */
+} ahead;
+
+INLINE void fetch_rows(region x) {
+    int64_t bytes = x.cols * element_bytes(x.type), step = x.stride * element_bytes(x.type);
+    for (const char *r = x.data, *end = r + x.rows * step; r < end; r += step)
+        for (const char *line = (const char *)((uintptr_t)r & ~(uintptr_t)63); line < r + bytes; line += 64)
+            __builtin_prefetch(line, 0, 2);
+}
+
+/* Fetches some rows of `of_queries` and, as many as there are, of `of_keys`, which lie by row. */
+INLINE void fetch_ahead(ahead *x, const sterna_matrix *const *of_queries, int n, const sterna_matrix *const *of_keys, int m) {
+    const unit *u = x->next;
+    if (!u || x->row >= u->group * u->a->length) return;
+    int64_t head = x->row / u->a->length, query0 = x->row % u->a->length;
+    query_block at = {u->kv_head * u->group + head, query0, clamp(u->a->length - query0, 0, x->rows)};
+    for (int i = 0; i < n; i++) fetch_rows(query_region(u, of_queries[i], at));
+    for (int i = 0; i < m && !head; i++) {
+        region keys = key_region(u, of_keys[i], query0);
+        keys.rows = at.queries;
+        fetch_rows(keys);
+    }
+    x->row += at.queries;
 }
 
 /* Rows of the next unit to fetch with each cell, so that the last comes with the last. */

@@ -38,7 +38,8 @@ struct linear_scratch {
     struct segment {
         int64_t g, first, blocks; /* some of group g */
     } segments[MAX_BLOCKS];
-    uint8_t panels[];
+    int64_t segment_count;
+    uint8_t panels[] __attribute__((aligned(64))); /* a row of a tile is a line */
 };
 
 _Static_assert((int)STERNA_AMX_FEW_TOKENS >= (int)PAIR, "the first tokens have both halves");
@@ -273,10 +274,17 @@ static int64_t cut_group(const linear_call *c, int64_t g, struct segment *s) {
     return count;
 }
 
-/* A pair of panels, in `count` segments, where `step` is -1 from the last to the first; `unpack` panels of the next pair
+/* The columns of all groups in segments. */
+static void cut_columns(const linear_call *c) {
+    int64_t count = 0;
+    for (int64_t g = 0; g < c->groups; g++) count += cut_group(c, g, c->scratch->segments + count);
+    c->scratch->segment_count = count;
+}
+
+/* A pair of panels, segment by segment, where `step` is -1 from the last to the first; `unpack` panels of the next pair
  * are unpacked, one for each half. */
-static void multiply_pair(const linear_call *c, struct passage *m, int64_t pair, int64_t count, int64_t step,
-                          int64_t unpack) {
+static void multiply_pair(const linear_call *c, struct passage *m, int64_t pair, int64_t step, int64_t unpack) {
+    int64_t count = c->scratch->segment_count;
     const struct segment *s = c->scratch->segments + (step < 0 ? count - 1 : 0);
     for (int64_t k = 0; k < count; k++, s += step) {
         int begins = k == 0 || s[-step].g != s->g, ends = k == count - 1 || s[step].g != s->g;
@@ -347,15 +355,13 @@ static panel_rows begin_panel(const linear_call *c, int64_t n0, int64_t rows, in
  * that the one before ended with, whose tokens are in L1. */
 static void multiply_tokens(const linear_call *c, int64_t t0, int64_t n0, int64_t rows) {
     struct passage m = {.t0 = t0, .halves = c->q->rows - t0 > PAIR ? HALVES : 1, .n0 = n0, .rows = rows};
-    int64_t count = 0;
-    for (int64_t g = 0; g < c->groups; g++) count += cut_group(c, g, c->scratch->segments + count);
     m.in_place = blocks_in_place(c, t0, m.halves);
     pack_tokens(c, t0, m.halves, m.in_place);
     for (int64_t pair = 0; pair * PAIR < rows; pair++) {
         int64_t unpack = t0 == 0 ? panels_of_pair(rows, pair + 1) : 0;
         for (int64_t half = 0; half < unpack; half++) m.next[half] = begin_panel(c, n0, rows, pair + 1, half);
         if (panels_of_pair(rows, pair) == 1) multiply_lone_panel(c, &m, pair);
-        else multiply_pair(c, &m, pair, count, c->groups == 1 && pair % 2 ? -1 : 1, unpack);
+        else multiply_pair(c, &m, pair, c->groups == 1 && pair % 2 ? -1 : 1, unpack);
     }
     finish_tokens(c, &m.results, m.results.tokens);
 }
@@ -374,6 +380,7 @@ static int32_t linear(const sterna_quantized *q, const sterna_packed *w, const s
     if (q->rows < MIN_TOKENS || c.blocks > MAX_BLOCKS)
         return sterna_table_of(STERNA_AVX512VNNI)->linear(q, w, y, residual, row0, row1, scratch);
     if (q->rows <= STERNA_AMX_FEW_TOKENS) return sterna_amx_linear_few(q, w, y, residual, row0, row1, scratch);
+    cut_columns(&c);
     c.scratch->normal = c.groups == 1 && products_are_normal(&c, row0, row1);
     int64_t rows = PANELS_BLOCKS / (2 * c.blocks) * PAIR;
     tile_begin();

@@ -81,6 +81,11 @@ static region key_columns(const unit *u, int64_t key0) {
 
 /* ---------------------------------------------------------------- softmax of a row of scores */
 
+/* v in lanes below n, `otherwise` in the others. */
+INLINE vfloat keep(vfloat v, int64_t n, float otherwise) {
+    return (vfloat)choose(lane_numbers() < splat_int((int32_t)n), (vint)v, (vint)splat(otherwise));
+}
+
 /* Largest of the first n scores and `start`. */
 INLINE float max_score(const float *scores, int64_t n, float start) {
     vfloat largest = splat(start);

@@ -71,37 +71,6 @@ static sterna_matrix matrix_of(const sterna_quantized *q) {
     return (sterna_matrix){q->codes, q->rows, q->cols, q->stride, STERNA_I8, 0};
 }
 
-/* ---------------------------------------------------------------- rows of the next unit */
-
-/* What is on its way from memory while a unit is computed: the rows of the one after it, whose distance no prefetcher of
- * the hardware covers. */
-typedef struct ahead {
-    const unit *next; /* or null */
-    int64_t row, rows; /* the next query of its group's, and how many to take at a time */
-} ahead;
-
-INLINE void fetch_rows(region x) {
-    int64_t bytes = x.cols * element_bytes(x.type), step = x.stride * element_bytes(x.type);
-    for (const char *r = x.data, *end = r + x.rows * step; r < end; r += step)
-        for (const char *line = (const char *)((uintptr_t)r & ~(uintptr_t)63); line < r + bytes; line += 64)
-            __builtin_prefetch(line, 0, 2);
-}
-
-/* Fetches some rows of `of_queries` and, as many as there are, of `of_keys`, which lie by row. */
-INLINE void fetch_ahead(ahead *x, const sterna_matrix *const *of_queries, int n, const sterna_matrix *const *of_keys, int m) {
-    const unit *u = x->next;
-    if (!u || x->row >= u->group * u->a->length) return;
-    int64_t head = x->row / u->a->length, query0 = x->row % u->a->length;
-    query_block at = {u->kv_head * u->group + head, query0, clamp(u->a->length - query0, 0, x->rows)};
-    for (int i = 0; i < n; i++) fetch_rows(query_region(u, of_queries[i], at));
-    for (int i = 0; i < m && !head; i++) {
-        region keys = key_region(u, of_keys[i], query0);
-        keys.rows = at.queries;
-        fetch_rows(keys);
-    }
-    x->row += at.queries;
-}
-
 /* ---------------------------------------------------------------- scratch and softmax */
 
 /* Takes `count` floats of scratch, a multiple of 16 so that all stay aligned. */
@@ -112,11 +81,6 @@ static float *take(float **scratch, int64_t count) {
 }
 
 #define SCRATCH_FLOATS (STERNA_SCRATCH_BYTES / (int64_t)sizeof(float))
-
-/* v in lanes below n, `otherwise` in the others. */
-INLINE vfloat keep(vfloat v, int64_t n, float otherwise) {
-    return (vfloat)choose(lane_numbers() < splat_int((int32_t)n), (vint)v, (vint)splat(otherwise));
-}
 
 /* How much sums shrink when their maximum grows; 1 when it does not, -infinity included. */
 INLINE vfloat shrink_of(vfloat max, vfloat new_max) {

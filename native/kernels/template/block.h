@@ -3,6 +3,7 @@
 #define STERNA_BLOCK_H
 
 #include "kernels/template/row.h"
+#include "kernels/template/sizes.h"
 #include "kernels/template/transpose.h"
 
 #define BLOCK 64
@@ -40,14 +41,6 @@ INLINE vfloat exp2_of(vfloat x) {
     p = fused_add(p, r, splat(6.9314700e-1f));
     p = fused_add(p, r, splat(1.0f));
     return (vfloat)((vuint)p + ((vuint)shifted << 23));
-}
-
-INLINE int64_t clamp(int64_t x, int64_t low, int64_t high) {
-    return x < low ? low : x > high ? high : x;
-}
-
-INLINE int64_t round_up(int64_t x, int64_t step) {
-    return (x + step - 1) / step * step;
 }
 
 /* Keys that some query of the strip of `strip` rows at row i sees. */

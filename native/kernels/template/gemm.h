@@ -100,8 +100,8 @@ static void multiply_edge(const uint32_t *a, const uint32_t *b, int64_t steps, s
 /* A call of the microkernel: rows i... and columns j... of c. */
 static void multiply_part(const struct blocks *s, int64_t steps, int64_t i, int64_t j, const struct tile *c, int add) {
     const uint32_t *a = s->a + lane_index(LAYOUT_ROWS, i, 0), *b = s->b + lane_index(LAYOUT_PANELS, j, 0);
-    struct tile part = {c->data + i * c->stride + j, c->stride, at_most(c->rows - i, GEMM_ROWS),
-                        at_most(c->cols - j, GEMM_COLS)};
+    struct tile part = {c->data + i * c->stride + j, c->stride, least(c->rows - i, GEMM_ROWS),
+                        least(c->cols - j, GEMM_COLS)};
     struct scales scales = {s->row_scales[0] + i, s->col_scales[0] + j};
     if (part.rows == GEMM_ROWS && part.cols % PANEL == 0)
         multiply_lanes(a, b, steps, (int)(part.cols / PANEL), scales, part.data, part.stride, add);
@@ -147,7 +147,7 @@ static void sum_tile(const struct product *p, int64_t i, int64_t j, const struct
     float factors[DEPTH];
     int64_t r = 0, even = even_depth(p->depth);
     do {
-        int64_t depth = at_most(p->depth - r, even), steps = round_up(depth, GEMM_DEPTH) / GEMM_DEPTH;
+        int64_t depth = least(p->depth - r, even), steps = round_up(depth, GEMM_DEPTH) / GEMM_DEPTH;
         struct piece b = {p->b0 + j, c->cols, r, depth, NULL, NULL};
 #if GEMM_INT16 == 2
         pack_cols(&p->b, &b, s->col_scales, s->b);
@@ -156,7 +156,7 @@ static void sum_tile(const struct product *p, int64_t i, int64_t j, const struct
 #endif
         const float *piece = piece_factors(&p->a, r, depth, factors);
         for (int64_t i0 = 0; i0 < c->rows; i0 += BLOCK_ROWS) {
-            struct tile rows = {c->data + i0 * c->stride, c->stride, at_most(c->rows - i0, BLOCK_ROWS), c->cols};
+            struct tile rows = {c->data + i0 * c->stride, c->stride, least(c->rows - i0, BLOCK_ROWS), c->cols};
             struct piece a = {p->a0 + i + i0, rows.rows, r, depth, piece, NULL};
 #if GEMM_INT16
             pack_rows(&p->a, &a, s->row_scales, s->a);
@@ -211,7 +211,7 @@ static void multiply(const struct product *p, int64_t row0, int64_t row1, int64_
     int64_t height = sums_in_place(p) ? row1 - row0 : SUM_ROWS;
     for (int64_t j = col0; j < col1; j += BLOCK_COLS)
         for (int64_t i = row0; i < row1; i += height)
-            sum_part(p, i, j, at_most(row1 - i, height), at_most(col1 - j, BLOCK_COLS), scratch);
+            sum_part(p, i, j, least(row1 - i, height), least(col1 - j, BLOCK_COLS), scratch);
 }
 
 /* ---------------------------------------------------------------- the kernels */
@@ -227,7 +227,7 @@ static int32_t input_gradient(const sterna_matrix *dy, const sterna_packed *w, c
     int64_t cols = sterna_group_cols(w);
     for (int64_t col = 0; col < w->cols; col += cols) {
         p.a.factors = w->scales + col / cols;
-        multiply(&p, row0, row1, col, at_most(col + cols, w->cols), scratch);
+        multiply(&p, row0, row1, col, least(col + cols, w->cols), scratch);
     }
     return STERNA_OK;
 }

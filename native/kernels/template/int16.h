@@ -78,7 +78,7 @@ INLINE int64_t runs_of(const struct piece *p) {
 /* Run number `run` of a piece. */
 INLINE struct piece run_of(const struct piece *p, int64_t run, const float *inverse) {
     int64_t r = run * RUN * GEMM_DEPTH;
-    return (struct piece){p->outer, p->outers, p->r + r, at_most(p->depth - r, RUN * GEMM_DEPTH),
+    return (struct piece){p->outer, p->outers, p->r + r, least(p->depth - r, RUN * GEMM_DEPTH),
                           p->factors ? p->factors + r : NULL, inverse};
 }
 
@@ -152,9 +152,9 @@ static void pack_codes(const struct operand *o, const struct piece *p, int64_t p
     int8_t codes[ROWS][STERNA_BLOCK] __attribute__((aligned(64)));
     for (int64_t outer0 = 0; outer0 < padded; outer0 += STERNA_BLOCK)
         for (int64_t r = 0; r < p->depth; r += ROWS) {
-            int64_t rows = at_most(p->depth - r, ROWS);
+            int64_t rows = least(p->depth - r, ROWS);
             unpack_rows(o->codes, p->r + r, rows, p->outer + outer0, codes);
-            for (int64_t outer = 0; outer < at_most(padded - outer0, STERNA_BLOCK); outer += PANEL)
+            for (int64_t outer = 0; outer < least(padded - outer0, STERNA_BLOCK); outer += PANEL)
                 pack_bytes(codes[0] + outer, STERNA_BLOCK, rows, PANEL, out + lane_index(LAYOUT_PANELS, outer0 + outer, r / 2));
         }
 }

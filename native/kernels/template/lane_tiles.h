@@ -70,10 +70,10 @@ INLINE void multiply_panels(const uint32_t *a, const uint32_t *b, int64_t steps,
 /* Runs one after the other; their sums meet in c, which is in L1 by then. */
 INLINE void multiply_runs(const uint32_t *a, const uint32_t *b, int64_t steps, int panels, struct scales scales, float *c,
                           int64_t stride, int add) {
-    multiply_panels(a, b, at_most(steps, RUN), panels, scales, c, stride, add);
+    multiply_panels(a, b, least(steps, RUN), panels, scales, c, stride, add);
     for (int64_t step = RUN; step < steps; step += RUN) {
         scales.rows += ROW_SCALES, scales.cols += COL_SCALES;
-        multiply_panels(a + step, b + step * PANEL, at_most(steps - step, RUN), panels, scales, c, stride, 1);
+        multiply_panels(a + step, b + step * PANEL, least(steps - step, RUN), panels, scales, c, stride, 1);
     }
 }
 

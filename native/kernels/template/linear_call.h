@@ -7,6 +7,7 @@
 
 #include "dispatch/bf16.h"
 #include "panel.h"
+#include "sizes.h"
 
 struct linear_scratch;
 
@@ -31,10 +32,6 @@ static inline linear_call make_linear_call(const sterna_quantized *q, const ster
     };
     c.panel_bytes = c.blocks * PANEL * STERNA_BLOCK + c.groups * PANEL * (int64_t)sizeof(float);
     return c;
-}
-
-static inline int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
 }
 
 /* Blocks of group g: all alike but the last. */

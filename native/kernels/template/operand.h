@@ -6,6 +6,7 @@
 
 #include "dispatch/grid.h"
 #include "kernels/template/row.h"
+#include "kernels/template/sizes.h"
 
 enum {
     PANEL = 16,
@@ -21,14 +22,6 @@ enum {
     COL_SCALES = (BLOCK_COLS + SPARE + 63) / 64 * 64,
     OUTERS = ROW_SCALES > COL_SCALES ? ROW_SCALES : COL_SCALES
 };
-
-static inline int64_t at_most(int64_t x, int64_t limit) {
-    return x < limit ? x : limit;
-}
-
-static inline int64_t round_up(int64_t x, int64_t unit) {
-    return (x + unit - 1) / unit * unit;
-}
 
 enum format { FORMAT_F32, FORMAT_BF16, FORMAT_I8, FORMAT_CODES };
 

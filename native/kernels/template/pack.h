@@ -139,7 +139,7 @@ static void pack_two_bit_codes(const sterna_packed *w, const struct piece *p, in
     for (int64_t outer = 0; outer < padded; outer += STERNA_BLOCK)
         for (int64_t r = 0; r < p->depth; r += 32) {
             const uint8_t *block = sterna_packed_row(w, p->r + r) + (p->outer + outer) / STERNA_BLOCK * 16;
-            int64_t panels = at_most(padded - outer, STERNA_BLOCK) / PANEL, rows = p->depth - r;
+            int64_t panels = least(padded - outer, STERNA_BLOCK) / PANEL, rows = p->depth - r;
             uint32_t *to = out + lane_index(LAYOUT_PANELS, outer, r / 2);
             if (panels == 4 && rows >= 32) pack_two_bits(block, row_bytes, 32, 4, to);
             else pack_two_bits(block, row_bytes, rows, panels, to);
@@ -186,10 +186,10 @@ static void pack_codes(const struct operand *o, const struct piece *p, int64_t p
     const struct operand unpacked = {.data = codes, .stride = STERNA_BLOCK};
     for (int64_t outer0 = 0; outer0 < padded; outer0 += STERNA_BLOCK)
         for (int64_t step = 0; step * GEMM_DEPTH < p->depth; step += LANES) {
-            int64_t r = step * GEMM_DEPTH, rows = at_most(p->depth - r, LANES * GEMM_DEPTH);
-            struct piece part = {.outers = at_most(p->outers - outer0, STERNA_BLOCK), .depth = rows};
+            int64_t r = step * GEMM_DEPTH, rows = least(p->depth - r, LANES * GEMM_DEPTH);
+            struct piece part = {.outers = least(p->outers - outer0, STERNA_BLOCK), .depth = rows};
             unpack_rows(o->codes, p->r + r, rows, p->outer + outer0, codes);
-            for (int64_t outer = 0; outer < at_most(padded - outer0, STERNA_BLOCK); outer += LANES)
+            for (int64_t outer = 0; outer < least(padded - outer0, STERNA_BLOCK); outer += LANES)
                 pack_square(&unpacked, FORMAT_I8, 0, &part, LAYOUT_PANELS, outer, 0,
                             out + lane_index(LAYOUT_PANELS, outer0, step));
         }

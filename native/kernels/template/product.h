@@ -18,6 +18,7 @@
 #include "dispatch/gradient.h"
 #include "dispatch/table.h"
 #include "kernels/template/row.h"
+#include "kernels/template/sizes.h"
 #include "kernels/template/unpack.h"
 
 enum {
@@ -43,14 +44,6 @@ typedef struct product {
 
 /* The whole product. */
 static void multiply(const product *p, void *scratch);
-
-static inline int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static inline int64_t round_up(int64_t x, int64_t unit) {
-    return (x + unit - 1) / unit * unit;
-}
 
 /* ---------------------------------------------------------------- panels */
 
