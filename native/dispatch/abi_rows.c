@@ -273,7 +273,7 @@ int32_t sterna_cross_entropy(int32_t tier, const sterna_matrix *logits, int64_t 
 
 int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits, int64_t vocab0,
                                       const int32_t *targets, const float *max, const float *sum, float factor,
-                                      int64_t row0, int64_t row1) {
+                                      const sterna_matrix *gradient, int64_t row0, int64_t row1) {
     STERNA_TABLE(tier);
     STERNA_CHECK(2, sterna_check_matrix(logits, STERNA_ANY_FLOAT));
     STERNA_CHECK(3, vocab0 >= 0 && vocab0 <= STERNA_MAX_EXTENT ? 0 : STERNA_BAD_RANGE);
@@ -281,7 +281,8 @@ int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits,
     STERNA_CHECK(5, sterna_check_pointer(max, 4));
     STERNA_CHECK(6, sterna_check_pointer(sum, 4));
     STERNA_CHECK(7, isfinite(factor) ? 0 : STERNA_BAD_RANGE);
-    STERNA_CHECK_SLICE(8, row0, row1, logits->rows);
+    STERNA_CHECK(8, check_like(gradient, logits));
+    STERNA_CHECK_SLICE(9, row0, row1, logits->rows);
     STERNA_CHECK(4, check_ids(targets, -1, INT64_MAX, row0, row1));
-    return t->cross_entropy_gradient(logits, vocab0, targets, max, sum, factor, row0, row1);
+    return t->cross_entropy_gradient(logits, vocab0, targets, max, sum, factor, gradient, row0, row1);
 }

@@ -45,7 +45,7 @@ typedef struct sterna_table {
     int32_t (*gather)(const sterna_matrix *table, const int32_t *ids, const sterna_matrix *y, int64_t row0, int64_t row1);
     int32_t (*scatter_add)(const sterna_matrix *dy, const int32_t *ids, int64_t id0, const sterna_matrix *dtable);
     int32_t (*cross_entropy)(const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, float *max, float *sum, float *target, int64_t row0, int64_t row1);
-    int32_t (*cross_entropy_gradient)(const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, const float *max, const float *sum, float factor, int64_t row0, int64_t row1);
+    int32_t (*cross_entropy_gradient)(const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, const float *max, const float *sum, float factor, const sterna_matrix *gradient, int64_t row0, int64_t row1);
 
     /* int8 linear */
     int32_t (*linear)(const sterna_quantized *q, const sterna_packed *w, const sterna_matrix *y, const sterna_matrix *residual, int64_t row0, int64_t row1, void *scratch);

@@ -38,7 +38,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a prototype, a constant, a struct or a meaning below changes. */
-#define STERNA_ABI_VERSION 10
+#define STERNA_ABI_VERSION 11
 
 /* ---------------------------------------------------------------- status */
 
@@ -303,11 +303,12 @@ STERNA_API int32_t sterna_scatter_add(int32_t tier, const sterna_matrix *dy, con
 STERNA_API int32_t sterna_cross_entropy(int32_t tier, const sterna_matrix *logits, int64_t vocab0,
                                         const int32_t *targets, float *max, float *sum, float *target,
                                         int64_t row0, int64_t row1);
-/* The second pass: logits become (softmax - onehot) * factor in place; 0 where the target is -1. */
+/* The second pass: gradient (T, chunk) = (softmax - onehot) * factor; 0 where the target is -1. It may be the logits
+ * themselves, or bf16 rows that begin where the rows of f32 logits do; otherwise it lies apart. */
 STERNA_API int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits, int64_t vocab0,
                                                  const int32_t *targets, const float *max,
-                                                 const float *sum, float factor, int64_t row0,
-                                                 int64_t row1);
+                                                 const float *sum, float factor,
+                                                 const sterna_matrix *gradient, int64_t row0, int64_t row1);
 
 /* ---------------------------------------------------------------- linear layers */
 

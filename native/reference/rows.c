@@ -208,13 +208,14 @@ static int32_t cross_entropy(const sterna_matrix *logits, int64_t vocab0, const 
 }
 
 static int32_t cross_entropy_gradient(const sterna_matrix *logits, int64_t vocab0, const int32_t *targets,
-                                      const float *max, const float *sum, float factor, int64_t row0, int64_t row1) {
+                                      const float *max, const float *sum, float factor, const sterna_matrix *gradient,
+                                      int64_t row0, int64_t row1) {
     for (int64_t r = row0; r < row1; r++) {
         float shift = softmax_shift(max[r]), scale = factor / sum[r];
         for (int64_t c = 0; c < logits->cols; c++) {
             float g = sterna_exp(sterna_get(logits, r, c) - shift) * scale;
             if (c == targets[r] - vocab0) g -= factor;
-            sterna_put(logits, r, c, targets[r] < 0 ? 0 : g);
+            sterna_put(gradient, r, c, targets[r] < 0 ? 0 : g);
         }
     }
     return STERNA_OK;

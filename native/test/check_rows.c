@@ -192,7 +192,13 @@ static int32_t cross_entropy(int32_t tier, const struct rows_case *c, int64_t be
     return sterna_cross_entropy(tier, &c->x, c->vocab0, c->targets, c->max, c->sum, c->target, begin, end);
 }
 static int32_t cross_entropy_gradient(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
-    return sterna_cross_entropy_gradient(tier, &c->x, c->vocab0, c->targets, c->max, c->sum, c->factor, begin, end);
+    return sterna_cross_entropy_gradient(tier, &c->x, c->vocab0, c->targets, c->max, c->sum, c->factor, &c->y, begin, end);
+}
+/* The gradient over the logits: f32 as it stands, bf16 also in the front half of each row of f32. */
+static int32_t cross_entropy_gradient_in_place(int32_t tier, const struct rows_case *c, int64_t begin, int64_t end) {
+    sterna_matrix gradient = c->x;
+    if (c->x.type == STERNA_F32 && c->direction > 0) gradient.type = STERNA_BF16, gradient.stride *= 2;
+    return sterna_cross_entropy_gradient(tier, &c->x, c->vocab0, c->targets, c->max, c->sum, c->factor, &gradient, begin, end);
 }
 
 #define AT(field) offsetof(struct rows_case, field)
@@ -219,7 +225,8 @@ static const struct kernel {
     {"gather", gather, ROWS, 5, {{2, AT(table)}, {4, AT(y)}}, {{3, AT(ids)}}},
     {"scatter_add", scatter_add, IDS, 0, {{2, AT(dy)}}, {{3, AT(ids)}}},
     {"cross_entropy", cross_entropy, ROWS, 8, {{2, AT(x)}}, {{4, AT(targets)}, {5, AT(max)}, {6, AT(sum)}, {7, AT(target)}}},
-    {"cross_entropy_gradient", cross_entropy_gradient, ROWS, 8, {{2, AT(x)}}, {{4, AT(targets)}, {5, AT(max)}, {6, AT(sum)}}},
+    {"cross_entropy_gradient", cross_entropy_gradient, ROWS, 9, {{2, AT(x)}, {8, AT(y)}}, {{4, AT(targets)}, {5, AT(max)}, {6, AT(sum)}}},
+    {"cross_entropy_gradient in place", cross_entropy_gradient_in_place, ROWS, 9, {{2, AT(x)}}, {{0, 0}}},
 };
 #define KERNEL_COUNT (sizeof KERNELS / sizeof *KERNELS)
 
@@ -623,8 +630,7 @@ static void cross_entropy_in_f64(int32_t tier, struct rows_case *c) {
     float *const max = c->max, *const sum = c->sum, *const target = c->target;
     CHECK(sterna_cross_entropy(tier, &c->x, 0, c->targets, max, sum, target, 0, c->x.rows) == STERNA_OK);
     CHECK(sterna_cross_entropy(tier, &c->up, cols, c->targets, max, sum, target, 0, c->x.rows) == STERNA_OK);
-    sterna_copy(tier, &c->up, &c->y, 0, c->x.rows);
-    CHECK(sterna_cross_entropy_gradient(tier, &c->y, cols, c->targets, max, sum, c->factor, 0, c->x.rows) == STERNA_OK);
+    CHECK(sterna_cross_entropy_gradient(tier, &c->up, cols, c->targets, max, sum, c->factor, &c->y, 0, c->x.rows) == STERNA_OK);
     for (int64_t r = 0; r < c->x.rows; r++) {
         double denominator = 0;
         for (int64_t i = 0; i < cols; i++) denominator += exp(sterna_get(&c->x, r, i)) + exp(sterna_get(&c->up, r, i));
@@ -872,8 +878,8 @@ static double moved_bytes(const struct kernel *k, const struct rows_case *c) {
     if (k->run == scatter_add) return f32 + 2 * table;
     if (k->run == quantize || k->run == rmsnorm_quantize) return x + elements;
     if (k->run == cross_entropy) return x;
-    if (k->run == rope || k->run == cross_entropy_gradient) return 2 * x;
-    if (k->run == rmsnorm || k->run == copy) return x + y;
+    if (k->run == rope) return 2 * x;
+    if (k->run == rmsnorm || k->run == copy || k->run == cross_entropy_gradient) return x + y;
     if (k->run == add) return x + 2 * y;
     if (k->run == swiglu_backward) return x + 2 * f32 + 2 * y;
     return x + f32 + y; /* two in, one out */

@@ -529,20 +529,20 @@ static int32_t cross_entropy(const sterna_matrix *logits, int64_t vocab0, const 
     return STERNA_OK;
 }
 
-INLINE void probability_step(row logits, int64_t c, int64_t left, float shift, float scale, int n) {
+INLINE void probability_step(row logits, row out, int64_t c, int64_t left, float shift, float scale, int n) {
     vfloat v[VECTORS];
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++) v[i] = load(logits, c + i * LANES, left - i * LANES) - shift;
     vector_exps(v, n);
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++) v[i] *= scale;
-    store_vectors(logits, c, left, v, n);
+    store_vectors(out, c, left, v, n);
 }
 
-static void scale_probabilities(row logits, int64_t cols, float shift, float scale) {
+static void scale_probabilities(row logits, row out, int64_t cols, float shift, float scale) {
     int64_t c = 0;
-    for (; c + 64 <= cols; c += 64) probability_step(logits, c, 64, shift, scale, VECTORS);
-    for (; c < cols; c += LANES) probability_step(logits, c, cols - c, shift, scale, 1);
+    for (; c + 64 <= cols; c += 64) probability_step(logits, out, c, 64, shift, scale, VECTORS);
+    for (; c < cols; c += LANES) probability_step(logits, out, c, cols - c, shift, scale, 1);
 }
 
 static void clear_row(row x, int64_t cols) {
@@ -550,20 +550,21 @@ static void clear_row(row x, int64_t cols) {
 }
 
 static int32_t cross_entropy_gradient(const sterna_matrix *logits, int64_t vocab0, const int32_t *targets,
-                                      const float *max, const float *sum, float factor, int64_t row0, int64_t row1) {
+                                      const float *max, const float *sum, float factor, const sterna_matrix *gradient,
+                                      int64_t row0, int64_t row1) {
     int64_t cols = logits->cols;
     for (int64_t r = row0; r < row1; r++) {
-        row in = row_at(logits, r, 0);
+        row out = row_at(gradient, r, 0);
         if (targets[r] < 0) {
-            clear_row(in, cols);
+            clear_row(out, cols);
             continue;
         }
         float shift = softmax_shift(max[r]), scale = factor / sum[r];
         int64_t target = targets[r] - vocab0;
         int here = target >= 0 && target < cols;
         float logit = here ? sterna_get(logits, r, target) : 0;
-        scale_probabilities(in, cols, shift, scale);
-        if (here) sterna_put(logits, r, target, sterna_exp(logit - shift) * scale - factor);
+        scale_probabilities(row_at(logits, r, 0), out, cols, shift, scale);
+        if (here) sterna_put(gradient, r, target, sterna_exp(logit - shift) * scale - factor);
     }
     return STERNA_OK;
 }

@@ -73,7 +73,12 @@ public final class Kernels {
 
     /** The same, or those of the highest tier below whose products of floats are all in f32. */
     public Kernels inF32() {
-        return of == Tier.AMX ? new Kernels(Tier.AVX512VNNI) : this;
+        return multiplyBf16() ? new Kernels(Tier.AVX512VNNI) : this;
+    }
+
+    /** Whether products of floats that may be rounded to bf16 are. */
+    public boolean multiplyBf16() {
+        return of == Tier.AMX;
     }
 
     /** The tier. */
@@ -370,14 +375,19 @@ public final class Kernels {
         }
     }
 
-    /** Logits (T, chunk) become (softmax - onehot) * factor in place; 0 where the target is -1. */
+    /**
+     * gradient (T, chunk) = (softmax - onehot) * factor, 0 where the target is -1; maybe the logits themselves, or
+     * {@linkplain FloatMatrix#asBf16 their rows as bf16}.
+     */
     public void crossEntropyGradient(FloatMatrix logits, long vocab0, MemorySegment targets, FloatMatrix max, FloatMatrix sum,
-            float factor, long row0, long row1) {
+            float factor, FloatMatrix gradient, long row0, long row1) {
         checkTargets(logits, targets, max, sum, row0, row1);
-        int status = sterna_cross_entropy_gradient(tier, logits.descriptor(), vocab0, targets, max.data(), sum.data(), factor, row0, row1);
+        Checks.matrix("gradient", gradient, logits.rows(), logits.cols());
+        int status = sterna_cross_entropy_gradient(tier, logits.descriptor(), vocab0, targets, max.data(), sum.data(), factor,
+                gradient.descriptor(), row0, row1);
         if (status != OK) {
-            throw new KernelException("cross_entropy_gradient", status, "logits vocab0 targets max sum factor row0 row1", logits,
-                    vocab0, outside(targets, -1, Long.MAX_VALUE, row0, row1), max, sum, factor, row0, row1);
+            throw new KernelException("cross_entropy_gradient", status, "logits vocab0 targets max sum factor gradient row0 row1", logits,
+                    vocab0, outside(targets, -1, Long.MAX_VALUE, row0, row1), max, sum, factor, gradient, row0, row1);
         }
     }
 

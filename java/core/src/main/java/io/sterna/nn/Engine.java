@@ -14,10 +14,13 @@ import io.sterna.tensor.Workspace;
  * a parameter that stays in the cache while a gradient becomes an update.
  */
 public final class Engine {
-    /** Floats of a tile, unless {@link #MIN_TILE_ROWS} rows need more: a megabyte, within an L2 cache. */
-    private static final long TILE = 1 << 18;
-    private static final long MIN_TILE_ROWS = 16;
-    /** A parameter of enough rows is cut into this many tiles at least: those of a block keep several workers busy, but each packs its input anew. */
+    /** Floats of a tile, unless {@link #MIN_TILE_ROWS} rows need more: 384 rows of 768, within an L2 cache. */
+    private static final long TILE = 288 << 10;
+    /** Each tile packs all of its input anew: fewer rows are not worth that, whatever cache they fit in. */
+    private static final long MIN_TILE_ROWS = 128;
+    /** Rows of a tile are a multiple of this, the last one's aside: products are computed in blocks of as many. */
+    private static final long TILE_UNIT = 32;
+    /** A parameter of enough rows is cut into this many tiles at least: those of a block keep several workers busy. */
     private static final long MIN_TILES = 2;
     /** Tokens of a slice are a multiple of this, unless there are no more. */
     static final long TOKENS = 16;
@@ -87,13 +90,13 @@ public final class Engine {
     }
 
     /**
-     * Rows of a tile of a parameter (rows, cols). It depends on the shape alone, never on the threads, so
-     * that what happens to a tile is reproducible.
+     * Rows of a tile of a parameter (rows, cols), whose tiles are about equal. It depends on the shape alone, never on
+     * the threads, so that what happens to a tile is reproducible.
      */
     public static long tileRows(long rows, long cols) {
-        long fits = Math.max(MIN_TILE_ROWS, TILE / cols / MIN_TILE_ROWS * MIN_TILE_ROWS);
-        long share = Math.ceilDiv(Math.ceilDiv(rows, MIN_TILES), MIN_TILE_ROWS) * MIN_TILE_ROWS;
-        return Math.min(fits, share);
+        long most = Math.max(MIN_TILE_ROWS, TILE / cols / TILE_UNIT * TILE_UNIT);
+        long tiles = Math.max(MIN_TILES, Math.ceilDiv(rows, most));
+        return Math.ceilDiv(Math.ceilDiv(rows, tiles), TILE_UNIT) * TILE_UNIT;
     }
 
     /** Runs an operation on each token in slices; few tokens may each be one. */

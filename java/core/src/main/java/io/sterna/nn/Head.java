@@ -36,6 +36,12 @@ final class Head {
         this.flags = allowBf16 ? Kernels.ALLOW_BF16 : 0;
     }
 
+    /** Of what the products of a training multiply: bf16 where they would round it to that anyway. */
+    FloatType operandType() {
+        Kernels kernels = engine.kernels();
+        return flags != 0 && kernels != null && kernels.multiplyBf16() ? FloatType.BF16 : FloatType.F32; // a plan has none
+    }
+
     /** The same head, computing with another engine. */
     Head on(Engine other) {
         return new Head(other, parameter, features, flags != 0);
@@ -64,6 +70,8 @@ final class Head {
     static final class Tape {
         private final FloatMatrix memory;
         private final FloatMatrix logits;
+        private final FloatMatrix gradient;
+        private final boolean bf16;
         private final List<Words> words;
         private final FloatMatrix max;
         private final FloatMatrix sum;
@@ -74,23 +82,29 @@ final class Head {
         /** For training: chunks as large as {@code floats} logits. The section is of the weights' workspace. */
         static Tape large(Head head, long tokens, long floats, GradientType gradients, Workspace.Section section) {
             FloatMatrix weight = head.parameter.weight();
-            long chunk = Math.min(weight.rows(), Math.max(1, floats / tokens / 64) * 64);
+            long fit = floats / tokens;
+            long even = 2 * Engine.tileRows(weight.rows(), weight.cols()); // two workers share a chunk's tiles evenly
+            long unit = fit < even ? 64 : even;
+            long chunk = Math.min(weight.rows(), Math.max(1, fit / unit) * unit);
             int flags = gradients.flags(head.flags);
-            return new Tape(FloatMatrix.windows(section, weight, chunk), chunk, tokens, flags, section);
+            return new Tape(FloatMatrix.windows(section, weight, chunk), chunk, tokens, flags, head.operandType(), section);
         }
 
         /** For up to {@code tokens} tokens of a forward pass alone, in any workspace. */
         static Tape small(Head head, long tokens, Workspace workspace) {
             long chunk = Math.min(head.parameter.rows(), Features.PART);
-            return new Tape(head.features.parts(), chunk, tokens, head.flags, workspace.section(MemoryKind.SCRATCH));
+            return new Tape(head.features.parts(), chunk, tokens, head.flags, FloatType.F32, workspace.section(MemoryKind.SCRATCH));
         }
 
-        private Tape(List<FloatMatrix> weights, long chunk, long tokens, int flags, Workspace.Section section) {
+        /** @param type of the gradients of logits */
+        private Tape(List<FloatMatrix> weights, long chunk, long tokens, int flags, FloatType type, Workspace.Section section) {
             this.flags = flags;
+            this.bf16 = type == FloatType.BF16;
             this.words = Words.of(weights, chunk);
             this.chunk = chunk;
             memory = FloatMatrix.allocate(section, FloatType.F32, tokens, chunk);
             logits = FloatMatrix.window(section);
+            gradient = FloatMatrix.window(section);
             max = FloatMatrix.allocate(section, FloatType.F32, 1, tokens);
             sum = FloatMatrix.allocate(section, FloatType.F32, 1, tokens);
             target = FloatMatrix.allocate(section, FloatType.F32, 1, tokens);
@@ -107,6 +121,11 @@ final class Head {
 
         private void layOver(Words words) {
             logits.shaped(memory, memory.rows(), words.weight.rows());
+            if (bf16) {
+                gradient.asBf16(logits);
+            } else {
+                gradient.overRows(logits, 0, logits.rows());
+            }
         }
 
         private void clear() {
@@ -186,16 +205,16 @@ final class Head {
         engine.kernels().gemm(x, words.weight, tape.logits, tape.flags | Kernels.TRANSPOSE_B, r0, r1, worker.scratch());
     }
 
-    /** Turns the logits into their gradient, and adds what it gives to dx. */
+    /** Turns the logits into their gradient, where they stand, and adds what it gives to dx. */
     private void multiplyBack(MemorySegment targets, float factor, FloatMatrix dx, Words words, Tape tape, long r0, long r1, Worker worker) {
         int add = words.first > 0 ? Kernels.ACCUMULATE : 0;
-        engine.kernels().crossEntropyGradient(tape.logits, words.first, targets, tape.max, tape.sum, factor, r0, r1);
-        engine.kernels().gemm(tape.logits, words.weight, dx, tape.flags | add, r0, r1, worker.scratch());
+        engine.kernels().crossEntropyGradient(tape.logits, words.first, targets, tape.max, tape.sum, factor, tape.gradient, r0, r1);
+        engine.kernels().gemm(tape.gradient, words.weight, dx, tape.flags | add, r0, r1, worker.scratch());
     }
 
     private Part weightGradient(FloatMatrix x, Words words, Tape tape) {
         return new Part(parameter, words.first, words.first + words.weight.rows(),
-                Linear.outerProduct(engine, tape.logits, words.first, x, tape.flags));
+                Linear.outerProduct(engine, tape.gradient, words.first, x, tape.flags));
     }
 
     /** Logits (T, vocab) of a few tokens x (T, H). */

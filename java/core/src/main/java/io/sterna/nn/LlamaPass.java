@@ -41,6 +41,7 @@ public final class LlamaPass {
     private final FloatMatrix finalGains;
     private final Head.Tape headTape;
     private final FloatMatrix lastToken;
+    private final Input.Floats lastInput;
     private final MemorySegment ids;
     private final MemorySegment targets;
 
@@ -70,7 +71,7 @@ public final class LlamaPass {
         this.model = model;
         this.batch = batch;
         this.recompute = recompute;
-        this.ranges = new Ranges(engine.slices(), engine.workers(), batch, config.kvHeads(), model.method().quantized());
+        this.ranges = new Ranges(engine.slices(), engine.workers(), batch, config.kvHeads(), config.intermediate(), model.method().quantized());
         for (int i = 0; i <= config.layers(); i++) {
             residual.add(chunked(activations, batch.activations(), config.hidden()));
         }
@@ -99,12 +100,13 @@ public final class LlamaPass {
         long fitting = twice ? 2 * logits : logits; // the more tokens at once, the less is packed
         long group = model.head.group(tokens, fitting, ranges.chunk());
         Workspace.Section head = shared.section();
-        this.headInput = new Input.Floats(FloatMatrix.allocate(head, FloatType.F32, group, config.hidden()));
+        this.headInput = new Input.Floats(FloatMatrix.allocate(head, model.head.operandType(), group, config.hidden()));
         this.headTape = Head.Tape.large(model.head, group, fitting, batch.gradients(), head);
         this.finalRms = FloatMatrix.allocate(scratch, FloatType.F32, 1, group);
         this.finalGains = FloatMatrix.allocate(scratch, FloatType.F32, Math.ceilDiv(tokens, group), config.hidden());
         this.groups = groups(group, scratch);
         this.lastToken = FloatMatrix.window(activations);
+        this.lastInput = new Input.Floats(FloatMatrix.allocate(scratch, FloatType.F32, 1, config.hidden()));
     }
 
     private Chunked<FloatMatrix> chunked(Workspace.Section section, FloatType type, long width) {
@@ -187,8 +189,10 @@ public final class LlamaPass {
      */
     public void logits(MemorySegment newInputs, long row, FloatMatrix out) {
         hidden(newInputs, newInputs);
-        normalize(lastToken.overRows(residual.getLast().whole(), row, row + 1));
-        model.head.logits(headInput.matrix(), out);
+        lastToken.overRows(residual.getLast().whole(), row, row + 1);
+        finalRms.reshape(1, 1);
+        model.finalNorm.forward(lastToken, lastInput, finalRms, engine.slices());
+        model.head.logits(lastInput.matrix(), out);
     }
 
     /** The residual stream after all blocks. */

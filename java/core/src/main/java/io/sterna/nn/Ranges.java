@@ -21,8 +21,10 @@ import java.util.stream.LongStream;
 final class Ranges {
     /** Tokens of a chunk with float weights, which each chunk packs anew, and with int8 gradients, whose scales are those of a chunk. */
     static final long CHUNK = QuantizedGradient.GROUP;
-    /** Packed weights are unpacked fast enough for shorter ones, which take half of the memory and more of which fits in a worker's cache. */
+    /** Packed weights are unpacked fast enough for shorter ones, which take half of the memory and more of which fits in a worker's cache ... */
     private static final long SHORT_CHUNK = CHUNK / 2;
+    /** ... unless a row of the widest layer is so wide that most of a short one would not fit either. */
+    private static final long SHORT_WIDTH = 4096;
     /** With fewer tokens there are still so many chunks, of at least {@link #MIN_CHUNK}. */
     private static final long MIN_CHUNKS = 8;
     private static final long MIN_CHUNK = 32;
@@ -88,16 +90,17 @@ final class Ranges {
      * The ranges of a pass.
      *
      * @param units     of attention that a sequence has
+     * @param width     of the widest layer
      * @param quantized whether the weights are
      */
-    Ranges(Slices slices, int workers, Batch batch, long units, boolean quantized) {
+    Ranges(Slices slices, int workers, Batch batch, long units, long width, boolean quantized) {
         this.tokens = batch.tokens();
         this.length = batch.length();
         long share = Math.ceilDiv(Math.ceilDiv(tokens, MIN_CHUNKS), MIN_CHUNK) * MIN_CHUNK;
         this.slices = slices;
         this.workers = workers;
         this.units = units;
-        this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(quantized ? SHORT_CHUNK : CHUNK, share));
+        this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(quantized && width < SHORT_WIDTH ? SHORT_CHUNK : CHUNK, share));
         this.count = Math.ceilDiv(tokens, chunk);
         long together = chunk % length == 0 ? 1 : length % chunk == 0 && length <= MAX_SEQUENCE ? length / chunk : count;
         this.chunksOfSpan = even(Math.ceilDiv(count, together), workers) ? together : count;

@@ -103,6 +103,20 @@ public final class FloatMatrix {
     }
 
     /**
+     * Lays this window over the front half of each row of an F32 matrix, as BF16: a kernel that writes a row from left
+     * to right may turn the one into the other.
+     *
+     * @return this
+     */
+    public FloatMatrix asBf16(FloatMatrix matrix) {
+        if (matrix.type != FloatType.F32) {
+            throw new IllegalArgumentException(matrix + ": has no room for another type in its rows");
+        }
+        lay(matrix, FloatType.BF16, 0, matrix.rows, matrix.cols, 2 * matrix.stride);
+        return this;
+    }
+
+    /**
      * Gives a matrix that owns its memory another shape, without gaps and no larger than it was allocated;
      * what its elements are then is undefined. Not while another thread uses it.
      *
@@ -123,10 +137,14 @@ public final class FloatMatrix {
     }
 
     private void move(FloatMatrix matrix, long offset, long newRows, long newCols, long newStride) {
+        lay(matrix, matrix.type, offset, newRows, newCols, newStride);
+    }
+
+    private void lay(FloatMatrix matrix, FloatType newType, long offset, long newRows, long newCols, long newStride) {
         Shapes.window(window, descriptor, this, matrix.descriptor, matrix);
-        long bytes = ((newRows - 1) * newStride + newCols) * matrix.type.bytes();
+        long bytes = ((newRows - 1) * newStride + newCols) * newType.bytes();
         boolean planned = matrix.data.address() == 0; // in a planning workspace there is nothing to slice
-        describe(planned ? matrix.data : matrix.data.asSlice(offset, bytes), matrix.type, newRows, newCols, newStride);
+        describe(planned ? matrix.data : matrix.data.asSlice(offset, bytes), newType, newRows, newCols, newStride);
     }
 
     private void describe(MemorySegment newData, FloatType newType, long newRows, long newCols, long newStride) {

@@ -184,7 +184,7 @@ class KernelsTest {
         FloatMatrix rows = FloatMatrix.allocate(section, FloatType.F32, 1, 4);
         MemorySegment targets = section.allocate(16);
         targets.set(ValueLayout.JAVA_INT, 8, -2);
-        var target = assertThrows(KernelException.class, () -> kernels.crossEntropyGradient(x, 0, targets, rows, rows, 1, 0, 4));
+        var target = assertThrows(KernelException.class, () -> kernels.crossEntropyGradient(x, 0, targets, rows, rows, 1, x, 0, 4));
         assertEquals("cross_entropy_gradient: targets = -2 in row 2: holds a value with no meaning", target.getMessage());
         SgdStep step = new SgdStep(section);
         step.set(Float.NaN, 0.5f, 1, 7);

@@ -15,8 +15,15 @@ class RangesTest {
         "4, 512, 8, 1, 2048", "4, 512, 1, 1, 512", "3, 100, 2, 1, 300"})
     void aWorkerTakesASpanWhereThereAreEnough(int sequences, int length, int workers, int places, long spanTokens) {
         Batch batch = new Batch(sequences, length, FloatType.BF16, GradientType.INT16);
-        Ranges ranges = new Ranges(null, workers, batch, 4, true);
+        Ranges ranges = new Ranges(null, workers, batch, 4, 64, true);
         assertEquals(places, ranges.places());
         assertEquals(spanTokens, ranges.spanTokens());
+    }
+
+    /** Chunks of wide layers, which fit in no cache, are longer. */
+    @ParameterizedTest
+    @CsvSource({"2048, 128", "4095, 128", "4096, 256", "5632, 256"})
+    void wideLayersTakeMoreTokensAtOnce(long width, long chunk) {
+        assertEquals(chunk, new Ranges(null, 2, new Batch(4, 512, FloatType.BF16, GradientType.INT16), 4, width, true).chunk());
     }
 }

@@ -86,6 +86,19 @@ class TensorTest {
     }
 
     @Test
+    void rowsOfFloatsHoldHalfAsManyBytesOfBf16() {
+        FloatMatrix m = FloatMatrix.allocate(section, FloatType.F32, 3, 4);
+        FloatMatrix front = FloatMatrix.window(section).asBf16(FloatMatrix.window(section).over(m, 0, 3, 1, 3));
+        assertEquals(FloatType.BF16, front.type());
+        assertEquals(2, front.cols());
+        front.set(1, 0, 0);
+        front.set(1, 1, 2);
+        assertEquals(2, m.get(1, 1)); // the upper half of a float, above zeros
+        assertThrows(IllegalArgumentException.class, () -> FloatMatrix.window(section).asBf16(front));
+        assertThrows(IllegalStateException.class, () -> m.asBf16(m));
+    }
+
+    @Test
     void quantizedWindowsSeeTheirMatrix() {
         QuantizedMatrix m = QuantizedMatrix.allocate(section, 6, 10);
         m.scales().setAtIndex(ValueLayout.JAVA_FLOAT, 4, 3);

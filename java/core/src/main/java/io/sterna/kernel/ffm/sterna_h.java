@@ -22,10 +22,10 @@ public class sterna_h extends sterna_h$shared {
 
     static final SymbolLookup SYMBOL_LOOKUP = io.sterna.kernel.NativeLibrary.symbols();
 
-    private static final int STERNA_ABI_VERSION = (int)10L;
+    private static final int STERNA_ABI_VERSION = (int)11L;
     /**
      * {@snippet lang=c :
-     * #define STERNA_ABI_VERSION 10
+     * #define STERNA_ABI_VERSION 11
      * }
      */
     public static int STERNA_ABI_VERSION() {
@@ -2419,6 +2419,7 @@ public class sterna_h extends sterna_h$shared {
             sterna_h.C_POINTER,
             sterna_h.C_POINTER,
             sterna_h.C_FLOAT,
+            sterna_h.C_POINTER,
             sterna_h.C_LONG,
             sterna_h.C_LONG
         );
@@ -2431,7 +2432,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, const float *max, const float *sum, float factor, int64_t row0, int64_t row1)
+     * int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, const float *max, const float *sum, float factor, const sterna_matrix *gradient, int64_t row0, int64_t row1)
      * }
      */
     public static FunctionDescriptor sterna_cross_entropy_gradient$descriptor() {
@@ -2441,7 +2442,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, const float *max, const float *sum, float factor, int64_t row0, int64_t row1)
+     * int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, const float *max, const float *sum, float factor, const sterna_matrix *gradient, int64_t row0, int64_t row1)
      * }
      */
     public static MethodHandle sterna_cross_entropy_gradient$handle() {
@@ -2451,7 +2452,7 @@ public class sterna_h extends sterna_h$shared {
     /**
      * Address for:
      * {@snippet lang=c :
-     * int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, const float *max, const float *sum, float factor, int64_t row0, int64_t row1)
+     * int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, const float *max, const float *sum, float factor, const sterna_matrix *gradient, int64_t row0, int64_t row1)
      * }
      */
     public static MemorySegment sterna_cross_entropy_gradient$address() {
@@ -2460,16 +2461,16 @@ public class sterna_h extends sterna_h$shared {
 
     /**
      * {@snippet lang=c :
-     * int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, const float *max, const float *sum, float factor, int64_t row0, int64_t row1)
+     * int32_t sterna_cross_entropy_gradient(int32_t tier, const sterna_matrix *logits, int64_t vocab0, const int32_t *targets, const float *max, const float *sum, float factor, const sterna_matrix *gradient, int64_t row0, int64_t row1)
      * }
      */
-    public static int sterna_cross_entropy_gradient(int tier, MemorySegment logits, long vocab0, MemorySegment targets, MemorySegment max, MemorySegment sum, float factor, long row0, long row1) {
+    public static int sterna_cross_entropy_gradient(int tier, MemorySegment logits, long vocab0, MemorySegment targets, MemorySegment max, MemorySegment sum, float factor, MemorySegment gradient, long row0, long row1) {
         var mh$ = sterna_cross_entropy_gradient.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("sterna_cross_entropy_gradient", tier, logits, vocab0, targets, max, sum, factor, row0, row1);
+                traceDowncall("sterna_cross_entropy_gradient", tier, logits, vocab0, targets, max, sum, factor, gradient, row0, row1);
             }
-            return (int)mh$.invokeExact(tier, logits, vocab0, targets, max, sum, factor, row0, row1);
+            return (int)mh$.invokeExact(tier, logits, vocab0, targets, max, sum, factor, gradient, row0, row1);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
