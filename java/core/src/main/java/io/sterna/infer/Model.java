@@ -117,7 +117,7 @@ public final class Model implements AutoCloseable {
 
     private static void requireMemory(Path folder, ModelFolder files, Method method) throws IOException {
         try (Workspace plan = Workspace.planning()) {
-            new Llama(files.model(), method, engine(null, null, 0, files.model(), plan), plan);
+            new Llama(files.model(), method, new Engine(null, null, 0, plan), plan);
             long bytes = plan.totalBytes();
             Optional<String> shortage = ProcessMemory.shortage(bytes);
             if (shortage.isPresent()) {
@@ -134,7 +134,7 @@ public final class Model implements AutoCloseable {
         this.workspace = new Workspace();
         try {
             // Sessions compute, each with an engine of its own.
-            this.llama = new Llama(files.model(), method, engine(kernels, null, 0, files.model(), workspace), workspace);
+            this.llama = new Llama(files.model(), method, new Engine(kernels, null, 0, workspace), workspace);
             read(files, threads);
         } catch (IOException | RuntimeException | Error e) {
             workspace.close();
@@ -175,16 +175,12 @@ public final class Model implements AutoCloseable {
 
     private void readTernarised(ModelFolder files, Parameter.Packed parameter, Slices slices) throws IOException {
         try (Workspace temporary = new Workspace()) {
-            Engine engine = engine(kernels, slices, slices.workers(), llama.config(), temporary);
+            Engine engine = new Engine(kernels, slices, slices.workers(), temporary, llama.config().widest());
             Parameter stored = files.method().parameter(parameter.id(), parameter.name(), parameter.kind(),
                     parameter.rows(), parameter.cols(), temporary);
             files.read(List.of(stored));
             new Ternary(engine, temporary, parameter.rows()).write(stored, parameter.weight());
         }
-    }
-
-    private static Engine engine(Kernels kernels, Slices slices, int workers, LlamaConfig config, Workspace workspace) {
-        return new Engine(kernels, slices, workers, workspace, config.widest());
     }
 
     /** Shape; {@code seqLen} is the longest context. */
@@ -295,7 +291,7 @@ public final class Model implements AutoCloseable {
 
     /** An engine for a session. */
     Engine engine(Slices slices, Workspace memory) {
-        return engine(kernels, slices, slices.workers(), llama.config(), memory);
+        return new Engine(kernels, slices, slices.workers(), memory);
     }
 
     synchronized void forget(SessionGroup group) {

@@ -44,17 +44,26 @@ public final class Engine {
         }
     }
 
+    /** Without tiles: what passes compute with that change no parameter. */
+    public Engine(Kernels kernels, Slices slices, int workers, Workspace workspace) {
+        this(kernels, slices, workers, workspace.section(MemoryKind.SCRATCH), 1);
+    }
+
     /**
      * Tiles for {@code workers} workers.
      *
      * @param maxCols columns of the widest parameter
      */
     public Engine(Kernels kernels, Slices slices, int workers, Workspace workspace, long maxCols) {
+        this(kernels, slices, workers, workspace.section(MemoryKind.SCRATCH), Math.max(TILE, MIN_TILE_ROWS * maxCols));
+    }
+
+    private Engine(Kernels kernels, Slices slices, int workers, Workspace.Section section, long tile) {
         this.kernels = kernels;
         this.slices = slices;
         this.tiles = new Tile[workers];
         for (int i = 0; i < workers; i++) {
-            tiles[i] = new Tile(workspace.section(MemoryKind.SCRATCH), Math.max(TILE, MIN_TILE_ROWS * maxCols));
+            tiles[i] = new Tile(section, tile);
         }
     }
 

@@ -172,7 +172,7 @@ public record ModelFolder(Path path, TrainConfig config) {
     /** The model's parameters, names and shapes alone: they have no memory. */
     public List<Parameter> parameters() {
         try (Workspace plan = Workspace.planning()) {
-            return new Llama(model(), method(), new Engine(null, null, 0, plan, 1), plan).parameters();
+            return new Llama(model(), method(), new Engine(null, null, 0, plan), plan).parameters();
         }
     }
 
