@@ -103,7 +103,9 @@ final class BenchTrainCommand implements Callable<Integer> {
             long peak = ProcessMemory.peakRss().orElse(0); // before profile and ceilings take memory of their own
             OperationProfile profile = new OperationProfile(Thread.currentThread());
             try (profile) { // apart, since its samples take a twentieth of the processors
-                steps.run(seconds * PROFILED, new Samples());
+                do {
+                    steps.run(seconds * PROFILED, new Samples());
+                } while (profile.isUnseen());
             }
             Ceilings ceilings = new Ceilings(kernels.tier(), slices, EnumSet.of(Probe.BF16, Probe.F32));
             ceilings.measure(); // one measurement alone may meet a busy neighbour

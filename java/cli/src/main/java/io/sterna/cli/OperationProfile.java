@@ -21,6 +21,7 @@ final class OperationProfile implements AutoCloseable {
     private final Thread sampler;
     private final Map<String, Long> operations = new TreeMap<>();
     private final Map<String, Long> phases = new TreeMap<>();
+    private volatile boolean sampled;
     private volatile boolean done;
 
     /** Starts to sample {@code trainer} and the threads of slices. */
@@ -44,6 +45,7 @@ final class OperationProfile implements AutoCloseable {
         if (thread == trainer) {
             operations.merge(operation(stack), 1L, Long::sum);
             phases.merge(phase(stack), 1L, Long::sum);
+            sampled = true;
         } else if (thread.getName().startsWith("sterna-slice")) {
             operations.merge(operation(stack), 1L, Long::sum);
         }
@@ -80,6 +82,11 @@ final class OperationProfile implements AutoCloseable {
             }
         }
         return "other";
+    }
+
+    /** Whether the training was not seen yet, and will be: its steps may be over before the sampler has begun. */
+    boolean isUnseen() {
+        return !sampled && sampler.isAlive();
     }
 
     /** Milliseconds a step by kernel, averaged over the threads: they add up to {@code stepMillis}. */

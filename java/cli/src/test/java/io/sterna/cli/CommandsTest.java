@@ -592,7 +592,7 @@ class CommandsTest {
     void trainingIsTimedBesideTheCeilingAndItsPlan() throws IOException {
         Path json = folder.resolve("train.json");
         List<String> command = new ArrayList<>(TINY.subList(0, TINY.indexOf("--holdout")));
-        command.addAll(0, List.of("bench", "train", "--state", "int8", "--warm-up", "0", "--threads", "1", "--seconds", "0.01", "--json", json.toString()));
+        command.addAll(0, List.of("bench", "train", "--state", "int8", "--warm-up", "0", "--threads", "1", "--seconds", "0.001", "--json", json.toString()));
         Outcome bench = run(command);
         assertEquals(0, bench.code, bench.err);
         JsonNode figures = new ObjectMapper().readTree(json.toFile());
