@@ -100,7 +100,8 @@ final class Ranges {
         this.slices = slices;
         this.workers = workers;
         this.units = units;
-        this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(quantized && width < SHORT_WIDTH ? SHORT_CHUNK : CHUNK, share));
+        long most = quantized && width < SHORT_WIDTH ? SHORT_CHUNK : CHUNK;
+        this.chunk = Math.min(tokens, batch.gradients() == GradientType.INT8 ? CHUNK : Math.min(most, share));
         this.count = Math.ceilDiv(tokens, chunk);
         long together = chunk % length == 0 ? 1 : length % chunk == 0 && length <= MAX_SEQUENCE ? length / chunk : count;
         this.chunksOfSpan = even(Math.ceilDiv(count, together), workers) ? together : count;
