@@ -189,9 +189,7 @@ public final class LlamaPass {
      */
     public void logits(MemorySegment newInputs, long row, FloatMatrix out) {
         hidden(newInputs, newInputs);
-        lastToken.overRows(residual.getLast().whole(), row, row + 1);
-        finalRms.reshape(1, 1);
-        model.finalNorm.forward(lastToken, lastInput, finalRms, engine.slices());
+        normalize(lastToken.overRows(residual.getLast().whole(), row, row + 1), lastInput);
         model.head.logits(lastInput.matrix(), out);
     }
 
@@ -210,9 +208,13 @@ public final class LlamaPass {
     /** Fills the head's input. */
     private void normalize(FloatMatrix x) {
         headInput.resize(x.rows());
-        finalRms.reshape(1, x.rows());
         headTape.resize(x.rows());
-        model.finalNorm.forward(x, headInput, finalRms, engine.slices());
+        normalize(x, headInput);
+    }
+
+    private void normalize(FloatMatrix x, Input.Floats y) {
+        finalRms.reshape(1, x.rows());
+        model.finalNorm.forward(x, y, finalRms, engine.slices());
     }
 
     private double headBackward(float factor, GradientSink sink) {
