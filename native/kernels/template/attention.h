@@ -275,11 +275,14 @@ static query_block few_row(const unit *u, int64_t r) {
     return (query_block){u->kv_head * u->group + r % u->group, r / u->group, 1};
 }
 
-/* A block of keys and values as a cache has them. */
-typedef struct key_block {
-    region k, v;
-    const float *k_scales, *v_scales;
-} key_block;
+/* The keys and values of a unit from key0 on. */
+static key_block key_block_at(const unit *u, int64_t key0) {
+    const sterna_attention *a = u->a;
+    region k = key_columns(u, key0);
+    int64_t rows = key0 + BLOCK < a->past + a->length ? BLOCK : a->capacity - key0; /* until the next of this unit, or of the next one */
+    return (key_block){k, key_region(u, a->v, key0), scales_of(u, a->quantized_k, key0), scales_of(u, a->quantized_v, key0),
+                       k.data + rows * a->head_dim * element_bytes(k.type)};
+}
 
 /* Rows first... of s, `rows` of them, take in the first `seen` keys of a block. */
 INLINE void attend_rows(int rows, const forward_state *s, const float *queries, int64_t width, int64_t first,
@@ -291,7 +294,7 @@ INLINE void attend_rows(int rows, const forward_state *s, const float *queries, 
         scores[i] = scratch + i * BLOCK;
         out[i] = s->out + (first + i) * width;
     }
-    score_rows(rows, b->k, seen, q, scores);
+    score_rows(rows, b, seen, q, scores);
     for (int i = 0; i < rows; i++) {
         scale_each(scores[i], b->k_scales, seen);
         float before = s->max[first + i], max = max_score(scores[i], seen, before);
@@ -299,7 +302,7 @@ INLINE void attend_rows(int rows, const forward_state *s, const float *queries, 
         fold_scores(scores[i], seen, round_up(seen, 16), s, first + i, max, shrink, width);
         scale_each(scores[i], b->v_scales, seen);
     }
-    add_rows(rows, b->v, seen, scores, out);
+    add_rows(rows, b, seen, scores, out);
 }
 
 /* Decoding from a cache: a block of keys and values comes from memory once, for all query heads of the unit. */
@@ -310,8 +313,7 @@ static void forward_few(const unit *u, float *scratch) {
     float *scores = take(&scratch, TOGETHER * BLOCK), *q = take(&scratch, FEW * width);
     for (int64_t r = 0; r < rows; r++) load_rows(query_region(u, a->q, few_row(u, r)), u->scale * LOG2E, q + r * width);
     for (int64_t key0 = 0; key0 < a->past + a->length; key0 += BLOCK) {
-        key_block b = {key_columns(u, key0), key_region(u, a->v, key0), scales_of(u, a->quantized_k, key0),
-                       scales_of(u, a->quantized_v, key0)};
+        key_block b = key_block_at(u, key0);
         for (int64_t r = 0, step; r < rows; r += step) {
             int64_t left = u->group - r % u->group; /* that see the same keys */
             int64_t seen = clamp(a->past + r / u->group + 1 - key0, 0, BLOCK);

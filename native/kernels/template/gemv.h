@@ -37,17 +37,22 @@ struct gemv {
     int accumulate;
 };
 
+/* What is fetched meanwhile, in bytes: of the first column of a tile, so far behind what is read; of the next columns
+ * and of the next 16 terms, so much behind that. */
+struct gemv_ahead {
+    int64_t first, col, terms;
+};
+
 /* A tile of C: sums (rows, cols) in registers, constants where this is inlined, as is `all`, the rows of A. */
 struct gemv_tile {
     int32_t type; /* of B */
     int all, rows, cols;
     int64_t row, col;
+    struct gemv_ahead ahead;
 };
 
-#define AHEAD 512 /* bytes of a row of B that are fetched from L2 to L1 before they are read */
-
 /* 16 terms from `k` on, `left` of them there, of a tile. b is the tile's first row of B, whose rows lie `stride`
- * bytes apart; those that come next are on their way to L2 meanwhile: a prefetcher starts afresh on every page. */
+ * bytes apart. */
 INLINE void add_terms(const struct gemv *g, struct gemv_tile t, const char *b, int64_t stride, int64_t k, int64_t left,
                       gemv_sum sum[GEMV_ROWS][4]) {
     const int64_t bytes = t.type == STERNA_F32 ? 4 : 2;
@@ -58,10 +63,7 @@ INLINE void add_terms(const struct gemv *g, struct gemv_tile t, const char *b, i
         for (int j = 0; j < t.cols; j++) {
             const char *line = b + j * stride + k * bytes;
             y[j] = load((row){(void *)line, t.type}, p * LANES, left - p * LANES);
-            if (t.row == 0 && p == 0) {
-                _mm_prefetch(line + t.cols * stride, _MM_HINT_T1);
-                _mm_prefetch(line + AHEAD, _MM_HINT_T0);
-            }
+            if (t.row == 0 && p == 0) _mm_prefetch(b + t.ahead.first + j * t.ahead.col + k / 16 * t.ahead.terms, _MM_HINT_T1);
         }
 #pragma GCC unroll 8
         for (int i = 0; i < t.rows; i++) {
@@ -99,12 +101,23 @@ static void store_dots(const struct gemv *g, int64_t col, int64_t cols, gemv_sum
         }
 }
 
+#define AHEAD 16384 /* bytes; what lies together comes from memory faster than several rows side by side */
+
+/* Terms k0...k1-1 of a tile of `cols` columns. Where they are the whole sum, B is fetched as it lies; else these terms of
+ * the next group of columns, as the next of these columns are read too soon. A prefetcher starts afresh on each page. */
+INLINE struct gemv_ahead fetch_ahead(const struct gemv *g, int32_t type, int cols, int64_t k0, int64_t k1) {
+    int64_t bytes = type == STERNA_F32 ? 4 : 2, stride = g->b->stride * bytes, terms = 16 * bytes;
+    if (k1 - k0 == g->b->cols) return (struct gemv_ahead){AHEAD, terms, cols * terms};
+    return (struct gemv_ahead){GEMV_COLS * stride, stride, terms};
+}
+
 /* `cols` columns, a constant, of all rows: as many rows at a time as the registers hold sums for. */
 INLINE void multiply_cols(const struct gemv *g, int32_t type, int rows, int64_t col, int cols, int64_t k0, int64_t k1,
                           gemv_sum *sums) {
     const int together = LANES == 16 || rows < 2 ? rows : 2;
+    struct gemv_ahead ahead = fetch_ahead(g, type, cols, k0, k1);
     for (int i = 0; i < rows; i += together)
-        multiply_dots(g, (struct gemv_tile){type, rows, together, cols, i, col}, k0, k1, sums + i * GEMV_COLS);
+        multiply_dots(g, (struct gemv_tile){type, rows, together, cols, i, col, ahead}, k0, k1, sums + i * GEMV_COLS);
 }
 
 /* All columns of C, of `rows` rows, a constant. */
