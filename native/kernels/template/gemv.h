@@ -63,7 +63,7 @@ INLINE void add_terms(const struct gemv *g, struct gemv_tile t, const char *b, i
         for (int j = 0; j < t.cols; j++) {
             const char *line = b + j * stride + k * bytes;
             y[j] = load((row){(void *)line, t.type}, p * LANES, left - p * LANES);
-            if (t.row == 0 && p == 0) _mm_prefetch(b + t.ahead.first + j * t.ahead.col + k / 16 * t.ahead.terms, _MM_HINT_T1);
+            if (t.row == 0 && p == 0) _mm_prefetch(b + t.ahead.first + j * t.ahead.col + k / 16 * t.ahead.terms, _MM_HINT_T0);
         }
 #pragma GCC unroll 8
         for (int i = 0; i < t.rows; i++) {
