@@ -33,7 +33,7 @@ INLINE void fetch_ahead(moment_block b) {
     if (b.at + FETCH_AHEAD >= b.m->rows * b.m->cols) return;
     int64_t element = b.m->type == STERNA_F32 ? 4 : b.m->type == STERNA_BF16 ? 2 : 1;
     const char *next = (const char *)b.m->data + (b.at + FETCH_AHEAD) * element;
-    for (int64_t line = 0; line < STERNA_BLOCK * element; line += 64) __builtin_prefetch(next + line, 1, 2);
+    for (int64_t line = 0; line < STERNA_BLOCK * element; line += 64) __builtin_prefetch(next + line, 1, 3);
 }
 
 INLINE void load_moment(moment_block b, enum moment_kind kind, vfloat x[VECTORS]) {
