@@ -302,7 +302,7 @@ static void gemm(const linear_call *c, int64_t row0, int64_t row1) {
 
 #define GEMV_ROWS 4
 
-/* Bytes of w that are fetched before they are read: a fifth of the smallest L1, and what memory gives in 200 ns. */
+/* Bytes of w that are fetched before they are read: a quarter of the smallest L1, and what memory gives in 200 ns. */
 #define AHEAD 8192
 
 /* Four rows of w, where they go on. */
