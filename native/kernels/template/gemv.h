@@ -8,13 +8,14 @@
 #define STERNA_GEMV_H
 
 #include "dispatch/element.h"
-#include "kernels/template/row.h"
+#include "kernels/template/region.h"
 
 enum {
     GEMV_ROWS = 8,      /* the most rows of C that take this way */
     GEMV_DEPTH = STERNA_MAX_COLS, /* and the most terms: A's rows are in scratch as f32 */
     GEMV_COLS = 12,     /* columns of a group: whole tiles of 2, 3 and 4 */
-    GEMV_BLOCK = 4096   /* numbers of A in a block of terms: half of the smallest L1 */
+    GEMV_BLOCK = 4096,  /* numbers of A in a block of terms: half of the smallest L1 */
+    GEMV_AHEAD = 16384  /* bytes of B that are fetched before they are read, where it is read as it lies */
 };
 _Static_assert((int64_t)GEMV_ROWS * GEMV_DEPTH * 4 <= STERNA_SCRATCH_BYTES, "A's rows fit in scratch");
 
@@ -37,10 +38,10 @@ struct gemv {
     int accumulate;
 };
 
-/* What is fetched meanwhile, in bytes: of the first column of a tile, so far behind what is read; of the next columns
- * and of the next 16 terms, so much behind that. */
+/* What is fetched meanwhile, in bytes behind the tile's first row of B: where that begins, and how far on it goes with
+ * every column and with every term. */
 struct gemv_ahead {
-    int64_t first, col, terms;
+    int64_t first, col, term;
 };
 
 /* A tile of C: sums (rows, cols) in registers, constants where this is inlined, as is `all`, the rows of A. */
@@ -55,7 +56,7 @@ struct gemv_tile {
  * bytes apart. */
 INLINE void add_terms(const struct gemv *g, struct gemv_tile t, const char *b, int64_t stride, int64_t k, int64_t left,
                       gemv_sum sum[GEMV_ROWS][4]) {
-    const int64_t bytes = t.type == STERNA_F32 ? 4 : 2;
+    const int64_t bytes = element_bytes(t.type);
 #pragma GCC unroll 2
     for (int p = 0; p < PARTS; p++) {
         vfloat y[4];
@@ -63,7 +64,7 @@ INLINE void add_terms(const struct gemv *g, struct gemv_tile t, const char *b, i
         for (int j = 0; j < t.cols; j++) {
             const char *line = b + j * stride + k * bytes;
             y[j] = load((row){(void *)line, t.type}, p * LANES, left - p * LANES);
-            if (t.row == 0 && p == 0) _mm_prefetch(b + t.ahead.first + j * t.ahead.col + k / 16 * t.ahead.terms, _MM_HINT_T0);
+            if (t.row == 0 && p == 0) __builtin_prefetch(b + t.ahead.first + j * t.ahead.col + k * t.ahead.term);
         }
 #pragma GCC unroll 8
         for (int i = 0; i < t.rows; i++) {
@@ -79,7 +80,7 @@ INLINE void add_terms(const struct gemv *g, struct gemv_tile t, const char *b, i
 INLINE void multiply_dots(const struct gemv *g, struct gemv_tile t, int64_t k0, int64_t k1, gemv_sum *sums) {
     const char *b = row_at(g->b, t.col, 0).data;
     gemv_sum sum[GEMV_ROWS][4];
-    int64_t k = k0, stride = g->b->stride * (t.type == STERNA_F32 ? 4 : 2);
+    int64_t k = k0, stride = g->b->stride * element_bytes(t.type);
 #pragma GCC unroll 8
     for (int i = 0; i < t.rows; i++)
 #pragma GCC unroll 4
@@ -101,14 +102,12 @@ static void store_dots(const struct gemv *g, int64_t col, int64_t cols, gemv_sum
         }
 }
 
-#define AHEAD 16384 /* bytes; what lies together comes from memory faster than several rows side by side */
-
 /* Terms k0...k1-1 of a tile of `cols` columns. Where they are the whole sum, B is fetched as it lies; else these terms of
  * the next group of columns, as the next of these columns are read too soon. A prefetcher starts afresh on each page. */
 INLINE struct gemv_ahead fetch_ahead(const struct gemv *g, int32_t type, int cols, int64_t k0, int64_t k1) {
-    int64_t bytes = type == STERNA_F32 ? 4 : 2, stride = g->b->stride * bytes, terms = 16 * bytes;
-    if (k1 - k0 == g->b->cols) return (struct gemv_ahead){AHEAD, terms, cols * terms};
-    return (struct gemv_ahead){GEMV_COLS * stride, stride, terms};
+    int64_t bytes = element_bytes(type), stride = g->b->stride * bytes;
+    if (k1 - k0 == g->b->cols) return (struct gemv_ahead){GEMV_AHEAD, 16 * bytes, cols * bytes};
+    return (struct gemv_ahead){GEMV_COLS * stride, stride, bytes};
 }
 
 /* `cols` columns, a constant, of all rows: as many rows at a time as the registers hold sums for. */
